@@ -35,8 +35,25 @@ export type BinaryIr =
 export type CompareIr = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge'
 /** Functions that dialects take from their host (libm, Math), one scalar at a time. */
 export type CallIr =
-  | 'exp' | 'expm1' | 'log' | 'log1p' | 'sin' | 'cos' | 'tan' | 'asin' | 'acos' | 'atan' | 'sinh' | 'cosh' | 'tanh'
-  | 'asinh' | 'acosh' | 'atanh' | 'erf' | 'pow' | 'atan2'
+  | 'exp'
+  | 'expm1'
+  | 'log'
+  | 'log1p'
+  | 'sin'
+  | 'cos'
+  | 'tan'
+  | 'asin'
+  | 'acos'
+  | 'atan'
+  | 'sinh'
+  | 'cosh'
+  | 'tanh'
+  | 'asinh'
+  | 'acosh'
+  | 'atanh'
+  | 'erf'
+  | 'pow'
+  | 'atan2'
 
 export type Expr = { readonly type: Type } & (
   | { readonly kind: 'const'; readonly value: number | bigint }
@@ -82,7 +99,15 @@ export type Stmt =
   /** name = name op value; the order of a vector loop's contributions is the dialect's. `max` and `min` keep a NaN. */
   | { readonly kind: 'accumulate'; readonly name: string; readonly op: ReduceIr; readonly value: Expr }
   | { readonly kind: 'store'; readonly buffer: number; readonly at: Expr; readonly value: Expr }
-  | { readonly kind: 'for'; readonly loop: LoopKind; readonly name: string; readonly from: Expr; readonly to: Expr; readonly step: number; readonly body: readonly Stmt[] }
+  | {
+      readonly kind: 'for'
+      readonly loop: LoopKind
+      readonly name: string
+      readonly from: Expr
+      readonly to: Expr
+      readonly step: number
+      readonly body: readonly Stmt[]
+    }
   | { readonly kind: 'if'; readonly condition: Expr; readonly then: readonly Stmt[]; readonly else: readonly Stmt[] }
   /** Hints that memory will be needed; dialects may drop it. */
   | { readonly kind: 'prefetch'; readonly buffer: number; readonly at: Expr }

@@ -6,7 +6,17 @@
 import { isFloat, isInteger, type DType } from '../common/dtype.ts'
 import { ArgumentError, DTypeError, InternalError, ShapeError } from '../common/errors.ts'
 import { contiguousStrides, formatShape, numel, sameShape, type Shape } from '../common/shape.ts'
-import { isGradEnabled, makeNode, topologicalOrder, withSources, type Attributes, type ContractAxis, type ContractSpec, type Node, type ScanBody } from './node.ts'
+import {
+  isGradEnabled,
+  makeNode,
+  topologicalOrder,
+  withSources,
+  type Attributes,
+  type ContractAxis,
+  type ContractSpec,
+  type Node,
+  type ScanBody,
+} from './node.ts'
 import {
   opInfo,
   type BinaryOp,
@@ -377,12 +387,20 @@ export function scan(
     const isSequence = i >= carries.length && i < carries.length + sequences.length
     const shape = isSequence ? n.shape.slice(1) : n.shape
     if (!sameShape(shape, p.shape) || n.dtype !== p.dtype || (isSequence && n.shape[0] !== length)) {
-      throw new InternalError(`scan: argument ${i} is ${n.dtype}${formatShape(n.shape)}, the body takes ${p.dtype}${formatShape(p.shape)}`)
+      throw new InternalError(
+        `scan: argument ${i} is ${n.dtype}${formatShape(n.shape)}, the body takes ${p.dtype}${formatShape(p.shape)}`,
+      )
     }
   })
   const saved = scanResiduals(body, carries.length)
   const outputs = [...body.outputs, ...saved]
-  const attributes = { body: { params: body.params, outputs }, carries: carries.length, sequences: sequences.length, length, reverse }
+  const attributes = {
+    body: { params: body.params, outputs },
+    carries: carries.length,
+    sequences: sequences.length,
+    length,
+    reverse,
+  }
   const loop = make('scan', 'float32', [], sources, attributes)
   return body.outputs.map((_, i) => scanOutput(loop, i))
 }
