@@ -236,6 +236,21 @@ export function flip(x: Node, axes: readonly number[]): Node {
   return axes.length === 0 ? x : make('flip', x.dtype, x.shape, [x], { axes: [...axes].sort((a, b) => a - b) })
 }
 
+/** Sliding windows over an axis, which becomes (position, tap): shape [..., positions, taps, ...]. Pad first where wanted. */
+export function window(x: Node, axis: number, taps: number, stride: number, dilation = 1): Node {
+  const size = x.shape[axis]!
+  const reach = (taps - 1) * dilation + 1
+  if (taps < 1 || stride < 1 || dilation < 1)
+    throw new ArgumentError(`window: taps ${taps}, stride ${stride} and dilation ${dilation} must be at least 1`)
+  if (size < reach)
+    throw new ShapeError(
+      `window: axis ${axis} of ${formatShape(x.shape)} has ${size} elements, the window spans ${reach}`,
+    )
+  const positions = Math.floor((size - reach) / stride) + 1
+  const shape = [...x.shape.slice(0, axis), positions, taps, ...x.shape.slice(axis + 1)]
+  return make('window', x.dtype, shape, [x], { axis, taps, stride, dilation })
+}
+
 export function detach(x: Node): Node {
   return make('detach', x.dtype, x.shape, [x], {})
 }

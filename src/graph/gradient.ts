@@ -154,6 +154,17 @@ export const gradientRules: { readonly [K in OpName]?: Rule<K> } = {
   },
   slice: (n, g) => [unslice(g, n.sources[0]!.shape, n.attributes.start, n.attributes.step)],
   flip: (n, g) => [flip(g, n.attributes.axes)],
+  window: (n, g) => {
+    // Overlapping windows add up: a contraction with ones whose output axis is windowed.
+    const { axis, taps, stride, dilation } = n.attributes
+    const letters = n.shape.map((_, i) => i)
+    const out = [
+      ...letters.slice(0, axis),
+      { position: axis, tap: axis + 1, stride, dilation, padding: 0 },
+      ...letters.slice(axis + 2),
+    ]
+    return [contract(g, constant(1, g.dtype, [taps]), { lhs: letters, rhs: [axis + 1], out }, n.sources[0]!.shape)]
+  },
 
   reduceSum: (n, g) => [spread(g, n.sources[0]!.shape, n.attributes.axes)],
   reduceMax: extremum,

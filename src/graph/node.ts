@@ -60,6 +60,8 @@ export interface AttributesOf {
   /** Coordinate i of the result is start + i * step of the source; step >= 1. */
   slice: { readonly start: readonly number[]; readonly step: readonly number[] }
   flip: { readonly axes: readonly number[] }
+  /** Coordinate (position, tap) of the axis pair is position * stride + tap * dilation of the source's axis; all inside it. */
+  window: { readonly axis: number; readonly taps: number; readonly stride: number; readonly dilation: number }
   reduceSum: ReduceAttributes
   reduceMax: ReduceAttributes
   reduceMin: ReduceAttributes

@@ -104,6 +104,9 @@ export function signature(node: Node, slot: number | undefined): number[] {
     case 'argmin':
       out.push(...node.attributes.axes)
       break
+    case 'window':
+      out.push(node.attributes.axis, node.attributes.stride, node.attributes.dilation)
+      break
     case 'cumulate':
       out.push(node.attributes.axis, ['sum', 'prod', 'max', 'min'].indexOf(node.attributes.kind))
       break

@@ -366,6 +366,13 @@ function evaluateNode(node: Node, sources: readonly Value[], tuples: Map<Node, V
         ),
       )
     }
+    case 'window': {
+      const strides = contiguousStrides(x.shape)
+      const { axis, stride, dilation } = node.attributes
+      return rearrange(node.dtype, node.shape, x, (c) =>
+        offset([...c.slice(0, axis), c[axis]! * stride + c[axis + 1]! * dilation, ...c.slice(axis + 2)], strides),
+      )
+    }
     case 'reduceSum':
     case 'reduceMax':
     case 'reduceMin':
