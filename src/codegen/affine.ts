@@ -123,7 +123,8 @@ function divide(a: Affine, size: number): [Affine, Affine] {
   if (low >= 0 && high < size) return [quotient, remainder]
   // A loop that runs over several rows can be split where the row length divides it.
   for (const [v, c] of remainder.terms) {
-    if (c > 0 && !v.quotient && size % c === 0 && v.extent > size / c && v.extent % (size / c) === 0) throw new SplitRequest(v, size / c)
+    if (c > 0 && !v.quotient && size % c === 0 && v.extent > size / c && v.extent % (size / c) === 0)
+      throw new SplitRequest(v, size / c)
   }
   const [least, most] = affineRange(a)
   const rows = Math.floor(most / size) + 1

@@ -39,11 +39,26 @@ export type Expression = {
   | { readonly kind: 'index'; readonly at: Affine }
   | { readonly kind: 'load'; readonly source: Node; readonly at: Affine; readonly guards: readonly Bound[] }
   /** Element index * stride + at of a source whose axis has `size` entries. */
-  | { readonly kind: 'gather'; readonly source: Node; readonly at: Affine; readonly index: Expression; readonly stride: number; readonly size: number; readonly guards: readonly Bound[] }
+  | {
+      readonly kind: 'gather'
+      readonly source: Node
+      readonly at: Affine
+      readonly index: Expression
+      readonly stride: number
+      readonly size: number
+      readonly guards: readonly Bound[]
+    }
   | { readonly kind: 'operation'; readonly op: OpName; readonly args: readonly Expression[] }
   | { readonly kind: 'guard'; readonly bounds: readonly Bound[]; readonly x: Expression }
   | { readonly kind: 'random'; readonly key: Expression; readonly offset: Expression; readonly at: Affine }
-  | { readonly kind: 'reduction'; readonly op: OpName; readonly over: readonly Variable[]; readonly x: Expression; readonly position: Affine }
+  | {
+      readonly kind: 'reduction'
+      readonly node: Node
+      readonly op: OpName
+      readonly over: readonly Variable[]
+      readonly x: Expression
+      readonly position: Affine
+    }
 )
 
 /** A node that must be in memory before this kernel: what it is fused into cannot hold it. */
@@ -111,12 +126,17 @@ export class ExpressionBuilder {
 
   /** The value of a node at coordinates. `force` computes it here although it is materialised (the kernel's own result). */
   at(node: Node, coordinates: readonly Affine[], guards: readonly Bound[] = [], force = false): Expression {
-    const key = coordinates.map(affineKey).join(';') + (guards.length > 0 ? `|${guards.map((g) => affineKey(g.at)).join(';')}` : '')
+    const key =
+      coordinates.map(affineKey).join(';') +
+      (guards.length > 0 ? `|${guards.map((g) => `${affineKey(g.at)}<${g.high}`).join(';')}` : '')
     let known = this.#memo.get(node)
     if (!known) this.#memo.set(node, (known = new Map()))
     const found = known.get(key)
     if (found) return found
-    const made = !force && this.#surroundings.isMaterialized(node) ? this.#load(node, coordinates, guards) : this.#compute(node, coordinates, guards)
+    const made =
+      !force && this.#surroundings.isMaterialized(node)
+        ? this.#load(node, coordinates, guards)
+        : this.#compute(node, coordinates, guards)
     known.set(key, made)
     return made
   }
@@ -153,14 +173,26 @@ export class ExpressionBuilder {
         return this.at(x, moved, guards)
       }
       case 'expand':
-        return this.at(x, c.map((a, i) => (x.shape[i] === 1 ? affineConstant(0) : a)), guards)
+        return this.at(
+          x,
+          c.map((a, i) => (x.shape[i] === 1 ? affineConstant(0) : a)),
+          guards,
+        )
       case 'slice': {
         const { start, step } = node.attributes
-        return this.at(x, c.map((a, i) => affineAdd(affineScale(a, step[i]!), affineConstant(start[i]!))), guards)
+        return this.at(
+          x,
+          c.map((a, i) => affineAdd(affineScale(a, step[i]!), affineConstant(start[i]!))),
+          guards,
+        )
       }
       case 'flip': {
         const { axes } = node.attributes
-        return this.at(x, c.map((a, i) => (axes.includes(i) ? affineAdd(affineConstant(x.shape[i]! - 1), affineScale(a, -1)) : a)), guards)
+        return this.at(
+          x,
+          c.map((a, i) => (axes.includes(i) ? affineAdd(affineConstant(x.shape[i]! - 1), affineScale(a, -1)) : a)),
+          guards,
+        )
       }
       case 'window': {
         const { axis, stride, dilation } = node.attributes
@@ -180,7 +212,8 @@ export class ExpressionBuilder {
         return this.#reduced(node, node.attributes.axes, c, guards)
       default: {
         const { group } = opInfo(node.op)
-        if (group !== 'unary' && group !== 'binary' && group !== 'ternary' && group !== 'cast') throw new MaterializeRequest(node)
+        if (group !== 'unary' && group !== 'binary' && group !== 'ternary' && group !== 'cast')
+          throw new MaterializeRequest(node)
         const args = node.sources.map((s) => this.at(s, c, guards))
         return { kind: 'operation', dtype, loops: union(args.map((a) => a.loops)), op: node.op, args }
       }
@@ -204,7 +237,13 @@ export class ExpressionBuilder {
     if (numel(x.shape) === 0) return { kind: 'constant', dtype: node.dtype, loops: noLoops, value: 0 }
     if (bounds.length === 0) return this.at(x, inner, guards)
     const value = this.at(x, inner, [...guards, ...bounds])
-    return { kind: 'guard', dtype: node.dtype, loops: union([value.loops, ...bounds.map((b) => affineLoops(b.at))]), bounds, x: value }
+    return {
+      kind: 'guard',
+      dtype: node.dtype,
+      loops: union([value.loops, ...bounds.map((b) => affineLoops(b.at))]),
+      bounds,
+      x: value,
+    }
   }
 
   #gathered(node: Node & { op: 'gather' }, c: readonly Affine[], guards: readonly Bound[]): Expression {
@@ -217,7 +256,17 @@ export class ExpressionBuilder {
     const others = [...c.slice(0, axis), affineConstant(0), ...c.slice(axis + rank)]
     const at = linearize(others, strides)
     const loops = union([affineLoops(at), picked.loops, ...guards.map((g) => affineLoops(g.at))])
-    return { kind: 'gather', dtype: node.dtype, loops, source, at, index: picked, stride: strides[axis]!, size: source.shape[axis]!, guards }
+    return {
+      kind: 'gather',
+      dtype: node.dtype,
+      loops,
+      source,
+      at,
+      index: picked,
+      stride: strides[axis]!,
+      size: source.shape[axis]!,
+      guards,
+    }
   }
 
   /** A reduction gets loops of its own; reductions over the same axes of the same domain share them. */
@@ -237,16 +286,18 @@ export class ExpressionBuilder {
     const over = own.flatMap((a) => this.axisLoops(a))
     const loops = new Set([...value.loops, ...c.flatMap((a) => this.axisLoops(a))].filter((v) => !over.includes(v)))
     const position = linearize(own, contiguousStrides(axes.map((a) => x.shape[a]!)))
-    return { kind: 'reduction', dtype: node.dtype, loops, op: node.op, over, x: value, position }
+    return { kind: 'reduction', dtype: node.dtype, loops, node, op: node.op, over, x: value, position }
   }
 }
 
 /** Rough cost of computing one element, in simple operations; memory that is loaded counts too. */
 export function operationWeight(node: Node): number {
   const { group, takes } = opInfo(node.op)
-  if (group === 'unary') return takes === 'float' && node.op !== 'sqrt' && node.op !== 'reciprocal' && node.op !== 'rsqrt' ? 10 : 1
+  if (group === 'unary')
+    return takes === 'float' && node.op !== 'sqrt' && node.op !== 'reciprocal' && node.op !== 'rsqrt' ? 10 : 1
   if (group === 'view' || group === 'leaf') return node.op === 'random' ? 30 : 0
-  if (node.op === 'pow' || node.op === 'atan2' || node.op === 'mod' || node.op === 'floordiv') return isFloat(node.dtype) ? 12 : 6
+  if (node.op === 'pow' || node.op === 'atan2' || node.op === 'mod' || node.op === 'floordiv')
+    return isFloat(node.dtype) ? 12 : 6
   return group === 'index' ? 3 : 1
 }
 
