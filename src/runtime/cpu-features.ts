@@ -78,7 +78,8 @@ export function parseCpuInfo(text: string): CpuInfo {
       if (colon > 0) fields.set(line.slice(0, colon).trim(), line.slice(colon + 1).trim())
     }
     model ??= fields.get('model name') ?? fields.get('Model')
-    for (const flag of (fields.get('flags') ?? fields.get('Features') ?? '').split(' ')) if (flag !== '') flags.add(flag)
+    for (const flag of (fields.get('flags') ?? fields.get('Features') ?? '').split(' '))
+      if (flag !== '') flags.add(flag)
     const core = fields.get('core id')
     if (core !== undefined) cores.add(`${fields.get('physical id') ?? 0}:${core}`)
   }
