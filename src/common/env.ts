@@ -52,7 +52,8 @@ function readDevice(variables: EnvironmentVariables): string | undefined {
   return text
 }
 
-function readCacheDirectory(variables: EnvironmentVariables): string | undefined {
+/** LONGZHOU_CACHE_DIR alone, whatever the other variables hold. @throws ArgumentError */
+export function readCacheDirectory(variables: EnvironmentVariables): string | undefined {
   const text = readText(variables, 'LONGZHOU_CACHE_DIR')
   if (text?.includes('\0')) throw new ArgumentError('LONGZHOU_CACHE_DIR holds a NUL character, expected a path')
   return text

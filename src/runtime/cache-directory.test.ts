@@ -50,7 +50,7 @@ describe('ensureCacheDirectory', () => {
 
   test('names a foreign owner', () => {
     const mine = process.getuid?.() ?? 0
-    expect(privacyProblem('/cache', { uid: mine + 1, mode: 0o40700 })).toMatch(/belongs to user/)
+    expect(privacyProblem('/cache', { uid: mine + 1, mode: 0o40700 })?.what).toMatch(/belongs to user/)
     expect(privacyProblem('/cache', { uid: mine, mode: 0o40755 })).toBeUndefined()
   })
 })

@@ -5,7 +5,7 @@
 import { mkdirSync, statSync, type Stats } from 'node:fs'
 import { homedir } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
-import { type EnvironmentVariables, processVariables, readEnvironment } from '../common/env.ts'
+import { type EnvironmentVariables, processVariables, readCacheDirectory } from '../common/env.ts'
 import { StorageError } from '../common/errors.ts'
 
 /**
@@ -13,7 +13,7 @@ import { StorageError } from '../common/errors.ts'
  * A relative XDG_CACHE_HOME is ignored, as its specification asks.
  */
 export function cacheDirectoryPath(variables: EnvironmentVariables = processVariables()): string {
-  const chosen = readEnvironment(variables).cacheDirectory
+  const chosen = readCacheDirectory(variables)
   if (chosen !== undefined) return resolve(chosen)
   const xdg = variables['XDG_CACHE_HOME']
   if (xdg !== undefined && isAbsolute(xdg)) return join(xdg, 'longzhou')
@@ -34,19 +34,29 @@ export function ensureCacheDirectory(path: string = cacheDirectoryPath()): strin
     )
   }
   const problem = privacyProblem(path, statSync(path))
-  if (problem !== undefined) throw new StorageError(problem)
+  if (problem !== undefined) throw new StorageError(`${problem.what}; ${problem.fix}`)
   return path
 }
 
 /** Why machine code from this directory is not to be trusted, with what to do; undefined where all is well. */
-export function privacyProblem(path: string, stats: Pick<Stats, 'uid' | 'mode'>): string | undefined {
+export function privacyProblem(
+  path: string,
+  stats: Pick<Stats, 'uid' | 'mode'>,
+): { what: string; fix: string } | undefined {
   const user = process.getuid?.()
   if (user === undefined) return undefined
   if (stats.uid !== user) {
-    return `the cache directory ${path} belongs to user ${stats.uid}, not to you (${user}); set LONGZHOU_CACHE_DIR to a directory of your own`
+    return {
+      what: `the cache directory ${path} belongs to user ${stats.uid}, not to you (${user})`,
+      fix: 'set LONGZHOU_CACHE_DIR to a directory of your own',
+    }
   }
   if ((stats.mode & 0o022) !== 0) {
-    return `the cache directory ${path} may be written by others (mode ${formatMode(stats.mode)}); run: chmod 700 ${path}`
+    return {
+      what: `the cache directory ${path} may be written by others (mode ${formatMode(stats.mode)})`,
+      // A sticky directory such as /tmp is shared on purpose.
+      fix: (stats.mode & 0o1000) === 0 ? `run: chmod 700 ${path}` : `set LONGZHOU_CACHE_DIR to a directory inside it`,
+    }
   }
   return undefined
 }
