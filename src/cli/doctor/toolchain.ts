@@ -147,10 +147,11 @@ function mayWrite(path: string): boolean {
 function sizeOf(folder: string): { bytes: number; files: number } {
   let bytes = 0
   let files = 0
-  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue
-    // Another process may remove a file between the two calls.
-    bytes += statSync(join(entry.parentPath, entry.name), { throwIfNoEntry: false })?.size ?? 0
+  for (const path of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+    // Another process may have removed the file since.
+    const stats = statSync(join(folder, path), { throwIfNoEntry: false })
+    if (stats?.isFile() !== true) continue
+    bytes += stats.size
     files++
   }
   return { bytes, files }
