@@ -2,8 +2,7 @@
  * Fused expressions: what one element of a kernel's result is, as a DAG over loads, with every view already turned into index
  * arithmetic. Reductions inside stand for values that an earlier phase of the same kernel computes.
  */
-import { isFloat, type DType } from '../common/dtype.ts'
-import { InternalError } from '../common/errors.ts'
+import type { DType } from '../common/dtype.ts'
 import { contiguousStrides, numel } from '../common/shape.ts'
 import type { Node } from '../graph/node.ts'
 import { opInfo, type OpName } from '../graph/ops.ts'
@@ -17,7 +16,6 @@ import {
   affineVariable,
   delinearize,
   linearize,
-  SplitRequest,
   type Affine,
   type Variable,
 } from './affine.ts'
@@ -165,6 +163,8 @@ export class ExpressionBuilder {
         const offset = this.at(node.sources[1]!, [])
         return { kind: 'random', dtype, loops: union([affineLoops(at), key.loops, offset.loops]), key, offset, at }
       }
+      case 'detach':
+        return this.at(x, c, guards)
       case 'reshape':
         return this.at(x, this.#reshaped(node, c), guards)
       case 'permute': {
@@ -290,19 +290,6 @@ export class ExpressionBuilder {
   }
 }
 
-/** Rough cost of computing one element, in simple operations; memory that is loaded counts too. */
-export function operationWeight(node: Node): number {
-  const { group, takes } = opInfo(node.op)
-  if (group === 'unary')
-    return takes === 'float' && node.op !== 'sqrt' && node.op !== 'reciprocal' && node.op !== 'rsqrt' ? 10 : 1
-  if (group === 'view' || group === 'leaf') return node.op === 'random' ? 30 : 0
-  if (node.op === 'pow' || node.op === 'atan2' || node.op === 'mod' || node.op === 'floordiv')
-    return isFloat(node.dtype) ? 12 : 6
-  return group === 'index' ? 3 : 1
-}
-
-export { SplitRequest }
-
 /** Visits every expression of a DAG once, arguments first. */
 export function visitExpressions(roots: readonly Expression[], visit: (e: Expression) => void): void {
   const seen = new Set<Expression>()
@@ -319,8 +306,4 @@ export function visitExpressions(roots: readonly Expression[], visit: (e: Expres
     visit(e)
   }
   roots.forEach(walk)
-}
-
-export function unexpected(what: string): never {
-  throw new InternalError(`a fused expression met ${what}`)
 }
