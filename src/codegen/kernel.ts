@@ -1,0 +1,130 @@
+/**
+ * The kernel IR: loop nests over typed scalar and vector expressions, between the graph and the dialects. Templates and
+ * heuristics write it, dialects (render/) print it. It presumes neither C nor a shared address space: buffers are parameters,
+ * indices count elements, and sizes, strides and scalars arrive as arguments, so that the text of a kernel is the key of its
+ * structure.
+ */
+import type { DType } from '../common/dtype.ts'
+
+/**
+ * Types in registers. `index` is the device's natural integer for addresses (64 bits in C, 32 in WebAssembly); a `mask` is the result of
+ * a comparison. Memory is typed by DType: bool, uint8 and int8 load as i32, float16 and bfloat16 as f32.
+ */
+export type ScalarType = 'index' | 'i32' | 'i64' | 'f32' | 'f64' | 'mask'
+
+/** One lane, or a vector of lanes of 32-bit elements (f32, i32 or mask). */
+export interface Type {
+  readonly scalar: ScalarType
+  readonly lanes: number
+}
+
+export type Parameter =
+  /** Memory in elements of a dtype. Buffers of one kernel overlap only where an `update` says so. */
+  | { readonly kind: 'buffer'; readonly dtype: DType; readonly access: 'read' | 'write' | 'update' }
+  /** A size, a stride or an offset. */
+  | { readonly kind: 'index' }
+  /** A number of the program or of the run. */
+  | { readonly kind: 'scalar'; readonly type: 'i32' | 'i64' | 'f32' | 'f64' }
+  /** Private memory of one thread, 64-byte aligned; its size is given at the launch. */
+  | { readonly kind: 'scratch'; readonly dtype: 'float32' | 'float64' | 'int32' | 'int64' }
+
+/** `round` is to the nearest, halves to the even one. */
+export type UnaryIr = 'neg' | 'abs' | 'floor' | 'ceil' | 'round' | 'trunc' | 'sqrt' | 'not'
+/** `div` and `rem` of integers truncate, and give 0 where i32 or i64 are divided by 0 (an index never is); `shr` keeps the sign, `ushr` does not; `mulhi` is the high word of the unsigned product of i32. */
+export type BinaryIr =
+  'add' | 'sub' | 'mul' | 'div' | 'rem' | 'min' | 'max' | 'and' | 'or' | 'xor' | 'shl' | 'shr' | 'ushr' | 'mulhi'
+export type CompareIr = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge'
+/** Functions that dialects take from their host (libm, Math), one scalar at a time. */
+export type CallIr =
+  | 'exp'
+  | 'expm1'
+  | 'log'
+  | 'log1p'
+  | 'sin'
+  | 'cos'
+  | 'tan'
+  | 'asin'
+  | 'acos'
+  | 'atan'
+  | 'sinh'
+  | 'cosh'
+  | 'tanh'
+  | 'asinh'
+  | 'acosh'
+  | 'atanh'
+  | 'erf'
+  | 'pow'
+  | 'atan2'
+
+export type Expr = { readonly type: Type } & (
+  | { readonly kind: 'const'; readonly value: number | bigint }
+  /** An index or scalar parameter. */
+  | { readonly kind: 'parameter'; readonly index: number }
+  | { readonly kind: 'variable'; readonly name: string }
+  | { readonly kind: 'unary'; readonly op: UnaryIr; readonly x: Expr }
+  /** `min` and `max` of floats give the second operand where either is NaN (one instruction on every device). */
+  | { readonly kind: 'binary'; readonly op: BinaryIr; readonly a: Expr; readonly b: Expr }
+  | { readonly kind: 'compare'; readonly op: CompareIr; readonly a: Expr; readonly b: Expr }
+  /** Either side may be evaluated whatever the condition: loads must be in bounds on both. */
+  | { readonly kind: 'select'; readonly condition: Expr; readonly a: Expr; readonly b: Expr }
+  /** a * b + c, in one rounding where the device can. */
+  | { readonly kind: 'fma'; readonly a: Expr; readonly b: Expr; readonly c: Expr }
+  /** Conversion of values; float to integer truncates. A mask converts to 0 or 1. */
+  | { readonly kind: 'convert'; readonly x: Expr }
+  /** The same bits as another type of the same width (f32 and i32, f64 and i64). */
+  | { readonly kind: 'bitcast'; readonly x: Expr }
+  /** Element `index` of a buffer or scratch parameter, or `lanes` elements from there. */
+  | { readonly kind: 'load'; readonly buffer: number; readonly at: Expr }
+  | { readonly kind: 'splat'; readonly x: Expr }
+  /** Lanes at, at + stride, ... */
+  | { readonly kind: 'gather'; readonly buffer: number; readonly at: Expr; readonly stride: Expr }
+  /** base, base + 1, ... as i32 lanes. */
+  | { readonly kind: 'ramp'; readonly base: Expr }
+  | { readonly kind: 'reduceLanes'; readonly op: ReduceIr; readonly x: Expr }
+  | { readonly kind: 'call'; readonly fn: CallIr; readonly args: readonly Expr[] }
+)
+
+export type ReduceIr = 'add' | 'mul' | 'max' | 'min'
+
+/**
+ * - `sequential`: as written.
+ * - `parallel`: outermost only; the runtime hands out ranges of its iterations to threads.
+ * - `vector`: iterations are independent but for `accumulate`; the dialect may use lanes.
+ */
+export type LoopKind = 'sequential' | 'parallel' | 'vector'
+
+export type Stmt =
+  | { readonly kind: 'let'; readonly name: string; readonly value: Expr }
+  | { readonly kind: 'declare'; readonly name: string; readonly value: Expr }
+  /** Assigns a declared variable. */
+  | { readonly kind: 'assign'; readonly name: string; readonly value: Expr }
+  /** name = name op value; the order of a vector loop's contributions is the dialect's. `max` and `min` keep a NaN. */
+  | { readonly kind: 'accumulate'; readonly name: string; readonly op: ReduceIr; readonly value: Expr }
+  | { readonly kind: 'store'; readonly buffer: number; readonly at: Expr; readonly value: Expr }
+  | {
+      readonly kind: 'for'
+      readonly loop: LoopKind
+      readonly name: string
+      readonly from: Expr
+      readonly to: Expr
+      readonly step: number
+      readonly body: readonly Stmt[]
+    }
+  | { readonly kind: 'if'; readonly condition: Expr; readonly then: readonly Stmt[]; readonly else: readonly Stmt[] }
+  /** Hints that memory will be needed; dialects may drop it. */
+  | { readonly kind: 'prefetch'; readonly buffer: number; readonly at: Expr }
+  /** Reports a fault to the caller of the plan (1: index out of range) and goes on. */
+  | { readonly kind: 'fail'; readonly code: number }
+  /** Explains a block to who reads the generated text. */
+  | { readonly kind: 'comment'; readonly text: string }
+
+/**
+ * A kernel. `body` may start with `let` statements over parameters, then holds exactly one `parallel` loop whose bounds
+ * (0 and the extent given at the launch) the runtime replaces by the range of a thread; its step is 1. At most one parameter is scratch.
+ */
+export interface Kernel {
+  /** What it computes, for people: `matmul+bias+relu`. Not part of its key. */
+  readonly title: string
+  readonly parameters: readonly Parameter[]
+  readonly body: readonly Stmt[]
+}

@@ -1,0 +1,450 @@
+/**
+ * Reverse-mode differentiation: a table of vector-Jacobian products, one row an op, and a walk over the graph. The rules emit
+ * ordinary nodes, so gradients of gradients come by themselves.
+ */
+import { isFloat } from '../common/dtype.ts'
+import { InternalError } from '../common/errors.ts'
+import type { Shape } from '../common/shape.ts'
+import { numel } from '../common/shape.ts'
+import {
+  binary,
+  broadcastTo,
+  cast,
+  constant,
+  contract,
+  cumulate,
+  expand,
+  flip,
+  gather,
+  iota,
+  pad,
+  param,
+  permute,
+  reduce,
+  reshape,
+  scan,
+  scanOutput,
+  scanResiduals,
+  scatter,
+  slice,
+  substitute,
+  unary,
+  where,
+} from './build.ts'
+import { topologicalOrder, type Node, type NodeOf } from './node.ts'
+import type { OpName } from './ops.ts'
+
+/** Gradients of the sources given that of the node; null where there is none. */
+type Rule<K extends OpName> = (node: NodeOf<K>, g: Node) => (Node | null)[]
+
+const add = (a: Node, b: Node): Node => binary('add', a, b)
+const sub = (a: Node, b: Node): Node => binary('sub', a, b)
+const mul = (a: Node, b: Node): Node => binary('mul', a, b)
+const div = (a: Node, b: Node): Node => binary('div', a, b)
+const neg = (a: Node): Node => unary('neg', a)
+const square = (a: Node): Node => mul(a, a)
+const like = (x: Node, value: number): Node => constant(value, x.dtype, x.shape)
+const times = (x: Node, value: number): Node => mul(x, like(x, value))
+/** 1 + x, 1 - x */
+const onePlus = (x: Node): Node => add(like(x, 1), x)
+const oneMinus = (x: Node): Node => sub(like(x, 1), x)
+
+/** A unary rule from the derivative, given x and y = f(x). */
+const derivative =
+  (d: (x: Node, y: Node) => Node) =>
+  (node: Node, g: Node): Node[] => [mul(g, d(node.sources[0]!, node))]
+
+/** The gradient flows to the first source where the comparison holds, to the second elsewhere (Paddle's maximum and minimum). */
+const chosen =
+  (comparison: 'gt' | 'lt') =>
+  (node: Node, g: Node): Node[] => {
+    const [a, b] = node.sources as [Node, Node]
+    const first = binary(comparison, a, b)
+    return [where(first, g, like(g, 0)), where(first, like(g, 0), g)]
+  }
+
+/** Every element that attains the extremum receives the gradient, as Paddle's `max` and `min`. */
+const extremum = (node: Node & { attributes: { axes: readonly number[] } }, g: Node): Node[] => {
+  const x = node.sources[0]!
+  const { axes } = node.attributes
+  return [where(binary('eq', x, spread(node, x.shape, axes)), spread(g, x.shape, axes), like(x, 0))]
+}
+
+/** Puts back the axes that a reduction removed. */
+export function spread(reduced: Node, shape: Shape, axes: readonly number[]): Node {
+  return expand(
+    reshape(
+      reduced,
+      shape.map((d, i) => (axes.includes(i) ? 1 : d)),
+    ),
+    shape,
+  )
+}
+
+export const gradientRules: { readonly [K in OpName]?: Rule<K> } = {
+  neg: (_, g) => [neg(g)],
+  abs: derivative((x) => unary('sign', x)),
+  exp: derivative((_, y) => y),
+  expm1: derivative((_, y) => onePlus(y)),
+  log: derivative((x) => unary('reciprocal', x)),
+  log1p: derivative((x) => unary('reciprocal', onePlus(x))),
+  sqrt: (y, g) => [div(times(g, 0.5), y as Node)],
+  rsqrt: derivative((_, y) => times(mul(y, square(y)), -0.5)),
+  reciprocal: derivative((_, y) => neg(square(y))),
+  sin: derivative((x) => unary('cos', x)),
+  cos: derivative((x) => neg(unary('sin', x))),
+  tan: derivative((_, y) => onePlus(square(y))),
+  asin: derivative((x) => unary('rsqrt', oneMinus(square(x)))),
+  acos: derivative((x) => neg(unary('rsqrt', oneMinus(square(x))))),
+  atan: derivative((x) => unary('reciprocal', onePlus(square(x)))),
+  sinh: derivative((x) => unary('cosh', x)),
+  cosh: derivative((x) => unary('sinh', x)),
+  tanh: derivative((_, y) => oneMinus(square(y))),
+  asinh: derivative((x) => unary('rsqrt', onePlus(square(x)))),
+  acosh: derivative((x) => unary('rsqrt', sub(square(x), like(x, 1)))),
+  atanh: derivative((x) => unary('reciprocal', oneMinus(square(x)))),
+  erf: derivative((x) => times(unary('exp', neg(square(x))), 2 / Math.sqrt(Math.PI))),
+  sigmoid: derivative((_, y) => mul(y, oneMinus(y))),
+
+  add: (_, g) => [g, g],
+  sub: (_, g) => [g, neg(g)],
+  mul: (n, g) => [mul(g, n.sources[1]!), mul(g, n.sources[0]!)],
+  div: (n, g) => {
+    const [, b] = n.sources as [Node, Node]
+    const toNumerator = div(g, b)
+    return [toNumerator, neg(mul(toNumerator, n as Node))]
+  },
+  pow: (n, g) => {
+    const [a, b] = n.sources as [Node, Node]
+    const positive = binary('gt', a, like(a, 0))
+    const logarithm = where(positive, unary('log', where(positive, a, like(a, 1))), like(a, 0))
+    return [mul(g, mul(b, binary('pow', a, sub(b, like(b, 1))))), mul(g, mul(n as Node, logarithm))]
+  },
+  atan2: (n, g) => {
+    const [a, b] = n.sources as [Node, Node]
+    const scaled = div(g, add(square(a), square(b)))
+    return [mul(scaled, b), neg(mul(scaled, a))]
+  },
+  mod: (n, g) => [g, neg(mul(g, binary('floordiv', n.sources[0]!, n.sources[1]!)))],
+  max: chosen('gt'),
+  min: chosen('lt'),
+  where: (n, g) => [null, where(n.sources[0]!, g, like(g, 0)), where(n.sources[0]!, like(g, 0), g)],
+  cast: (n, g) => [isFloat(n.sources[0]!.dtype) ? cast(g, n.sources[0]!.dtype) : null],
+
+  reshape: (n, g) => [reshape(g, n.sources[0]!.shape)],
+  permute: (n, g) => {
+    const inverse = new Array<number>(n.attributes.order.length)
+    n.attributes.order.forEach((a, i) => (inverse[a] = i))
+    return [permute(g, inverse)]
+  },
+  expand: (n, g) => {
+    const from = n.sources[0]!.shape
+    const axes = n.shape.flatMap((d, i) => (d !== from[i] ? [i] : []))
+    return [reshape(reduce('reduceSum', g, axes), from)]
+  },
+  pad: (n, g) => {
+    const { low } = n.attributes
+    return [
+      slice(
+        g,
+        low,
+        n.sources[0]!.shape.map((d, i) => low[i]! + d),
+      ),
+    ]
+  },
+  slice: (n, g) => [unslice(g, n.sources[0]!.shape, n.attributes.start, n.attributes.step)],
+  flip: (n, g) => [flip(g, n.attributes.axes)],
+  window: (n, g) => {
+    // Overlapping windows add up: a contraction with ones whose output axis is windowed.
+    const { axis, taps, stride, dilation } = n.attributes
+    const letters = n.shape.map((_, i) => i)
+    const out = [
+      ...letters.slice(0, axis),
+      { position: axis, tap: axis + 1, stride, dilation, padding: 0 },
+      ...letters.slice(axis + 2),
+    ]
+    return [contract(g, constant(1, g.dtype, [taps]), { lhs: letters, rhs: [axis + 1], out }, n.sources[0]!.shape)]
+  },
+
+  reduceSum: (n, g) => [spread(g, n.sources[0]!.shape, n.attributes.axes)],
+  reduceMax: extremum,
+  reduceMin: extremum,
+  reduceProd: (n, g) => {
+    // Product of the other elements, right also where one of them is zero.
+    const x = n.sources[0]!
+    const { axes } = n.attributes
+    const isZero = binary('eq', x, like(x, 0))
+    const nonZero = where(isZero, like(x, 1), x)
+    const product = spread(reduce('reduceProd', nonZero, axes), x.shape, axes)
+    const zeros = spread(reduce('reduceSum', cast(isZero, x.dtype), axes), x.shape, axes)
+    const others = where(
+      isZero,
+      where(binary('eq', zeros, like(x, 1)), product, like(x, 0)),
+      where(binary('eq', zeros, like(x, 0)), div(product, nonZero), like(x, 0)),
+    )
+    return [mul(spread(g, x.shape, axes), others)]
+  },
+  cumulate: (n, g) => {
+    const x = n.sources[0]!
+    const { axis, kind } = n.attributes
+    const fromEnd = (v: Node): Node => flip(cumulate('sum', flip(v, [axis]), axis), [axis])
+    if (kind === 'sum') return [fromEnd(g)]
+    if (kind === 'prod') return [div(fromEnd(mul(g, n as Node)), x)]
+    // The running extremum stands at the last position that attained it.
+    const position = iota(x.shape, axis, 'int64')
+    const here = where(binary('eq', x, n as Node), position, like(position, 0))
+    const source = cumulate('max', here, axis)
+    return [addAt(x.shape, source, g, axis)]
+  },
+  contract: (n, g) => {
+    const [lhs, rhs] = n.sources as [Node, Node]
+    const spec = n.attributes
+    return [
+      contract(g, rhs, { lhs: spec.out, rhs: spec.rhs, out: spec.lhs }, lhs.shape),
+      contract(lhs, g, { lhs: spec.lhs, rhs: spec.out, out: spec.rhs }, rhs.shape),
+    ]
+  },
+  gather: (n, g) => {
+    const [x, index] = n.sources as [Node, Node]
+    return [scatter(like(x, 0), index, g, n.attributes.axis, 'add'), null]
+  },
+  scatter: (n, g) => {
+    const [, index, updates] = n.sources as [Node, Node, Node]
+    const { axis, mode } = n.attributes
+    return [mode === 'add' ? g : scatter(g, index, like(updates, 0), axis, 'set'), null, gather(g, index, axis)]
+  },
+}
+
+/** Zeros of `shape` plus g at the positions that a slice took. */
+function unslice(g: Node, shape: Shape, start: readonly number[], step: readonly number[]): Node {
+  let out = g
+  shape.forEach((_, i) => {
+    const s = step[i]!
+    if (s === 1 || out.shape[i] === 0) return
+    // [.., n, ..] -> [.., n, 1, ..] -> zeros after each element -> [.., n * s, ..]
+    const before = out.shape.slice(0, i)
+    const after = out.shape.slice(i + 1)
+    const n = out.shape[i]!
+    const apart = reshape(out, [...before, n, 1, ...after])
+    const zeros = apart.shape.map((__, a) => (a === i + 1 ? s - 1 : 0))
+    const spaced = reshape(
+      pad(
+        apart,
+        zeros.map(() => 0),
+        zeros,
+      ),
+      [...before, n * s, ...after],
+    )
+    const stop = spaced.shape.map((d, a) => (a === i ? (n - 1) * s + 1 : d))
+    out = slice(
+      spaced,
+      stop.map(() => 0),
+      stop,
+    )
+  })
+  return pad(
+    out,
+    start.map((s, i) => (out.shape[i] === 0 ? 0 : s)),
+    shape.map((d, i) => d - out.shape[i]! - (out.shape[i] === 0 ? 0 : start[i]!)),
+  )
+}
+
+/** Zeros of `shape` with g added at the positions that an index of g's rank names along `axis`. */
+function addAt(shape: Shape, index: Node, g: Node, axis: number): Node {
+  // Move the axis last and flatten, so that one scatter along the flat axis does it.
+  const size = numel(shape)
+  let flat: Node = like(index, 0)
+  let stride = 1
+  for (let i = shape.length - 1; i >= 0; i--) {
+    const coordinate = i === axis ? index : iota(index.shape, i, index.dtype)
+    flat = add(flat, times(coordinate, stride))
+    stride *= shape[i]!
+  }
+  const n = numel(index.shape)
+  return reshape(scatter(constant(0, g.dtype, [size]), reshape(flat, [n]), reshape(g, [n]), 0, 'add'), shape)
+}
+
+/** Where the walk ends: at variables, and at tensors that autograd was told to ignore. */
+function isGradientLeaf(node: Node): boolean {
+  return !node.needsGrad || node.sources.length === 0 || node.op === 'detach'
+}
+
+/**
+ * Gradients of `outputs` weighted by `seeds`. Owners on the way (variables, hooks, retained gradients) receive theirs.
+ * Returns the gradient of each of `targets`, null where no differentiable path leads there. `visit` sees every node on the way.
+ */
+export function differentiate(
+  outputs: readonly Node[],
+  seeds: readonly Node[],
+  targets: readonly Node[] = [],
+  visit?: (node: Node) => void,
+): (Node | null)[] {
+  const cotangents = new Map<Node, Node>()
+  const results = new Map<Node, Node>()
+  const wanted = new Set(targets)
+  const scanCotangents = new Map<Node, Map<number, Node>>()
+  const send = (to: Node, g: Node | null): void => {
+    if (!g || !to.needsGrad) return
+    const known = cotangents.get(to)
+    cotangents.set(to, known ? add(known, g) : g)
+  }
+  outputs.forEach((o, i) => send(o, seeds[i]!))
+  const order = topologicalOrder(outputs, isGradientLeaf).filter((n) => n.needsGrad)
+  order.sort((a, b) => b.id - a.id)
+  for (const node of order) {
+    visit?.(node)
+    if (node.op === 'scan') {
+      const given = scanCotangents.get(node)
+      if (given) scanGradient(node, given).forEach((g, i) => send(node.sources[i]!, g))
+      continue
+    }
+    let g = cotangents.get(node)
+    if (!g) continue
+    cotangents.delete(node)
+    if (node.owner) g = node.owner.receiveGradient(g)
+    if (wanted.has(node)) results.set(node, g)
+    if (node.op === 'output') {
+      const loop = node.sources[0]!
+      const given = scanCotangents.get(loop) ?? new Map<number, Node>()
+      scanCotangents.set(loop, given)
+      const known = given.get(node.attributes.index)
+      given.set(node.attributes.index, known ? add(known, g) : g)
+      continue
+    }
+    if (isGradientLeaf(node)) continue
+    const rule = gradientRules[node.op] as Rule<OpName> | undefined
+    if (!rule) throw new InternalError(`${node.op} needs a gradient and has no rule`)
+    rule(node as NodeOf<OpName>, g).forEach((gs, i) => send(node.sources[i]!, gs))
+  }
+  return targets.map((t) => results.get(t) ?? null)
+}
+
+/**
+ * The gradient of a loop is a loop that runs the other way. It carries the gradients of the carries; what it stacks are the
+ * gradients of the sequences. A constant of the loop that meets a contraction (a recurrent weight) is not accumulated step by
+ * step: both operands of its gradient are stacked, and one contraction over time and batch follows.
+ */
+function scanGradient(loop: NodeOf<'scan'>, given: ReadonlyMap<number, Node>): (Node | null)[] {
+  const { body, carries: nCarries, sequences: nSequences, length, reverse } = loop.attributes
+  const saved = scanResiduals({ params: body.params, outputs: body.outputs }, nCarries)
+  const own = body.outputs.length - saved.length
+  if (own < nCarries) throw new InternalError('scan: the residuals are not the last outputs')
+  const carryParams = body.params.slice(0, nCarries)
+  const sequenceParams = body.params.slice(nCarries, nCarries + nSequences)
+  const constantParams = body.params.slice(nCarries + nSequences)
+
+  // Cotangents inside one step: of the next carries (carried), and of the stacked outputs (slices of what was given).
+  const outputs: Node[] = []
+  const seeds: Node[] = []
+  const newCarries: Node[] = []
+  const carryStarts: Node[] = []
+  const floatCarries = carryParams.flatMap((p, i) => (isFloat(p.dtype) ? [i] : []))
+  for (const i of floatCarries) {
+    const p = param(i, carryParams[i]!.dtype, carryParams[i]!.shape)
+    newCarries.push(p)
+    outputs.push(body.outputs[i]!)
+    seeds.push(p)
+    carryStarts.push(given.get(i) ?? constant(0, p.dtype, p.shape))
+  }
+  const slices: Node[] = []
+  const stacks: Node[] = []
+  for (const [index, g] of given) {
+    if (index < nCarries) continue
+    const p = param(slices.length, g.dtype, g.shape.slice(1))
+    slices.push(p)
+    stacks.push(g)
+    outputs.push(body.outputs[index]!)
+    seeds.push(p)
+  }
+
+  // Inside the step: constants that meet contractions are told apart from the others.
+  const hoisted: { constant: number; contraction: NodeOf<'contract'>; side: 0 | 1 }[] = []
+  const order = topologicalOrder(outputs)
+  const contractions = order.filter((n): n is NodeOf<'contract'> => n.op === 'contract' && n.needsGrad)
+  for (const c of contractions) {
+    c.sources.forEach((s, side) => {
+      const at = constantParams.indexOf(s)
+      if (at >= 0 && loop.sources[nCarries + nSequences + at]!.needsGrad)
+        hoisted.push({ constant: at, contraction: c, side: side as 0 | 1 })
+    })
+  }
+  const onlyHoisted = constantParams.map(
+    (p, i) =>
+      hoisted.some((h) => h.constant === i) && order.every((n) => n.op === 'contract' || !n.sources.includes(p)),
+  )
+  const direct = constantParams.flatMap((p, i) =>
+    isFloat(p.dtype) && !onlyHoisted[i] && loop.sources[nCarries + nSequences + i]!.needsGrad ? [i] : [],
+  )
+  const liveHoists = hoisted.filter((h) => onlyHoisted[h.constant])
+
+  const targets = [
+    ...floatCarries.map((i) => carryParams[i]!),
+    ...sequenceParams,
+    ...direct.map((i) => constantParams[i]!),
+    ...liveHoists.map((h) => h.contraction as Node),
+  ]
+  const local = differentiate(outputs, seeds, targets)
+  const zeroLike = (p: Node): Node => constant(0, p.dtype, p.shape)
+  const dCarries = local.slice(0, floatCarries.length).map((g, i) => g ?? zeroLike(newCarries[i]!))
+  const dSequences = local.slice(floatCarries.length, floatCarries.length + nSequences)
+  const dDirect = local.slice(floatCarries.length + nSequences, floatCarries.length + nSequences + direct.length)
+  const dHoisted = local.slice(floatCarries.length + nSequences + direct.length)
+
+  const accumulators = direct.map((i) => param(i, constantParams[i]!.dtype, constantParams[i]!.shape))
+  const accumulated = accumulators.map((a, i) => (dDirect[i] ? add(a, dDirect[i]) : a))
+  const stackedSequences = dSequences.flatMap((g, i) => (g ? [{ at: i, g }] : []))
+  const operands = liveHoists.flatMap((h, i) =>
+    dHoisted[i] ? [{ ...h, g: dHoisted[i], other: h.contraction.sources[1 - h.side]! }] : [],
+  )
+  const newOutputs = [
+    ...dCarries,
+    ...accumulated,
+    ...stackedSequences.map((s) => s.g),
+    ...operands.flatMap((o) => [o.g, o.other]),
+  ]
+
+  // What the forward loop saved replaces what it computed; carries are read from their stack.
+  const savedParams = saved.map((s, i) => (i < nCarries ? s : param(i, s.dtype, s.shape)))
+  const replaced = substitute(newOutputs, new Map(saved.map((s, i) => [s, savedParams[i]!])))
+  const newBody = {
+    params: [...newCarries, ...accumulators, ...sequenceParams, ...savedParams, ...slices, ...constantParams],
+    outputs: replaced,
+  }
+  const results = scan(
+    newBody,
+    [...carryStarts, ...accumulators.map(zeroLike)],
+    [
+      ...loop.sources.slice(nCarries, nCarries + nSequences),
+      ...saved.map((_, i) => scanOutput(loop as Node, own + i)),
+      ...stacks,
+    ],
+    loop.sources.slice(nCarries + nSequences),
+    length,
+    !reverse,
+  )
+
+  const gradients: (Node | null)[] = loop.sources.map(() => null)
+  floatCarries.forEach((i, k) => (gradients[i] = results[k]!))
+  direct.forEach((i, k) => (gradients[nCarries + nSequences + i] = results[floatCarries.length + k]!))
+  let at = floatCarries.length + direct.length
+  for (const s of stackedSequences) gradients[nCarries + s.at] = results[at++]!
+  for (const o of operands) {
+    const g = results[at++]!
+    const other = results[at++]!
+    const { lhs, rhs, out } = o.contraction.attributes
+    const time = -1
+    const shape = constantParams[o.constant]!.shape
+    const whole =
+      o.side === 0
+        ? contract(g, other, { lhs: [time, ...out], rhs: [time, ...rhs], out: lhs }, shape)
+        : contract(other, g, { lhs: [time, ...lhs], rhs: [time, ...out], out: rhs }, shape)
+    const i = nCarries + nSequences + o.constant
+    gradients[i] = gradients[i] ? add(gradients[i], whole) : whole
+  }
+  return gradients
+}
+
+/** A seed of ones: what `backward` starts from. */
+export function ones(node: Node): Node {
+  return broadcastTo(constant(1, node.dtype), node.shape)
+}

@@ -1,0 +1,225 @@
+/**
+ * A node of the graph: `{op, dtype, shape, sources, attributes}`. Nodes are immutable but for two things that a realisation
+ * sets: `storage`, once the value is in memory, and the sources, which are dropped when the value no longer needs its past.
+ */
+import type { DType } from '../common/dtype.ts'
+import type { Shape } from '../common/shape.ts'
+import type { CumulateKind, OpName } from './ops.ts'
+import type { Storage } from './storage.ts'
+
+/**
+ * A windowed axis of a contraction's operand: coordinate = position * stride + tap * dilation - padding, where `position` and
+ * `tap` are letters that other operands carry as plain axes. Coordinates outside the axis contribute nothing.
+ */
+export interface Window {
+  readonly position: number
+  readonly tap: number
+  readonly stride: number
+  readonly dilation: number
+  readonly padding: number
+}
+
+/** An axis of a contraction's operand: a letter (as in einsum), or a window over two letters. */
+export type ContractAxis = number | Window
+
+/**
+ * out[...] = sum over the letters that `out` lacks of lhs[...] * rhs[...]. At most one of the three operands has windowed axes.
+ * A letter may stand in both inputs and the output (batch), in one input and the output (free), or in both inputs only
+ * (contracted). The spec is closed under differentiation: a gradient permutes the three operands.
+ */
+export interface ContractSpec {
+  readonly lhs: readonly ContractAxis[]
+  readonly rhs: readonly ContractAxis[]
+  readonly out: readonly ContractAxis[]
+}
+
+/** What a scan does in one step: nodes over `param` leaves. */
+export interface ScanBody {
+  /** Parameters in order: carries, slices of the sequences, constants of the loop. */
+  readonly params: readonly Node[]
+  /** The next carries, then one slice of each stacked output. */
+  readonly outputs: readonly Node[]
+}
+
+export interface AttributesOf {
+  buffer: { readonly storage: Storage; readonly version: number }
+  /** A number that belongs to the program: it is part of the structural key where kernels want it there. */
+  constant: { readonly value: number | bigint }
+  /** A number that belongs to the run (learning rate, step, seed): never part of a key. Rank 0. */
+  scalar: { readonly value: number }
+  /** The coordinate along one axis. */
+  iota: { readonly axis: number }
+  /** Philox 4x32-10. Sources: key and offset, int64 of rank 0. Uniform in [0, 1) as float32, or 32 raw bits as int32. */
+  random: Record<never, never>
+  param: { readonly index: number }
+  reshape: Record<never, never>
+  permute: { readonly order: readonly number[] }
+  expand: Record<never, never>
+  /** Zeros (false) around the source. */
+  pad: { readonly low: readonly number[]; readonly high: readonly number[] }
+  /** Coordinate i of the result is start + i * step of the source; step >= 1. */
+  slice: { readonly start: readonly number[]; readonly step: readonly number[] }
+  flip: { readonly axes: readonly number[] }
+  /** Coordinate (position, tap) of the axis pair is position * stride + tap * dilation of the source's axis; all inside it. */
+  window: { readonly axis: number; readonly taps: number; readonly stride: number; readonly dilation: number }
+  reduceSum: ReduceAttributes
+  reduceMax: ReduceAttributes
+  reduceMin: ReduceAttributes
+  reduceProd: ReduceAttributes
+  argmax: ReduceAttributes
+  argmin: ReduceAttributes
+  cumulate: { readonly axis: number; readonly kind: CumulateKind }
+  contract: ContractSpec
+  /** x[..., index, ...]: the axis is replaced by the index's axes. Sources: x, index (int32 or int64). */
+  gather: { readonly axis: number }
+  /** Sources: base, index, updates (base's shape with the axis replaced by the index's axes). */
+  scatter: { readonly axis: number; readonly mode: 'add' | 'set' }
+  /** Stable. */
+  argsort: { readonly axis: number; readonly descending: boolean }
+  /** Sources: first carries, sequences (stacked on axis 0), constants. A tuple: read it by `output`. */
+  scan: {
+    readonly body: ScanBody
+    readonly carries: number
+    readonly sequences: number
+    readonly length: number
+    readonly reverse: boolean
+  }
+  output: { readonly index: number }
+}
+
+interface ReduceAttributes {
+  /** The axes that the reduction removes, ascending. `argmax` and `argmin` take one; several index the flattened axes. */
+  readonly axes: readonly number[]
+}
+
+type NoAttributes = Record<never, never>
+export type Attributes<K extends OpName> = K extends keyof AttributesOf ? AttributesOf[K] : NoAttributes
+
+export interface NodeOf<K extends OpName> {
+  /** Ascends in the order of recording: sources always have smaller ids. */
+  readonly id: number
+  readonly op: K
+  readonly dtype: DType
+  readonly shape: Shape
+  sources: readonly Node[]
+  readonly attributes: Attributes<K>
+  /** A path of differentiable ops leads to a variable. */
+  readonly needsGrad: boolean
+  /** The realised value, row-major and dense; null until then. */
+  storage: Storage | null
+  /** The variable or the tensor with hooks that stands for this node in autograd. */
+  owner: GradientOwner | null
+  /** `backward` went through here without `retainGraph`: once realised, the node may forget its past. */
+  released: boolean
+}
+
+/** What autograd calls when the gradient of a node is complete. */
+export interface GradientOwner {
+  /** May replace the gradient (hooks), and may keep it (`grad`). Returns what flows on. */
+  receiveGradient(gradient: Node): Node
+}
+
+export type Node = { [K in OpName]: NodeOf<K> }[OpName]
+
+let nextNodeId = 1
+let recording = true
+
+/** Makes a node. `needsGrad` follows the sources unless gradients are switched off. */
+export function makeNode<K extends OpName>(
+  op: K,
+  dtype: DType,
+  shape: Shape,
+  sources: readonly Node[],
+  attributes: Attributes<K>,
+  differentiable: boolean,
+): NodeOf<K> {
+  let needsGrad = false
+  if (differentiable && recording) for (const s of sources) needsGrad ||= s.needsGrad
+  return {
+    id: nextNodeId++,
+    op,
+    dtype,
+    shape,
+    sources,
+    attributes,
+    needsGrad,
+    storage: null,
+    owner: null,
+    released: false,
+  }
+}
+
+/** A leaf over a storage as it is after all writes recorded so far. `variable`: gradients are wanted and stop here. */
+export function makeLeaf(
+  storage: Storage,
+  shape: Shape,
+  variable: boolean,
+  owner: GradientOwner | null = null,
+): NodeOf<'buffer'> {
+  return {
+    id: nextNodeId++,
+    op: 'buffer',
+    dtype: storage.dtype,
+    shape,
+    sources: [],
+    attributes: { storage, version: storage.latest },
+    needsGrad: variable,
+    storage: null,
+    owner,
+    released: false,
+  }
+}
+
+/** The same node over other sources, outside autograd (captures and rewrites). */
+export function withSources(node: Node, sources: readonly Node[]): Node {
+  return { ...node, id: nextNodeId++, sources, storage: null, owner: null, released: false } as Node
+}
+
+/** The id that the next node will get: a mark in the order of recording. */
+export function recordingMark(): number {
+  return nextNodeId
+}
+
+export function isGradEnabled(): boolean {
+  return recording
+}
+
+/** Runs `body` with recording of gradients switched on or off, also when it throws. */
+export function withGrad<T>(enabled: boolean, body: () => T): T {
+  const before = recording
+  recording = enabled
+  try {
+    return body()
+  } finally {
+    recording = before
+  }
+}
+
+/** Nodes from which `roots` are computed, sources first. Iterative: recordings may be 100,000 ops deep. */
+export function topologicalOrder(
+  roots: readonly Node[],
+  isLeaf: (n: Node) => boolean = (n) => n.storage !== null,
+): Node[] {
+  const order: Node[] = []
+  const state = new Map<Node, number>()
+  const stack: Node[] = []
+  for (const root of roots) {
+    if (!state.has(root)) stack.push(root)
+    while (stack.length > 0) {
+      const node = stack[stack.length - 1]!
+      const sources = isLeaf(node) ? [] : node.sources
+      const next = state.get(node) ?? 0
+      if (next < sources.length) {
+        state.set(node, next + 1)
+        const s = sources[next]!
+        if (!state.has(s)) stack.push(s)
+        continue
+      }
+      stack.pop()
+      if (next === Infinity) continue
+      state.set(node, Infinity)
+      order.push(node)
+    }
+  }
+  return order
+}

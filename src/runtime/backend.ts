@@ -1,0 +1,58 @@
+/**
+ * What a device must do. A backend owns memory and runs programs on it in the order of submission; it knows nothing of Tensors.
+ */
+import type { DeviceBuffer } from '../graph/storage.ts'
+import type { Kernel } from '../codegen/kernel.ts'
+import type { Plan } from '../schedule/plan.ts'
+import type { Capture } from '../schedule/capture.ts'
+
+export interface Capabilities {
+  /** Bytes of a vector register that kernels should use; 0 for none. */
+  readonly vectorBytes: number
+  readonly threads: number
+  /** Data cache of a core in bytes, level 1 and 2, and what a core may count on of level 3. */
+  readonly cacheBytes: readonly [number, number, number]
+  /** Whether results can be waited for without leaving the JS thread. */
+  readonly blocking: boolean
+}
+
+export interface MemoryInfo {
+  readonly liveBytes: number
+  readonly peakBytes: number
+  readonly arenaBytes: number
+}
+
+/** Kernels of a plan, compiled and bound: what `run` needs. Opaque. */
+export interface Program {
+  readonly kernels: number
+}
+
+export interface Backend {
+  readonly name: string
+  readonly capabilities: Capabilities
+  allocate(bytes: number): DeviceBuffer
+  /** Replaces the contents; ordered after what was submitted before. */
+  write(buffer: DeviceBuffer, data: Uint8Array): void
+  /** The contents after what was submitted before. The bytes may be the memory itself: do not write to them. */
+  read(buffer: DeviceBuffer): Promise<Uint8Array>
+  readSync(buffer: DeviceBuffer): Uint8Array
+  /** Interprets the graph itself (the oracle); compiled backends lack it. */
+  interpret?(capture: Capture, leaves: readonly DeviceBuffer[], outputs: readonly DeviceBuffer[]): void
+  /** Compiles what is not compiled yet. Throws CompileError. */
+  compile?(plan: Plan, kernels: readonly Kernel[]): Promise<Program>
+  compileSync?(plan: Plan, kernels: readonly Kernel[]): Program
+  /**
+   * Submits a program: `leaves` and `outputs` by number, `scalars` the numbers of this run. Resolves when it has run; rejects with a typed
+   * error if a kernel met an index out of range.
+   */
+  run?(
+    program: Program,
+    leaves: readonly DeviceBuffer[],
+    outputs: readonly DeviceBuffer[],
+    scalars: readonly number[],
+  ): Promise<void>
+  /** Waits for everything submitted. */
+  synchronize(): Promise<void>
+  synchronizeSync(): void
+  memory(): MemoryInfo
+}

@@ -1,0 +1,52 @@
+/**
+ * A plan: launches of kernels in order, over leaves, outputs and one arena of intermediates. Everything that depends on sizes is
+ * in its numbers; the kernels depend on structure only.
+ */
+import type { Capture } from './capture.ts'
+
+/** Where an argument's memory is; `step` bytes are added for each iteration of the loop that the launch stands in. */
+export type BufferRef = {
+  readonly space: 'leaf' | 'output' | 'arena'
+  /** Number of the leaf or output; 0 for the arena. */
+  readonly slot: number
+  readonly byteOffset: number
+  readonly step: number
+}
+
+export type Argument =
+  | { readonly kind: 'buffer'; readonly ref: BufferRef }
+  /** A size, stride, or scratch marker. */
+  | { readonly kind: 'index'; readonly value: number }
+  /** A number of the program. */
+  | { readonly kind: 'number'; readonly value: number | bigint }
+  /** A number of the run: scalar `slot` of the capture. */
+  | { readonly kind: 'scalar'; readonly slot: number }
+  | { readonly kind: 'scratch' }
+
+export interface Launch {
+  readonly kind: 'launch'
+  /** Number of the kernel in the list that goes with the plan. */
+  readonly kernel: number
+  readonly arguments: readonly Argument[]
+  /** Iterations of the parallel loop. */
+  readonly extent: number
+  /** Iterations that a thread takes at a time; at least 1. */
+  readonly grain: number
+  readonly scratchBytes: number
+  /** Floating-point operations and bytes moved, for profiles. */
+  readonly flops: number
+  readonly bytes: number
+}
+
+/** Launches repeated `count` times. */
+export interface Loop {
+  readonly kind: 'loop'
+  readonly count: number
+  readonly steps: readonly Launch[]
+}
+
+export interface Plan {
+  readonly capture: Capture
+  readonly steps: readonly (Launch | Loop)[]
+  readonly arenaBytes: number
+}
