@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import { assert, integer, nat, oneof, property } from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ArgumentError } from '../../common/errors.ts'
 import { toChineseCapitals, toChineseDateCapitals } from './capitals.ts'
@@ -69,9 +69,9 @@ describe('toChineseCapitals', () => {
   })
 
   it('never loses or adds a digit, and never writes 零 twice or before 元', () => {
-    const amounts = fc.oneof(fc.integer({ min: 0, max: 1e9 }), fc.nat({ max: Number.MAX_SAFE_INTEGER }))
-    fc.assert(
-      fc.property(amounts, (fen) => {
+    const amounts = oneof(integer({ min: 0, max: 1e9 }), nat({ max: Number.MAX_SAFE_INTEGER }))
+    assert(
+      property(amounts, (fen) => {
         const text = toChineseCapitals(fen)
         expect(parseCapitals(text)).toBe(fen)
         expect(text).not.toMatch(/零零|零[拾佰仟万亿]|.零元/)

@@ -32,10 +32,8 @@ describe('the dictionary', () => {
   })
 
   it.each(families)('has everything that lines of %s say', (family) => {
-    for (let index = 0; index < 4000; index++) {
-      const { text } = generateLine(new SmallRandom(17, index), family)
-      expect(unknown(text), text).toEqual([])
-    }
+    const texts = Array.from({ length: 4000 }, (_, index) => generateLine(new SmallRandom(17, index), family).text)
+    expect(texts.filter((text) => unknown(text).length > 0)).toEqual([])
   })
 
   it('is written as PaddleOCR reads it: a character a line, without the blank', () => {

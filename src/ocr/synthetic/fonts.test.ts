@@ -19,7 +19,7 @@ describe('fonts', () => {
       const { face, latin } = chooseFonts(new SmallRandom(1, index), 'heldout', '赎回·№“A1”')
       seen.add(face.name)
       expect(face.covers('赎回·№“”')).toBe(true)
-      if (latin) expect(latin.covers('A1')).toBe(true)
+      expect(latin?.covers('A1')).not.toBe(false)
     }
     // ZCOOL XiaoWei draws 回 as a block and has no · and №.
     expect([...seen]).toEqual(['kai'])
@@ -37,7 +37,7 @@ describe('fonts', () => {
   it('has all of ASCII in every Latin face', () => {
     const ascii = String.fromCharCode(...Array.from({ length: 95 }, (_, i) => 32 + i))
     expect([...ascii].every(isLatin)).toBe(true)
-    for (const { latin } of Object.values(fontSets))
-      for (const name of Object.keys(latin) as FaceName[]) expect(getFace(name).covers(`${ascii}¥`), name).toBe(true)
+    const names = Object.values(fontSets).flatMap(({ latin }) => Object.keys(latin) as FaceName[])
+    expect(names.filter((name) => !getFace(name).covers(`${ascii}¥`))).toEqual([])
   })
 })

@@ -42,7 +42,11 @@ describe('generateLine', () => {
 
   it('shows every character of the dictionary to pre-training', async () => {
     const { charset } = await import('./charset.ts')
-    const seen = new Set(lines('pretrain', 12000).flatMap(({ text }) => [...text]))
+    const seen = new Set(
+      lines('pretrain', 12000)
+        .map(({ text }) => text)
+        .join(''),
+    )
     expect(charset.filter((character) => !seen.has(character))).toEqual([])
   })
 })

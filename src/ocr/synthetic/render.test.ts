@@ -14,22 +14,18 @@ const inkIn = (image: LineImage, include: (x: number, y: number) => boolean) => 
 
 describe('renderLine', () => {
   it.each(families)('clips no text of %s', (family) => {
+    const clipped: string[] = []
     for (let index = 0; index < 120; index++) {
       const random = new SmallRandom(5, index)
       const drawn = generateLine(random, family)
       const image = renderLine(random, drawn, { family, height: 32 })
       const { width, height } = image.paper
-      expect(
-        inkIn(image, (x, y) => x === 0 || y === 0 || x === width - 1 || y === height - 1),
-        drawn.text,
-      ).toBe(0)
-      expect(
-        inkIn(image, () => true),
-        drawn.text,
-      ).toBeGreaterThan(0)
-      expect(image.clearance).toBeGreaterThan(0)
+      const atEdge = inkIn(image, (x, y) => x === 0 || y === 0 || x === width - 1 || y === height - 1)
+      if (atEdge > 0 || image.clearance === 0) clipped.push(drawn.text)
+      expect(inkIn(image, () => true)).toBeGreaterThan(0)
       expect(width).toBeLessThanOrEqual(320)
     }
+    expect(clipped).toEqual([])
   })
 
   it('keeps to the greatest width by setting the text narrower', () => {
@@ -72,7 +68,9 @@ describe('ageLine', () => {
     const bare = image.paper.data.slice()
     const aged = await ageLine(new SmallRandom(10), image, 0)
     expect(image.ink).toEqual(ink)
-    for (let i = 0; i < ink.length; i++) if (ink[i] === 0) expect(aged.data[i * 3]).toBe(bare[i * 3])
+    const changed = [...ink.keys()].filter((i) => aged.data[i * 3] !== bare[i * 3])
+    expect(changed.filter((i) => ink[i] === 0)).toEqual([])
+    expect(changed.length).toBeGreaterThan(500)
   })
 
   it('ages more with severity, and always leaves the text darker than the paper around it', async () => {
@@ -93,7 +91,7 @@ describe('ageLine', () => {
           count[part]! += 1
         }
         change[at]! += difference / mask.length
-        expect(mean[0]! / count[0]! - mean[1]! / count[1]!, `line ${index} at ${severity}`).toBeGreaterThan(12)
+        expect(mean[0]! / count[0]! - mean[1]! / count[1]!).toBeGreaterThan(12)
       }
     }
     expect(change[1]!).toBeGreaterThan(3 * change[0]!)
