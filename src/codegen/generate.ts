@@ -117,7 +117,7 @@ class Generator {
     const steps = this.#steps.map((s): Launch | Loop =>
       'count' in s ? { kind: 'loop', count: s.count, steps: s.steps.map(launch) } : launch(s),
     )
-    return { capture: this.#capture, steps, arenaBytes }
+    return { steps, arenaBytes }
   }
 }
 
