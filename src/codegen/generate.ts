@@ -275,7 +275,9 @@ class GraphLowering {
               case 'operand':
               case 'scalar':
                 throw new InternalError('a contraction without an epilogue asked for its operands')
-              default:
+              case 'scratch':
+                return { kind: 'scratch' }
+              case 'index':
                 return a
             }
           }),

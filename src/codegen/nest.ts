@@ -18,7 +18,6 @@ import {
   type Surroundings,
 } from './expression.ts'
 import type { Expr, Kernel, ReduceIr } from './kernel.ts'
-import { mathFunctions } from './math-functions.ts'
 import { emitRandom } from './random.ts'
 
 export type NestArgument =
@@ -490,7 +489,7 @@ class Nest {
       case 'operation': {
         const args = e.args.map((a) => this.#value(level, a))
         if (e.op === 'cast') return emitCast(args[0]!, e.args[0]!.dtype, e.dtype)
-        return emitOperation(this.#ir, e.op, e.args[0]!.dtype, args, mathFunctions)
+        return emitOperation(this.#ir, e.op, e.args[0]!.dtype, args)
       }
       case 'guard': {
         const x = this.#value(level, e.x)

@@ -46,7 +46,8 @@ export class Lane {
       this.#backend.interpret(program, leaves, outputs)
       return
     }
-    if (this.#running >= maxAhead && this.#queue.length === 0 && this.#backend.capabilities.blocking) this.#backend.synchronizeSync()
+    if (this.#running >= maxAhead && this.#queue.length === 0 && this.#backend.capabilities.blocking)
+      this.#backend.synchronizeSync()
     this.#queue.push({ cached: this.#planOf(program), leaves, outputs, scalars: program.scalars })
     this.#pump()
   }
@@ -87,8 +88,7 @@ export class Lane {
   #start(job: Job, program: Program): void {
     this.#queue.shift()
     this.#running++
-    this.#backend
-      .run!(program, job.leaves, job.outputs, job.scalars)
+    this.#backend.run!(program, job.leaves, job.outputs, job.scalars)
       .catch((error: unknown) => (this.#failure ??= error))
       .finally(() => this.#running--)
   }
