@@ -32,11 +32,11 @@ export interface RandomGraph {
 /** A graph of about `size` ops drawn from `seed`. The same seed gives the same graph on every device. */
 export function randomGraph(seed: number, size: number): RandomGraph {
   const random = new SmallRandom(seed, 0)
-  const leaves = Array.from({ length: random.integer(1, 4) }, () => {
-    const shape = Array.from({ length: random.integer(0, 4) }, () => random.integer(1, 6))
+  const leaves = Array.from({ length: below(random, 1, 4) }, () => {
+    const shape = Array.from({ length: below(random, 0, 4) }, () => below(random, 1, 6))
     return { shape, data: Float32Array.from({ length: numel(shape) }, () => random.uniform(-2, 2)) }
   })
-  const steps = Array.from({ length: size }, () => random.integer(0, 1 << 30))
+  const steps = Array.from({ length: size }, () => below(random, 0, 1 << 30))
   const log: string[] = []
   return {
     leaves,
@@ -67,8 +67,8 @@ export function leafTensors(graph: RandomGraph): Tensor[] {
 function step(r: SmallRandom, pick: () => Node): Node | null {
   const x = pick()
   const rank = x.shape.length
-  const axis = rank > 0 ? r.integer(0, rank) : 0
-  switch (r.integer(0, 18)) {
+  const axis = rank > 0 ? below(r, 0, rank) : 0
+  switch (below(r, 0, 18)) {
     case 0:
     case 1:
       return g.unary(r.choice(unaries), x)
@@ -100,21 +100,21 @@ function step(r: SmallRandom, pick: () => Node): Node | null {
     case 8:
       return g.pad(
         x,
-        x.shape.map(() => r.integer(0, 3)),
-        x.shape.map(() => r.integer(0, 3)),
+        x.shape.map(() => below(r, 0, 3)),
+        x.shape.map(() => below(r, 0, 3)),
       )
     case 9: {
-      const start = x.shape.map((d) => r.integer(0, d))
-      const stop = x.shape.map((d, i) => r.integer(start[i]!, d) + 1)
+      const start = x.shape.map((d) => below(r, 0, d))
+      const stop = x.shape.map((d, i) => below(r, start[i]!, d) + 1)
       return g.slice(
         x,
         start,
         stop,
-        x.shape.map(() => r.integer(1, 3)),
+        x.shape.map(() => below(r, 1, 3)),
       )
     }
     case 10:
-      return rank === 0 ? null : g.window(x, axis, r.integer(1, x.shape[axis]! + 1), r.integer(1, 3))
+      return rank === 0 ? null : g.window(x, axis, below(r, 1, x.shape[axis]! + 1), below(r, 1, 3))
     case 11:
     case 12: {
       if (rank === 0) return null
@@ -151,7 +151,7 @@ function step(r: SmallRandom, pick: () => Node): Node | null {
     }
     case 15: {
       if (rank === 0) return null
-      const length = [r.integer(1, 5)]
+      const length = [below(r, 1, 5)]
       const index = g.binary('mod', g.iota(length, 0, 'int64'), g.constant(x.shape[axis]!, 'int64', length))
       return g.gather(x, index, axis)
     }
@@ -187,8 +187,13 @@ function factors(r: SmallRandom, n: number): number[] {
 function shuffled(r: SmallRandom, n: number): number[] {
   const order = Array.from({ length: n }, (_, i) => i)
   for (let i = n - 1; i > 0; i--) {
-    const j = r.integer(0, i + 1)
+    const j = below(r, 0, i + 1)
     ;[order[i], order[j]] = [order[j]!, order[i]!]
   }
   return order
+}
+
+/** An integer from `low` to `high`, the latter excluded. */
+function below(r: SmallRandom, low: number, high: number): number {
+  return r.integer(low, Math.max(low, high - 1))
 }
