@@ -6,7 +6,23 @@
 import { sizeOf } from '../../common/dtype.ts'
 import type { Capabilities } from '../../runtime/backend.ts'
 import {
-  add, and, constant, div, eq, fma, gather, index, le, load, min, mul, ne, rem, splat, sub, type BufferParameter,
+  add,
+  and,
+  constant,
+  div,
+  eq,
+  fma,
+  gather,
+  index,
+  le,
+  load,
+  min,
+  mul,
+  ne,
+  rem,
+  splat,
+  sub,
+  type BufferParameter,
 } from '../builder.ts'
 import type { Expr } from '../kernel.ts'
 import { Assembler, type Memory } from './assembler.ts'
@@ -44,7 +60,8 @@ export function lowerGemm(form: Form, capabilities: Capabilities, options: GemmO
   const shape = { batch, rows, columns, depth, splitDepth: size.depth }
   emitProduct(k, form, tile, blocking, options, shape, packed)
   const flops = 2 * batch * rows * columns * depth
-  const bytes = batch * (rows * depth + depth * columns) * sizeOf(form.a.dtype) + batch * rows * columns * sizeOf(form.out.dtype)
+  const bytes =
+    batch * (rows * depth + depth * columns) * sizeOf(form.a.dtype) + batch * rows * columns * sizeOf(form.out.dtype)
   list.steps.push(k.step(size.batch * blocking.rowTasks * blocking.columnTasks, 1, flops, bytes))
 }
 
@@ -71,7 +88,9 @@ function packRows(form: Form, tile: RegisterTile, blocking: Blocking, list: Step
   const target = k.memory(memory, 'float32', 'write')
   const views = panelSource(k, form, 'a')
   const batchAxes = new FlatAxes(k, mergeAxes(axesIn(form.batch, ['a']), 1), 1)
-  const [offset, panelsOf, depthOf, blockDepth, blocksOf] = [form.a.offset, panels, depth, blocking.depth, blocks].map((n) => k.size(n)) as [Expr, Expr, Expr, Expr, Expr]
+  const [offset, panelsOf, depthOf, blockDepth, blocksOf] = [form.a.offset, panels, depth, blocking.depth, blocks].map(
+    (n) => k.size(n),
+  ) as [Expr, Expr, Expr, Expr, Expr]
   k.parallel('t', (t) => {
     const panel = k.let('panel', rem(t, panelsOf))
     const rest = k.let('rest', div(t, panelsOf))
@@ -112,7 +131,11 @@ function emitProduct(
   const columnSource = { ...panelSource(k, form, 'b'), buffer: b }
   const rowSource = packed ? null : { ...panelSource(k, form, 'a'), buffer: a }
   const batchViews = 3 + (form.epilogue?.operands.length ?? 0)
-  const batchAxes = new FlatAxes(k, mergeAxes(axesIn(form.batch, ['a', 'b', 'out', 'operands']), batchViews), batchViews)
+  const batchAxes = new FlatAxes(
+    k,
+    mergeAxes(axesIn(form.batch, ['a', 'b', 'out', 'operands']), batchViews),
+    batchViews,
+  )
 
   const rows = k.size(shape.rows)
   const columns = k.size(shape.columns)
@@ -133,7 +156,10 @@ function emitProduct(
   // Sums wait in scratch between blocks of the contracted axis; with one block every tile uses the same place.
   const tileSize = tile.rows * tile.columns
   const slotStride = k.size(blocking.depthBlocks > 1 ? tileSize : 0)
-  const slots = k.reserve('float32', blocking.depthBlocks > 1 ? blocking.rowPanels * blocking.columnPanels * tileSize : tileSize)
+  const slots = k.reserve(
+    'float32',
+    blocking.depthBlocks > 1 ? blocking.rowPanels * blocking.columnPanels * tileSize : tileSize,
+  )
   const packedColumns = k.reserve('float32', blocking.columnPanels * tile.columns * blocking.depth)
   const packedRows = packed ? null : k.reserve('float32', blocking.rowPanels * tile.rows * blocking.depth)
 
@@ -151,7 +177,10 @@ function emitProduct(
     const row0 = k.let('row0', mul(firstRowPanel, tile.rows))
     const column0 = k.let('column0', mul(firstColumnPanel, tile.columns))
     const ownRows = k.let('ownRows', min(rowPanels, div(add(sub(rows, row0), tile.rows - 1), tile.rows)))
-    const ownColumns = k.let('ownColumns', min(columnPanels, div(add(sub(columns, column0), tile.columns - 1), tile.columns)))
+    const ownColumns = k.let(
+      'ownColumns',
+      min(columnPanels, div(add(sub(columns, column0), tile.columns - 1), tile.columns)),
+    )
     const splitFrom = k.let('splitFrom', mul(split, splitDepth))
     const splitTo = k.let('splitTo', min(add(splitFrom, splitDepth), depth))
 
@@ -188,7 +217,16 @@ function emitProduct(
           k.loop('i', panelFrom, panelTo, 1, (i) => {
             const aAt = k.let('aAt', add(rowsAt, mul(mul(add(firstPanel, i), tile.rows), kc)))
             const slot = k.let('slot', add(slots.at, mul(add(mul(j, ownRows), i), slotStride)))
-            emitMicroKernel(k, tile, { a: rowsBuffer, aAt, b: packedColumns.buffer, bAt, kc, slots: slots.buffer, slot, block })
+            emitMicroKernel(k, tile, {
+              a: rowsBuffer,
+              aAt,
+              b: packedColumns.buffer,
+              bAt,
+              kc,
+              slots: slots.buffer,
+              slot,
+              block,
+            })
             k.if(eq(add(block, 1), blocks), () => {
               const row = k.let('row', add(row0, mul(i, tile.rows)))
               store.emit(storeBase, { slots: slots.buffer, slot, row, column, rows, columns })
@@ -204,26 +242,31 @@ function emitProduct(
 function emitMicroKernel(
   k: Assembler,
   tile: RegisterTile,
-  p: { a: BufferParameter; aAt: Expr; b: BufferParameter; bAt: Expr; kc: Expr; slots: BufferParameter; slot: Expr; block: Expr },
+  p: {
+    a: BufferParameter
+    aAt: Expr
+    b: BufferParameter
+    bAt: Expr
+    kc: Expr
+    slots: BufferParameter
+    slot: Expr
+    block: Expr
+  },
 ): void {
   const zero = constant(0, 'f32', tile.lanes)
-  const sums = Array.from({ length: tile.rows }, () => Array.from({ length: tile.vectors }, () => k.declare('sum', zero)))
-  const rank1 = (step: Expr): void => {
-    const aAt = k.let('pa', add(p.aAt, mul(step, tile.rows)))
-    const bAt = k.let('pb', add(p.bAt, mul(step, tile.columns)))
-    const b = Array.from({ length: tile.vectors }, (_, v) => k.let('b', load(p.b, add(bAt, v * tile.lanes), tile.lanes)))
+  const sums = Array.from({ length: tile.rows }, () =>
+    Array.from({ length: tile.vectors }, () => k.declare('sum', zero)),
+  )
+  k.unrolled('step', 0, p.kc, 4, (step) => {
+    const pa = k.let('pa', add(p.aAt, mul(step, tile.rows)))
+    const pb = k.let('pb', add(p.bAt, mul(step, tile.columns)))
+    k.prefetch(p.a, add(pa, 16 * tile.rows))
+    const b = Array.from({ length: tile.vectors }, (_, v) => k.let('b', load(p.b, add(pb, v * tile.lanes), tile.lanes)))
     sums.forEach((row, r) => {
-      const value = k.let('a', splat(load(p.a, add(aAt, r)), tile.lanes))
+      const value = k.let('a', splat(load(p.a, add(pa, r)), tile.lanes))
       row.forEach((sum, v) => k.assign(sum, fma(value, b[v]!, sum)))
     })
-  }
-  const unrolled = 4
-  const whole = k.let('whole', sub(p.kc, rem(p.kc, unrolled)))
-  k.loop('step', 0, whole, unrolled, (step) => {
-    k.prefetch(p.a, add(p.aAt, mul(add(step, 16), tile.rows)))
-    for (let u = 0; u < unrolled; u++) rank1(add(step, u))
   })
-  k.loop('step', whole, p.kc, 1, rank1)
   const each = (visit: (sum: Expr, at: Expr) => void): void =>
     sums.forEach((row, r) => row.forEach((sum, v) => visit(sum, add(p.slot, r * tile.columns + v * tile.lanes))))
   k.if(ne(p.block, 0), () => each((sum, at) => k.assign(sum, add(sum, load(p.slots, at, tile.lanes)))))
@@ -261,7 +304,10 @@ class TileStore {
     return batchOffsets.map((o, v) => this.k.let('base', add(o, this.offsets[v]!)))
   }
 
-  emit(base: readonly Expr[], t: { slots: BufferParameter; slot: Expr; row: Expr; column: Expr; rows: Expr; columns: Expr }): void {
+  emit(
+    base: readonly Expr[],
+    t: { slots: BufferParameter; slot: Expr; row: Expr; column: Expr; rows: Expr; columns: Expr },
+  ): void {
     const { k, tile } = this
     const count = k.let('count', min(tile.rows, sub(t.rows, t.row)))
     const unit = this.columnAxes.innerStride(0)
@@ -288,7 +334,11 @@ class TileStore {
       const end = k.let('end', add(v, tile.lanes))
       const { offsets, inner } = this.columnAxes.locate(k, k.let('c', add(t.column, v)))
       const whole = and(le(end, width), le(add(inner, tile.lanes), this.columnAxes.innerSize))
-      k.if(whole, () => eachRow(offsets, v, tile.lanes), () => single(v, min(end, width)))
+      k.if(
+        whole,
+        () => eachRow(offsets, v, tile.lanes),
+        () => single(v, min(end, width)),
+      )
     })
   }
 
@@ -308,4 +358,3 @@ class TileStore {
     k.store(this.out, at[0]!, form.epilogue.build(k, k.let('sum', sum), operands, this.scalars))
   }
 }
-

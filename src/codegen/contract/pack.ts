@@ -82,9 +82,20 @@ export function emitPackPanel(
   })
   k.if(
     vectors.map((v) => v.whole).reduce((a, b) => and(a, b)),
-    () => copy(vectors.map((v) => v.start), lanes, 0),
+    () =>
+      copy(
+        vectors.map((v) => v.start),
+        lanes,
+        0,
+      ),
     () => {
-      vectors.forEach((v, n) => k.if(v.whole, () => copy([v.start], lanes, n * lanes), () => single(index(n * lanes), lanes)))
+      vectors.forEach((v, n) =>
+        k.if(
+          v.whole,
+          () => copy([v.start], lanes, n * lanes),
+          () => single(index(n * lanes), lanes),
+        ),
+      )
     },
   )
 }
