@@ -6,7 +6,17 @@
 import { isFloat, isInteger, type DType } from '../common/dtype.ts'
 import { ArgumentError, DTypeError, InternalError, ShapeError } from '../common/errors.ts'
 import { contiguousStrides, formatShape, numel, sameShape, type Shape } from '../common/shape.ts'
-import { isGradEnabled, makeNode, topologicalOrder, withSources, type Attributes, type ContractAxis, type ContractSpec, type Node, type ScanBody } from './node.ts'
+import {
+  isGradEnabled,
+  makeNode,
+  topologicalOrder,
+  withSources,
+  type Attributes,
+  type ContractAxis,
+  type ContractSpec,
+  type Node,
+  type ScanBody,
+} from './node.ts'
 import {
   opInfo,
   type BinaryOp,
@@ -226,6 +236,21 @@ export function flip(x: Node, axes: readonly number[]): Node {
   return axes.length === 0 ? x : make('flip', x.dtype, x.shape, [x], { axes: [...axes].sort((a, b) => a - b) })
 }
 
+/** Sliding windows over an axis, which becomes (position, tap): shape [..., positions, taps, ...]. Pad first where wanted. */
+export function window(x: Node, axis: number, taps: number, stride: number, dilation = 1): Node {
+  const size = x.shape[axis]!
+  const reach = (taps - 1) * dilation + 1
+  if (taps < 1 || stride < 1 || dilation < 1)
+    throw new ArgumentError(`window: taps ${taps}, stride ${stride} and dilation ${dilation} must be at least 1`)
+  if (size < reach)
+    throw new ShapeError(
+      `window: axis ${axis} of ${formatShape(x.shape)} has ${size} elements, the window spans ${reach}`,
+    )
+  const positions = Math.floor((size - reach) / stride) + 1
+  const shape = [...x.shape.slice(0, axis), positions, taps, ...x.shape.slice(axis + 1)]
+  return make('window', x.dtype, shape, [x], { axis, taps, stride, dilation })
+}
+
 export function detach(x: Node): Node {
   return make('detach', x.dtype, x.shape, [x], {})
 }
@@ -377,12 +402,20 @@ export function scan(
     const isSequence = i >= carries.length && i < carries.length + sequences.length
     const shape = isSequence ? n.shape.slice(1) : n.shape
     if (!sameShape(shape, p.shape) || n.dtype !== p.dtype || (isSequence && n.shape[0] !== length)) {
-      throw new InternalError(`scan: argument ${i} is ${n.dtype}${formatShape(n.shape)}, the body takes ${p.dtype}${formatShape(p.shape)}`)
+      throw new InternalError(
+        `scan: argument ${i} is ${n.dtype}${formatShape(n.shape)}, the body takes ${p.dtype}${formatShape(p.shape)}`,
+      )
     }
   })
   const saved = scanResiduals(body, carries.length)
   const outputs = [...body.outputs, ...saved]
-  const attributes = { body: { params: body.params, outputs }, carries: carries.length, sequences: sequences.length, length, reverse }
+  const attributes = {
+    body: { params: body.params, outputs },
+    carries: carries.length,
+    sequences: sequences.length,
+    length,
+    reverse,
+  }
   const loop = make('scan', 'float32', [], sources, attributes)
   return body.outputs.map((_, i) => scanOutput(loop, i))
 }

@@ -7,8 +7,29 @@ import { InternalError } from '../common/errors.ts'
 import type { Shape } from '../common/shape.ts'
 import { numel } from '../common/shape.ts'
 import {
-  binary, broadcastTo, cast, constant, contract, cumulate, expand, flip, gather, iota, pad, param, permute, reduce, reshape,
-  scan, scanOutput, scanResiduals, scatter, slice, substitute, unary, where,
+  binary,
+  broadcastTo,
+  cast,
+  constant,
+  contract,
+  cumulate,
+  expand,
+  flip,
+  gather,
+  iota,
+  pad,
+  param,
+  permute,
+  reduce,
+  reshape,
+  scan,
+  scanOutput,
+  scanResiduals,
+  scatter,
+  slice,
+  substitute,
+  unary,
+  where,
 } from './build.ts'
 import { topologicalOrder, type Node, type NodeOf } from './node.ts'
 import type { OpName } from './ops.ts'
@@ -51,7 +72,13 @@ const extremum = (node: Node & { attributes: { axes: readonly number[] } }, g: N
 
 /** Puts back the axes that a reduction removed. */
 export function spread(reduced: Node, shape: Shape, axes: readonly number[]): Node {
-  return expand(reshape(reduced, shape.map((d, i) => (axes.includes(i) ? 1 : d))), shape)
+  return expand(
+    reshape(
+      reduced,
+      shape.map((d, i) => (axes.includes(i) ? 1 : d)),
+    ),
+    shape,
+  )
 }
 
 export const gradientRules: { readonly [K in OpName]?: Rule<K> } = {
@@ -117,10 +144,27 @@ export const gradientRules: { readonly [K in OpName]?: Rule<K> } = {
   },
   pad: (n, g) => {
     const { low } = n.attributes
-    return [slice(g, low, n.sources[0]!.shape.map((d, i) => low[i]! + d))]
+    return [
+      slice(
+        g,
+        low,
+        n.sources[0]!.shape.map((d, i) => low[i]! + d),
+      ),
+    ]
   },
   slice: (n, g) => [unslice(g, n.sources[0]!.shape, n.attributes.start, n.attributes.step)],
   flip: (n, g) => [flip(g, n.attributes.axes)],
+  window: (n, g) => {
+    // Overlapping windows add up: a contraction with ones whose output axis is windowed.
+    const { axis, taps, stride, dilation } = n.attributes
+    const letters = n.shape.map((_, i) => i)
+    const out = [
+      ...letters.slice(0, axis),
+      { position: axis, tap: axis + 1, stride, dilation, padding: 0 },
+      ...letters.slice(axis + 2),
+    ]
+    return [contract(g, constant(1, g.dtype, [taps]), { lhs: letters, rhs: [axis + 1], out }, n.sources[0]!.shape)]
+  },
 
   reduceSum: (n, g) => [spread(g, n.sources[0]!.shape, n.attributes.axes)],
   reduceMax: extremum,
@@ -183,11 +227,26 @@ function unslice(g: Node, shape: Shape, start: readonly number[], step: readonly
     const n = out.shape[i]!
     const apart = reshape(out, [...before, n, 1, ...after])
     const zeros = apart.shape.map((__, a) => (a === i + 1 ? s - 1 : 0))
-    const spaced = reshape(pad(apart, zeros.map(() => 0), zeros), [...before, n * s, ...after])
+    const spaced = reshape(
+      pad(
+        apart,
+        zeros.map(() => 0),
+        zeros,
+      ),
+      [...before, n * s, ...after],
+    )
     const stop = spaced.shape.map((d, a) => (a === i ? (n - 1) * s + 1 : d))
-    out = slice(spaced, stop.map(() => 0), stop)
+    out = slice(
+      spaced,
+      stop.map(() => 0),
+      stop,
+    )
   })
-  return pad(out, start.map((s, i) => (out.shape[i] === 0 ? 0 : s)), shape.map((d, i) => d - out.shape[i]! - (out.shape[i] === 0 ? 0 : start[i]!)))
+  return pad(
+    out,
+    start.map((s, i) => (out.shape[i] === 0 ? 0 : s)),
+    shape.map((d, i) => d - out.shape[i]! - (out.shape[i] === 0 ? 0 : start[i]!)),
+  )
 }
 
 /** Zeros of `shape` with g added at the positions that an index of g's rank names along `axis`. */
@@ -205,11 +264,21 @@ function addAt(shape: Shape, index: Node, g: Node, axis: number): Node {
   return reshape(scatter(constant(0, g.dtype, [size]), reshape(flat, [n]), reshape(g, [n]), 0, 'add'), shape)
 }
 
+/** Where the walk ends: at variables, and at tensors that autograd was told to ignore. */
+function isGradientLeaf(node: Node): boolean {
+  return !node.needsGrad || node.sources.length === 0 || node.op === 'detach'
+}
+
 /**
  * Gradients of `outputs` weighted by `seeds`. Owners on the way (variables, hooks, retained gradients) receive theirs.
- * Returns the gradient of each of `targets`, null where no differentiable path leads there.
+ * Returns the gradient of each of `targets`, null where no differentiable path leads there. `visit` sees every node on the way.
  */
-export function differentiate(outputs: readonly Node[], seeds: readonly Node[], targets: readonly Node[] = []): (Node | null)[] {
+export function differentiate(
+  outputs: readonly Node[],
+  seeds: readonly Node[],
+  targets: readonly Node[] = [],
+  visit?: (node: Node) => void,
+): (Node | null)[] {
   const cotangents = new Map<Node, Node>()
   const results = new Map<Node, Node>()
   const wanted = new Set(targets)
@@ -220,9 +289,10 @@ export function differentiate(outputs: readonly Node[], seeds: readonly Node[], 
     cotangents.set(to, known ? add(known, g) : g)
   }
   outputs.forEach((o, i) => send(o, seeds[i]!))
-  const order = topologicalOrder(outputs, (n) => !n.needsGrad || n.sources.length === 0).filter((n) => n.needsGrad)
+  const order = topologicalOrder(outputs, isGradientLeaf).filter((n) => n.needsGrad)
   order.sort((a, b) => b.id - a.id)
   for (const node of order) {
+    visit?.(node)
     if (node.op === 'scan') {
       const given = scanCotangents.get(node)
       if (given) scanGradient(node, given).forEach((g, i) => send(node.sources[i]!, g))
@@ -241,7 +311,7 @@ export function differentiate(outputs: readonly Node[], seeds: readonly Node[], 
       given.set(node.attributes.index, known ? add(known, g) : g)
       continue
     }
-    if (node.sources.length === 0) continue
+    if (isGradientLeaf(node)) continue
     const rule = gradientRules[node.op] as Rule<OpName> | undefined
     if (!rule) throw new InternalError(`${node.op} needs a gradient and has no rule`)
     rule(node as NodeOf<OpName>, g).forEach((gs, i) => send(node.sources[i]!, gs))
@@ -294,11 +364,17 @@ function scanGradient(loop: NodeOf<'scan'>, given: ReadonlyMap<number, Node>): (
   for (const c of contractions) {
     c.sources.forEach((s, side) => {
       const at = constantParams.indexOf(s)
-      if (at >= 0 && loop.sources[nCarries + nSequences + at]!.needsGrad) hoisted.push({ constant: at, contraction: c, side: side as 0 | 1 })
+      if (at >= 0 && loop.sources[nCarries + nSequences + at]!.needsGrad)
+        hoisted.push({ constant: at, contraction: c, side: side as 0 | 1 })
     })
   }
-  const onlyHoisted = constantParams.map((p, i) => hoisted.some((h) => h.constant === i) && order.every((n) => n.op === 'contract' || !n.sources.includes(p)))
-  const direct = constantParams.flatMap((p, i) => (isFloat(p.dtype) && !onlyHoisted[i] && loop.sources[nCarries + nSequences + i]!.needsGrad ? [i] : []))
+  const onlyHoisted = constantParams.map(
+    (p, i) =>
+      hoisted.some((h) => h.constant === i) && order.every((n) => n.op === 'contract' || !n.sources.includes(p)),
+  )
+  const direct = constantParams.flatMap((p, i) =>
+    isFloat(p.dtype) && !onlyHoisted[i] && loop.sources[nCarries + nSequences + i]!.needsGrad ? [i] : [],
+  )
   const liveHoists = hoisted.filter((h) => onlyHoisted[h.constant])
 
   const targets = [
@@ -317,17 +393,31 @@ function scanGradient(loop: NodeOf<'scan'>, given: ReadonlyMap<number, Node>): (
   const accumulators = direct.map((i) => param(i, constantParams[i]!.dtype, constantParams[i]!.shape))
   const accumulated = accumulators.map((a, i) => (dDirect[i] ? add(a, dDirect[i]) : a))
   const stackedSequences = dSequences.flatMap((g, i) => (g ? [{ at: i, g }] : []))
-  const operands = liveHoists.flatMap((h, i) => (dHoisted[i] ? [{ ...h, g: dHoisted[i], other: h.contraction.sources[1 - h.side]! }] : []))
-  const newOutputs = [...dCarries, ...accumulated, ...stackedSequences.map((s) => s.g), ...operands.flatMap((o) => [o.g, o.other])]
+  const operands = liveHoists.flatMap((h, i) =>
+    dHoisted[i] ? [{ ...h, g: dHoisted[i], other: h.contraction.sources[1 - h.side]! }] : [],
+  )
+  const newOutputs = [
+    ...dCarries,
+    ...accumulated,
+    ...stackedSequences.map((s) => s.g),
+    ...operands.flatMap((o) => [o.g, o.other]),
+  ]
 
   // What the forward loop saved replaces what it computed; carries are read from their stack.
   const savedParams = saved.map((s, i) => (i < nCarries ? s : param(i, s.dtype, s.shape)))
   const replaced = substitute(newOutputs, new Map(saved.map((s, i) => [s, savedParams[i]!])))
-  const newBody = { params: [...newCarries, ...accumulators, ...sequenceParams, ...savedParams, ...slices, ...constantParams], outputs: replaced }
+  const newBody = {
+    params: [...newCarries, ...accumulators, ...sequenceParams, ...savedParams, ...slices, ...constantParams],
+    outputs: replaced,
+  }
   const results = scan(
     newBody,
     [...carryStarts, ...accumulators.map(zeroLike)],
-    [...loop.sources.slice(nCarries, nCarries + nSequences), ...saved.map((_, i) => scanOutput(loop as Node, own + i)), ...stacks],
+    [
+      ...loop.sources.slice(nCarries, nCarries + nSequences),
+      ...saved.map((_, i) => scanOutput(loop as Node, own + i)),
+      ...stacks,
+    ],
     loop.sources.slice(nCarries + nSequences),
     length,
     !reverse,

@@ -60,6 +60,8 @@ export interface AttributesOf {
   /** Coordinate i of the result is start + i * step of the source; step >= 1. */
   slice: { readonly start: readonly number[]; readonly step: readonly number[] }
   flip: { readonly axes: readonly number[] }
+  /** Coordinate (position, tap) of the axis pair is position * stride + tap * dilation of the source's axis; all inside it. */
+  window: { readonly axis: number; readonly taps: number; readonly stride: number; readonly dilation: number }
   reduceSum: ReduceAttributes
   reduceMax: ReduceAttributes
   reduceMin: ReduceAttributes
@@ -107,6 +109,8 @@ export interface NodeOf<K extends OpName> {
   storage: Storage | null
   /** The variable or the tensor with hooks that stands for this node in autograd. */
   owner: GradientOwner | null
+  /** `backward` went through here without `retainGraph`: once realised, the node may forget its past. */
+  released: boolean
 }
 
 /** What autograd calls when the gradient of a node is complete. */
@@ -131,7 +135,18 @@ export function makeNode<K extends OpName>(
 ): NodeOf<K> {
   let needsGrad = false
   if (differentiable && recording) for (const s of sources) needsGrad ||= s.needsGrad
-  return { id: nextNodeId++, op, dtype, shape, sources, attributes, needsGrad, storage: null, owner: null }
+  return {
+    id: nextNodeId++,
+    op,
+    dtype,
+    shape,
+    sources,
+    attributes,
+    needsGrad,
+    storage: null,
+    owner: null,
+    released: false,
+  }
 }
 
 /** A leaf over a storage as it is after all writes recorded so far. `variable`: gradients are wanted and stop here. */
@@ -151,12 +166,13 @@ export function makeLeaf(
     needsGrad: variable,
     storage: null,
     owner,
+    released: false,
   }
 }
 
 /** The same node over other sources, outside autograd (captures and rewrites). */
 export function withSources(node: Node, sources: readonly Node[]): Node {
-  return { ...node, id: nextNodeId++, sources, storage: null, owner: null } as Node
+  return { ...node, id: nextNodeId++, sources, storage: null, owner: null, released: false } as Node
 }
 
 /** The id that the next node will get: a mark in the order of recording. */

@@ -105,6 +105,8 @@ export const opTable = {
   pad: view,
   slice: view,
   flip: view,
+  /** Sliding windows: an axis becomes (position, tap), as in im2col. */
+  window: view,
   /** The same values as a new variable or a constant: gradients stop here. */
   detach: { ...view, differentiable: false },
   // Reductions remove their axes.

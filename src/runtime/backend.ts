@@ -45,7 +45,12 @@ export interface Backend {
    * Submits a program: `leaves` and `outputs` by number, `scalars` the numbers of this run. Resolves when it has run; rejects with a typed
    * error if a kernel met an index out of range.
    */
-  run?(program: Program, leaves: readonly DeviceBuffer[], outputs: readonly DeviceBuffer[], scalars: readonly number[]): Promise<void>
+  run?(
+    program: Program,
+    leaves: readonly DeviceBuffer[],
+    outputs: readonly DeviceBuffer[],
+    scalars: readonly number[],
+  ): Promise<void>
   /** Waits for everything submitted. */
   synchronize(): Promise<void>
   synchronizeSync(): void

@@ -72,7 +72,11 @@ export function signature(node: Node, slot: number | undefined): number[] {
       break
     case 'constant':
       pushDouble(out, Number(node.attributes.value))
-      if (typeof node.attributes.value === 'bigint') out.push(Number(BigInt.asIntN(32, node.attributes.value)), Number(BigInt.asIntN(32, node.attributes.value >> 32n)))
+      if (typeof node.attributes.value === 'bigint')
+        out.push(
+          Number(BigInt.asIntN(32, node.attributes.value)),
+          Number(BigInt.asIntN(32, node.attributes.value >> 32n)),
+        )
       break
     case 'iota':
     case 'gather':
@@ -100,6 +104,9 @@ export function signature(node: Node, slot: number | undefined): number[] {
     case 'argmin':
       out.push(...node.attributes.axes)
       break
+    case 'window':
+      out.push(node.attributes.axis, node.attributes.stride, node.attributes.dilation)
+      break
     case 'cumulate':
       out.push(node.attributes.axis, ['sum', 'prod', 'max', 'min'].indexOf(node.attributes.kind))
       break
@@ -115,7 +122,13 @@ export function signature(node: Node, slot: number | undefined): number[] {
       out.push(node.attributes.axis, node.attributes.descending ? 1 : 0)
       break
     case 'scan':
-      out.push(node.attributes.carries, node.attributes.sequences, node.attributes.length, node.attributes.reverse ? 1 : 0, ...bodySignature(node))
+      out.push(
+        node.attributes.carries,
+        node.attributes.sequences,
+        node.attributes.length,
+        node.attributes.reverse ? 1 : 0,
+        ...bodySignature(node),
+      )
       break
     default:
   }
@@ -198,7 +211,10 @@ export function capture(roots: readonly Node[], writes: readonly Storage[]): Cap
   const leaf = (node: Node, storage: Storage): Node => {
     let slot = leafNumbers.get(storage)
     if (slot === undefined) leafNumbers.set(storage, (slot = leafNumbers.size))
-    const asLeaf = node.op === 'buffer' ? node : ({ ...node, op: 'buffer', sources: [], attributes: { storage, version: storage.version } } as Node)
+    const asLeaf =
+      node.op === 'buffer'
+        ? node
+        : ({ ...node, op: 'buffer', sources: [], attributes: { storage, version: storage.version } } as Node)
     return place(asLeaf, [], slot)
   }
 
@@ -241,7 +257,10 @@ export function capture(roots: readonly Node[], writes: readonly Storage[]): Cap
     }
   }
 
-  const outputs = targets.map((t, i): CaptureOutput => ({ node: canonical.get(t)!, write: i < roots.length ? null : writes[i - roots.length]! }))
+  const outputs = targets.map((t, i): CaptureOutput => ({
+    node: canonical.get(t)!,
+    write: i < roots.length ? null : writes[i - roots.length]!,
+  }))
   for (const o of outputs) {
     hash.add(positions.get(o.node)!)
     hash.add(o.write ? (leafNumbers.get(o.write) ?? -2) : -1)

@@ -1,0 +1,125 @@
+/** The elementwise ops of the oracle, one line each, on JS numbers; int64 on BigInt. Results are rounded to the dtype by the caller. */
+import type { BinaryOp, UnaryOp } from '../../graph/ops.ts'
+
+const roundHalfEven = (x: number): number => {
+  const r = Math.round(x)
+  return Math.abs(x % 1) === 0.5 && r % 2 !== 0 ? r - 1 : r === 0 && x < 0 ? -0 : r
+}
+
+/** Error function by its Maclaurin series near 0 and Lentz's continued fraction for erfc beyond (Abramowitz & Stegun 7.1.6, 7.1.14). */
+export function erf(x: number): number {
+  if (Number.isNaN(x)) return NaN
+  const a = Math.abs(x)
+  if (a > 6) return Math.sign(x)
+  if (a < 2.5) {
+    let term = x
+    let sum = x
+    for (let n = 1; n < 100; n++) {
+      term *= (2 * x * x) / (2 * n + 1)
+      sum += term
+      if (Math.abs(term) < 1e-17 * Math.abs(sum)) break
+    }
+    return ((2 * Math.exp(-x * x)) / Math.sqrt(Math.PI)) * sum
+  }
+  let f = a
+  for (let n = 60; n >= 1; n--) f = a + n / 2 / f
+  return Math.sign(x) * (1 - Math.exp(-a * a) / (Math.sqrt(Math.PI) * f))
+}
+
+export const unaryNumber: Record<UnaryOp, (x: number) => number> = {
+  neg: (x) => -x,
+  abs: Math.abs,
+  sign: Math.sign,
+  floor: Math.floor,
+  ceil: Math.ceil,
+  round: roundHalfEven,
+  trunc: Math.trunc,
+  exp: Math.exp,
+  expm1: Math.expm1,
+  log: Math.log,
+  log1p: Math.log1p,
+  sqrt: Math.sqrt,
+  rsqrt: (x) => 1 / Math.sqrt(x),
+  reciprocal: (x) => 1 / x,
+  sin: Math.sin,
+  cos: Math.cos,
+  tan: Math.tan,
+  asin: Math.asin,
+  acos: Math.acos,
+  atan: Math.atan,
+  sinh: Math.sinh,
+  cosh: Math.cosh,
+  tanh: Math.tanh,
+  asinh: Math.asinh,
+  acosh: Math.acosh,
+  atanh: Math.atanh,
+  erf,
+  sigmoid: (x) => (x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x))),
+  not: (x) => ~x,
+}
+
+const bool = (b: boolean): number => (b ? 1 : 0)
+
+export const binaryNumber: Record<BinaryOp, (a: number, b: number) => number> = {
+  add: (a, b) => a + b,
+  sub: (a, b) => a - b,
+  mul: (a, b) => a * b,
+  div: (a, b) => a / b,
+  pow: (a, b) => (a === 1 || b === 0 ? 1 : Math.pow(a, b)),
+  atan2: Math.atan2,
+  mod: (a, b) => {
+    const r = a % b
+    return r !== 0 && r < 0 !== b < 0 ? r + b : r
+  },
+  floordiv: (a, b) => Math.floor(a / b),
+  max: Math.max,
+  min: Math.min,
+  eq: (a, b) => bool(a === b),
+  ne: (a, b) => bool(a !== b),
+  lt: (a, b) => bool(a < b),
+  le: (a, b) => bool(a <= b),
+  gt: (a, b) => bool(a > b),
+  ge: (a, b) => bool(a >= b),
+  and: (a, b) => a & b,
+  or: (a, b) => a | b,
+  xor: (a, b) => a ^ b,
+  shl: (a, b) => a << b,
+  shr: (a, b) => a >> b,
+}
+
+const floorQuotient = (a: bigint, b: bigint): bigint => {
+  if (b === 0n) return 0n
+  const q = a / b
+  return a % b !== 0n && a < 0n !== b < 0n ? q - 1n : q
+}
+
+/** int64: what the table above would lose beyond 2^53. Division by zero gives 0, as the compiled kernels do. */
+export const binaryBigint: Partial<Record<BinaryOp, (a: bigint, b: bigint) => bigint | number>> = {
+  add: (a, b) => a + b,
+  sub: (a, b) => a - b,
+  mul: (a, b) => a * b,
+  div: (a, b) => (b === 0n ? 0n : a / b),
+  pow: (a, b) => (b < 0n ? (a === 1n ? 1n : a === -1n ? (b % 2n === 0n ? 1n : -1n) : 0n) : a ** b),
+  mod: (a, b) => (b === 0n ? 0n : a - floorQuotient(a, b) * b),
+  floordiv: floorQuotient,
+  max: (a, b) => (a > b ? a : b),
+  min: (a, b) => (a < b ? a : b),
+  eq: (a, b) => bool(a === b),
+  ne: (a, b) => bool(a !== b),
+  lt: (a, b) => bool(a < b),
+  le: (a, b) => bool(a <= b),
+  gt: (a, b) => bool(a > b),
+  ge: (a, b) => bool(a >= b),
+  and: (a, b) => a & b,
+  or: (a, b) => a | b,
+  xor: (a, b) => a ^ b,
+  shl: (a, b) => a << b,
+  shr: (a, b) => a >> b,
+}
+
+export const unaryBigint: Partial<Record<UnaryOp, (x: bigint) => bigint>> = {
+  neg: (x) => -x,
+  abs: (x) => (x < 0n ? -x : x),
+  sign: (x) => (x > 0n ? 1n : x < 0n ? -1n : 0n),
+  not: (x) => ~x,
+}

@@ -1,0 +1,68 @@
+/**
+ * Devices by name. A backend is made on first use; a name that this build or machine lacks is an error that lists what is present,
+ * never a silent fallback.
+ */
+import { ArgumentError, DeviceError } from '../common/errors.ts'
+import type { Backend } from '../runtime/backend.ts'
+import { ReferenceBackend } from '../runtime/reference/backend.ts'
+
+interface DeviceEntry {
+  /** Makes the backend, or throws DeviceError that says why it cannot be had here. */
+  readonly make: () => Backend
+  backend: Backend | null
+}
+
+const registry = new Map<string, DeviceEntry>([['reference', { make: () => new ReferenceBackend(), backend: null }]])
+let current: string | null = null
+let preferred = 'reference'
+
+/** Adds a device; the last one registered as default is what programs get that never call `setDevice`. */
+export function registerDevice(name: string, make: () => Backend, asDefault = false): void {
+  registry.set(name, { make, backend: null })
+  if (asDefault) preferred = name
+}
+
+const cudaName = /^(gpu|cuda)(:\d+)?$/
+
+function entryOf(name: string): DeviceEntry {
+  const entry = registry.get(name)
+  if (entry) return entry
+  const present = [...registry.keys()].join(', ')
+  if (cudaName.test(name))
+    throw new DeviceError(`device '${name}' needs CUDA, which this build does not have; present: ${present}`)
+  if (name === 'webgpu') throw new DeviceError(`device 'webgpu' is not part of this build; present: ${present}`)
+  throw new ArgumentError(`there is no device '${name}'; present: ${present}`)
+}
+
+/** The backend of a device, made on first use. */
+export function backendOf(name: string): Backend {
+  const entry = entryOf(name)
+  entry.backend ??= entry.make()
+  return entry.backend
+}
+
+/**
+ * Chooses where new tensors live and programs run, as `paddle.set_device`. `'cpu'` is native code, or WebAssembly where there is no
+ * compiler (said once). Throws DeviceError for a device that is absent.
+ * @example setDevice(isCompiledWithCuda() ? 'gpu' : 'cpu')
+ */
+export function setDevice(name: string): void {
+  backendOf(name)
+  current = name
+}
+
+/** The current device's name, as `paddle.get_device`. */
+export function getDevice(): string {
+  current ??= process.env['LONGZHOU_DEVICE'] || preferred
+  return current
+}
+
+/** Names of the devices that this build has. */
+export function devices(): string[] {
+  return [...registry.keys()]
+}
+
+/** True where this build has its CUDA backend and the driver can be loaded. */
+export function isCompiledWithCuda(): boolean {
+  return registry.has('gpu')
+}

@@ -1,0 +1,93 @@
+/**
+ * From recorded nodes to values in memory: capture -> schedule -> generate -> compile or fetch -> plan memory -> run. Every door
+ * (`data`, `item`, `realize`, a step) comes through here.
+ */
+import { sizeOf } from '../common/dtype.ts'
+import { DeviceError } from '../common/errors.ts'
+import { numel } from '../common/shape.ts'
+import type { Node } from '../graph/node.ts'
+import { Storage } from '../graph/storage.ts'
+import type { Backend } from '../runtime/backend.ts'
+import { capture, type Capture } from '../schedule/capture.ts'
+import { backendOf, getDevice } from './device.ts'
+import { laneOf } from './lane.ts'
+import { clearRecording, keptNodes, pendingWrites } from './session.ts'
+
+/** The storage that holds a node's value, or null while it is only recorded. */
+export function storageOf(node: Node): Storage | null {
+  if (node.storage) return node.storage
+  if (node.op === 'detach') return storageOf(node.sources[0]!)
+  return null
+}
+
+/** Whether a leaf's memory can be read as it is: nothing ever overwrites it. */
+function isStable(node: Node): boolean {
+  return node.op === 'buffer' && node.attributes.version === 0 && node.attributes.storage.latest === 0
+}
+
+function deviceOf(leaves: readonly Storage[]): string {
+  const names = new Set(leaves.map((s) => s.device))
+  if (names.size > 1)
+    throw new DeviceError(`tensors on ${[...names].join(' and ')} meet in one computation; move them with .to(device)`)
+  return [...names][0] ?? getDevice()
+}
+
+/** Records that a storage now holds a node's value; the node forgets its past where autograd does not want it. */
+function settle(node: Node, storage: Storage): void {
+  node.storage = storage
+  if (!node.needsGrad || node.released) node.sources = []
+}
+
+/**
+ * Submits one plan that computes `wanted` and all writes recorded so far. Returns at once where the backend runs on its own; the
+ * values are there when the device's lane is through. Throws StaleTensorError, DeviceError, ShapeError before anything changes.
+ */
+export function submit(wanted: readonly Node[]): void {
+  const writes = pendingWrites()
+  const roots = [...new Set([...wanted, ...(writes.length > 0 ? keptNodes() : [])])].filter(
+    (n) => storageOf(n) === null && !isStable(n),
+  )
+  if (roots.length === 0 && writes.length === 0) return
+  const program = capture(roots, writes)
+  const device = deviceOf([...program.leaves, ...writes])
+  const backend = backendOf(device)
+  const storages = program.outputs.map((o) => o.write ?? allocate(backend, device, o.node))
+  laneOf(backend).run(
+    program,
+    program.leaves.map((l) => l.buffer),
+    storages.map((s) => s.buffer),
+  )
+  for (const w of writes) {
+    w.version = w.latest
+    w.pending = []
+  }
+  roots.forEach((r, i) => settle(r, storages[i]!))
+  clearRecording()
+}
+
+function allocate(backend: Backend, device: string, node: Capture['nodes'][number]): Storage {
+  const size = numel(node.shape)
+  return new Storage(device, node.dtype, size, backend.allocate(size * sizeOf(node.dtype)))
+}
+
+/** Bytes of a node's value. */
+export async function readNode(node: Node): Promise<Uint8Array> {
+  submit([node])
+  const storage = readable(node)
+  return laneOf(backendOf(storage.device)).read(storage.buffer)
+}
+
+/** As `readNode`, for devices that can block the JS thread. */
+export function readNodeSync(node: Node): Uint8Array {
+  submit([node])
+  const storage = readable(node)
+  return laneOf(backendOf(storage.device)).readSync(storage.buffer)
+}
+
+function readable(node: Node): Storage {
+  return storageOf(node) ?? (node.op === 'buffer' ? node.attributes.storage : unreachable())
+}
+
+function unreachable(): never {
+  throw new DeviceError('a submitted value has no storage')
+}

@@ -1,0 +1,52 @@
+/**
+ * The recording: what was recorded and not yet submitted. Writes wait here in order; outputs of outermost layers, losses and metric
+ * inputs are kept as roots of the next plan, so that reading them after a step gives the value from before it.
+ */
+import { recordingMark, type Node } from '../graph/node.ts'
+import type { Storage } from '../graph/storage.ts'
+
+/** Something with a current node: a Tensor. */
+export interface NodeHolder {
+  readonly node: Node
+}
+
+const writes = new Set<Storage>()
+let kept: WeakRef<NodeHolder>[] = []
+let lastFlush = 0
+
+/** Recordings longer than this are submitted without being asked for. */
+export const maxRecordedNodes = 20_000
+
+export function recordWrite(storage: Storage, value: Node): void {
+  storage.pending.push(value)
+  writes.add(storage)
+}
+
+/** Makes a tensor a root of the next plan that overwrites anything. */
+export function keepForNextWrite(tensor: NodeHolder): void {
+  kept.push(new WeakRef(tensor))
+  if (kept.length > 4096) kept = kept.filter((r) => r.deref() !== undefined)
+}
+
+export function pendingWrites(): Storage[] {
+  return [...writes]
+}
+
+/** Nodes of the kept tensors that are still alive and unrealised. */
+export function keptNodes(): Node[] {
+  return kept.flatMap((r) => {
+    const node = r.deref()?.node
+    return node && node.storage === null && node.op !== 'buffer' ? [node] : []
+  })
+}
+
+/** Called once the writes have been submitted. */
+export function clearRecording(): void {
+  if (writes.size > 0) kept = []
+  writes.clear()
+  lastFlush = recordingMark()
+}
+
+export function recordedNodes(): number {
+  return recordingMark() - lastFlush
+}
