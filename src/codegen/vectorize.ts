@@ -151,7 +151,11 @@ class LaneBody {
   private readonly own: ReadonlySet<string>
   private readonly unique: (name: string) => string
   private readonly written: ReadonlySet<number>
+  /** Outer variables that the body accumulates into. */
+  private readonly accumulated: ReadonlySet<string>
   private readonly bindings = new Map<string, Binding>()
+  private readonly uniform = new Map<Expr, boolean>()
+  private readonly vectors = new Map<Expr, Expr>()
   /** Lane accumulators of outer variables. */
   private readonly accumulators = new Map<string, { readonly lanes: string; readonly op: ReduceIr; readonly scalar: ScalarType }>()
 
@@ -162,8 +166,10 @@ class LaneBody {
     this.narrowStores = narrowStores
     this.own = own
     this.unique = unique
-    this.written = new Set(flatten(loop.body).flatMap((s) => (s.kind === 'store' ? [s.buffer] : [])))
-    this.bindings.set(loop.name, { kind: 'linear', stride: constant(1, 'index') })
+    const statements = flatten(loop.body)
+    this.written = new Set(statements.flatMap((s) => (s.kind === 'store' ? [s.buffer] : [])))
+    this.accumulated = new Set(statements.flatMap((s) => (s.kind === 'accumulate' && !own.has(s.name) ? [s.name] : [])))
+    this.bind(loop.name, { kind: 'linear', stride: constant(1, 'index') })
   }
 
   convert(): Converted | null {
@@ -191,7 +197,7 @@ class LaneBody {
       case 'let':
         return this.let(s)
       case 'declare':
-        this.bindings.set(s.name, { kind: 'lanes', stride: null, guards: false })
+        this.bind(s.name, { kind: 'lanes', stride: null, guards: false })
         return { ...s, value: this.vector(s.value) }
       case 'assign':
         if (!this.own.has(s.name)) throw staysScalar
@@ -204,7 +210,7 @@ class LaneBody {
         return this.store(s)
       case 'for':
         if (!this.isUniform(s.from) || !this.isUniform(s.to)) throw staysScalar
-        this.bindings.set(s.name, uniformBinding)
+        this.bind(s.name, uniformBinding)
         return { ...s, body: this.block(s.body) }
       case 'if':
         if (!this.isUniform(s.condition)) throw staysScalar
@@ -222,13 +228,13 @@ class LaneBody {
 
   private let(s: Extract<Stmt, { kind: 'let' }>): Stmt {
     const stride = this.stride(s.value)
-    if (this.isUniform(s.value)) this.bindings.set(s.name, uniformBinding)
+    if (this.isUniform(s.value)) this.bind(s.name, uniformBinding)
     else if (s.value.type.scalar === 'index') {
       if (!stride) throw staysScalar
-      this.bindings.set(s.name, { kind: 'linear', stride })
+      this.bind(s.name, { kind: 'linear', stride })
     } else {
       const value = this.vector(s.value)
-      this.bindings.set(s.name, { kind: 'lanes', stride, guards: this.guards(s.value) })
+      this.bind(s.name, { kind: 'lanes', stride, guards: this.guards(s.value) })
       return { ...s, value }
     }
     return s
@@ -254,10 +260,28 @@ class LaneBody {
     return { parameter, dtype: p.dtype }
   }
 
+  /** Gives a name a meaning; what was found out under an older one is forgotten. */
+  private bind(name: string, binding: Binding): void {
+    if (this.bindings.has(name)) {
+      this.uniform.clear()
+      this.vectors.clear()
+    }
+    this.bindings.set(name, binding)
+  }
+
   /** Whether an expression has one value in all lanes. */
   private isUniform(e: Expr): boolean {
+    let known = this.uniform.get(e)
+    if (known === undefined) this.uniform.set(e, (known = this.findUniform(e)))
+    return known
+  }
+
+  private findUniform(e: Expr): boolean {
     if (e.type.lanes > 1) throw staysScalar
-    if (e.kind === 'variable') return (this.bindings.get(e.name) ?? uniformBinding).kind === 'uniform'
+    if (e.kind === 'variable') {
+      if (this.accumulated.has(e.name)) throw staysScalar
+      return (this.bindings.get(e.name) ?? uniformBinding).kind === 'uniform'
+    }
     if ((e.kind === 'load' || e.kind === 'gather') && this.written.has(e.buffer)) return false
     return operands(e).every((x) => this.isUniform(x))
   }
@@ -294,6 +318,12 @@ class LaneBody {
 
   /** The values of all lanes; index lanes are i32. */
   private vector(e: Expr): Expr {
+    let made = this.vectors.get(e)
+    if (!made) this.vectors.set(e, (made = this.makeVector(e)))
+    return made
+  }
+
+  private makeVector(e: Expr): Expr {
     const scalar: ScalarType = e.type.scalar === 'index' ? 'i32' : e.type.scalar
     if (scalar === 'i64' || scalar === 'f64') throw staysScalar
     if (this.isUniform(e)) return splat(convert(e, scalar), this.lanes)

@@ -65,8 +65,8 @@ export function groupsOf(e: Expr): number {
 
 /** The instruction that joins two values of a reduction; max and min of floats keep a NaN. */
 export function reduceOpcode(op: ReduceIr, shape: VectorShape | 'f32' | 'f64'): PlainOpcode {
-  if (shape !== 'i32x4' || op === 'add' || op === 'mul') return `${shape}.${op}`
-  return `${shape}.${op}_s`
+  if (op === 'add' || op === 'mul') return `${shape}.${op}`
+  return shape === 'i32x4' ? `${shape}.${op}_s` : `${shape}.${op}`
 }
 
 /** The constant that every lane of a vector holds, if that is so. */

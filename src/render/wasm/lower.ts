@@ -221,7 +221,7 @@ class Lowering {
     })
     let total: Expr | null = null
     for (const t of sorted) {
-      const subtract = total !== null && t.factors.length > 0 && t.coefficient < 0
+      const subtract: boolean = total !== null && t.factors.length > 0 && t.coefficient < 0
       const value = this.termValue(subtract ? { ...t, coefficient: -t.coefficient } : t)
       total = total === null ? value : this.binary(subtract ? 'sub' : 'add', total, value)
     }

@@ -75,7 +75,8 @@ const bitcasts: Partial<Record<`${ScalarShape} ${ScalarShape}`, PlainOpcode>> = 
 
 export function compareOpcode(op: CompareIr, scalar: ScalarType): PlainOpcode {
   const shape = scalarShape(scalar)
-  if (shape === 'f32' || shape === 'f64' || op === 'eq' || op === 'ne') return `${shape}.${op}`
+  if (shape === 'f32' || shape === 'f64') return `${shape}.${op}`
+  if (op === 'eq' || op === 'ne') return `${shape}.${op}`
   return scalar === 'mask' ? `i32.${op}_u` : `${shape}.${op}_s`
 }
 
