@@ -22,11 +22,14 @@ export function exponential(scope: Scope, x: Expr, halvings: 0 | 1 = 0): Expr {
   const q = polynomial(r, [0.49999994, 0.1666652, 0.041668382, 0.0083687054, 0.0013814993])
   const mantissa = ir.add(ir.fma(ir.mul(r, r), q, r), 1)
   // Adding to the exponent's bits is right while the result is a normal number; the rest is selected away.
-  const scaled = ir.bitcast(ir.add(ir.bitcast(mantissa, 'i32'), ir.shl(ir.sub(ir.convert(n, 'i32'), halvings), 23)), 'f32')
+  const scaled = ir.bitcast(
+    ir.add(ir.bitcast(mantissa, 'i32'), ir.shl(ir.sub(ir.convert(n, 'i32'), halvings), 23)),
+    'f32',
+  )
   const normal = scope.let('scaled', scaled)
   // max(0, x) is 0 below the range and NaN for NaN.
   const low = ir.select(ir.ge(x, halvings === 0 ? -87.33654 : -86.64339), normal, ir.max(0, x))
-  return ir.select(ir.gt(x, halvings === 0 ? 88.72284 : 89.41599), Infinity, low)
+  return ir.select(ir.ge(x, halvings === 0 ? 88.72284 : 89.41599), Infinity, low)
 }
 
 /** e^x - 1 = 2 (t p + (t - 1/2)) with t = 2^(n - 1) and p = e^r - 1. */
@@ -75,7 +78,7 @@ export function logarithm(scope: Scope, x: Expr): Expr {
 /** -infinity at 0, NaN below and for NaN, and infinity stays; `argument` is what the logarithm is of. */
 function logarithmLimits(argument: Expr, x: Expr, result: Expr): Expr {
   const finite = ir.select(ir.lt(argument, Infinity), result, x)
-  return ir.select(ir.gt(argument, 0), finite, ir.select(ir.eq(argument, 0), -Infinity, NaN))
+  return ir.select(ir.gt(argument, 0), finite, ir.select(ir.eq(argument, 0), -Infinity, ir.f32(NaN, x.type.lanes)))
 }
 
 /** log(u) + (x - (u - 1)) / u, where u = 1 + x as rounded. */

@@ -34,7 +34,10 @@ function reduce(scope: Scope, x: Expr): Reduced {
   const word = name('word', ir.shr(skip, 5))
   const isWord = [1, 2, 3, 4].map((i) => name('isWord', ir.eq(word, i)))
   const words = [0, 1, 2, 3].map((k) =>
-    name('w', isWord.reduce<Expr>((w, is, i) => ir.select(is, TWO_OVER_PI[i + 1 + k]!, w), ir.i32(TWO_OVER_PI[k]!, lanes))),
+    name(
+      'w',
+      isWord.reduce<Expr>((w, is, i) => ir.select(is, TWO_OVER_PI[i + 1 + k]!, w), ir.i32(TWO_OVER_PI[k]!, lanes)),
+    ),
   )
   const shift = name('shift', ir.and(skip, 31))
   const unshift = name('unshift', ir.sub(31, shift))
