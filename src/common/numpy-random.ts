@@ -46,7 +46,8 @@ export class RandomState {
     if (seed === undefined) this.seedByArray(globalThis.crypto.getRandomValues(new Uint32Array(8)))
     else if (typeof seed === 'number') this.seedByInteger(checkSeed(seed))
     else {
-      if (seed.length === 0) throw new ArgumentError('RandomState: the seed is an empty list; give at least one integer')
+      if (seed.length === 0)
+        throw new ArgumentError('RandomState: the seed is an empty list; give at least one integer')
       this.seedByArray(seed.map(checkSeed))
     }
     this.spareNormal = null
@@ -235,7 +236,9 @@ export class RandomState {
     const whole = algorithm === 'MT19937' && typeof key === 'string' && /^[0-9a-f]{4992}$/.test(key)
     const inside = Number.isInteger(position) && position! >= 0 && position! <= N
     if (!whole || !inside || (spareNormal !== null && typeof spareNormal !== 'number')) {
-      throw new FormatError('RandomState.setState: this is not a state from getState (MT19937, 624 words, position 0 to 624)')
+      throw new FormatError(
+        'RandomState.setState: this is not a state from getState (MT19937, 624 words, position 0 to 624)',
+      )
     }
     for (let i = 0; i < N; i++) this.key[i] = Number.parseInt(key.slice(i * 8, i * 8 + 8), 16)
     this.position = position!
@@ -281,7 +284,9 @@ function checkProbabilities(p: ArrayLike<number>, n: number, size: number, repla
     throw new ArgumentError(`choice: the probabilities sum to ${sum}; divide them by their sum`)
   }
   if (!replace && positive < size) {
-    throw new ArgumentError(`choice: ${size} elements without replacement, but only ${positive} have a positive probability`)
+    throw new ArgumentError(
+      `choice: ${size} elements without replacement, but only ${positive} have a positive probability`,
+    )
   }
 }
 
