@@ -49,7 +49,7 @@ export function parseMutations(
   const random = new RandomState(20240611)
   let refused = 0
   for (let i = 0; i < count; i++) {
-    let bytes = good
+    let bytes: Uint8Array = new Uint8Array(good)
     for (let n = random.randint(1, 4); n > 0; n--) bytes = damages[random.randint(0, damages.length)]!(bytes, random)
     try {
       parse(bytes)
