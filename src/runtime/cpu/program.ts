@@ -29,8 +29,7 @@ type Word = number | bigint
 
 /** `addresses` are those of the compiled kernels, by number. */
 export function encodeProgram(plan: Plan, kernels: readonly Kernel[], addresses: readonly number[]): CpuProgram {
-  const { capture } = plan
-  const counts = { leaves: capture.leaves.length, outputs: capture.outputs.length, scalars: capture.scalars.length }
+  const { counts } = plan
   const launch = (l: Launch): Word[] => encodeLaunch(l, kernels[l.kernel], addresses[l.kernel], counts)
   const words: Word[] = [plan.arenaBytes, plan.steps.length]
   for (const step of plan.steps) {
