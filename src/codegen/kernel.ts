@@ -28,8 +28,9 @@ export type Parameter =
   /** Private memory of one thread, 64-byte aligned; its size is given at the launch. */
   | { readonly kind: 'scratch'; readonly dtype: 'float32' | 'float64' | 'int32' | 'int64' }
 
+/** `round` is to the nearest, halves to the even one. */
 export type UnaryIr = 'neg' | 'abs' | 'floor' | 'ceil' | 'round' | 'trunc' | 'sqrt' | 'not'
-/** `div` and `rem` of integers truncate; `shr` keeps the sign, `ushr` does not; `mulhi` is the high word of the unsigned product of i32. */
+/** `div` and `rem` of integers truncate, and give 0 where i32 or i64 are divided by 0 (an index never is); `shr` keeps the sign, `ushr` does not; `mulhi` is the high word of the unsigned product of i32. */
 export type BinaryIr =
   'add' | 'sub' | 'mul' | 'div' | 'rem' | 'min' | 'max' | 'and' | 'or' | 'xor' | 'shl' | 'shr' | 'ushr' | 'mulhi'
 export type CompareIr = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge'
@@ -64,6 +65,7 @@ export type Expr = { readonly type: Type } & (
   /** `min` and `max` of floats give the second operand where either is NaN (one instruction on every device). */
   | { readonly kind: 'binary'; readonly op: BinaryIr; readonly a: Expr; readonly b: Expr }
   | { readonly kind: 'compare'; readonly op: CompareIr; readonly a: Expr; readonly b: Expr }
+  /** Either side may be evaluated whatever the condition: loads must be in bounds on both. */
   | { readonly kind: 'select'; readonly condition: Expr; readonly a: Expr; readonly b: Expr }
   /** a * b + c, in one rounding where the device can. */
   | { readonly kind: 'fma'; readonly a: Expr; readonly b: Expr; readonly c: Expr }
@@ -106,6 +108,8 @@ export type Stmt =
       readonly from: Expr
       readonly to: Expr
       readonly step: number
+      /** Copies of the body that a dialect should lay out in a row; sequential loops only. A hint. */
+      readonly unroll?: number
       readonly body: readonly Stmt[]
     }
   | { readonly kind: 'if'; readonly condition: Expr; readonly then: readonly Stmt[]; readonly else: readonly Stmt[] }
@@ -118,7 +122,7 @@ export type Stmt =
 
 /**
  * A kernel. `body` may start with `let` statements over parameters, then holds exactly one `parallel` loop whose bounds
- * (0 and the extent given at the launch) the runtime replaces by the range of a thread.
+ * (0 and the extent given at the launch) the runtime replaces by the range of a thread; its step is 1. At most one parameter is scratch.
  */
 export interface Kernel {
   /** What it computes, for people: `matmul+bias+relu`. Not part of its key. */

@@ -5,6 +5,7 @@
 import { ArgumentError, DeviceError } from '../common/errors.ts'
 import type { Backend } from '../runtime/backend.ts'
 import { ReferenceBackend } from '../runtime/reference/backend.ts'
+import { WasmBackend } from '../runtime/wasm/backend.ts'
 
 interface DeviceEntry {
   /** Makes the backend, or throws DeviceError that says why it cannot be had here. */
@@ -12,7 +13,10 @@ interface DeviceEntry {
   backend: Backend | null
 }
 
-const registry = new Map<string, DeviceEntry>([['reference', { make: () => new ReferenceBackend(), backend: null }]])
+const registry = new Map<string, DeviceEntry>([
+  ['wasm', { make: () => new WasmBackend(), backend: null }],
+  ['reference', { make: () => new ReferenceBackend(), backend: null }],
+])
 let current: string | null = null
 let preferred = 'reference'
 

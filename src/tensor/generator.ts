@@ -85,7 +85,10 @@ export class Generator {
     return { key: this.currentSeed, offset }
   }
 
-  /** Fills `out` with U[low, high). As in Paddle the bounds are rounded to float32 even for float64. */
+  /**
+   * Fills `out` with U[low, high). As in Paddle the bounds are rounded to float32 even for float64, and a float32 draw next to
+   * `high` may round to it.
+   */
   uniform<A extends FloatArray>(out: A, low = 0, high = 1): A {
     const { next, round } = this.precision(out)
     const start = Math.fround(low)

@@ -1,0 +1,31 @@
+/**
+ * The table of commands. A command is one row here and one module, which is loaded only when the command runs or shows its help:
+ * `longzhou --help` must not load a tensor library.
+ */
+import type { ArgsDef, CommandDef } from 'citty'
+
+export interface CommandRow {
+  readonly name: string
+  readonly description: string
+  readonly load: () => Promise<{ readonly command: CliCommand }>
+}
+
+/** A citty command whose `run` returns the exit code (nothing means 0). */
+export interface CliCommand {
+  readonly args?: ArgsDef
+  readonly subCommands?: readonly CommandRow[]
+  readonly run?: (args: Readonly<Record<string, unknown>>) => Promise<number | void>
+}
+
+export const COMMANDS: readonly CommandRow[] = [
+  {
+    name: 'doctor',
+    description: 'Check this machine: compiler, CPU features, devices, caches, with one fix per problem',
+    load: () => import('./commands/doctor.ts'),
+  },
+]
+
+/** The row as citty's usage printer wants it. */
+export function usageEntry(row: CommandRow): CommandDef {
+  return { meta: { name: row.name, description: row.description } }
+}

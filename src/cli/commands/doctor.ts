@@ -1,0 +1,45 @@
+/** `longzhou doctor`: what this machine offers, what is wrong with it, and one fix for each thing that is. */
+import manifest from '../../../package.json' with { type: 'json' }
+import { readEnvironment } from '../../common/env.ts'
+import { detectCpuFeatures } from '../../runtime/cpu-features.ts'
+import type { CliCommand } from '../commands.ts'
+import { checkDevices } from '../doctor/devices.ts'
+import { checkCpu, checkFonts, checkMemory, checkNode, checkWorkers } from '../doctor/machine.ts'
+import { formatReport, type Report } from '../doctor/report.ts'
+import { checkCache, checkCompiler, checkLastCompileError, environmentFinding } from '../doctor/toolchain.ts'
+import { EXIT } from '../errors.ts'
+import { colorsFor } from '../ui.ts'
+
+/** Examines the machine; takes well under two seconds. */
+export async function examine(): Promise<Report> {
+  const started = performance.now()
+  const lastError = checkLastCompileError()
+  const [compiler, workers] = await Promise.all([checkCompiler(), checkWorkers()])
+  const findings = [
+    checkNode(),
+    checkCpu(detectCpuFeatures()),
+    checkMemory(),
+    compiler,
+    checkCache(),
+    ...lastError,
+    checkDevices(compiler.status === 'ok'),
+    workers,
+    checkFonts(),
+    ...environmentFinding(readEnvironment),
+  ]
+  const ok = findings.every((finding) => finding.status !== 'problem')
+  return { version: manifest.version, ok, seconds: (performance.now() - started) / 1000, findings }
+}
+
+export const command: CliCommand = {
+  args: {
+    json: { type: 'boolean', description: 'Print the report as JSON' },
+  },
+  async run({ json }) {
+    const report = await examine()
+    process.stdout.write(
+      json === true ? `${JSON.stringify(report, null, 2)}\n` : formatReport(report, colorsFor(process.stdout)),
+    )
+    return report.ok ? EXIT.ok : EXIT.failure
+  },
+}

@@ -1,0 +1,26 @@
+import { expect, test } from 'vitest'
+import { CompileError, ShapeError } from '../common/errors.ts'
+import { describeFailure, exitCodeOf, UsageError } from './errors.ts'
+
+test('an error of this package is one line and a hint, without a stack', () => {
+  expect(describeFailure(new CompileError('the C compiler failed'), {})).toBe(
+    'longzhou: the C compiler failed\n  hint: longzhou doctor shows the compiler and its last messages',
+  )
+  expect(describeFailure(new ShapeError('[2] and [3] do not fit'), {})).toBe('longzhou: [2] and [3] do not fit')
+})
+
+test('any other error shows its stack under LONGZHOU_DEBUG only', () => {
+  const error = new TypeError('x is not a function')
+  expect(describeFailure(error, {})).toBe(
+    'longzhou: unexpected TypeError: x is not a function\n  hint: LONGZHOU_DEBUG=1 shows where it happened',
+  )
+  expect(describeFailure(error, { LONGZHOU_DEBUG: '0' })).toMatch(/hint/)
+  expect(describeFailure(error, { LONGZHOU_DEBUG: '1' })).toContain('errors.test.ts')
+  expect(describeFailure('a string', {})).toContain('unexpected a string')
+})
+
+test('exit codes', () => {
+  expect(exitCodeOf(new UsageError('no'))).toBe(2)
+  expect(exitCodeOf(new ShapeError('no'))).toBe(1)
+  expect(exitCodeOf(undefined)).toBe(1)
+})

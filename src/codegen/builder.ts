@@ -1,0 +1,364 @@
+/**
+ * Typed constructors for the kernel IR. Expressions are plain objects made by functions (`add`, `load`, `select`, ...) that check
+ * types, widen scalars to lanes, take JS numbers for constants, and fold constant and index arithmetic, so that templates can be
+ * written without regard to special cases. `KernelBuilder` collects parameters and statements and keeps names unique.
+ */
+import type { DType } from '../common/dtype.ts'
+import { InternalError } from '../common/errors.ts'
+import { foldBinary, foldUnary, normalizeConstant } from './fold.ts'
+import type {
+  BinaryIr,
+  CallIr,
+  CompareIr,
+  Expr,
+  Kernel,
+  LoopKind,
+  Parameter,
+  ReduceIr,
+  ScalarType,
+  Stmt,
+  Type,
+  UnaryIr,
+} from './kernel.ts'
+import { formatType, registerTypes, sameType, verifyKernel } from './verify.ts'
+
+/** An expression, or a number that takes the type of the operand beside it. */
+export type Operand = Expr | number | bigint
+
+/** A buffer or scratch parameter: its number and the dtype in memory. */
+export interface BufferParameter {
+  readonly parameter: number
+  readonly dtype: DType
+}
+
+export function typeOf(scalar: ScalarType, lanes = 1): Type {
+  return { scalar, lanes }
+}
+
+/** The type that elements of a dtype have in registers. */
+export function registerType(dtype: DType, lanes = 1): Type {
+  return { scalar: registerTypes[dtype], lanes }
+}
+
+export function constant(value: number | bigint, scalar: ScalarType, lanes = 1): Expr {
+  return { kind: 'const', type: { scalar, lanes }, value: normalizeConstant(value, scalar) }
+}
+
+export const index = (value: number): Expr => constant(value, 'index')
+export const i32 = (value: number, lanes = 1): Expr => constant(value, 'i32', lanes)
+export const f32 = (value: number, lanes = 1): Expr => constant(value, 'f32', lanes)
+export const f64 = (value: number): Expr => constant(value, 'f64')
+
+export function variable(name: string, type: Type): Expr {
+  return { kind: 'variable', type, name }
+}
+
+function isExpr(x: Operand): x is Expr {
+  return typeof x === 'object'
+}
+
+/** The operand as an expression of a type: numbers become constants, scalars are copied to all lanes. */
+export function coerce(x: Operand, type: Type): Expr {
+  if (!isExpr(x)) return constant(x, type.scalar, type.lanes)
+  return x.type.lanes === 1 && type.lanes > 1 ? splat(x, type.lanes) : x
+}
+
+/** Brings operands to one number of lanes; the first expression among them decides the type of numbers. */
+function unify(operands: readonly Operand[]): Expr[] {
+  const expressions = operands.filter(isExpr)
+  const first = expressions[0]
+  if (!first)
+    throw new InternalError('an operation of the kernel IR needs at least one operand that is no plain number')
+  const lanes = Math.max(...expressions.map((e) => e.type.lanes))
+  return operands.map((x) => coerce(x, { scalar: first.type.scalar, lanes }))
+}
+
+function requireSame(what: string, a: Expr, b: Expr): void {
+  if (!sameType(a.type, b.type)) {
+    throw new InternalError(`${what} of ${formatType(a.type)} and ${formatType(b.type)}: operands must have one type`)
+  }
+}
+
+export function unary(op: UnaryIr, x: Expr): Expr {
+  return foldUnary({ kind: 'unary', type: x.type, op, x })
+}
+
+export function binary(op: BinaryIr, x: Operand, y: Operand): Expr {
+  const [a, b] = unify([x, y]) as [Expr, Expr]
+  requireSame(op, a, b)
+  return foldBinary({ kind: 'binary', type: a.type, op, a, b })
+}
+
+export function compare(op: CompareIr, x: Operand, y: Operand): Expr {
+  const [a, b] = unify([x, y]) as [Expr, Expr]
+  requireSame(op, a, b)
+  return { kind: 'compare', type: { scalar: 'mask', lanes: a.type.lanes }, op, a, b }
+}
+
+export const neg = (x: Expr): Expr => unary('neg', x)
+export const abs = (x: Expr): Expr => unary('abs', x)
+export const floor = (x: Expr): Expr => unary('floor', x)
+export const ceil = (x: Expr): Expr => unary('ceil', x)
+export const round = (x: Expr): Expr => unary('round', x)
+export const trunc = (x: Expr): Expr => unary('trunc', x)
+export const sqrt = (x: Expr): Expr => unary('sqrt', x)
+export const not = (x: Expr): Expr => unary('not', x)
+
+export const add = (a: Operand, b: Operand): Expr => binary('add', a, b)
+export const sub = (a: Operand, b: Operand): Expr => binary('sub', a, b)
+export const mul = (a: Operand, b: Operand): Expr => binary('mul', a, b)
+export const div = (a: Operand, b: Operand): Expr => binary('div', a, b)
+export const rem = (a: Operand, b: Operand): Expr => binary('rem', a, b)
+export const min = (a: Operand, b: Operand): Expr => binary('min', a, b)
+export const max = (a: Operand, b: Operand): Expr => binary('max', a, b)
+export const and = (a: Operand, b: Operand): Expr => binary('and', a, b)
+export const or = (a: Operand, b: Operand): Expr => binary('or', a, b)
+export const xor = (a: Operand, b: Operand): Expr => binary('xor', a, b)
+export const shl = (a: Operand, b: Operand): Expr => binary('shl', a, b)
+export const shr = (a: Operand, b: Operand): Expr => binary('shr', a, b)
+export const ushr = (a: Operand, b: Operand): Expr => binary('ushr', a, b)
+export const mulhi = (a: Operand, b: Operand): Expr => binary('mulhi', a, b)
+
+export const eq = (a: Operand, b: Operand): Expr => compare('eq', a, b)
+export const ne = (a: Operand, b: Operand): Expr => compare('ne', a, b)
+export const lt = (a: Operand, b: Operand): Expr => compare('lt', a, b)
+export const le = (a: Operand, b: Operand): Expr => compare('le', a, b)
+export const gt = (a: Operand, b: Operand): Expr => compare('gt', a, b)
+export const ge = (a: Operand, b: Operand): Expr => compare('ge', a, b)
+
+export function select(condition: Expr, x: Operand, y: Operand): Expr {
+  const [p, q] = unify([x, y]) as [Expr, Expr]
+  const lanes = Math.max(condition.type.lanes, p.type.lanes)
+  const type = { scalar: p.type.scalar, lanes }
+  const [c, a, b] = [coerce(condition, { scalar: 'mask', lanes }), coerce(p, type), coerce(q, type)]
+  requireSame('select', a, b)
+  return { kind: 'select', type, condition: c, a, b }
+}
+
+/** a * b + c in one rounding where the device can. */
+export function fma(x: Operand, y: Operand, z: Operand): Expr {
+  const [a, b, c] = unify([x, y, z]) as [Expr, Expr, Expr]
+  requireSame('fma', a, b)
+  requireSame('fma', a, c)
+  return { kind: 'fma', type: a.type, a, b, c }
+}
+
+export function convert(x: Expr, scalar: ScalarType): Expr {
+  if (x.type.scalar === scalar) return x
+  if (x.kind === 'const' && scalar !== 'mask') {
+    const isInteger = scalar === 'index' || scalar === 'i32' || scalar === 'i64'
+    const value = isInteger && typeof x.value === 'number' ? Math.trunc(x.value) : x.value
+    if (typeof value === 'bigint' || Number.isSafeInteger(value) || !isInteger) {
+      return constant(value, scalar, x.type.lanes)
+    }
+  }
+  return { kind: 'convert', type: { scalar, lanes: x.type.lanes }, x }
+}
+
+export function bitcast(x: Expr, scalar: ScalarType): Expr {
+  if (x.type.scalar === scalar) return x
+  return { kind: 'bitcast', type: { scalar, lanes: x.type.lanes }, x }
+}
+
+export function load(buffer: BufferParameter, at: Operand, lanes = 1): Expr {
+  return {
+    kind: 'load',
+    type: registerType(buffer.dtype, lanes),
+    buffer: buffer.parameter,
+    at: coerce(at, typeOf('index')),
+  }
+}
+
+/** Lanes at `at`, `at + stride`, ... */
+export function gather(buffer: BufferParameter, at: Operand, stride: Operand, lanes: number): Expr {
+  const type = typeOf('index')
+  return {
+    kind: 'gather',
+    type: registerType(buffer.dtype, lanes),
+    buffer: buffer.parameter,
+    at: coerce(at, type),
+    stride: coerce(stride, type),
+  }
+}
+
+export function splat(x: Expr, lanes: number): Expr {
+  if (lanes === 1) return x
+  if (x.kind === 'const') return constant(x.value, x.type.scalar, lanes)
+  return { kind: 'splat', type: { scalar: x.type.scalar, lanes }, x }
+}
+
+/** base, base + 1, ... as i32 lanes; just the base for one lane. */
+export function ramp(base: Expr, lanes: number): Expr {
+  if (lanes === 1) return convert(base, 'i32')
+  return { kind: 'ramp', type: { scalar: 'i32', lanes }, base }
+}
+
+export function reduceLanes(op: ReduceIr, x: Expr): Expr {
+  if (x.type.lanes === 1) return x
+  return { kind: 'reduceLanes', type: { scalar: x.type.scalar, lanes: 1 }, op, x }
+}
+
+export function call(fn: CallIr, ...args: readonly Expr[]): Expr {
+  return { kind: 'call', type: args[0]!.type, fn, args }
+}
+
+/** Where expansions put values that they use more than once. */
+export interface Scope {
+  /** Names a value: the result is cheap to repeat. */
+  let(name: string, value: Expr): Expr
+}
+
+const isAtom = (e: Expr): boolean => e.kind === 'const' || e.kind === 'variable' || e.kind === 'parameter'
+
+/** Collects the parameters and the statements of one kernel. */
+export class KernelBuilder implements Scope {
+  private readonly title: string
+  private readonly parameters: Parameter[] = []
+  private readonly names = new Map<string, number>()
+  private readonly blocks: Stmt[][] = [[]]
+
+  constructor(title: string) {
+    this.title = title
+  }
+
+  buffer(dtype: DType, access: 'read' | 'write' | 'update'): BufferParameter {
+    return { parameter: this.parameters.push({ kind: 'buffer', dtype, access }) - 1, dtype }
+  }
+
+  /** A size, a stride or an offset. */
+  index(): Expr {
+    return { kind: 'parameter', type: typeOf('index'), index: this.parameters.push({ kind: 'index' }) - 1 }
+  }
+
+  /** A number of the program or of the run. */
+  scalar(type: 'i32' | 'i64' | 'f32' | 'f64'): Expr {
+    return { kind: 'parameter', type: typeOf(type), index: this.parameters.push({ kind: 'scalar', type }) - 1 }
+  }
+
+  /** Private memory of one thread; one a kernel. */
+  scratch(dtype: 'float32' | 'float64' | 'int32' | 'int64'): BufferParameter {
+    return { parameter: this.parameters.push({ kind: 'scratch', dtype }) - 1, dtype }
+  }
+
+  let(name: string, value: Expr): Expr {
+    if (isAtom(value)) return value
+    const unique = this.unique(name)
+    this.emit({ kind: 'let', name: unique, value })
+    return variable(unique, value.type)
+  }
+
+  /** A variable that `assign` and `accumulate` change. */
+  declare(name: string, value: Expr): Expr {
+    const unique = this.unique(name)
+    this.emit({ kind: 'declare', name: unique, value })
+    return variable(unique, value.type)
+  }
+
+  assign(target: Expr, value: Operand): void {
+    this.emit({ kind: 'assign', name: nameOf(target), value: coerce(value, target.type) })
+  }
+
+  accumulate(target: Expr, op: ReduceIr, value: Operand): void {
+    this.emit({ kind: 'accumulate', name: nameOf(target), op, value: coerce(value, target.type) })
+  }
+
+  /** A mask stored to a bool buffer is stored as 0 or 1. */
+  store(buffer: BufferParameter, at: Operand, value: Expr): void {
+    const stored = value.type.scalar === 'mask' ? convert(value, 'i32') : value
+    this.emit({ kind: 'store', buffer: buffer.parameter, at: coerce(at, typeOf('index')), value: stored })
+  }
+
+  /** The outermost loop: its range is the runtime's. */
+  parallel(name: string, body: (i: Expr) => void): void {
+    this.for('parallel', name, 0, 0, 1, body)
+  }
+
+  loop(name: string, from: Operand, to: Operand, step: number, body: (i: Expr) => void): void {
+    this.for('sequential', name, from, to, step, body)
+  }
+
+  /** A sequential loop whose body should be laid out `copies` times: for the innermost loops of templates. */
+  unrolled(name: string, from: Operand, to: Operand, copies: number, body: (i: Expr) => void): void {
+    this.for('sequential', name, from, to, 1, body, copies)
+  }
+
+  /** A loop whose iterations are independent but for `accumulate`. */
+  vector(name: string, from: Operand, to: Operand, body: (i: Expr) => void): void {
+    this.for('vector', name, from, to, 1, body)
+  }
+
+  if(condition: Expr, then: () => void, otherwise: () => void = () => {}): void {
+    this.emit({ kind: 'if', condition, then: this.block(then), else: this.block(otherwise) })
+  }
+
+  prefetch(buffer: BufferParameter, at: Operand): void {
+    this.emit({ kind: 'prefetch', buffer: buffer.parameter, at: coerce(at, typeOf('index')) })
+  }
+
+  /** Reports a fault (1: index out of range) and goes on. */
+  fail(code: number): void {
+    this.emit({ kind: 'fail', code })
+  }
+
+  comment(text: string): void {
+    this.emit({ kind: 'comment', text })
+  }
+
+  /** The finished kernel. Throws InternalError where it is malformed. */
+  build(): Kernel {
+    const kernel = { title: this.title, parameters: this.parameters, body: this.blocks[0]! }
+    verifyKernel(kernel)
+    return kernel
+  }
+
+  private for(
+    loop: LoopKind,
+    name: string,
+    from: Operand,
+    to: Operand,
+    step: number,
+    body: (i: Expr) => void,
+    unroll?: number,
+  ): void {
+    const unique = this.unique(name)
+    const type = typeOf('index')
+    const statements = this.block(() => body(variable(unique, type)))
+    this.emit({
+      kind: 'for',
+      loop,
+      name: unique,
+      from: coerce(from, type),
+      to: coerce(to, type),
+      step,
+      ...(unroll === undefined ? {} : { unroll }),
+      body: statements,
+    })
+  }
+
+  private block(fill: () => void): Stmt[] {
+    const statements: Stmt[] = []
+    this.blocks.push(statements)
+    fill()
+    this.blocks.pop()
+    return statements
+  }
+
+  private emit(statement: Stmt): void {
+    this.blocks[this.blocks.length - 1]!.push(statement)
+  }
+
+  /** `x`, then `x1`, `x2`, ... */
+  private unique(name: string): string {
+    let n = this.names.get(name) ?? 0
+    let result = n === 0 ? name : `${name}${n}`
+    while (n > 0 && this.names.has(result)) result = `${name}${++n}`
+    this.names.set(name, n + 1)
+    if (result !== name) this.names.set(result, 1)
+    return result
+  }
+}
+
+function nameOf(target: Expr): string {
+  if (target.kind !== 'variable') throw new InternalError(`cannot assign to a ${target.kind}: declare a variable`)
+  return target.name
+}

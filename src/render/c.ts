@@ -1,0 +1,476 @@
+/**
+ * The C dialect: prints kernels as one translation unit that includes nothing. Lanes are GCC/Clang vector types, `vector` loops are
+ * simd loops for the compiler to vectorise, and a kernel is
+ *
+ *     void k_<hash>(const i64 *args, i64 begin, i64 end, char *scratch, i32 *status)
+ *
+ * with its parameters in order as 64-bit words: pointers, indices and i32/i64 scalars as int64, f32/f64 scalars as the bits of a double.
+ * The name is a hash of what is printed, so that kernels of one structure are one function.
+ */
+import { InternalError } from '../common/errors.ts'
+import type { Expr, Kernel, Parameter, ReduceIr, ScalarType, Stmt, Type } from '../codegen/kernel.ts'
+import { baseTypes, cElements, cScalars, Helpers } from './c-helpers.ts'
+import { hashText } from './hash.ts'
+
+/** One printed kernel. */
+export interface CKernel {
+  readonly name: string
+  readonly title: string
+  readonly text: string
+  /** Helper functions and types by name, dependencies first. */
+  readonly helpers: ReadonlyMap<string, string>
+}
+
+/** Prints one kernel. */
+export function renderKernel(kernel: Kernel): CKernel {
+  const printer = new Printer(kernel)
+  const body = printer.kernelBody()
+  const name = `k_${hashText([...printer.helpers.texts.values(), body].join('\n'))}`
+  const text = `void ${name}(const i64 *args, i64 begin, i64 end, char *scratch, i32 *status) {\n${body}}\n`
+  return { name, title: kernel.title, text, helpers: printer.helpers.texts }
+}
+
+/** Prints kernels with the helpers that they need; a kernel that comes twice is printed once. */
+export function translationUnit(kernels: readonly CKernel[]): string {
+  const helpers = new Map<string, string>()
+  const functions = new Map<string, string>()
+  for (const k of kernels) {
+    for (const [name, text] of k.helpers) helpers.set(name, text)
+    if (!functions.has(k.name)) functions.set(k.name, `// ${k.title.replace(/[\r\n\\]/g, ' ')}\n${k.text}`)
+  }
+  return [
+    baseTypes,
+    ...[...helpers.values()].map((t) => `${t}\n`),
+    ...[...functions.values()].map((t) => `\n${t}`),
+  ].join('')
+}
+
+export function renderC(kernels: readonly Kernel[]): string {
+  return translationUnit(kernels.map(renderKernel))
+}
+
+/** A piece of C with the precedence of its outermost operator. */
+interface Text {
+  readonly text: string
+  readonly precedence: number
+}
+
+const ATOM = 14
+const UNARY = 13
+const operators: Readonly<Record<string, readonly [symbol: string, precedence: number]>> = {
+  mul: ['*', 12],
+  div: ['/', 12],
+  rem: ['%', 12],
+  add: ['+', 11],
+  sub: ['-', 11],
+  shl: ['<<', 10],
+  shr: ['>>', 10],
+  lt: ['<', 9],
+  le: ['<=', 9],
+  gt: ['>', 9],
+  ge: ['>=', 9],
+  eq: ['==', 8],
+  ne: ['!=', 8],
+  and: ['&', 7],
+  xor: ['^', 6],
+  or: ['|', 5],
+}
+const CONDITIONAL = 2
+
+/** Below this an operand of another operator is put in parentheses even where C needs none: few remember the order of & and ==. */
+const ARITHMETIC = 11
+
+const reserved = new Set(
+  (
+    'auto break case char const continue default do double else enum extern float for goto if inline int long register restrict return ' +
+    'short signed sizeof static struct switch typedef union unsigned void volatile while i8 u8 u16 i32 u32 i64 u64 f32 f64 ' +
+    'args begin end scratch status asm typeof linux unix'
+  ).split(' '),
+)
+
+/** The name of a variable in C: kept, but for C's words and the printer's own names. */
+function variableName(name: string): string {
+  return reserved.has(name) || /^[pns]\d+$|^[iuf]\d+x\d+u?$/.test(name) ? `${name}_` : name
+}
+
+const atom = (text: string): Text => ({ text, precedence: ATOM })
+
+function wrap(t: Text, least: number): string {
+  return t.precedence < least ? `(${t.text})` : t.text
+}
+
+function isFloat(scalar: ScalarType): boolean {
+  return scalar === 'f32' || scalar === 'f64'
+}
+
+class Printer {
+  readonly helpers = new Helpers()
+  private readonly kernel: Kernel
+  private readonly types = new Map<string, Type>()
+  private lines: string[] = []
+  private indent = 1
+
+  constructor(kernel: Kernel) {
+    this.kernel = kernel
+  }
+
+  kernelBody(): string {
+    // Where a buffer is updated in place, another parameter may name the same memory.
+    const aliased = this.kernel.parameters.some((p) => p.kind === 'buffer' && p.access === 'update')
+    this.kernel.parameters.forEach((p, i) => this.line(this.parameter(p, i, aliased)))
+    this.block(this.kernel.body)
+    return `${this.lines.join('\n')}\n`
+  }
+
+  private parameter(p: Parameter, i: number, aliased: boolean): string {
+    switch (p.kind) {
+      case 'buffer': {
+        const type = `${p.access === 'read' ? 'const ' : ''}${cElements[p.dtype]} *`
+        return `${type}${aliased ? '' : 'restrict '}p${i} = (${type})args[${i}];`
+      }
+      case 'scratch': {
+        const type = `${cElements[p.dtype]} *`
+        return `${type}restrict p${i} = (${type})scratch;`
+      }
+      case 'index':
+        return `const i64 n${i} = args[${i}];`
+      case 'scalar': {
+        const word = isFloat(p.type) ? `${this.helpers.scalar('bits_f64')}(args[${i}])` : `args[${i}]`
+        const cast = p.type === 'f32' || p.type === 'i32' ? `(${cScalars[p.type]})` : ''
+        return `const ${cScalars[p.type]} s${i} = ${cast}${word};`
+      }
+      default:
+        return p satisfies never
+    }
+  }
+
+  private line(text: string): void {
+    this.lines.push(`${'  '.repeat(this.indent)}${text}`)
+  }
+
+  private block(statements: readonly Stmt[]): void {
+    for (const s of statements) this.statement(s)
+  }
+
+  private nested(statements: readonly Stmt[]): void {
+    this.indent++
+    this.block(statements)
+    this.indent--
+  }
+
+  private statement(s: Stmt): void {
+    switch (s.kind) {
+      case 'let':
+      case 'declare':
+        this.types.set(s.name, s.value.type)
+        return this.line(
+          `${s.kind === 'let' ? 'const ' : ''}${this.helpers.type(s.value.type)} ${variableName(s.name)} = ${this.print(s.value)};`,
+        )
+      case 'assign':
+        return this.line(`${variableName(s.name)} = ${this.print(s.value)};`)
+      case 'accumulate':
+        return this.line(this.accumulate(variableName(s.name), s.op, s.value))
+      case 'store':
+        return this.line(this.store(s.buffer, s.at, s.value))
+      case 'for':
+        return this.loop(s)
+      case 'if':
+        this.line(`if (${this.print(s.condition)}) {`)
+        this.nested(s.then)
+        if (s.else.length > 0) {
+          this.line('} else {')
+          this.nested(s.else)
+        }
+        return this.line('}')
+      case 'prefetch':
+        return this.line(`__builtin_prefetch(${this.element(s.buffer, s.at)});`)
+      case 'fail':
+        return this.line(`*status = ${s.code};`)
+      case 'comment':
+        return this.line(`// ${s.text.replace(/[\r\n\\]/g, ' ')}`)
+      default:
+        return s satisfies never
+    }
+  }
+
+  private accumulate(name: string, op: ReduceIr, value: Expr): string {
+    if (op === 'add') return `${name} += ${this.print(value)};`
+    if (op === 'mul') return `${name} *= ${this.print(value)};`
+    const combine = isFloat(value.type.scalar)
+      ? this.helpers.nanExtremum(op, value.type)
+      : this.helpers.extremum(op, value.type)
+    return `${name} = ${combine}(${name}, ${this.print(value)});`
+  }
+
+  private loop(s: Extract<Stmt, { kind: 'for' }>): void {
+    const name = variableName(s.name)
+    const [from, to] = s.loop === 'parallel' ? ['begin', 'end'] : [this.print(s.from), wrap(this.expression(s.to), 10)]
+    if (s.loop === 'vector' && !usesLanes(s.body)) this.line(`#pragma omp simd${this.reductions(s.body)}`)
+    if (s.unroll !== undefined) this.line(`#pragma GCC unroll ${s.unroll}`)
+    const step = s.step === 1 ? `${name}++` : `${name} += ${s.step}`
+    this.line(`for (i64 ${name} = ${from}; ${name} < ${to}; ${step}) {`)
+    this.nested(s.body)
+    this.line('}')
+  }
+
+  /** Clauses for the outer variables that a vector loop accumulates. */
+  private reductions(body: readonly Stmt[]): string {
+    const found = new Map<string, string[]>()
+    for (const [name, op] of outerAccumulations(body)) {
+      const type = this.types.get(name)!
+      const operator =
+        op === 'add' ? '+' : op === 'mul' ? '*' : isFloat(type.scalar) ? this.helpers.nanReduction(op, type) : op
+      found.set(operator, [...(found.get(operator) ?? []), variableName(name)])
+    }
+    return [...found].map(([operator, names]) => ` reduction(${operator}:${names.join(', ')})`).join('')
+  }
+
+  private memory(number: number): { readonly element: string; readonly dtype: keyof typeof cElements } {
+    const p = this.kernel.parameters[number]
+    if (p?.kind !== 'buffer' && p?.kind !== 'scratch') throw new InternalError(`parameter ${number} is no memory`)
+    return { element: cElements[p.dtype], dtype: p.dtype }
+  }
+
+  /** The address of an element. */
+  private element(buffer: number, at: Expr): string {
+    return at.kind === 'const' && at.value === 0
+      ? `p${buffer}`
+      : `p${buffer} + ${wrap(this.expression(at), ARITHMETIC)}`
+  }
+
+  private lanesInMemory(buffer: number, at: Expr, lanes: number, read: boolean): string {
+    const type = this.helpers.memory(this.memory(buffer).element, lanes)
+    return `*(${read ? 'const ' : ''}${type} *)(${this.element(buffer, at)})`
+  }
+
+  private store(buffer: number, at: Expr, value: Expr): string {
+    const { dtype, element } = this.memory(buffer)
+    const { lanes } = value.type
+    const x = this.print(value)
+    const low = dtype === 'float16' || dtype === 'bfloat16'
+    if (lanes === 1) {
+      const stored = low ? `${this.helpers.scalar(`to_${dtype}`)}(${x})` : x
+      return `p${buffer}[${this.print(at)}] = ${stored};`
+    }
+    const target = this.lanesInMemory(buffer, at, lanes, false)
+    if (low) return `${target} = ${this.helpers.storeBits(dtype, lanes)}(${x});`
+    if (element === 'f32' || element === 'i32') return `${target} = ${x};`
+    return `${target} = __builtin_convertvector(${x}, ${this.helpers.lanesOf(element, lanes)});`
+  }
+
+  private load(e: Extract<Expr, { kind: 'load' }>): Text {
+    const { dtype, element } = this.memory(e.buffer)
+    const { lanes } = e.type
+    const low = dtype === 'float16' || dtype === 'bfloat16'
+    if (lanes === 1) {
+      const text = `p${e.buffer}[${this.print(e.at)}]`
+      return atom(low ? `${this.helpers.scalar(`from_${dtype}`)}(${text})` : text)
+    }
+    const source = this.lanesInMemory(e.buffer, e.at, lanes, true)
+    if (low) return atom(`${this.helpers.loadBits(dtype, lanes)}(${source})`)
+    if (element === 'f32' || element === 'i32') return { text: source, precedence: UNARY }
+    return atom(`__builtin_convertvector(${source}, ${this.helpers.type(e.type)})`)
+  }
+
+  private print(e: Expr): string {
+    return this.expression(e).text
+  }
+
+  private call(name: string, ...operands: readonly Expr[]): Text {
+    return atom(`${name}(${operands.map((x) => this.print(x)).join(', ')})`)
+  }
+
+  private infix(op: string, a: Expr, b: Expr): Text {
+    const [symbol, precedence] = operators[op]!
+    const arithmetic = precedence >= ARITHMETIC
+    const left = wrap(this.expression(a), arithmetic ? precedence : ARITHMETIC)
+    const right = wrap(this.expression(b), arithmetic ? precedence + 1 : ARITHMETIC)
+    return { text: `${left} ${symbol} ${right}`, precedence }
+  }
+
+  private expression(e: Expr): Text {
+    switch (e.kind) {
+      case 'const':
+        return this.constant(e.value, e.type)
+      case 'parameter':
+        return atom(`${this.kernel.parameters[e.index]!.kind === 'index' ? 'n' : 's'}${e.index}`)
+      case 'variable':
+        return atom(variableName(e.name))
+      case 'unary':
+        return this.unary(e)
+      case 'binary':
+        return this.binary(e)
+      case 'compare':
+        return this.infix(e.op, e.a, e.b)
+      case 'select': {
+        if (e.type.lanes > 1) return this.call(this.helpers.select(e.type), e.condition, e.a, e.b)
+        const [c, a, b] = [e.condition, e.a, e.b].map((x) => wrap(this.expression(x), CONDITIONAL + 1))
+        return { text: `${c} ? ${a} : ${b}`, precedence: CONDITIONAL }
+      }
+      case 'fma': {
+        const c = wrap(this.expression(e.c), 12)
+        return { text: `${this.infix('mul', e.a, e.b).text} + ${c}`, precedence: 11 }
+      }
+      case 'convert':
+        return this.convert(e.x, e.type)
+      case 'bitcast':
+        return this.bitcast(e.x, e.type)
+      case 'load':
+        return this.load(e)
+      case 'splat':
+        return this.call(this.helpers.splat(e.type), e.x)
+      case 'gather': {
+        const base = this.element(e.buffer, e.at)
+        return atom(`${this.helpers.gather(this.memory(e.buffer).dtype, e.type)}(${base}, ${this.print(e.stride)})`)
+      }
+      case 'ramp':
+        return this.call(this.helpers.ramp(e.type.lanes), e.base)
+      case 'reduceLanes':
+        return this.call(this.helpers.reduceLanes(e.op, e.x.type), e.x)
+      case 'call':
+        return this.call(`__builtin_${e.fn}${e.type.scalar === 'f32' ? 'f' : ''}`, ...e.args)
+      default:
+        return e satisfies never
+    }
+  }
+
+  private constant(value: number | bigint, type: Type): Text {
+    const t = constantText(value, type.scalar)
+    if (type.lanes === 1) return t
+    return atom(`${this.helpers.splat(type)}(${t.text})`)
+  }
+
+  private unary(e: Extract<Expr, { kind: 'unary' }>): Text {
+    const { scalar, lanes } = e.type
+    const prefix = (symbol: string): Text => ({
+      text: `${symbol}${wrap(this.expression(e.x), ATOM)}`,
+      precedence: UNARY,
+    })
+    switch (e.op) {
+      case 'neg':
+        return prefix('-')
+      case 'not':
+        return prefix(scalar === 'mask' && lanes === 1 ? '!' : '~')
+      case 'abs': {
+        if (!isFloat(scalar) && lanes === 1) return this.call(this.helpers.abs(e.type), e.x)
+        if (lanes === 1) return this.call(scalar === 'f32' ? '__builtin_fabsf' : '__builtin_fabs', e.x)
+        if (scalar === 'i32') {
+          const x = this.print(e.x)
+          return atom(`${this.helpers.select(e.type)}(${wrap(atom(x), 0)} < 0, -(${x}), ${x})`)
+        }
+        const bits = this.helpers.lanesOf('i32', lanes)
+        const x = wrap(this.expression(e.x), ATOM)
+        return { text: `(${this.helpers.type(e.type)})((${bits})${x} & 0x7fffffff)`, precedence: UNARY }
+      }
+      default: {
+        // `round` is to nearest even, which is rint under the default rounding mode.
+        const builtin = e.op === 'round' ? 'rint' : e.op
+        if (lanes > 1) return this.call(this.helpers.builtin(builtin, lanes), e.x)
+        return this.call(`__builtin_${builtin}${scalar === 'f32' ? 'f' : ''}`, e.x)
+      }
+    }
+  }
+
+  private binary(e: Extract<Expr, { kind: 'binary' }>): Text {
+    const { scalar, lanes } = e.type
+    switch (e.op) {
+      case 'min':
+      case 'max':
+        return this.call(this.helpers.extremum(e.op, e.type), e.a, e.b)
+      case 'mulhi':
+        return this.call(this.helpers.mulhi(lanes), e.a, e.b)
+      case 'ushr': {
+        const unsigned = this.helpers.lanesOf(scalar === 'i32' ? 'u32' : 'u64', lanes)
+        const x = `(${unsigned})${wrap(this.expression(e.a), UNARY)}`
+        const by = wrap(this.expression(e.b), ARITHMETIC)
+        return { text: `(${this.helpers.type(e.type)})(${x} >> ${by})`, precedence: UNARY }
+      }
+      case 'div':
+      case 'rem':
+        // Sizes and strides are never zero; data may be.
+        if (!isFloat(scalar) && scalar !== 'index' && !(e.b.kind === 'const' && e.b.value !== 0 && e.b.value !== -1)) {
+          return this.call(this.helpers.quotient(e.op, e.type), e.a, e.b)
+        }
+        return this.infix(e.op, e.a, e.b)
+      case 'shl':
+        if (e.a.kind === 'const' && lanes === 1 && scalar !== 'i32') {
+          return { text: `(i64)${this.print(e.a)} << ${wrap(this.expression(e.b), ARITHMETIC)}`, precedence: 10 }
+        }
+        return this.infix(e.op, e.a, e.b)
+      default:
+        return this.infix(e.op, e.a, e.b)
+    }
+  }
+
+  private convert(x: Expr, type: Type): Text {
+    const cast = `(${cScalars[type.scalar]})`
+    const operand = wrap(this.expression(x), UNARY)
+    if (type.lanes === 1) return { text: `${cast}${operand}`, precedence: UNARY }
+    const from = x.type.scalar === 'mask' ? `-${operand}` : operand
+    if (type.scalar === 'i32' && x.type.scalar === 'mask') return { text: from, precedence: UNARY }
+    return atom(`__builtin_convertvector(${from}, ${this.helpers.type(type)})`)
+  }
+
+  private bitcast(x: Expr, type: Type): Text {
+    if (type.lanes > 1) {
+      return { text: `(${this.helpers.type(type)})${wrap(this.expression(x), UNARY)}`, precedence: UNARY }
+    }
+    if (isFloat(type.scalar)) return this.call(this.helpers.scalar(`bits_${type.scalar}`), x)
+    const bits = this.call(this.helpers.scalar(`${x.type.scalar}_bits`), x)
+    return { text: `(${cScalars[type.scalar]})${bits.text}`, precedence: UNARY }
+  }
+}
+
+function constantText(value: number | bigint, scalar: ScalarType): Text {
+  const negative = typeof value === 'bigint' ? value < 0n : value < 0 || Object.is(value, -0)
+  const at = (text: string): Text => ({ text, precedence: negative ? UNARY : ATOM })
+  if (isFloat(scalar)) {
+    const single = scalar === 'f32'
+    const x = Number(value)
+    if (Number.isNaN(x)) return atom(single ? '__builtin_nanf("")' : '__builtin_nan("")')
+    const sign = negative ? '-' : ''
+    if (!Number.isFinite(x)) return at(`${sign}__builtin_inf${single ? 'f' : ''}()`)
+    const digits = single ? shortestSingle(Math.abs(x)) : String(Math.abs(x))
+    return at(`${sign}${/[.e]/.test(digits) ? digits : `${digits}.0`}${single ? 'f' : ''}`)
+  }
+  if (scalar === 'i32' || scalar === 'mask') {
+    return value === -2147483648 ? { text: '-2147483647 - 1', precedence: ARITHMETIC } : at(String(value))
+  }
+  if (value === -(2n ** 63n)) return { text: '-9223372036854775807LL - 1', precedence: ARITHMETIC }
+  return at(Math.abs(Number(value)) < 2 ** 31 ? String(value) : `${value}LL`)
+}
+
+/** The fewest digits that read back as the same float32. */
+function shortestSingle(x: number): string {
+  for (let digits = 1; digits < 9; digits++) {
+    const text = String(Number(x.toPrecision(digits)))
+    if (Math.fround(Number(text)) === x) return text
+  }
+  return String(Number(x.toPrecision(9)))
+}
+
+/** Accumulations of variables that are declared outside the statements. */
+function outerAccumulations(body: readonly Stmt[]): Map<string, ReduceIr> {
+  const found = new Map<string, ReduceIr>()
+  const own = new Set<string>()
+  const visit = (statements: readonly Stmt[]): void => {
+    for (const s of statements) {
+      if (s.kind === 'declare') own.add(s.name)
+      else if (s.kind === 'accumulate') found.set(s.name, s.op)
+      else if (s.kind === 'for') visit(s.body)
+      else if (s.kind === 'if') [s.then, s.else].forEach(visit)
+    }
+  }
+  visit(body)
+  for (const name of own) found.delete(name)
+  return found
+}
+
+/** Whether values are vectors already: then the compiler has nothing left to vectorise. */
+function usesLanes(body: readonly Stmt[]): boolean {
+  return body.some((s) => {
+    if (s.kind === 'for') return usesLanes(s.body)
+    if (s.kind === 'if') return usesLanes(s.then) || usesLanes(s.else)
+    return 'value' in s && s.value.type.lanes > 1
+  })
+}
