@@ -44,13 +44,16 @@ static i64 now(void) {
   return (i64)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Spins for SPIN_NS, after which it returns 0: time to sleep. */
+/* Spins for SPIN_NS, after which it returns 0: time to sleep. What is waited for may need this very core, so that it is offered
+   now and then. */
 static int spin(i64 *since, u32 *count) {
   relax();
   if ((++*count & 63) != 0) return 1;
   i64 t = now();
   if (*since == 0) *since = t;
-  return t - *since < SPIN_NS;
+  if (t - *since >= SPIN_NS) return 0;
+  sched_yield();
+  return 1;
 }
 
 typedef struct { char *memory; i64 size; } region;
