@@ -4,13 +4,13 @@
  */
 import { isFloat, type DType, type HostArray } from '../common/dtype.ts'
 import { ArgumentError } from '../common/errors.ts'
-import { formatShape, sameShape, type Shape } from '../common/shape.ts'
+import { sameShape, type Shape } from '../common/shape.ts'
 import { getDefaultDtype } from '../tensor/promotion.ts'
 import { defaultGenerator } from '../tensor/generator.ts'
 import { Tensor } from '../tensor/tensor.ts'
 import { callLayer } from './call.ts'
 import { Constant, getGlobalInitializer, XavierUniform, type Initializer } from './initializer/index.ts'
-import { moveTensor } from './move.ts'
+import { converted, moveTensor } from './move.ts'
 import { Parameter, toParamAttr, type ParamAttrLike } from './parameter.ts'
 import { generate, snakeCase } from './unique-name.ts'
 
@@ -375,10 +375,4 @@ export class Layer extends Callable {
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString()
   }
-}
-
-/** A value in the dtype of the parameter that takes it. */
-function converted(value: Tensor | HostArray, dtype: DType): Tensor | HostArray {
-  if (value.dtype === dtype) return value
-  return new Tensor((value instanceof Tensor ? value : fromHost(value)).node)
 }
