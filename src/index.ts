@@ -11,3 +11,5 @@ export {
   type HostData,
 } from './common/dtype.ts'
 export * from './tensor/index.ts'
+export * as nn from './nn/index.ts'
+export { Parameter, ParamAttr } from './nn/parameter.ts'
