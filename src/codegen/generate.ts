@@ -117,7 +117,8 @@ class Generator {
     const steps = this.#steps.map((s): Launch | Loop =>
       'count' in s ? { kind: 'loop', count: s.count, steps: s.steps.map(launch) } : launch(s),
     )
-    return { steps, arenaBytes }
+    const { leaves, outputs, scalars } = this.#capture
+    return { steps, arenaBytes, counts: { leaves: leaves.length, outputs: outputs.length, scalars: scalars.length } }
   }
 }
 

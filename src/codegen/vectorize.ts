@@ -157,9 +157,19 @@ class LaneBody {
   private readonly uniform = new Map<Expr, boolean>()
   private readonly vectors = new Map<Expr, Expr>()
   /** Lane accumulators of outer variables. */
-  private readonly accumulators = new Map<string, { readonly lanes: string; readonly op: ReduceIr; readonly scalar: ScalarType }>()
+  private readonly accumulators = new Map<
+    string,
+    { readonly lanes: string; readonly op: ReduceIr; readonly scalar: ScalarType }
+  >()
 
-  constructor(kernel: Kernel, loop: ForStmt, lanes: number, narrowStores: boolean, own: ReadonlySet<string>, unique: (name: string) => string) {
+  constructor(
+    kernel: Kernel,
+    loop: ForStmt,
+    lanes: number,
+    narrowStores: boolean,
+    own: ReadonlySet<string>,
+    unique: (name: string) => string,
+  ) {
     this.kernel = kernel
     this.loop = loop
     this.lanes = lanes
@@ -179,7 +189,12 @@ class LaneBody {
       const after: Stmt[] = []
       for (const [name, { lanes, op, scalar }] of this.accumulators) {
         before.push({ kind: 'declare', name: lanes, value: constant(identity(op, scalar), scalar, this.lanes) })
-        after.push({ kind: 'accumulate', name, op, value: reduceLanes(op, variable(lanes, typeOf(scalar, this.lanes))) })
+        after.push({
+          kind: 'accumulate',
+          name,
+          op,
+          value: reduceLanes(op, variable(lanes, typeOf(scalar, this.lanes))),
+        })
       }
       return { before, body, after }
     } catch (e) {
@@ -377,7 +392,8 @@ class LaneBody {
 
   /** Whether a mask depends on where a lane is, rather than on what memory holds. */
   private guards(e: Expr): boolean {
-    if (e.kind === 'compare') return [e.a, e.b].some((x) => isNatural(x.type.scalar) && !this.isUniform(x) && this.stride(x) !== null)
+    if (e.kind === 'compare')
+      return [e.a, e.b].some((x) => isNatural(x.type.scalar) && !this.isUniform(x) && this.stride(x) !== null)
     if (e.kind === 'variable') {
       const b = this.bindings.get(e.name)
       return b?.kind === 'lanes' && b.guards

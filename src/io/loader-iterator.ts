@@ -71,7 +71,7 @@ function issueIndices(pool: WorkerPool, batches: IndexBatches, { epoch, position
 
 /** Each worker runs through its own stream; they take turns until all have ended. */
 function issueStream(pool: WorkerPool, { epoch }: WorkerPassSettings): Issue {
-  const issuedTo = new Array<number>(pool.size).fill(0)
+  const issuedTo = Array.from({ length: pool.size }, () => 0)
   const ended = new Set<number>()
   let turn = 0
   return {

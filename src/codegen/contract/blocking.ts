@@ -47,8 +47,8 @@ export function chooseBlocking(size: ProductSize, tile: RegisterTile, capabiliti
   const [l1, l2] = capabilities.cacheBytes
   const deepest = Math.min(512, Math.max(128, Math.floor((0.8 * l1) / (4 * tile.columns))))
   const depthBlocks = Math.max(1, ceilDiv(size.depth, deepest))
-  const depth = ceilDiv(ceilDiv(size.depth, depthBlocks), 4) * 4
-  const panelBytes = 4 * Math.max(depth, 1)
+  const depth = Math.max(4, ceilDiv(ceilDiv(size.depth, depthBlocks), 4) * 4)
+  const panelBytes = 4 * depth
 
   const allRows = ceilDiv(size.rows, tile.rows)
   const allColumns = ceilDiv(size.columns, tile.columns)

@@ -60,7 +60,7 @@ export function emitPackPanel(
   }
 
   if (!unit) {
-    const group = rows <= 8 ? rows : 8
+    const group = [8, 7, 6, 5, 4, 3, 2, 1].find((g) => rows % g === 0)!
     k.loop('group', 0, rows, group, (column) => {
       const first = k.let('r', add(row, column))
       k.if(
