@@ -37,6 +37,8 @@ export class Lane {
   readonly #queue: Job[] = []
   #running = 0
   #failure: unknown = null
+  /** What a blocking door has thrown already: the run's promise rejects with it once more. */
+  #thrown: unknown = null
 
   constructor(backend: Backend) {
     this.#backend = backend
@@ -97,7 +99,9 @@ export class Lane {
     this.#queue.shift()
     this.#running++
     this.#backend.run!(program, job.leaves, job.outputs, job.scalars)
-      .catch((error: unknown) => (this.#failure ??= error))
+      .catch((error: unknown) => {
+        if (error !== this.#thrown) this.#failure ??= error
+      })
       .finally(() => this.#running--)
   }
 
@@ -124,7 +128,12 @@ export class Lane {
       job.cached.program ??= this.#backend.compileSync!(job.cached.plan, job.cached.kernels)
       this.#start(job, job.cached.program)
     }
-    this.#backend.synchronizeSync()
+    try {
+      this.#backend.synchronizeSync()
+    } catch (error) {
+      this.#thrown = error
+      throw error
+    }
     this.#throwFailure()
   }
 
