@@ -25,6 +25,8 @@ interface OpenLoop {
 const indexType: Type = { scalar: 'index', lanes: 1 }
 /** More terms than this are not multiplied out. */
 const maxTerms = 8
+/** Names for longer sums stay names. */
+const maxInlined = 4
 
 const fromHalf: Partial<Record<DType, (bits: Expr) => Expr>> = { float16: fromFloat16, bfloat16: fromBfloat16 }
 const toHalf: Partial<Record<DType, (value: Expr) => Expr>> = { float16: toFloat16, bfloat16: toBfloat16 }
@@ -65,6 +67,10 @@ class Lowering {
   private statement(s: Stmt, out: Stmt[]): void {
     switch (s.kind) {
       case 'let': {
+        if (s.value.type.scalar === 'index') {
+          const sum = this.rewrite(s.value)
+          if (this.isShortSum(sum)) return this.bind(s.name, sum)
+        }
         const value = this.expression(s.value)
         if (isAtom(value) && this.level(value) < Infinity) this.bind(s.name, value)
         else out.push({ ...s, name: this.define(s.name, value.type, this.loops.length), value })
@@ -190,7 +196,14 @@ class Lowering {
       }
     }
     const x = this.rewrite(e)
-    return x.kind === 'const' ? this.terms(x) : [{ coefficient: 1, factors: [x] }]
+    return x !== e && !isFactor(x) ? this.terms(x) : [{ coefficient: 1, factors: [x] }]
+  }
+
+  /** Whether a name for an index is better replaced by what it stands for, so that addresses can be regrouped through it. */
+  private isShortSum(e: Expr): boolean {
+    if (this.level(e) === Infinity) return false
+    const terms = this.terms(e)
+    return terms.length <= maxInlined && terms.every((t) => t.factors.every(isAtom))
   }
 
   private product(p: Term, q: Term): Term {
@@ -282,6 +295,11 @@ class Lowering {
     hoisted.set(e, variable)
     return variable
   }
+}
+
+/** Whether `terms` takes an expression as a whole. */
+function isFactor(e: Expr): boolean {
+  return e.kind !== 'const' && (e.kind !== 'binary' || (e.op !== 'add' && e.op !== 'sub' && e.op !== 'mul'))
 }
 
 function scale(terms: readonly Term[], by: number): Term[] {

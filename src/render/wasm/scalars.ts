@@ -107,11 +107,7 @@ export function emitScalar(em: Emitter, e: Expr): void {
     case 'select':
       return emitSelect(em, e.condition, e.a, e.b, 0)
     case 'fma':
-      em.value(e.a, 0)
-      em.value(e.b, 0)
-      code.op(shape === 'f64' ? 'f64.mul' : 'f32.mul')
-      em.value(e.c, 0)
-      return code.op(shape === 'f64' ? 'f64.add' : 'f32.add')
+      return emitFma(em, e, shape)
     case 'convert':
     case 'bitcast': {
       em.value(e.x, 0)
@@ -141,6 +137,24 @@ export function emitScalar(em: Emitter, e: Expr): void {
     default:
       throw new InternalError(`a kernel has no local for ${e.kind === 'variable' ? e.name : `parameter ${e.index}`}`)
   }
+}
+
+/** The one rounding of f32 needs lanes: a number must not depend on whether its loop's tail computed it. */
+function emitFma(em: Emitter, e: Extract<Expr, { kind: 'fma' }>, shape: ScalarShape): void {
+  const { code } = em
+  if (shape === 'f32' && em.relaxedSimd) {
+    for (const x of [e.a, e.b, e.c]) {
+      em.value(x, 0)
+      code.op('f32x4.splat')
+    }
+    code.op('f32x4.relaxed_madd')
+    return code.lane('f32x4.extract_lane', 0)
+  }
+  em.value(e.a, 0)
+  em.value(e.b, 0)
+  code.op(shape === 'f64' ? 'f64.mul' : 'f32.mul')
+  em.value(e.c, 0)
+  code.op(shape === 'f64' ? 'f64.add' : 'f32.add')
 }
 
 function emitUnary(em: Emitter, e: Extract<Expr, { kind: 'unary' }>, shape: ScalarShape): void {
@@ -222,6 +236,11 @@ function emitBinary(em: Emitter, e: BinaryExpr, shape: ScalarShape): void {
     return code.op(`${shape}.${e.op}_s`)
   }
   em.value(e.a, 0)
+  const power = e.op === 'mul' && e.b.kind === 'const' ? Math.log2(Number(e.b.value)) : NaN
+  if (Number.isInteger(power) && shape === 'i32') {
+    code.i32(power)
+    return code.op('i32.shl')
+  }
   em.value(e.b, 0)
   code.op(`${shape}.${integerOps[e.op]!}`)
 }
