@@ -36,5 +36,7 @@ test('a file that does not load, a failed step and a run without tests are failu
     lines: ['FAILED a.test.ts: no test ran: SyntaxError: x'],
   })
   expect(summary([file('b.test.ts', { b: 'passed' })], {}, ['npm start'])).toMatchObject({ passed: 1, failed: 1 })
+  expect(summary([file('b.test.ts', { b: 'passed' })], {}, ['npm test'])).toMatchObject({ failed: 1 })
+  expect(summary([file('b.test.ts', { a: 'failed', b: 'passed' })], {}, ['npm test'])).toMatchObject({ failed: 1 })
   expect(summarize(undefined, {}, [], '/repo')).toMatchObject({ passed: 0, failed: 1 })
 })

@@ -186,6 +186,8 @@ export function capture(roots: readonly Node[], writes: readonly Storage[]): Cap
   const slots = new Map<Node, number>()
   const leafNumbers = new Map<Storage, number>()
   const nodes: Node[] = []
+  /** Place in the order of recording: forward before backward before the update, whatever asks for them. */
+  const recorded = new Map<Node, number>()
   const scalars: number[] = []
 
   const place = (node: Node, sources: readonly Node[], slot: number | undefined): Node => {
@@ -195,7 +197,11 @@ export function capture(roots: readonly Node[], writes: readonly Storage[]): Cap
     for (const n of numbers) h = Math.imul(h ^ n, 0x01000193) + (h >>> 11)
     const bucket = shared.get(h)
     if (node.op !== 'scalar') {
-      for (const known of bucket ?? []) if (sameShape(known.signature, numbers)) return known.node
+      const known = bucket?.find((k) => sameShape(k.signature, numbers))
+      if (known) {
+        recorded.set(known.node, Math.min(recorded.get(known.node)!, node.id))
+        return known.node
+      }
     }
     const same = sources.length === node.sources.length && sources.every((s, i) => s === node.sources[i])
     const made = same ? node : withSources(node, sources)
@@ -204,6 +210,7 @@ export function capture(roots: readonly Node[], writes: readonly Storage[]): Cap
     else shared.set(h, [entry])
     for (const n of numbers) hash.add(n)
     positions.set(made, nodes.length)
+    recorded.set(made, node.id)
     nodes.push(made)
     if (slot !== undefined) slots.set(made, slot)
     return made
@@ -265,5 +272,6 @@ export function capture(roots: readonly Node[], writes: readonly Storage[]): Cap
     hash.add(positions.get(o.node)!)
     hash.add(o.write ? (leafNumbers.get(o.write) ?? -2) : -1)
   }
+  nodes.sort((a, b) => recorded.get(a)! - recorded.get(b)!)
   return { nodes, outputs, leaves: [...leafNumbers.keys()], slots, scalars, key: `${hash.toString()}-${nodes.length}` }
 }

@@ -1,0 +1,136 @@
+/**
+ * Index arithmetic of loop nests. A coordinate is an affine form over loop variables, with known integer coefficients while a kernel
+ * is made; the coefficients become run-time arguments when it is printed. Views (permute, slice, flip, pad, window, reshape) are rewrites
+ * of coordinates.
+ */
+import type { Shape } from '../common/shape.ts'
+
+/** A loop of the nest, or a quotient or remainder of a form that no loop gives directly. Its value lies in [0, extent). */
+export interface Variable {
+  readonly key: string
+  readonly extent: number
+  /** For quotients: floor(of / divisor) mod extent (no mod where `whole`). */
+  readonly quotient?: { readonly of: Affine; readonly divisor: number; readonly whole: boolean }
+}
+
+export interface Affine {
+  readonly constant: number
+  /** Coefficients that are not zero, by variable. */
+  readonly terms: ReadonlyMap<Variable, number>
+}
+
+export function affineConstant(value: number): Affine {
+  return { constant: value, terms: new Map() }
+}
+
+export function affineVariable(v: Variable): Affine {
+  return v.extent === 1 ? affineConstant(0) : { constant: 0, terms: new Map([[v, 1]]) }
+}
+
+export function affineAdd(a: Affine, b: Affine): Affine {
+  const terms = new Map(a.terms)
+  for (const [v, c] of b.terms) {
+    const sum = (terms.get(v) ?? 0) + c
+    if (sum === 0) terms.delete(v)
+    else terms.set(v, sum)
+  }
+  return { constant: a.constant + b.constant, terms }
+}
+
+export function affineScale(a: Affine, factor: number): Affine {
+  if (factor === 1) return a
+  if (factor === 0) return affineConstant(0)
+  return { constant: a.constant * factor, terms: new Map([...a.terms].map(([v, c]) => [v, c * factor])) }
+}
+
+/** Least and greatest value over the extents of the variables. */
+export function affineRange(a: Affine): [number, number] {
+  let low = a.constant
+  let high = a.constant
+  for (const [v, c] of a.terms) {
+    if (c > 0) high += c * (v.extent - 1)
+    else low += c * (v.extent - 1)
+  }
+  return [low, high]
+}
+
+/** Loops that a form depends on, through quotients too. */
+export function affineLoops(a: Affine, into: Set<Variable> = new Set()): Set<Variable> {
+  for (const v of a.terms.keys()) {
+    if (v.quotient) affineLoops(v.quotient.of, into)
+    else into.add(v)
+  }
+  return into
+}
+
+export function affineKey(a: Affine): string {
+  let key = `${a.constant}`
+  for (const [v, c] of a.terms) key += `,${c}*${v.key}`
+  return key
+}
+
+/** Sum of coordinate * stride. */
+export function linearize(coordinates: readonly Affine[], strides: readonly number[]): Affine {
+  let sum = affineConstant(0)
+  coordinates.forEach((c, i) => (sum = affineAdd(sum, affineScale(c, strides[i]!))))
+  return sum
+}
+
+/** Asks for a loop to be split into an outer and an inner one of `inner` iterations, so that a reshape becomes affine. */
+export class SplitRequest {
+  readonly loop: Variable
+  readonly inner: number
+  constructor(loop: Variable, inner: number) {
+    this.loop = loop
+    this.inner = inner
+  }
+}
+
+/**
+ * Coordinates in `shape` of the row-major offset `linear`. Throws SplitRequest where splitting a loop makes them affine; gives
+ * quotients where nothing does.
+ */
+export function delinearize(linear: Affine, shape: Shape): Affine[] {
+  const out = new Array<Affine>(shape.length)
+  let rest = linear
+  for (let i = shape.length - 1; i >= 0; i--) {
+    const size = shape[i]!
+    if (size === 1) {
+      out[i] = affineConstant(0)
+      continue
+    }
+    if (i === 0 || shape.slice(0, i).every((d) => d === 1)) {
+      out[i] = rest
+      rest = affineConstant(0)
+      continue
+    }
+    const [quotient, remainder] = divide(rest, size)
+    out[i] = remainder
+    rest = quotient
+  }
+  return out
+}
+
+/** Quotient and remainder of a non-negative form by `size`. */
+function divide(a: Affine, size: number): [Affine, Affine] {
+  let quotient = affineConstant(Math.floor(a.constant / size))
+  let remainder = affineConstant(a.constant - Math.floor(a.constant / size) * size)
+  for (const [v, c] of a.terms) {
+    if (c % size === 0) quotient = affineAdd(quotient, { constant: 0, terms: new Map([[v, c / size]]) })
+    else remainder = affineAdd(remainder, { constant: 0, terms: new Map([[v, c]]) })
+  }
+  const [low, high] = affineRange(remainder)
+  if (low >= 0 && high < size) return [quotient, remainder]
+  // A loop that runs over several rows can be split where the row length divides it.
+  for (const [v, c] of remainder.terms) {
+    if (c > 0 && !v.quotient && size % c === 0 && v.extent > size / c && v.extent % (size / c) === 0)
+      throw new SplitRequest(v, size / c)
+  }
+  const [least, most] = affineRange(a)
+  const rows = Math.floor(most / size) + 1
+  const key = affineKey(a)
+  if (least < 0) throw new RangeError('quotient of a negative index')
+  const q: Variable = { key: `(${key})/${size}`, extent: rows, quotient: { of: a, divisor: size, whole: true } }
+  const r: Variable = { key: `(${key})%${size}`, extent: size, quotient: { of: a, divisor: 1, whole: false } }
+  return [affineVariable(q), affineVariable(r)]
+}

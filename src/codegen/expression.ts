@@ -1,0 +1,309 @@
+/**
+ * Fused expressions: what one element of a kernel's result is, as a DAG over loads, with every view already turned into index
+ * arithmetic. Reductions inside stand for values that an earlier phase of the same kernel computes.
+ */
+import type { DType } from '../common/dtype.ts'
+import { contiguousStrides, numel } from '../common/shape.ts'
+import type { Node } from '../graph/node.ts'
+import { opInfo, type OpName } from '../graph/ops.ts'
+import {
+  affineAdd,
+  affineConstant,
+  affineKey,
+  affineLoops,
+  affineRange,
+  affineScale,
+  affineVariable,
+  delinearize,
+  linearize,
+  type Affine,
+  type Variable,
+} from './affine.ts'
+
+/** low <= at < high must hold, or the value is zero. */
+export interface Bound {
+  readonly at: Affine
+  readonly low: number
+  readonly high: number
+}
+
+export type Expression = {
+  readonly dtype: DType
+  /** Loops that the value depends on. */
+  readonly loops: ReadonlySet<Variable>
+} & (
+  | { readonly kind: 'constant'; readonly value: number | bigint }
+  | { readonly kind: 'scalar'; readonly slot: number }
+  | { readonly kind: 'index'; readonly at: Affine }
+  | { readonly kind: 'load'; readonly source: Node; readonly at: Affine; readonly guards: readonly Bound[] }
+  /** Element index * stride + at of a source whose axis has `size` entries. */
+  | {
+      readonly kind: 'gather'
+      readonly source: Node
+      readonly at: Affine
+      readonly index: Expression
+      readonly stride: number
+      readonly size: number
+      readonly guards: readonly Bound[]
+    }
+  | { readonly kind: 'operation'; readonly op: OpName; readonly args: readonly Expression[] }
+  | { readonly kind: 'guard'; readonly bounds: readonly Bound[]; readonly x: Expression }
+  | { readonly kind: 'random'; readonly key: Expression; readonly offset: Expression; readonly at: Affine }
+  | {
+      readonly kind: 'reduction'
+      readonly node: Node
+      readonly op: OpName
+      readonly over: readonly Variable[]
+      readonly x: Expression
+      readonly position: Affine
+    }
+)
+
+/** A node that must be in memory before this kernel: what it is fused into cannot hold it. */
+export class MaterializeRequest {
+  readonly node: Node
+  constructor(node: Node) {
+    this.node = node
+  }
+}
+
+/** What the expression builder asks of the scheduler. */
+export interface Surroundings {
+  /** True where the node's value is read from memory. */
+  isMaterialized(node: Node): boolean
+  /** Number of a scalar node. */
+  scalarSlot(node: Node): number
+}
+
+const noLoops: ReadonlySet<Variable> = new Set()
+
+function union(parts: readonly ReadonlySet<Variable>[]): ReadonlySet<Variable> {
+  const used = parts.filter((p) => p.size > 0)
+  if (used.length === 0) return noLoops
+  if (used.length === 1) return used[0]!
+  const all = new Set<Variable>()
+  for (const p of used) for (const v of p) all.add(v)
+  return all
+}
+
+export class ExpressionBuilder {
+  readonly #surroundings: Surroundings
+  /** Loops split on request: inner extents by the key of the loop. */
+  readonly #splits: ReadonlyMap<string, number>
+  readonly #memo = new Map<Node, Map<string, Expression>>()
+  readonly #axes = new Map<string, Affine>()
+  readonly loops: Variable[] = []
+
+  constructor(surroundings: Surroundings, splits: ReadonlyMap<string, number>) {
+    this.#surroundings = surroundings
+    this.#splits = splits
+  }
+
+  /** The coordinate along an axis of `extent` as a loop, or as several where a split was asked for. */
+  axis(key: string, extent: number): Affine {
+    const known = this.#axes.get(key)
+    if (known) return known
+    const inner = this.#splits.get(key)
+    let coordinate: Affine
+    if (inner === undefined) {
+      const loop: Variable = { key, extent }
+      if (extent !== 1) this.loops.push(loop)
+      coordinate = affineVariable(loop)
+    } else {
+      const outerPart = this.axis(`${key}o`, extent / inner)
+      coordinate = affineAdd(affineScale(outerPart, inner), this.axis(`${key}i`, inner))
+    }
+    this.#axes.set(key, coordinate)
+    return coordinate
+  }
+
+  /** The loops behind an axis, outermost first. */
+  axisLoops(coordinate: Affine): Variable[] {
+    return [...affineLoops(coordinate)]
+  }
+
+  /** The value of a node at coordinates. `force` computes it here although it is materialised (the kernel's own result). */
+  at(node: Node, coordinates: readonly Affine[], guards: readonly Bound[] = [], force = false): Expression {
+    const key =
+      coordinates.map(affineKey).join(';') +
+      (guards.length > 0 ? `|${guards.map((g) => `${affineKey(g.at)}<${g.high}`).join(';')}` : '')
+    let known = this.#memo.get(node)
+    if (!known) this.#memo.set(node, (known = new Map()))
+    const found = known.get(key)
+    if (found) return found
+    const made =
+      !force && this.#surroundings.isMaterialized(node)
+        ? this.#load(node, coordinates, guards)
+        : this.#compute(node, coordinates, guards)
+    known.set(key, made)
+    return made
+  }
+
+  #load(source: Node, coordinates: readonly Affine[], guards: readonly Bound[]): Expression {
+    const at = linearize(coordinates, contiguousStrides(source.shape))
+    const loops = union([affineLoops(at), ...guards.map((g) => affineLoops(g.at))])
+    return { kind: 'load', dtype: source.dtype, loops, source, at, guards }
+  }
+
+  #compute(node: Node, c: readonly Affine[], guards: readonly Bound[]): Expression {
+    const { dtype } = node
+    const x = node.sources[0]!
+    switch (node.op) {
+      case 'constant':
+        return { kind: 'constant', dtype, loops: noLoops, value: node.attributes.value }
+      case 'scalar':
+        return { kind: 'scalar', dtype, loops: noLoops, slot: this.#surroundings.scalarSlot(node) }
+      case 'iota': {
+        const at = c[node.attributes.axis]!
+        return { kind: 'index', dtype, loops: affineLoops(at), at }
+      }
+      case 'random': {
+        const at = linearize(c, contiguousStrides(node.shape))
+        const key = this.at(x, [])
+        const offset = this.at(node.sources[1]!, [])
+        return { kind: 'random', dtype, loops: union([affineLoops(at), key.loops, offset.loops]), key, offset, at }
+      }
+      case 'detach':
+        return this.at(x, c, guards)
+      case 'reshape':
+        return this.at(x, this.#reshaped(node, c), guards)
+      case 'permute': {
+        const moved = new Array<Affine>(c.length)
+        node.attributes.order.forEach((from, to) => (moved[from] = c[to]!))
+        return this.at(x, moved, guards)
+      }
+      case 'expand':
+        return this.at(
+          x,
+          c.map((a, i) => (x.shape[i] === 1 ? affineConstant(0) : a)),
+          guards,
+        )
+      case 'slice': {
+        const { start, step } = node.attributes
+        return this.at(
+          x,
+          c.map((a, i) => affineAdd(affineScale(a, step[i]!), affineConstant(start[i]!))),
+          guards,
+        )
+      }
+      case 'flip': {
+        const { axes } = node.attributes
+        return this.at(
+          x,
+          c.map((a, i) => (axes.includes(i) ? affineAdd(affineConstant(x.shape[i]! - 1), affineScale(a, -1)) : a)),
+          guards,
+        )
+      }
+      case 'window': {
+        const { axis, stride, dilation } = node.attributes
+        const at = affineAdd(affineScale(c[axis]!, stride), affineScale(c[axis + 1]!, dilation))
+        return this.at(x, [...c.slice(0, axis), at, ...c.slice(axis + 2)], guards)
+      }
+      case 'pad':
+        return this.#padded(node, x, node.attributes.low, c, guards)
+      case 'gather':
+        return this.#gathered(node, c, guards)
+      case 'reduceSum':
+      case 'reduceMax':
+      case 'reduceMin':
+      case 'reduceProd':
+      case 'argmax':
+      case 'argmin':
+        return this.#reduced(node, node.attributes.axes, c, guards)
+      default: {
+        const { group } = opInfo(node.op)
+        if (group !== 'unary' && group !== 'binary' && group !== 'ternary' && group !== 'cast')
+          throw new MaterializeRequest(node)
+        const args = node.sources.map((s) => this.at(s, c, guards))
+        return { kind: 'operation', dtype, loops: union(args.map((a) => a.loops)), op: node.op, args }
+      }
+    }
+  }
+
+  #reshaped(node: Node, c: readonly Affine[]): Affine[] {
+    const x = node.sources[0]!
+    const linear = linearize(c, contiguousStrides(node.shape))
+    if (affineRange(linear)[0] < 0) throw new MaterializeRequest(node)
+    return delinearize(linear, x.shape)
+  }
+
+  #padded(node: Node, x: Node, low: readonly number[], c: readonly Affine[], guards: readonly Bound[]): Expression {
+    const inner = c.map((a, i) => affineAdd(a, affineConstant(-low[i]!)))
+    const bounds: Bound[] = []
+    inner.forEach((at, i) => {
+      const [least, most] = affineRange(at)
+      if (least < 0 || most >= x.shape[i]!) bounds.push({ at, low: 0, high: x.shape[i]! })
+    })
+    if (numel(x.shape) === 0) return { kind: 'constant', dtype: node.dtype, loops: noLoops, value: 0 }
+    if (bounds.length === 0) return this.at(x, inner, guards)
+    const value = this.at(x, inner, [...guards, ...bounds])
+    return {
+      kind: 'guard',
+      dtype: node.dtype,
+      loops: union([value.loops, ...bounds.map((b) => affineLoops(b.at))]),
+      bounds,
+      x: value,
+    }
+  }
+
+  #gathered(node: Node & { op: 'gather' }, c: readonly Affine[], guards: readonly Bound[]): Expression {
+    const [source, index] = node.sources as [Node, Node]
+    if (!this.#surroundings.isMaterialized(source)) throw new MaterializeRequest(source)
+    const { axis } = node.attributes
+    const rank = index.shape.length
+    const strides = contiguousStrides(source.shape)
+    const picked = this.at(index, c.slice(axis, axis + rank), guards)
+    const others = [...c.slice(0, axis), affineConstant(0), ...c.slice(axis + rank)]
+    const at = linearize(others, strides)
+    const loops = union([affineLoops(at), picked.loops, ...guards.map((g) => affineLoops(g.at))])
+    return {
+      kind: 'gather',
+      dtype: node.dtype,
+      loops,
+      source,
+      at,
+      index: picked,
+      stride: strides[axis]!,
+      size: source.shape[axis]!,
+      guards,
+    }
+  }
+
+  /** A reduction gets loops of its own; reductions over the same axes of the same domain share them. */
+  #reduced(node: Node, axes: readonly number[], c: readonly Affine[], guards: readonly Bound[]): Expression {
+    if (guards.length > 0) throw new MaterializeRequest(node)
+    const x = node.sources[0]!
+    const where = c.map(affineKey).join(';')
+    let next = 0
+    const own: Affine[] = []
+    const coordinates = x.shape.map((extent, i) => {
+      if (!axes.includes(i)) return c[next++]!
+      const a = this.axis(`r[${x.shape.join('x')}|${axes.join()}|${where}]${i}`, extent)
+      own.push(a)
+      return a
+    })
+    const value = this.at(x, coordinates)
+    const over = own.flatMap((a) => this.axisLoops(a))
+    const loops = new Set([...value.loops, ...c.flatMap((a) => this.axisLoops(a))].filter((v) => !over.includes(v)))
+    const position = linearize(own, contiguousStrides(axes.map((a) => x.shape[a]!)))
+    return { kind: 'reduction', dtype: node.dtype, loops, node, op: node.op, over, x: value, position }
+  }
+}
+
+/** Visits every expression of a DAG once, arguments first. */
+export function visitExpressions(roots: readonly Expression[], visit: (e: Expression) => void): void {
+  const seen = new Set<Expression>()
+  const walk = (e: Expression): void => {
+    if (seen.has(e)) return
+    seen.add(e)
+    if (e.kind === 'operation') e.args.forEach(walk)
+    else if (e.kind === 'guard' || e.kind === 'reduction') walk(e.x)
+    else if (e.kind === 'gather') walk(e.index)
+    else if (e.kind === 'random') {
+      walk(e.key)
+      walk(e.offset)
+    }
+    visit(e)
+  }
+  roots.forEach(walk)
+}

@@ -1,0 +1,513 @@
+/**
+ * From a capture to a plan: fusion groups become kernels, kernels become launches, and the memory plan gives them places. The loop with
+ * the fusion stage is here: a node that cannot be fused where fusion put it is stored, and the groups are made again.
+ */
+import { sizeOf } from '../common/dtype.ts'
+import { InternalError } from '../common/errors.ts'
+import { numel } from '../common/shape.ts'
+import { makeNode, topologicalOrder, type Node, type NodeOf } from '../graph/node.ts'
+import type { Capabilities } from '../runtime/backend.ts'
+import type { Capture } from '../schedule/capture.ts'
+import { Fusion } from '../schedule/fusion.ts'
+import { planMemory, type Lifetime } from '../schedule/memory.ts'
+import type { Argument, BufferRef, Launch, Loop, Plan } from '../schedule/plan.ts'
+import { stridedView } from '../schedule/views.ts'
+import { lowerContract } from './contract/lower.ts'
+import { MaterializeRequest, type Surroundings } from './expression.ts'
+import { argsortStep, cumulateStep, scatterStep, type IndexRole } from './index-ops.ts'
+import type { Kernel } from './kernel.ts'
+import { buildNest } from './nest.ts'
+import type { Step, StepArgument } from './step.ts'
+
+/** Where a value is: a leaf or output by number, or a temporary whose place the memory plan finds. `step` bytes an iteration in loops. */
+interface Location {
+  readonly space: 'leaf' | 'output' | 'temporary'
+  readonly slot: number
+  readonly byteOffset: number
+  readonly step: number
+}
+
+interface PendingLaunch extends Omit<Launch, 'arguments' | 'kind'> {
+  readonly arguments: readonly StepArgument<Location>[]
+}
+type PendingStep = PendingLaunch | { readonly count: number; readonly steps: readonly PendingLaunch[] }
+
+const at = (space: Location['space'], slot: number): Location => ({ space, slot, byteOffset: 0, step: 0 })
+const bytesOf = (n: Node): number => numel(n.shape) * sizeOf(n.dtype)
+
+/** How many kernels back a sink looks for one to join, and how many results one kernel may have. */
+const siblingReach = 12
+const siblingSinks = 8
+
+/** The plan of a capture and its kernels, by number. */
+export function generatePlan(capture: Capture, capabilities: Capabilities): { plan: Plan; kernels: Kernel[] } {
+  return new Generator(capture, capabilities).generate()
+}
+
+class Generator {
+  readonly #capture: Capture
+  readonly #capabilities: Capabilities
+  readonly #kernels: Kernel[] = []
+  readonly #kernelNumbers = new Map<string, number>()
+  readonly #temporaries: Lifetime[] = []
+  readonly #steps: PendingStep[] = []
+
+  constructor(capture: Capture, capabilities: Capabilities) {
+    this.#capture = capture
+    this.#capabilities = capabilities
+  }
+
+  generate(): { plan: Plan; kernels: Kernel[] } {
+    const { capture } = this
+    const places = new Map<Node, Location>()
+    for (const [node, slot] of capture.slots) if (node.op === 'buffer') places.set(node, at('leaf', slot))
+    const results = capture.outputs.map((o, i) => ({
+      node: o.node,
+      place: at('output', i),
+      overwrites: o.write ? capture.leaves.indexOf(o.write) : -1,
+    }))
+    const graph = new GraphLowering(this, capture.nodes, places, results)
+    graph.lower((steps) => this.#steps.push(...steps))
+    return { plan: this.#finish(), kernels: this.#kernels }
+  }
+
+  get capture(): Capture {
+    return this.#capture
+  }
+
+  get capabilities(): Capabilities {
+    return this.#capabilities
+  }
+
+  /** A temporary that lives from now on; `touch` extends its life. */
+  temporary(bytes: number): Location {
+    this.#temporaries.push({ bytes, first: this.#steps.length, last: this.#steps.length })
+    return at('temporary', this.#temporaries.length - 1)
+  }
+
+  touch(place: Location): void {
+    if (place.space === 'temporary') this.#temporaries[place.slot]!.last = this.#steps.length
+  }
+
+  kernelNumber(kernel: Kernel): number {
+    const key = JSON.stringify(kernel, (k, v: unknown) =>
+      k === 'title'
+        ? undefined
+        : typeof v === 'bigint'
+          ? `${v}n`
+          : Object.is(v, -0)
+            ? '-0'
+            : typeof v === 'number' && !Number.isFinite(v)
+              ? String(v)
+              : v,
+    )
+    let n = this.#kernelNumbers.get(key)
+    if (n === undefined) {
+      n = this.#kernels.push(kernel) - 1
+      this.#kernelNumbers.set(key, n)
+    }
+    return n
+  }
+
+  #finish(): Plan {
+    const { offsets, arenaBytes } = planMemory(this.#temporaries)
+    const ref = (l: Location): BufferRef =>
+      l.space === 'temporary'
+        ? { space: 'arena', slot: 0, byteOffset: offsets[l.slot]! + l.byteOffset, step: l.step }
+        : { space: l.space, slot: l.slot, byteOffset: l.byteOffset, step: l.step }
+    const bind = (a: StepArgument<Location>): Argument =>
+      a.kind === 'memory' ? { kind: 'buffer', ref: ref(a.role) } : a
+    const launch = (s: PendingLaunch): Launch => ({ ...s, kind: 'launch', arguments: s.arguments.map(bind) })
+    const steps = this.#steps.map((s): Launch | Loop =>
+      'count' in s ? { kind: 'loop', count: s.count, steps: s.steps.map(launch) } : launch(s),
+    )
+    return { steps, arenaBytes }
+  }
+}
+
+interface Result {
+  readonly node: Node
+  readonly place: Location
+  /** Number of the leaf that the result overwrites, or -1. */
+  readonly overwrites: number
+}
+
+/** Lowers one graph (a capture, or the body of a scan) into launches. */
+class GraphLowering {
+  readonly #generator: Generator
+  readonly #nodes: readonly Node[]
+  readonly #given: ReadonlyMap<Node, Location>
+  readonly #results: readonly Result[]
+  readonly #inBody: boolean
+  #fusion!: Fusion
+  #places = new Map<Node, Location>()
+
+  constructor(
+    generator: Generator,
+    nodes: readonly Node[],
+    given: ReadonlyMap<Node, Location>,
+    results: readonly Result[],
+    inBody = false,
+  ) {
+    this.#generator = generator
+    this.#nodes = nodes
+    this.#given = given
+    this.#results = results
+    this.#inBody = inBody
+  }
+
+  /** Gives the steps to `emit` one after another, so that lifetimes are counted in steps. */
+  lower(emit: (steps: readonly PendingStep[]) => void): void {
+    const groups = this.#group()
+    this.#assignResults()
+    const lastUse = this.#lastUses(groups)
+    const kept: { from: Location; to: Location; node: Node }[] = []
+    groups.forEach((group, i) => {
+      for (const sink of group.sinks) this.#placeSink(sink, i, lastUse, kept)
+      const steps = group.lower()
+      emit(steps)
+      for (const used of group.reads) this.#generator.touch(this.#placeOf(used))
+      for (const sink of group.sinks) if (this.#places.has(sink)) this.#generator.touch(this.#placeOf(sink))
+    })
+    this.#emitCopies(emit)
+    for (const copy of kept) {
+      emit([this.#copy(copy.node, copy.from, copy.to)])
+      this.#generator.touch(copy.from)
+    }
+  }
+
+  // ---- groups -----------------------------------------------------------------------------------------------------------
+
+  #group(): KernelGroup[] {
+    const required = new Set(this.#results.map((r) => r.node).filter((n) => !this.#given.has(n)))
+    for (;;) {
+      this.#fusion = new Fusion(this.#nodes, required, new Set(this.#given.keys()))
+      try {
+        const sinks = this.#fusion.sinks().filter((s) => !this.#given.has(s))
+        return this.#joinSiblings(sinks.map((s) => this.#groupOf(s)))
+      } catch (request) {
+        if (!(request instanceof MaterializeRequest)) throw request
+        if (this.#fusion.isMaterialized(request.node))
+          throw new InternalError(`${request.node.op} is in memory and cannot be fused all the same`)
+        required.add(request.node)
+      }
+    }
+  }
+
+  /**
+   * Kernels over one domain that read the same memory become one kernel: the sums of a batch norm's gradient, the moments and the
+   * parameter of an optimizer. A sink joins an earlier group only if everything it needs is there by then, and if no group between still
+   * reads what it overwrites.
+   */
+  #joinSiblings(groups: KernelGroup[]): KernelGroup[] {
+    const joined: KernelGroup[] = []
+    const placeOf = new Map<Node, number>()
+    const overwritten = new Map(this.#results.filter((r) => r.overwrites >= 0).map((r) => [r.node, r.overwrites]))
+    const leafNumber = (n: Node): number => {
+      const place = this.#given.get(n)
+      return place?.space === 'leaf' ? place.slot : -1
+    }
+    for (const group of groups) {
+      const sink = group.sinks[0]!
+      const leaf = overwritten.get(sink) ?? -1
+      const earliest = Math.max(joined.length - siblingReach, 0, ...group.reads.map((r) => placeOf.get(r) ?? 0))
+      let merged = -1
+      for (let i = joined.length - 1; i >= earliest && merged < 0 && group.domain !== undefined; i--) {
+        const other = joined[i]!
+        if (other.domain !== group.domain || other.sinks.length >= siblingSinks) continue
+        const related = group.reads.some((r) => other.reads.includes(r) || other.sinks.includes(r))
+        if (!related) continue
+        if (leaf >= 0 && joined.slice(i + 1).some((g) => g.reads.some((r) => leafNumber(r) === leaf))) continue
+        const both = this.#tryNest([...other.sinks, sink])
+        if (!both || both.domain !== group.domain) continue
+        joined[i] = both
+        merged = i
+      }
+      if (merged < 0) merged = joined.push(group) - 1
+      for (const s of group.sinks) placeOf.set(s, merged)
+    }
+    return joined
+  }
+
+  #tryNest(sinks: readonly Node[]): KernelGroup | null {
+    try {
+      return this.#nestGroup(sinks)
+    } catch (request) {
+      if (request instanceof MaterializeRequest) return null
+      throw request
+    }
+  }
+
+  #groupOf(sink: Node): KernelGroup {
+    switch (sink.op) {
+      case 'contract':
+        return this.#contractGroup(sink)
+      case 'scatter':
+        return {
+          sinks: [sink],
+          reads: sink.sources.filter((s) => this.#fusion.isMaterialized(s)),
+          lower: () => this.#scatter(sink),
+        }
+      case 'argsort':
+        return { sinks: [sink], reads: sink.sources, lower: () => [this.#indexStep(sink, argsortStep(sink))] }
+      case 'cumulate':
+        return { sinks: [sink], reads: sink.sources, lower: () => [this.#indexStep(sink, cumulateStep(sink))] }
+      case 'scan':
+        return { sinks: this.#scanOutputs(sink), reads: sink.sources, lower: () => this.#scan(sink) }
+      default:
+        return this.#nestGroup([sink])
+    }
+  }
+
+  readonly #surroundings: Surroundings = {
+    isMaterialized: (n) => this.#fusion.isMaterialized(n),
+    scalarSlot: (n) => this.#generator.capture.slots.get(n)!,
+  }
+
+  #nestGroup(sinks: readonly Node[]): KernelGroup {
+    if (numel(sinks[0]!.shape) === 0) return { sinks, reads: [], lower: () => [] }
+    const nest = buildNest(sinks, this.#surroundings)
+    const reads = nest.arguments.flatMap((a) => (a.kind === 'source' ? [a.node] : []))
+    return {
+      sinks,
+      reads,
+      domain: nest.domain,
+      shifted: nest.shifted,
+      lower: () => [
+        this.#launch(nest, (a): StepArgument<Location> => {
+          if (a.kind === 'source') return { kind: 'memory', role: this.#placeOf(a.node) }
+          if (a.kind === 'sink') return { kind: 'memory', role: this.#placeOf(sinks[a.index]!) }
+          return a
+        }),
+      ],
+    }
+  }
+
+  #contractGroup(node: NodeOf<'contract'>): KernelGroup {
+    const [lhs, rhs] = node.sources.map((s) => stridedView(s, this.#fusion.isMaterialized)) as [
+      ReturnType<typeof stridedView>,
+      ReturnType<typeof stridedView>,
+    ]
+    for (const v of [lhs, rhs]) if (!this.#fusion.isMaterialized(v.base)) throw new MaterializeRequest(v.base)
+    return {
+      sinks: [node],
+      reads: [lhs.base, rhs.base],
+      lower: () => {
+        const strides = new Array<number>(node.shape.length)
+        let s = 1
+        for (let i = node.shape.length - 1; i >= 0; i--) {
+          strides[i] = s
+          s *= node.shape[i]!
+        }
+        const lowered = lowerContract({
+          spec: node.attributes,
+          dtype: node.dtype,
+          lhs,
+          rhs,
+          out: { shape: node.shape, strides, offset: 0 },
+          capabilities: this.#generator.capabilities,
+        })
+        const temporaries = lowered.temporaries.map((t) => this.#generator.temporary(t.bytes))
+        return lowered.steps.map((step) =>
+          this.#launch(step, (a): StepArgument<Location> => {
+            switch (a.kind) {
+              case 'lhs':
+                return { kind: 'memory', role: this.#placeOf(lhs.base) }
+              case 'rhs':
+                return { kind: 'memory', role: this.#placeOf(rhs.base) }
+              case 'out':
+                return { kind: 'memory', role: this.#placeOf(node) }
+              case 'temporary':
+                return { kind: 'memory', role: temporaries[a.number]! }
+              case 'operand':
+              case 'scalar':
+                throw new InternalError('a contraction without an epilogue asked for its operands')
+              case 'scratch':
+                return { kind: 'scratch' }
+              case 'index':
+                return a
+            }
+          }),
+        )
+      },
+    }
+  }
+
+  #scatter(node: NodeOf<'scatter'>): PendingLaunch[] {
+    if (numel(node.shape) === 0) return []
+    const base = this.#copy(node.sources[0]!, null, this.#placeOf(node))
+    return numel(node.sources[2]!.shape) === 0 ? [base] : [base, this.#indexStep(node, scatterStep(node))]
+  }
+
+  #indexStep(node: Node, step: Step<IndexRole>): PendingLaunch {
+    return this.#launch(step, (a): StepArgument<Location> => {
+      if (a.kind !== 'memory') return a
+      return { kind: 'memory', role: this.#placeOf(a.role === 'out' ? node : node.sources[a.role]!) }
+    })
+  }
+
+  /** A kernel that puts the value of a node, in memory or not, at a place. */
+  #copy(node: Node, from: Location | null, to: Location): PendingLaunch {
+    const copy = makeNode('detach', node.dtype, node.shape, [node], {}, false) as unknown as Node
+    const nest = buildNest([copy], {
+      ...this.#surroundings,
+      isMaterialized: (n) =>
+        n !== copy && (n === node ? from !== null || this.#fusion.isMaterialized(n) : this.#fusion.isMaterialized(n)),
+    })
+    return this.#launch(nest, (a): StepArgument<Location> => {
+      if (a.kind === 'source') return { kind: 'memory', role: a.node === node && from ? from : this.#placeOf(a.node) }
+      if (a.kind === 'sink') return { kind: 'memory', role: to }
+      return a
+    })
+  }
+
+  #launch<A extends { readonly kind: string }>(
+    step: {
+      readonly kernel: Kernel
+      readonly arguments: readonly A[]
+      readonly extent: number
+      readonly grain: number
+      readonly scratchBytes: number
+      readonly flops: number
+      readonly bytes: number
+    },
+    bind: (a: A) => StepArgument<Location>,
+  ): PendingLaunch {
+    const { extent, grain, scratchBytes, flops, bytes } = step
+    return {
+      kernel: this.#generator.kernelNumber(step.kernel),
+      arguments: step.arguments.map(bind),
+      extent,
+      grain,
+      scratchBytes,
+      flops,
+      bytes,
+    }
+  }
+
+  // ---- places -----------------------------------------------------------------------------------------------------------
+
+  #placeOf(node: Node): Location {
+    const place = this.#places.get(node) ?? this.#given.get(node)
+    if (!place) throw new InternalError(`${node.op} is used before it is computed`)
+    return place
+  }
+
+  #firstResult = new Map<Node, Result>()
+
+  #assignResults(): void {
+    for (const r of this.#results)
+      if (!this.#given.has(r.node) && !this.#firstResult.has(r.node)) this.#firstResult.set(r.node, r)
+  }
+
+  /** Number of the last group that reads each leaf. */
+  #lastUses(groups: readonly KernelGroup[]): Map<number, { group: number; shifted: boolean }> {
+    const out = new Map<number, { group: number; shifted: boolean }>()
+    groups.forEach((g, i) => {
+      for (const n of g.reads) {
+        const place = this.#given.get(n)
+        if (place?.space === 'leaf') out.set(place.slot, { group: i, shifted: g.shifted ? g.shifted.has(n) : true })
+      }
+    })
+    return out
+  }
+
+  /** A result is computed where it belongs, unless that memory is still wanted: then it is kept aside and copied at the end. */
+  #placeSink(
+    sink: Node,
+    group: number,
+    lastUse: ReadonlyMap<number, { group: number; shifted: boolean }>,
+    kept: { from: Location; to: Location; node: Node }[],
+  ): void {
+    const result = this.#firstResult.get(sink)
+    if (!result) {
+      this.#places.set(sink, this.#generator.temporary(bytesOf(sink)))
+      return
+    }
+    const last = result.overwrites >= 0 ? lastUse.get(result.overwrites) : undefined
+    const copiedLater = this.#results.some(
+      (r) => result.overwrites >= 0 && r.node.op === 'buffer' && this.#given.get(r.node)?.slot === result.overwrites,
+    )
+    if (copiedLater || (last && (last.group > group || (last.group === group && last.shifted)))) {
+      const aside = this.#generator.temporary(bytesOf(sink))
+      this.#places.set(sink, aside)
+      kept.push({ from: aside, to: result.place, node: sink })
+      return
+    }
+    this.#places.set(sink, result.place)
+  }
+
+  /** Results that are leaves, or values that another result holds already. Copies of leaves come before anything overwrites them. */
+  #emitCopies(emit: (steps: readonly PendingStep[]) => void): void {
+    for (const r of this.#results) {
+      if (numel(r.node.shape) === 0 || this.#firstResult.get(r.node) === r) continue
+      emit([this.#copy(r.node, this.#placeOf(r.node), r.place)])
+      this.#generator.touch(this.#placeOf(r.node))
+    }
+  }
+
+  // ---- loops ------------------------------------------------------------------------------------------------------------
+
+  #scanOutputs(loop: NodeOf<'scan'>): Node[] {
+    return this.#nodes.filter((n) => n.op === 'output' && n.sources[0] === loop)
+  }
+
+  /** The body's launches, repeated; sequences and stacks step through memory, carries stay in place. */
+  #scan(loop: NodeOf<'scan'>): PendingStep[] {
+    if (this.#inBody) throw new InternalError('a loop inside a loop')
+    const { body, carries, sequences, length, reverse } = loop.attributes
+    const wanted = new Map<number, Node>()
+    for (const o of this.#scanOutputs(loop)) if (o.op === 'output') wanted.set(o.attributes.index, o)
+    const stepping = (place: Location, bytes: number): Location => ({
+      ...place,
+      byteOffset: place.byteOffset + (reverse ? (length - 1) * bytes : 0),
+      step: reverse ? -bytes : bytes,
+    })
+
+    const given = new Map<Node, Location>()
+    const state = body.params.slice(0, carries).map((p) => this.#generator.temporary(bytesOf(p)))
+    body.params.forEach((p, i) => {
+      if (i < carries) given.set(p, state[i]!)
+      else if (i < carries + sequences) given.set(p, stepping(this.#placeOf(loop.sources[i]!), bytesOf(p)))
+      else given.set(p, this.#placeOf(loop.sources[i]!))
+    })
+    // Next carries are computed aside: other results of the step still read the old ones.
+    const next = body.outputs.slice(0, carries).map((o) => this.#generator.temporary(bytesOf(o)))
+    const results: Result[] = body.outputs.flatMap((node, i) => {
+      if (i < carries) return [{ node, place: next[i]!, overwrites: -1 }]
+      const stack = wanted.get(i)
+      return stack ? [{ node, place: stepping(this.#placeOf(stack), bytesOf(node)), overwrites: -1 }] : []
+    })
+    const nodes = topologicalOrder(
+      results.map((r) => r.node),
+      (n) => given.has(n),
+    )
+    const launches: PendingLaunch[] = []
+    new GraphLowering(this.#generator, nodes, given, results, true).lower((steps) => {
+      for (const s of steps) {
+        if ('count' in s) throw new InternalError('a loop inside a loop')
+        launches.push(s)
+      }
+    })
+    body.outputs.slice(0, carries).forEach((o, i) => {
+      if (numel(o.shape) > 0) launches.push(this.#copy(o, next[i]!, state[i]!))
+    })
+    const before = loop.sources
+      .slice(0, carries)
+      .flatMap((s, i) => (numel(s.shape) > 0 ? [this.#copy(s, this.#placeOf(s), state[i]!)] : []))
+    const after = [...wanted].flatMap(([i, node]) =>
+      i < carries && numel(node.shape) > 0 ? [this.#copy(node, state[i]!, this.#placeOf(node))] : [],
+    )
+    return [...before, { count: length, steps: launches }, ...after]
+  }
+}
+
+interface KernelGroup {
+  readonly sinks: readonly Node[]
+  readonly reads: readonly Node[]
+  /** What loops the kernel has; kernels of one domain can be joined. Absent for what is no loop nest. */
+  readonly domain?: string
+  /** Sources that are read at other places than the result is written; absent where that is unknown. */
+  readonly shifted?: ReadonlySet<Node>
+  readonly lower: () => readonly PendingStep[]
+}

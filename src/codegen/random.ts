@@ -1,0 +1,42 @@
+/**
+ * Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011) in the kernel IR: element i of a draw is word
+ * i mod 4 of the block at counter offset + i / 4. Straight-line 32-bit arithmetic, so that it runs in lanes.
+ */
+import type { DType } from '../common/dtype.ts'
+import * as ir from './builder.ts'
+import type { Expr } from './kernel.ts'
+
+const M0 = 0xd2511f53 | 0
+const M1 = 0xcd9e8d57 | 0
+const W0 = 0x9e3779b9 | 0
+const W1 = 0xbb67ae85 | 0
+
+const low = (x: Expr): Expr => ir.convert(x, 'i32')
+const high = (x: Expr): Expr => ir.convert(ir.ushr(x, 32), 'i32')
+
+/** Element `at` (an index) of the stream; float32 in [0, 1), or the bits as int32. */
+export function emitRandom(scope: ir.Scope, key: Expr, offset: Expr, at: Expr, dtype: DType): Expr {
+  const i = scope.let('i', ir.convert(at, 'i64'))
+  const counter = scope.let('counter', ir.add(offset, ir.ushr(i, 2)))
+  let c0 = scope.let('c', low(counter))
+  let c1 = scope.let('c', high(counter))
+  let c2: Expr = ir.i32(0)
+  let c3: Expr = ir.i32(0)
+  let k0 = scope.let('k', low(key))
+  let k1 = scope.let('k', high(key))
+  for (let round = 0; round < 10; round++) {
+    const n0 = scope.let('c', ir.xor(ir.xor(ir.mulhi(c2, ir.i32(M1)), c1), k0))
+    const n1 = scope.let('c', ir.mul(c2, M1))
+    const n2 = scope.let('c', ir.xor(ir.xor(ir.mulhi(c0, ir.i32(M0)), c3), k1))
+    const n3 = scope.let('c', ir.mul(c0, M0))
+    c0 = n0
+    c1 = n1
+    c2 = n2
+    c3 = n3
+    k0 = ir.add(k0, W0)
+    k1 = ir.add(k1, W1)
+  }
+  const word = scope.let('word', ir.and(ir.convert(i, 'i32'), 3))
+  const bits = ir.select(ir.lt(word, 2), ir.select(ir.eq(word, 0), c0, c1), ir.select(ir.eq(word, 2), c2, c3))
+  return dtype === 'int32' ? bits : ir.mul(ir.convert(ir.ushr(bits, 8), 'f32'), 2 ** -24)
+}

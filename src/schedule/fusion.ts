@@ -1,0 +1,107 @@
+/**
+ * What is kept in memory and what is computed where it is used. Contractions, scatters, sorts and loops always end in memory; views,
+ * elementwise work and small row reductions are fused into whoever uses them, as long as that repeats little.
+ */
+import { numel } from '../common/shape.ts'
+import type { Node } from '../graph/node.ts'
+import { opInfo } from '../graph/ops.ts'
+import { operationWeight } from './weight.ts'
+import { stridedView } from './views.ts'
+
+/** Ops with kernels of their own, whose results are always in memory. */
+const ownKernel = new Set(['contract', 'scatter', 'argsort', 'cumulate', 'scan', 'output'])
+
+/** Repeating this much work an element costs about as much as storing and loading it. */
+const repeatLimit = 8
+/** Longest row that a kernel reduces again instead of reading the result from memory. */
+const repeatedRow = 2048
+/** Longest row that is reduced inside the kernel that uses it. */
+const fusedRow = 65536
+
+export class Fusion {
+  readonly #materialized = new Set<Node>()
+  readonly #nodes: readonly Node[]
+  readonly #users = new Map<Node, Node[]>()
+
+  /** `required`: results, and nodes that proved impossible to fuse. `given`: nodes that are in memory from the start. */
+  constructor(nodes: readonly Node[], required: Iterable<Node>, given: ReadonlySet<Node>) {
+    this.#nodes = nodes
+    for (const n of nodes) for (const s of n.sources) this.#users.set(s, [...(this.#users.get(s) ?? []), n])
+    for (const n of given) this.#materialized.add(n)
+    for (const n of required) this.#materialized.add(n)
+    for (const n of nodes) if (ownKernel.has(n.op) || n.op === 'buffer') this.#materialized.add(n)
+    this.#requireOperands()
+    this.#decide()
+    // Deciding may have cut a chain of views: operands may have a nearer base now, never a farther one.
+  }
+
+  isMaterialized = (node: Node): boolean => this.#materialized.has(node)
+
+  /** Nodes that need a kernel, in order. */
+  sinks(): Node[] {
+    return this.#nodes.filter(
+      (n) => this.#materialized.has(n) && n.op !== 'buffer' && n.op !== 'output' && n.op !== 'param',
+    )
+  }
+
+  users(node: Node): readonly Node[] {
+    return this.#users.get(node) ?? []
+  }
+
+  /** Operands of ops with their own kernels: contractions read strided views of memory, the others dense memory. */
+  #requireOperands(): void {
+    for (const n of this.#nodes) {
+      if (n.op === 'contract')
+        for (const s of n.sources) this.#materialized.add(stridedView(s, this.isMaterialized).base)
+      else if (n.op === 'scatter' || n.op === 'argsort' || n.op === 'cumulate' || n.op === 'scan') {
+        for (const s of n.sources) if (!isFill(s) || n.op !== 'scatter' || s !== n.sources[0]) this.#materialized.add(s)
+      } else if (n.op === 'gather') this.#materialized.add(n.sources[0]!)
+    }
+  }
+
+  #decide(): void {
+    const weights = new Map<Node, number>()
+    for (const n of this.#nodes) {
+      let w = operationWeight(n)
+      if (!this.#materialized.has(n)) for (const s of n.sources) w += this.#materialized.has(s) ? 0.5 : weights.get(s)!
+      weights.set(n, Math.min(w, 1e6))
+    }
+    const sinks = new Map<Node, Set<Node>>()
+    for (let i = this.#nodes.length - 1; i >= 0; i--) {
+      const n = this.#nodes[i]!
+      if (this.#materialized.has(n)) continue
+      const reached = new Set<Node>()
+      for (const u of this.#users.get(n) ?? []) {
+        if (this.#materialized.has(u)) reached.add(u)
+        else for (const s of sinks.get(u) ?? []) reached.add(s)
+      }
+      sinks.set(n, reached)
+      if (this.#shouldStore(n, reached, weights.get(n)!)) this.#materialized.add(n)
+    }
+  }
+
+  #shouldStore(n: Node, sinks: ReadonlySet<Node>, weight: number): boolean {
+    const { group } = opInfo(n.op)
+    if (group === 'leaf') return false
+    if (group === 'view') return false
+    if (group === 'reduce') {
+      const domain = numel(n.sources[0]!.shape)
+      const rows = numel(n.shape)
+      const row = rows === 0 ? 0 : domain / rows
+      if (row > fusedRow) return ![...sinks].every((s) => numel(s.shape) === rows)
+      const onlySameSize = [...sinks].every((s) => numel(s.shape) <= rows)
+      if (rows < 16 && domain > 8192 && !onlySameSize) return true
+      if (sinks.size <= 1) return false
+      return sinks.size > 3 || row > repeatedRow || weight > 2 * repeatLimit
+    }
+    if (sinks.size <= 1) return false
+    return weight > repeatLimit || (sinks.size > 3 && weight > repeatLimit / 2)
+  }
+}
+
+/** A value that is one number everywhere: nothing needs to be in memory for it. */
+export function isFill(node: Node): boolean {
+  let n = node
+  while (n.op === 'expand' || n.op === 'reshape' || n.op === 'permute') n = n.sources[0]!
+  return n.op === 'constant'
+}
