@@ -35,7 +35,10 @@ function reduce(scope: Scope, x: Expr): Reduced {
   // By masks of all ones, since compilers move shifts into the branches of selects and then find no vectors.
   const masks = [0, 1, 2, 3, 4].map((i) => name('mask', ir.neg(ir.convert(ir.eq(word, i), 'i32'))))
   const words = [0, 1, 2, 3].map((k) =>
-    name('w', masks.map((mask, i) => ir.and(mask, TWO_OVER_PI[i + k]!)).reduce((x, y) => ir.or(x, y))),
+    name(
+      'w',
+      masks.map((mask, i) => ir.and(mask, TWO_OVER_PI[i + k]!)).reduce((x, y) => ir.or(x, y)),
+    ),
   )
   const shift = name('shift', ir.and(skip, 31))
   const unshift = name('unshift', ir.sub(31, shift))

@@ -4,7 +4,22 @@
  */
 import { sizeOf } from '../../common/dtype.ts'
 import type { DType } from '../../common/dtype.ts'
-import { add, and, constant, div, ge, index, load, lt, max, min, mul, rem, sub, type BufferParameter } from '../builder.ts'
+import {
+  add,
+  and,
+  constant,
+  div,
+  ge,
+  index,
+  load,
+  lt,
+  max,
+  min,
+  mul,
+  rem,
+  sub,
+  type BufferParameter,
+} from '../builder.ts'
 import type { Expr } from '../kernel.ts'
 import { Assembler, isStride, type Memory } from './assembler.ts'
 import { reachOf, type AffineCase, type AffineDim } from './affine.ts'
