@@ -47,6 +47,4 @@ export interface Loop {
 export interface Plan {
   readonly steps: readonly (Launch | Loop)[]
   readonly arenaBytes: number
-  /** How many leaves, outputs and scalars a run must bring. */
-  readonly counts: { readonly leaves: number; readonly outputs: number; readonly scalars: number }
 }

@@ -94,7 +94,7 @@ function complete(items: readonly Item[], shape: Shape): Exclude<Item, '...'>[] 
   if (dots > 1) throw new ArgumentError('index: only one ellipsis is allowed')
   if (named > rank)
     throw new IndexOutOfRangeError(`index: ${named} positions for the ${rank} axes of ${formatShape(shape)}`)
-  const whole = new Array<IndexSlice>(rank - named).fill(new IndexSlice(null, null, 1))
+  const whole = Array.from({ length: rank - named }, () => new IndexSlice(null, null, 1))
   const list = dots ? items : [...items, '...' as const]
   return list.flatMap((i) => (i === '...' ? whole : [i]))
 }

@@ -1,5 +1,4 @@
 /** Everything public of the tensor layer. */
-import './methods.ts'
 
 export * from './autograd.ts'
 export {
@@ -192,6 +191,7 @@ export {
   type NanToNumOptions,
   type ScaleOptions,
 } from './math.ts'
+export { tensorMethods, type TensorMethods } from './methods.ts'
 export * from './norm.ts'
 export { getDefaultDtype, setDefaultDtype, type Operand, type Scalar } from './promotion.ts'
 export {

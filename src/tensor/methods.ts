@@ -55,7 +55,16 @@ const methods = {
   ...products,
   ...norms,
   ...solving,
-  ...{ clone, diag, diagEmbed, diagflat, diagonal, diagonalScatter, tril, triu, bernoulli, multinomial },
+  clone,
+  diag,
+  diagEmbed,
+  diagflat,
+  diagonal,
+  diagonalScatter,
+  tril,
+  triu,
+  bernoulli,
+  multinomial,
   maskedSelect,
   var: variance,
 }
@@ -217,7 +226,15 @@ function toDevice(x: Tensor, device: string): Tensor {
 }
 
 const table = methods as unknown as Functions
-for (const [name, f] of Object.entries({ ...table, ...redrawing, ...own } as unknown as Functions)) attach(name, f)
+const plain = { ...table, ...redrawing, ...own } as unknown as Functions
+
+/** Names of the methods attached here. */
+export const tensorMethods: readonly string[] = [
+  ...Object.keys(plain),
+  ...[...replacing, ...reforming].map((name) => `${name}_`),
+]
+
+for (const [name, f] of Object.entries(plain)) attach(name, f)
 for (const name of replacing)
   attach(`${name}_`, (x, ...rest) => replaceValue(x, table[name]!(x, ...rest) as Tensor, `${name}_`))
 for (const name of reforming)

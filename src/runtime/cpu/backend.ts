@@ -106,9 +106,9 @@ export class CpuBackend implements Backend {
     scalars: readonly number[],
   ): Promise<void> {
     const p = program as CpuProgram
-    if (leaves.length !== p.leaves || outputs.length !== p.outputs || scalars.length !== p.scalars) {
+    if (leaves.length < p.needs.leaves || outputs.length < p.needs.outputs || scalars.length < p.needs.scalars) {
       throw new InternalError(
-        `a run gives ${leaves.length} leaves, ${outputs.length} outputs and ${scalars.length} scalars to a program of ${p.leaves}, ${p.outputs} and ${p.scalars}`,
+        `a run gives ${leaves.length} leaves, ${outputs.length} outputs and ${scalars.length} scalars to a program that needs ${p.needs.leaves}, ${p.needs.outputs} and ${p.needs.scalars}`,
       )
     }
     const buffers = [...leaves, ...outputs] as CpuBuffer[]
@@ -117,7 +117,8 @@ export class CpuBackend implements Backend {
     const { values, address } = this.slots
     for (let i = 0; i < buffers.length; i++) values[i] = buffers[i]!.address
     for (let i = 0; i < scalars.length; i++) values[buffers.length + i] = scalars[i]!
-    const { ticket, done } = this.queue.submit(() => this.native.submit(p.address, address, count), [p, buffers])
+    const submit = (): number => this.native.submit(p.address, address, leaves.length, outputs.length, scalars.length)
+    const { ticket, done } = this.queue.submit(submit, [p, buffers])
     for (const b of buffers) b.lastTicket = ticket
     return done
   }

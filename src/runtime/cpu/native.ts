@@ -13,7 +13,7 @@ import { runtimeSource } from './runtime.c.ts'
 /** Functions of runtime.c.ts; addresses and tickets are numbers below 2^53. */
 export interface NativeRuntime {
   /** Queues a program with a copy of its slots; the ticket, 0 where the queue is full, -1 where memory or threads are. */
-  submit(code: number, slots: number, count: number): number
+  submit(code: number, slots: number, leaves: number, outputs: number, scalars: number): number
   copy(target: number, source: number, bytes: number): number
   finished(): number
   status(ticket: number): number
@@ -78,7 +78,7 @@ function compileRuntime(path: string): void {
 function bind(library: ReturnType<typeof koffi.load>): NativeRuntime {
   const wait = library.func('double longzhou_wait(double ticket)')
   return {
-    submit: library.func('double longzhou_submit(int64_t code, int64_t slots, int count)'),
+    submit: library.func('double longzhou_submit(int64_t code, int64_t slots, int leaves, int outputs, int scalars)'),
     copy: library.func('double longzhou_copy(int64_t target, int64_t source, int64_t bytes)'),
     finished: library.func('double longzhou_finished()'),
     status: library.func('int longzhou_status(double ticket)'),

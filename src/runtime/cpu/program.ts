@@ -11,16 +11,22 @@ import { allocateWords } from './memory.ts'
 export interface CpuProgram extends Program {
   readonly words: BigInt64Array
   readonly address: number
-  readonly leaves: number
-  readonly outputs: number
-  readonly scalars: number
+  /** Leaves, outputs and scalars that a run must give at least. */
+  readonly needs: Needs
+}
+
+interface Needs {
+  leaves: number
+  outputs: number
+  scalars: number
 }
 
 /** Kinds of relocations, as in runtime.c.ts. */
-const SLOT = 0
-const ARENA = 1
-const FLOAT = 2
-const INTEGER = 3
+const LEAF = 0
+const OUTPUT = 1
+const ARENA = 2
+const FLOAT = 3
+const INTEGER = 4
 
 const LAUNCH = 0
 const LOOP = 1
@@ -29,8 +35,8 @@ type Word = number | bigint
 
 /** `addresses` are those of the compiled kernels, by number. */
 export function encodeProgram(plan: Plan, kernels: readonly Kernel[], addresses: readonly number[]): CpuProgram {
-  const { counts } = plan
-  const launch = (l: Launch): Word[] => encodeLaunch(l, kernels[l.kernel], addresses[l.kernel], counts)
+  const needs: Needs = { leaves: 0, outputs: 0, scalars: 0 }
+  const launch = (l: Launch): Word[] => encodeLaunch(l, kernels[l.kernel], addresses[l.kernel], needs)
   const words: Word[] = [plan.arenaBytes, plan.steps.length]
   for (const step of plan.steps) {
     if (step.kind === 'launch') {
@@ -43,12 +49,10 @@ export function encodeProgram(plan: Plan, kernels: readonly Kernel[], addresses:
   }
   const memory = allocateWords(words.length)
   words.forEach((w, i) => (memory.words[i] = BigInt(w)))
-  return { kernels: kernels.length, ...memory, ...counts }
+  return { kernels: kernels.length, ...memory, needs }
 }
 
-type Counts = Pick<CpuProgram, 'leaves' | 'outputs' | 'scalars'>
-
-function encodeLaunch(launch: Launch, kernel: Kernel | undefined, address: number | undefined, counts: Counts): Word[] {
+function encodeLaunch(launch: Launch, kernel: Kernel | undefined, address: number | undefined, needs: Needs): Word[] {
   if (!kernel || !address)
     throw new InternalError(`a launch names kernel ${launch.kernel}, which the plan does not have`)
   if (kernel.parameters.length !== launch.arguments.length) {
@@ -59,7 +63,7 @@ function encodeLaunch(launch: Launch, kernel: Kernel | undefined, address: numbe
   const values: Word[] = []
   const relocations: Word[] = []
   launch.arguments.forEach((argument, i) => {
-    const { value, relocation } = encodeArgument(argument, kernel.parameters[i]!, kernel, counts)
+    const { value, relocation } = encodeArgument(argument, kernel.parameters[i]!, kernel, needs)
     values.push(value)
     if (relocation) relocations.push(i, ...relocation)
   })
@@ -75,7 +79,7 @@ interface Encoded {
   readonly relocation?: readonly [kind: number, slot: number, byteOffset: number, step: number]
 }
 
-function encodeArgument(argument: Argument, parameter: Parameter, kernel: Kernel, counts: Counts): Encoded {
+function encodeArgument(argument: Argument, parameter: Parameter, kernel: Kernel, needs: Needs): Encoded {
   const wrong = (): never => {
     throw new InternalError(
       `a launch of '${kernel.title}' gives a ${argument.kind} for a parameter of kind ${parameter.kind}`,
@@ -86,7 +90,9 @@ function encodeArgument(argument: Argument, parameter: Parameter, kernel: Kernel
       if (parameter.kind !== 'buffer') return wrong()
       const { space, slot, byteOffset, step } = argument.ref
       if (space === 'arena') return { value: 0, relocation: [ARENA, 0, byteOffset, step] }
-      return { value: 0, relocation: [SLOT, space === 'leaf' ? slot : counts.leaves + slot, byteOffset, step] }
+      const counted = space === 'leaf' ? 'leaves' : 'outputs'
+      needs[counted] = Math.max(needs[counted], slot + 1)
+      return { value: 0, relocation: [space === 'leaf' ? LEAF : OUTPUT, slot, byteOffset, step] }
     }
     case 'index':
       return parameter.kind === 'index' ? { value: argument.value } : wrong()
@@ -95,8 +101,8 @@ function encodeArgument(argument: Argument, parameter: Parameter, kernel: Kernel
       return { value: isFloat(parameter) ? doubleBits(Number(argument.value)) : integerWord(argument.value) }
     case 'scalar': {
       if (parameter.kind !== 'scalar') return wrong()
-      const slot = counts.leaves + counts.outputs + argument.slot
-      return { value: 0, relocation: [isFloat(parameter) ? FLOAT : INTEGER, slot, 0, 0] }
+      needs.scalars = Math.max(needs.scalars, argument.slot + 1)
+      return { value: 0, relocation: [isFloat(parameter) ? FLOAT : INTEGER, argument.slot, 0, 0] }
     }
     case 'scratch':
       return parameter.kind === 'scratch' ? { value: 0 } : wrong()

@@ -6,7 +6,7 @@
  * A program is an array of 64-bit words: [arena bytes, steps, then each step]. A step is a launch (0, launch words) or a loop
  * (1, count, launches, words of the body, body). Launch words: [words, function, extent, grain, scratch bytes, arguments,
  * relocations, the arguments, the relocations]; a relocation is [argument, kind, slot, byte offset, step] and says what to write to
- * an argument before the launch. Slots are float64: addresses of leaves and outputs, then scalars.
+ * an argument before the launch. Slots are float64: addresses of leaves, addresses of outputs, then scalars.
  */
 export const runtimeSource = String.raw`
 #define _GNU_SOURCE
@@ -44,13 +44,16 @@ static i64 now(void) {
   return (i64)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Spins for SPIN_NS, after which it returns 0: time to sleep. */
+/* Spins for SPIN_NS, after which it returns 0: time to sleep. What is waited for may need this very core, so that it is offered
+   now and then. */
 static int spin(i64 *since, u32 *count) {
   relax();
   if ((++*count & 63) != 0) return 1;
   i64 t = now();
   if (*since == 0) *since = t;
-  return t - *since < SPIN_NS;
+  if (t - *since >= SPIN_NS) return 0;
+  sched_yield();
+  return 1;
 }
 
 typedef struct { char *memory; i64 size; } region;
@@ -216,28 +219,32 @@ static region executor_scratch;
 static int halted;
 
 enum { WORDS, FUNCTION, EXTENT, GRAIN, SCRATCH, ARGUMENTS, RELOCATIONS, LAUNCH_HEADER };
-enum { SLOT, ARENA, FLOAT, INTEGER };
+enum { LEAF, OUTPUT, ARENA, FLOAT, INTEGER };
 
-static void relocate(i64 *launch, const double *slots, i64 iteration) {
+/* Numbers of one run. */
+typedef struct { const double *leaves, *outputs, *scalars; } run_slots;
+
+static void relocate(i64 *launch, const run_slots *slots, i64 iteration) {
   i64 *args = launch + LAUNCH_HEADER;
   const i64 *r = args + launch[ARGUMENTS];
   for (i64 i = 0; i < launch[RELOCATIONS]; i++, r += 5) {
     switch (r[1]) {
-      case SLOT: args[r[0]] = (i64)slots[r[2]] + r[3] + r[4] * iteration; break;
+      case LEAF: args[r[0]] = (i64)slots->leaves[r[2]] + r[3] + r[4] * iteration; break;
+      case OUTPUT: args[r[0]] = (i64)slots->outputs[r[2]] + r[3] + r[4] * iteration; break;
       case ARENA: args[r[0]] = (i64)(intptr_t)arena.memory + r[3] + r[4] * iteration; break;
-      case FLOAT: memcpy(&args[r[0]], &slots[r[2]], 8); break;
-      case INTEGER: args[r[0]] = (i64)slots[r[2]]; break;
+      case FLOAT: memcpy(&args[r[0]], &slots->scalars[r[2]], 8); break;
+      case INTEGER: args[r[0]] = (i64)slots->scalars[r[2]]; break;
     }
   }
 }
 
-static void run_launch(i64 *launch, const double *slots, i64 iteration, int *status) {
+static void run_launch(i64 *launch, const run_slots *slots, i64 iteration, int *status) {
   relocate(launch, slots, iteration);
   parallel_for((kernel)(intptr_t)launch[FUNCTION], launch + LAUNCH_HEADER, launch[EXTENT], launch[GRAIN], launch[SCRATCH],
                &executor_scratch, status);
 }
 
-static int run_program(i64 *code, const double *slots) {
+static int run_program(i64 *code, const run_slots *slots) {
   int status = 0;
   if (code[0] > 0 && !reserve(&arena, code[0])) return FAULT_OUT_OF_MEMORY;
   i64 *step = code + 2;
@@ -262,6 +269,7 @@ static int run_program(i64 *code, const double *slots) {
 typedef struct {
   i64 *code; /* NULL: copy bytes from source to target */
   double *slots;
+  int leaves, outputs;
   char *target;
   const char *source;
   i64 bytes;
@@ -293,7 +301,9 @@ static void *serve(void *unused) {
     entry *e = &queue.entries[ticket % QUEUE];
     if (e->code) {
       resize_pool(__atomic_load_n(&queue.threads, __ATOMIC_RELAXED));
-      e->status = run_program(e->code, e->slots);
+      const double *outputs = e->slots + e->leaves;
+      run_slots slots = { e->slots, outputs, outputs + e->outputs };
+      e->status = run_program(e->code, &slots);
       free(e->slots);
     } else {
       memcpy(e->target, e->source, (size_t)e->bytes);
@@ -333,11 +343,12 @@ static double enqueue(entry e) {
   return ticket;
 }
 
-double longzhou_submit(i64 code, i64 slots, int count) {
+double longzhou_submit(i64 code, i64 slots, int leaves, int outputs, int scalars) {
+  int count = leaves + outputs + scalars;
   double *copy = malloc((size_t)(count > 0 ? count : 1) * sizeof(double));
   if (!copy) return -1;
   memcpy(copy, (const void *)(intptr_t)slots, (size_t)count * sizeof(double));
-  double ticket = enqueue((entry){ .code = (i64 *)(intptr_t)code, .slots = copy });
+  double ticket = enqueue((entry){ .code = (i64 *)(intptr_t)code, .slots = copy, .leaves = leaves, .outputs = outputs });
   if (ticket <= 0) free(copy);
   return ticket;
 }

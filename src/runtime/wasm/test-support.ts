@@ -5,7 +5,7 @@ import type { Argument, Launch, Plan } from '../../schedule/plan.ts'
 import type { WasmBackend } from './backend.ts'
 
 export function planOf(steps: Plan['steps'], arenaBytes = 0): Plan {
-  return { steps, arenaBytes, counts: { leaves: 0, outputs: 0, scalars: 0 } }
+  return { steps, arenaBytes }
 }
 
 export function launchOf(kernel: number, args: readonly Argument[], extent: number, scratchBytes = 0): Launch {
