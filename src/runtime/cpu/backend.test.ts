@@ -289,7 +289,7 @@ describe.runIf(hasCompiler)('the queue', () => {
     const program = await cpu.compile(planOf([launch(0, 1, [at('output', 0)])]), [idle(10)])
     const out = cpu.allocate(4)
     const runs = Array.from({ length: 5000 }, () => cpu.run(program, [], [out], []))
-    await Promise.all(runs)
+    await expect(Promise.all(runs)).resolves.toHaveLength(5000)
   })
 
   test('buffers are aligned, counted, and freed when nobody has them', async () => {
