@@ -277,6 +277,11 @@ export class KernelBuilder implements Scope {
     this.for('sequential', name, from, to, step, body)
   }
 
+  /** A sequential loop whose body should be laid out `copies` times: for the innermost loops of templates. */
+  unrolled(name: string, from: Operand, to: Operand, copies: number, body: (i: Expr) => void): void {
+    this.for('sequential', name, from, to, 1, body, copies)
+  }
+
   /** A loop whose iterations are independent but for `accumulate`. */
   vector(name: string, from: Operand, to: Operand, body: (i: Expr) => void): void {
     this.for('vector', name, from, to, 1, body)
@@ -306,7 +311,15 @@ export class KernelBuilder implements Scope {
     return kernel
   }
 
-  private for(loop: LoopKind, name: string, from: Operand, to: Operand, step: number, body: (i: Expr) => void): void {
+  private for(
+    loop: LoopKind,
+    name: string,
+    from: Operand,
+    to: Operand,
+    step: number,
+    body: (i: Expr) => void,
+    unroll?: number,
+  ): void {
     const unique = this.unique(name)
     const type = typeOf('index')
     const statements = this.block(() => body(variable(unique, type)))
@@ -317,6 +330,7 @@ export class KernelBuilder implements Scope {
       from: coerce(from, type),
       to: coerce(to, type),
       step,
+      ...(unroll === undefined ? {} : { unroll }),
       body: statements,
     })
   }

@@ -4,6 +4,7 @@ import { InternalError } from '../common/errors.ts'
 import { opInfo, type OpName } from '../graph/ops.ts'
 import * as ir from './builder.ts'
 import type { Expr } from './kernel.ts'
+import { mathArctangent2, mathPower, mathUnary, type MathFunction } from './math.ts'
 
 /** Register type of a value of a dtype: bool is a mask here. */
 export function valueScalar(dtype: DType): 'mask' | 'i32' | 'i64' | 'f32' | 'f64' {
@@ -70,13 +71,7 @@ function integerPower(x: Expr, n: Expr): Expr {
 }
 
 /** One op on values in registers. `dtype` is that of the sources. */
-export function emitOperation(
-  scope: ir.Scope,
-  op: OpName,
-  dtype: DType,
-  args: readonly Expr[],
-  functions: MathFunctions,
-): Expr {
+export function emitOperation(scope: ir.Scope, op: OpName, dtype: DType, args: readonly Expr[]): Expr {
   const [a, b, c] = args as [Expr, Expr, Expr]
   const mask = dtype === 'bool'
   switch (op) {
@@ -95,10 +90,6 @@ export function emitOperation(
       const signed = ir.select(ir.gt(x, 0), ir.add(zero, 1), ir.select(ir.lt(x, 0), ir.sub(zero, 1), zero))
       return isFloat(dtype) ? ir.select(ir.ne(x, x), x, signed) : signed
     }
-    case 'rsqrt':
-      return ir.div(ir.constant(1, a.type.scalar, a.type.lanes), ir.sqrt(a))
-    case 'reciprocal':
-      return ir.div(ir.constant(1, a.type.scalar, a.type.lanes), a)
     case 'not':
       return mask ? ir.not(a) : wrap(dtype, ir.xor(a, -1))
     case 'add':
@@ -112,9 +103,9 @@ export function emitOperation(
     case 'floordiv':
       return wrap(dtype, floorQuotient(scope, a, b).quotient)
     case 'pow':
-      return isFloat(dtype) ? functions.pow(scope, a, b) : wrap(dtype, integerPower(a, b))
+      return isFloat(dtype) ? mathPower(scope, a, b) : wrap(dtype, integerPower(a, b))
     case 'atan2':
-      return ir.call('atan2', a, b)
+      return mathArctangent2(scope, a, b)
     case 'max':
     case 'min':
       return propagating(scope, op, a, b)
@@ -135,7 +126,7 @@ export function emitOperation(
     case 'where':
       return mask || b.type.scalar === 'mask' ? maskSelect(a, b, c) : ir.select(a, b, c)
     default:
-      if (opInfo(op).group === 'unary') return functions.unary(scope, op, a)
+      if (opInfo(op).group === 'unary') return mathUnary(scope, op as MathFunction, a)
       throw new InternalError(`no elementwise lowering for ${op}`)
   }
 }
@@ -143,10 +134,4 @@ export function emitOperation(
 function maskSelect(condition: Expr, a: Expr, b: Expr): Expr {
   if (a.type.scalar !== 'mask') return ir.select(condition, a, b)
   return ir.or(ir.and(condition, a), ir.and(ir.not(condition), b))
-}
-
-/** Transcendental functions, as expansions or calls. */
-export interface MathFunctions {
-  unary(scope: ir.Scope, op: OpName, x: Expr): Expr
-  pow(scope: ir.Scope, x: Expr, y: Expr): Expr
 }

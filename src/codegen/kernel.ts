@@ -108,6 +108,8 @@ export type Stmt =
       readonly from: Expr
       readonly to: Expr
       readonly step: number
+      /** Copies of the body that a dialect should lay out in a row; sequential loops only. A hint. */
+      readonly unroll?: number
       readonly body: readonly Stmt[]
     }
   | { readonly kind: 'if'; readonly condition: Expr; readonly then: readonly Stmt[]; readonly else: readonly Stmt[] }

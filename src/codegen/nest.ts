@@ -18,7 +18,6 @@ import {
   type Surroundings,
 } from './expression.ts'
 import type { Expr, Kernel, ReduceIr } from './kernel.ts'
-import { mathFunctions } from './math-functions.ts'
 import { emitRandom } from './random.ts'
 
 export type NestArgument =
@@ -37,6 +36,8 @@ export interface NestKernel {
   readonly scratchBytes: number
   readonly flops: number
   readonly bytes: number
+  /** Result shape and the loops of the reductions: kernels with equal domains can be one kernel. */
+  readonly domain: string
   /** Sources whose elements are read at other places than the sink of the same number of elements is written. */
   readonly shifted: ReadonlySet<Node>
 }
@@ -490,7 +491,7 @@ class Nest {
       case 'operation': {
         const args = e.args.map((a) => this.#value(level, a))
         if (e.op === 'cast') return emitCast(args[0]!, e.args[0]!.dtype, e.dtype)
-        return emitOperation(this.#ir, e.op, e.args[0]!.dtype, args, mathFunctions)
+        return emitOperation(this.#ir, e.op, e.args[0]!.dtype, args)
       }
       case 'guard': {
         const x = this.#value(level, e.x)
@@ -733,6 +734,7 @@ class Nest {
       scratchBytes: this.#scratch ? this.#scratchBytes : 0,
       flops: elements * weight,
       bytes,
+      domain: `${this.#sinks[0]!.shape.join('x')}|${[...new Set(this.#reductions.map((r) => r.over.map((v) => v.key).join()))].sort().join('|')}`,
       shifted,
     }
   }

@@ -189,7 +189,17 @@ export const gradientRules: { readonly [K in OpName]?: Rule<K> } = {
     const { axis, kind } = n.attributes
     const fromEnd = (v: Node): Node => flip(cumulate('sum', flip(v, [axis]), axis), [axis])
     if (kind === 'sum') return [fromEnd(g)]
-    if (kind === 'prod') return [div(fromEnd(mul(g, n as Node)), x)]
+    if (kind === 'prod') {
+      // Before the first zero: sums of g * y over what follows, divided by x. At it: the same as if it were 1. Behind it: 0.
+      const isZero = binary('eq', x, like(x, 0))
+      const zeros = cumulate('sum', cast(isZero, 'int32'), axis)
+      const none = binary('eq', zeros, like(zeros, 0))
+      const first = binary('and', isZero, binary('eq', zeros, like(zeros, 1)))
+      const without = where(first, like(x, 1), x)
+      const before = div(fromEnd(mul(g, n as Node)), where(isZero, like(x, 1), x))
+      const there = fromEnd(mul(g, cumulate('prod', without, axis)))
+      return [where(none, before, where(first, there, like(x, 0)))]
+    }
     // The running extremum stands at the last position that attained it.
     const position = iota(x.shape, axis, 'int64')
     const here = where(binary('eq', x, n as Node), position, like(position, 0))

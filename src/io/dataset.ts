@@ -7,9 +7,8 @@ import { ArgumentError, IndexOutOfRangeError, ShapeError } from '../common/error
 import { formatShape } from '../common/shape.ts'
 import { defaultPermutationGenerator } from './generator.ts'
 import type { PermutationGenerator } from './generator.ts'
-import { rowOf } from './host-array.ts'
+import { rowOf, shareArray } from './host-array.ts'
 import type { WorkerSource } from './remote.ts'
-import { shareArray } from './remote.ts'
 import { hostArrayOf } from './tensor-bridge.ts'
 
 /**

@@ -93,3 +93,18 @@ export function stackArrays(arrays: readonly HostArray[]): HostArray {
   })
   return fromBytes(dtype, [arrays.length, ...shape], out)
 }
+
+const shared = new WeakMap<HostArray, HostArray>()
+
+/** The same array in shared memory (copied there the first time): sending it to a thread then copies nothing. */
+export function shareArray(array: HostArray): HostArray {
+  if (array.data.buffer instanceof SharedArrayBuffer) return array
+  let copy = shared.get(array)
+  if (copy === undefined) {
+    const data = viewHost(array.dtype, new SharedArrayBuffer(array.data.length * sizeOf(array.dtype)))
+    copy = { dtype: array.dtype, shape: array.shape, data }
+    bytesOf(copy).set(bytesOf(array))
+    shared.set(array, copy)
+  }
+  return copy
+}

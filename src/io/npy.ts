@@ -169,7 +169,7 @@ function fromFortranOrder(array: HostArray): HostArray {
   const { dtype, shape } = array
   const out = fromBytes(dtype, shape, new Uint8Array(array.data.byteLength))
   const strides = contiguousStrides(shape)
-  const index = new Array<number>(shape.length).fill(0)
+  const index = Array.from(shape, () => 0)
   const source = array.data as Float64Array
   const target = out.data as Float64Array
   let offset = 0

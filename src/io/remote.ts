@@ -2,11 +2,7 @@
  * Objects that worker threads make for themselves. A class instance or function cannot cross to a thread, but the address of its module, the
  * name under which that exports it, and the arguments of the constructor can.
  */
-import type { HostArray } from '../common/dtype.ts'
-import { sizeOf, viewHost } from '../common/dtype.ts'
 import { ArgumentError, WorkerError } from '../common/errors.ts'
-import type { Dataset, IterableDataset } from './dataset.ts'
-import { bytesOf } from './host-array.ts'
 import { isPlainObject } from './tensor-bridge.ts'
 
 /** Where a class or function lives. */
@@ -22,8 +18,12 @@ export interface WorkerSource extends ModuleExport {
   readonly args: readonly unknown[]
 }
 
-type AnyDataset = Dataset | IterableDataset
-type DatasetClass<A extends unknown[], D extends AnyDataset> = new (...args: A) => D
+/** A dataset, as far as this file needs to know it. */
+export interface WorkerMade {
+  workerSource(): WorkerSource | Promise<WorkerSource | undefined> | undefined
+}
+
+type DatasetClass<A extends unknown[], D extends WorkerMade> = new (...args: A) => D
 
 const functions = new WeakMap<object, ModuleExport>()
 
@@ -36,7 +36,7 @@ const functions = new WeakMap<object, ModuleExport>()
  *
  * A class can also override `workerSource()` itself.
  */
-export function workerDataset<A extends unknown[], D extends AnyDataset>(
+export function workerDataset<A extends unknown[], D extends WorkerMade>(
   module: string,
   datasetClass: DatasetClass<A, D>,
   ...args: A
@@ -65,7 +65,7 @@ export function functionSource(fn: object): ModuleExport | undefined {
 const NESTED = 'longzhou:dataset'
 
 /** The source of a dataset with the datasets in its arguments replaced by theirs: what can be sent. Throws WorkerError that says what to do. */
-export async function datasetSource(dataset: AnyDataset): Promise<WorkerSource> {
+export async function datasetSource(dataset: WorkerMade): Promise<WorkerSource> {
   const source = await dataset.workerSource()
   if (source === undefined) {
     const name = dataset.constructor.name
@@ -86,7 +86,7 @@ function holdsObjects(value: unknown): value is unknown[] {
 async function packArgument(value: unknown): Promise<unknown> {
   if (holdsObjects(value)) return Promise.all(value.map(packArgument))
   const isDataset = typeof value === 'object' && value !== null && 'workerSource' in value
-  return isDataset ? { [NESTED]: await datasetSource(value as AnyDataset) } : value
+  return isDataset ? { [NESTED]: await datasetSource(value as WorkerMade) } : value
 }
 
 /** The modules that a packed source needs, with those of the datasets inside. */
@@ -113,27 +113,12 @@ export async function importExport(source: ModuleExport): Promise<unknown> {
 }
 
 /** In the worker: makes the dataset. */
-export async function makeDataset(source: WorkerSource): Promise<AnyDataset> {
-  const datasetClass = (await importExport(source)) as DatasetClass<unknown[], AnyDataset>
+export async function makeDataset(source: WorkerSource): Promise<WorkerMade> {
+  const datasetClass = (await importExport(source)) as DatasetClass<unknown[], WorkerMade>
   return new datasetClass(...(await Promise.all(source.args.map(unpackArgument))))
 }
 
 async function unpackArgument(value: unknown): Promise<unknown> {
   if (holdsObjects(value)) return Promise.all(value.map(unpackArgument))
   return isPlainObject(value) && NESTED in value ? makeDataset(value[NESTED] as WorkerSource) : value
-}
-
-const shared = new WeakMap<HostArray, HostArray>()
-
-/** The same array in shared memory (copied there the first time): sending it to a thread then copies nothing. */
-export function shareArray(array: HostArray): HostArray {
-  if (array.data.buffer instanceof SharedArrayBuffer) return array
-  let copy = shared.get(array)
-  if (copy === undefined) {
-    const data = viewHost(array.dtype, new SharedArrayBuffer(array.data.length * sizeOf(array.dtype)))
-    copy = { dtype: array.dtype, shape: array.shape, data }
-    bytesOf(copy).set(bytesOf(array))
-    shared.set(array, copy)
-  }
-  return copy
 }

@@ -3,6 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import type { MessagePort } from 'node:worker_threads'
 import { WorkerError } from '../common/errors.ts'
 import { globalRandomState } from '../common/numpy-random.ts'
+import type { Dataset, IterableDataset } from './dataset.ts'
 import { FetchFailure, Fetcher } from './fetch.ts'
 import { importExport, makeDataset } from './remote.ts'
 import { pack, Slot } from './transport.ts'
@@ -11,11 +12,11 @@ import type { SentError, WorkerInit, WorkerReply, WorkerTask } from './worker-pr
 
 async function makeFetcher(init: WorkerInit): Promise<Fetcher> {
   const { id, numWorkers } = init
-  const seed = (init.fetch.seed + id) % 2 ** 32
+  const seed = (init.seed + id) % 2 ** 32
   globalRandomState.seed(seed)
   // Set before the dataset's module is imported: a loader that this module starts by mistake must know where it is.
   setWorkerInfo({ id, numWorkers, seed, dataset: undefined as never })
-  const dataset = await makeDataset(init.dataset)
+  const dataset = (await makeDataset(init.dataset)) as Dataset | IterableDataset
   setWorkerInfo({ id, numWorkers, seed, dataset })
   if (init.initFn !== undefined) await ((await importExport(init.initFn)) as (id: number) => unknown)(id)
   const collate = typeof init.collate === 'string' ? init.collate : await importExport(init.collate)

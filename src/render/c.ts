@@ -206,6 +206,7 @@ class Printer {
     const name = variableName(s.name)
     const [from, to] = s.loop === 'parallel' ? ['begin', 'end'] : [this.print(s.from), wrap(this.expression(s.to), 10)]
     if (s.loop === 'vector' && !usesLanes(s.body)) this.line(`#pragma omp simd${this.reductions(s.body)}`)
+    if (s.unroll !== undefined) this.line(`#pragma GCC unroll ${s.unroll}`)
     const step = s.step === 1 ? `${name}++` : `${name} += ${s.step}`
     this.line(`for (i64 ${name} = ${from}; ${name} < ${to}; ${step}) {`)
     this.nested(s.body)

@@ -2,8 +2,6 @@
  * A plan: launches of kernels in order, over leaves, outputs and one arena of intermediates. Everything that depends on sizes is
  * in its numbers; the kernels depend on structure only.
  */
-import type { Capture } from './capture.ts'
-
 /** Where an argument's memory is; `step` bytes are added for each iteration of the loop that the launch stands in. */
 export type BufferRef = {
   readonly space: 'leaf' | 'output' | 'arena'
@@ -45,8 +43,8 @@ export interface Loop {
   readonly steps: readonly Launch[]
 }
 
+/** Holds no tensors and no nodes: a cached plan keeps nothing of the run that made it alive. */
 export interface Plan {
-  readonly capture: Capture
   readonly steps: readonly (Launch | Loop)[]
   readonly arenaBytes: number
 }

@@ -16,6 +16,7 @@ import {
   cast as castNode,
   constant,
   detach,
+  gather,
   iota,
   pad,
   permute,
@@ -444,4 +445,64 @@ export function vander(x: Tensor, n: number = x.size, increasing = false): Tenso
   const column = iota(shape, 1, x.dtype)
   const exponent = increasing ? column : binary('add', constant(n - 1, x.dtype, shape), unary('neg', column))
   return new Tensor(binary('pow', broadcastTo(reshape(x.node, [x.size, 1]), shape), exponent))
+}
+
+/** A copy of x with diagonal `offset` of the matrices in two axes replaced by y, `paddle.diagonal_scatter`. */
+export function diagonalScatter(x: Tensor, y: Tensor, offset = 0, axis1 = 0, axis2 = 1): Tensor {
+  checkTensor(x, 'diagonalScatter')
+  const expected = diagonal(x, offset, axis1, axis2).shape
+  if (formatShape(expected) !== formatShape(y.shape))
+    throw new ShapeError(
+      `diagonalScatter: the diagonal is ${formatShape(expected)}, the values are ${formatShape(y.shape)}`,
+    )
+  const rank = x.ndim
+  const a = normalizeAxis(axis1, rank, 'diagonalScatter')
+  const b = normalizeAxis(axis2, rank, 'diagonalScatter')
+  const [rows, columns] = [x.shape[a]!, x.shape[b]!]
+  // The embedded diagonal is square; it is cut or padded to the matrix.
+  const square = diagEmbed(new Tensor(castNode(y.node, x.dtype)), offset).node
+  const fit = (n: Node, axis: number, size: number): Node => {
+    const cut = sliceAxis(n, axis, 0, Math.min(size, n.shape[axis]!))
+    const none = n.shape.map(() => 0)
+    return pad(
+      cut,
+      none,
+      none.map((_, i) => (i === axis ? size - cut.shape[axis]! : 0)),
+    )
+  }
+  const matrix = fit(fit(square, rank - 2, rows), rank - 1, columns)
+  let next = 0
+  const order = x.shape.map((_, i) => (i === a ? rank - 2 : i === b ? rank - 1 : next++))
+  const on = onDiagonal(matrix.shape, offset)
+  return new Tensor(where(permute(on, order), permute(matrix, order), x.node))
+}
+
+/** All combinations of one element of each vector, one a row, `paddle.cartesian_prod`. */
+export function cartesianProd(x: readonly Tensor[]): Tensor {
+  const grid = meshgrid(x)
+  if (grid.length === 1) return grid[0]!
+  const size = countElements(grid[0]!.shape)
+  const wide = grid.map((g, i) => pad(reshape(g.node, [size, 1]), [0, i], [0, grid.length - 1 - i]))
+  return new Tensor(wide.reduce((sum, c) => binary('add', sum, c)))
+}
+
+/** All r-element combinations of a vector's elements in order, one a row, `paddle.combinations`. */
+export function combinations(x: Tensor, r = 2, withReplacement = false): Tensor {
+  checkTensor(x, 'combinations')
+  if (x.ndim !== 1) throw new ShapeError(`combinations: needs a vector, got ${formatShape(x.shape)}`)
+  if (!Number.isInteger(r) || r < 0) throw new ArgumentError(`combinations: r must be a non-negative integer, got ${r}`)
+  const rows: number[][] = []
+  const extend = (row: number[]): void => {
+    if (row.length === r) {
+      if (r > 0) rows.push(row)
+      return
+    }
+    const last = row[row.length - 1]
+    const from = last === undefined ? 0 : withReplacement ? last : last + 1
+    for (let i = from; i < x.size; i++) extend([...row, i])
+  }
+  extend([])
+  const index = fromHost({ dtype: 'int32', shape: [rows.length, r], data: Int32Array.from(rows.flat()) })
+  if (rows.length === 0) return new Tensor(constant(0, x.dtype, [0, r]))
+  return new Tensor(gather(x.node, index.node, 0))
 }

@@ -60,3 +60,8 @@ export function reform<T extends Tensor>(x: T, value: Tensor, op: string): T {
   x.node = value.node
   return x
 }
+
+/** Every element replaced by 0, `Tensor.zero_`. */
+export function zero_<T extends Tensor>(x: T): T {
+  return fill_(x, 0)
+}

@@ -1,10 +1,12 @@
 /** Products of vectors, matrices and tensors, and what is built on them, as in paddle.tensor.linalg. All are one `contract` each. */
 import { ArgumentError, ShapeError } from '../common/errors.ts'
 import { broadcastShapes, formatShape, normalizeAxis, type Shape } from '../common/shape.ts'
-import { cast as castNode, contract, reshape } from '../graph/build.ts'
+import { binary, cast as castNode, contract, pad, reshape, sliceAxis } from '../graph/build.ts'
 import type { Node } from '../graph/node.ts'
 import { underPolicy } from './autocast.ts'
-import { checkTensor, promoteTypes } from './promotion.ts'
+import { concatNodes } from './manipulation.ts'
+import { add, multiply } from './math.ts'
+import { broadcastNodes, checkTensor, promoteTypes } from './promotion.ts'
 import { Tensor } from './tensor.ts'
 
 /** Two operands under mixed precision, of one dtype. */
@@ -175,4 +177,135 @@ export function tensordot(
   const out = [...freeX, ...freeY.map((i) => rhs[i]!)]
   const shape = [...freeX.map((i) => x.shape[i]!), ...freeY.map((i) => y.shape[i]!)]
   return new Tensor(contract(a, b, { lhs, rhs, out }, shape))
+}
+
+/** beta * input + alpha * (x @ y), `paddle.addmm`. */
+export function addmm(
+  input: Tensor,
+  x: Tensor,
+  y: Tensor,
+  options: { readonly beta?: number; readonly alpha?: number } = {},
+): Tensor {
+  const { beta = 1, alpha = 1 } = options
+  if (x.ndim !== 2 || y.ndim !== 2)
+    throw new ShapeError(`addmm: needs two matrices, got ${formatShape(x.shape)} and ${formatShape(y.shape)}`)
+  return add(multiply(input, beta), multiply(matmul(x, y), alpha))
+}
+
+/** beta * input + alpha * bmm(x, y), `paddle.baddbmm`. */
+export function baddbmm(
+  input: Tensor,
+  x: Tensor,
+  y: Tensor,
+  options: { readonly beta?: number; readonly alpha?: number } = {},
+): Tensor {
+  const { beta = 1, alpha = 1 } = options
+  return add(multiply(input, beta), multiply(bmm(x, y), alpha))
+}
+
+/** Sum of products along an axis, with broadcasting, `paddle.linalg.vecdot`. */
+export function vecdot(x: Tensor, y: Tensor, axis = -1): Tensor {
+  const [a, b] = broadcastNodes('vecdot', contractible('vecdot', x, y)) as [Node, Node]
+  const at = normalizeAxis(axis, a.shape.length, 'vecdot')
+  const letters = a.shape.map((_, i) => i)
+  const out = letters.filter((i) => i !== at)
+  return new Tensor(
+    contract(
+      a,
+      b,
+      { lhs: letters, rhs: letters, out },
+      out.map((i) => a.shape[i]!),
+    ),
+  )
+}
+
+/** The product of several matrices in the order that takes the fewest multiplications; the first and last may be vectors, `paddle.linalg.multi_dot`. */
+export function multiDot(x: readonly Tensor[]): Tensor {
+  if (x.length < 2) throw new ArgumentError(`multiDot: needs at least two matrices, got ${x.length}`)
+  const first = x[0]!
+  const last = x[x.length - 1]!
+  const matrices = x.map((m, i) => {
+    if (m.ndim === 2) return m
+    if (m.ndim === 1 && i === 0) return new Tensor(reshape(m.node, [1, m.size]))
+    if (m.ndim === 1 && i === x.length - 1) return new Tensor(reshape(m.node, [m.size, 1]))
+    throw new ShapeError(`multiDot: operand ${i} must be a matrix, got ${formatShape(m.shape)}`)
+  })
+  // The classic dynamic programme over the sizes (Cormen et al., Introduction to Algorithms, section 14.2).
+  const sizes = [matrices[0]!.shape[0]!, ...matrices.map((m) => m.shape[1]!)]
+  const n = matrices.length
+  const cost = Array.from({ length: n }, () => new Array<number>(n).fill(0))
+  const cut = Array.from({ length: n }, () => new Array<number>(n).fill(0))
+  for (let length = 2; length <= n; length++) {
+    for (let i = 0; i + length <= n; i++) {
+      const j = i + length - 1
+      cost[i]![j] = Infinity
+      for (let k = i; k < j; k++) {
+        const c = cost[i]![k]! + cost[k + 1]![j]! + sizes[i]! * sizes[k + 1]! * sizes[j + 1]!
+        if (c < cost[i]![j]!) {
+          cost[i]![j] = c
+          cut[i]![j] = k
+        }
+      }
+    }
+  }
+  const product = (i: number, j: number): Tensor =>
+    i === j ? matrices[i]! : matmul(product(i, cut[i]![j]!), product(cut[i]![j]! + 1, j))
+  const shape = [...(first.ndim === 2 ? [sizes[0]!] : []), ...(last.ndim === 2 ? [sizes[n]!] : [])]
+  return new Tensor(reshape(product(0, n - 1).node, shape))
+}
+
+/** Kronecker product, `paddle.kron`. */
+export function kron(x: Tensor, y: Tensor): Tensor {
+  const [a, b] = contractible('kron', x, y)
+  const rank = Math.max(x.ndim, y.ndim)
+  const padded = (s: Shape): number[] => [...new Array<number>(rank - s.length).fill(1), ...s]
+  const [left, right] = [padded(a.shape), padded(b.shape)]
+  const lhs = left.map((_, i) => 2 * i)
+  const rhs = right.map((_, i) => 2 * i + 1)
+  const out = left.flatMap((_, i) => [2 * i, 2 * i + 1])
+  const apart = left.flatMap((d, i) => [d, right[i]!])
+  const product = contract(reshape(a, left), reshape(b, right), { lhs, rhs, out }, apart)
+  return new Tensor(
+    reshape(
+      product,
+      left.map((d, i) => d * right[i]!),
+    ),
+  )
+}
+
+/** Cross product along an axis of size 3 (default: the first such), `paddle.cross`. */
+export function cross(x: Tensor, y: Tensor, axis?: number): Tensor {
+  const [a, b] = broadcastNodes('cross', contractible('cross', x, y)) as [Node, Node]
+  const at = axis === undefined ? a.shape.indexOf(3) : normalizeAxis(axis, a.shape.length, 'cross')
+  if (a.shape[at] !== 3)
+    throw new ShapeError(
+      `cross: needs an axis of 3 elements, got ${formatShape(a.shape)}${axis === undefined ? '' : `, axis ${axis}`}`,
+    )
+  const turned = (n: Node, by: number): Node => concatNodes([sliceAxis(n, at, by, 3), sliceAxis(n, at, 0, by)], at)
+  const times = (p: Node, q: Node): Node => binary('mul', p, q)
+  return new Tensor(binary('sub', times(turned(a, 1), turned(b, 2)), times(turned(a, 2), turned(b, 1))))
+}
+
+/** Matrices along the diagonal of a larger one, `paddle.block_diag`. */
+export function blockDiag(inputs: readonly Tensor[]): Tensor {
+  if (inputs.length === 0) throw new ArgumentError('blockDiag: needs at least one matrix')
+  const blocks = inputs.map((m) => {
+    checkTensor(m, 'blockDiag')
+    if (m.ndim > 2) throw new ShapeError(`blockDiag: needs matrices, got ${formatShape(m.shape)}`)
+    return m.ndim === 2 ? m.node : reshape(m.node, [1, m.size])
+  })
+  const width = blocks.reduce((s, m) => s + m.shape[1]!, 0)
+  let at = 0
+  const rows = blocks.map((m) => {
+    const row = pad(m, [0, at], [0, width - at - m.shape[1]!])
+    at += m.shape[1]!
+    return row
+  })
+  const dtype = blocks.reduce((d, m) => promoteTypes(d, m.dtype, 'blockDiag'), blocks[0]!.dtype)
+  return new Tensor(
+    concatNodes(
+      rows.map((r) => castNode(r, dtype)),
+      0,
+    ),
+  )
 }

@@ -1,5 +1,5 @@
 /** Shapes and arrangement: reshape, transpose, concat, split, roll, ... as in paddle.tensor.manipulation. */
-import { isFloat, type DType } from '../common/dtype.ts'
+import { isFloat, isInteger as isIntegerType, type DType } from '../common/dtype.ts'
 import { ArgumentError, ShapeError } from '../common/errors.ts'
 import { broadcastShapes, formatShape, normalizeAxes, normalizeAxis, numel, type Shape } from '../common/shape.ts'
 import {
@@ -532,4 +532,9 @@ export function isTensor(x: unknown): x is Tensor {
 /** Whether the dtype is floating, `paddle.is_floating_point`. */
 export function isFloatingPoint(x: Tensor): boolean {
   return isFloat(x.dtype)
+}
+
+/** Whether the dtype is an integer's, `paddle.is_integer`. */
+export function isInteger(x: Tensor): boolean {
+  return isIntegerType(x.dtype)
 }

@@ -1,7 +1,7 @@
 /** Elementwise arithmetic and the elementary functions, as in paddle.tensor.math and paddle.tensor.ops. */
 import { isFloat, isInteger, type DType } from '../common/dtype.ts'
 import { ArgumentError, DTypeError } from '../common/errors.ts'
-import { binary, broadcastTo, cast as castNode, reshape, unary, where as whereNode } from '../graph/build.ts'
+import { binary, broadcastTo, cast as castNode, detach, reshape, unary, where as whereNode } from '../graph/build.ts'
 import type { Node } from '../graph/node.ts'
 import type { UnaryOp } from '../graph/ops.ts'
 import {
@@ -17,6 +17,12 @@ import {
   type Operand,
 } from './promotion.ts'
 import { Tensor } from './tensor.ts'
+
+/** Promoted and broadcast operands; integers become the default floating dtype. */
+function floatOperands(op: string, x: Operand, y: Operand): [Node, Node] {
+  const [a, b] = operandNodes(op, x, y)
+  return isFloat(a.dtype) ? [a, b] : [castNode(a, getDefaultDtype()), castNode(b, getDefaultDtype())]
+}
 
 // ---- two operands -------------------------------------------------------------------------------------------------------
 
@@ -39,8 +45,8 @@ export function multiply(x: Operand, y: Operand): Tensor {
 
 /** x / y with broadcasting, `paddle.divide`; integers give the default floating dtype, as Python's `/` does. */
 export function divide(x: Operand, y: Operand): Tensor {
-  const [a, b] = operandNodes('divide', x, y).map((n) => (isFloat(n.dtype) ? n : castNode(n, getDefaultDtype())))
-  return new Tensor(binary('div', a!, b!))
+  const [a, b] = floatOperands('divide', x, y)
+  return new Tensor(binary('div', a, b))
 }
 
 /** x / y rounded towards minus infinity (Python's `//`), `paddle.floor_divide`. */
@@ -111,17 +117,16 @@ export function fmin(x: Operand, y: Operand): Tensor {
 
 /** The angle of the point (y, x), given as atan2(x = its ordinate, y = its abscissa), `paddle.atan2`. */
 export function atan2(x: Operand, y: Operand): Tensor {
-  const [a, b] = operandNodes('atan2', x, y).map((n) => (isFloat(n.dtype) ? n : castNode(n, getDefaultDtype())))
-  return new Tensor(binary('atan2', a!, b!))
+  const [a, b] = floatOperands('atan2', x, y)
+  return new Tensor(binary('atan2', a, b))
 }
 
 /** sqrt(x^2 + y^2) without overflow, `paddle.hypot`. */
 export function hypot(x: Operand, y: Operand): Tensor {
-  const [a, b] = operandNodes('hypot', x, y).map((n) =>
-    unary('abs', isFloat(n.dtype) ? n : castNode(n, getDefaultDtype())),
-  )
-  const large = binary('max', a!, b!)
-  const small = binary('min', a!, b!)
+  const [a, b] = floatOperands('hypot', x, y).map((n) => unary('abs', n)) as [Node, Node]
+  const first = binary('ge', a, b)
+  const large = whereNode(first, a, b)
+  const small = whereNode(first, b, a)
   const isZero = binary('eq', large, constantLike(large, 0))
   const ratio = binary('div', small, whereNode(isZero, constantLike(large, 1), large))
   const root = unary('sqrt', binary('add', constantLike(ratio, 1), binary('mul', ratio, ratio)))
@@ -131,11 +136,11 @@ export function hypot(x: Operand, y: Operand): Tensor {
 
 /** x with the sign of y, `paddle.copysign`. The sign of a zero counts. */
 export function copysign(x: Operand, y: Operand): Tensor {
-  const [a, b] = operandNodes('copysign', x, y).map((n) => (isFloat(n.dtype) ? n : castNode(n, getDefaultDtype())))
-  const zero = constantLike(b!, 0)
+  const [a, b] = floatOperands('copysign', x, y)
+  const zero = constantLike(b, 0)
   // 1 / -0 is -Infinity: that is how a negative zero shows.
-  const negative = binary('lt', whereNode(binary('eq', b!, zero), unary('reciprocal', b!), b!), zero)
-  const size = unary('abs', a!)
+  const negative = binary('lt', whereNode(binary('eq', b, zero), unary('reciprocal', b), b), zero)
+  const size = unary('abs', a)
   return new Tensor(whereNode(negative, unary('neg', size), size))
 }
 
@@ -148,14 +153,23 @@ export function heaviside(x: Operand, y: Operand): Tensor {
   return new Tensor(isFloat(a.dtype) ? whereNode(binary('ne', a, a), a, withMiddle) : withMiddle)
 }
 
+/** log(exp(a) + exp(b)) of floating nodes: smooth also where both are equal, right also where one is infinite. */
+export function logaddexpNodes(a: Node, b: Node): Node {
+  const first = binary('ge', a, b)
+  const large = whereNode(first, a, b)
+  const small = whereNode(first, b, a)
+  const peak = detach(large)
+  const finite = binary('lt', unary('abs', peak), constantLike(peak, Infinity))
+  const shift = whereNode(finite, peak, constantLike(peak, 0))
+  // log1p(e^(large - shift) - 1 + e^(small - shift)) keeps the digits of the smaller term.
+  const rest = binary('add', unary('expm1', binary('sub', large, shift)), unary('exp', binary('sub', small, shift)))
+  return binary('add', shift, unary('log1p', rest))
+}
+
 /** log(exp(x) + exp(y)) without overflow, `paddle.logaddexp`. */
 export function logaddexp(x: Operand, y: Operand): Tensor {
-  const [a, b] = operandNodes('logaddexp', x, y).map((n) => (isFloat(n.dtype) ? n : castNode(n, getDefaultDtype())))
-  const large = binary('max', a!, b!)
-  // Equal infinities have no difference; there the result is the larger one itself.
-  const difference = whereNode(binary('eq', a!, b!), constantLike(a!, 0), binary('sub', a!, b!))
-  const correction = unary('log1p', unary('exp', unary('neg', unary('abs', difference))))
-  return new Tensor(binary('add', large, correction))
+  const [a, b] = floatOperands('logaddexp', x, y)
+  return new Tensor(logaddexpNodes(a, b))
 }
 
 /** x * 2^y, `paddle.ldexp`. */

@@ -1,17 +1,14 @@
 /** Sums, means, extrema and other functions that fold axes, and the running ones, as in paddle.tensor.math and stat. */
 import { isFloat, type DType } from '../common/dtype.ts'
-import { ShapeError } from '../common/errors.ts'
-import { formatShape, normalizeAxes, numel } from '../common/shape.ts'
+import { normalizeAxes, numel } from '../common/shape.ts'
 import {
   binary,
   broadcastTo,
   cast as castNode,
-  constant,
   detach,
   reduce,
   reduceKeep,
   reshape,
-  sliceAxis,
   unary,
   where,
 } from '../graph/build.ts'
@@ -19,7 +16,7 @@ import { spread } from '../graph/gradient.ts'
 import type { Node } from '../graph/node.ts'
 import type { ReduceOp } from '../graph/ops.ts'
 import { checkDtype, diagonal } from './creation.ts'
-import { concatNodes, type Axes } from './manipulation.ts'
+import type { Axes } from './manipulation.ts'
 import { checkFloat, checkTensor, constantLike, floatNode, getDefaultDtype } from './promotion.ts'
 import { Tensor } from './tensor.ts'
 import { underPolicy } from './autocast.ts'
@@ -246,4 +243,9 @@ export function logsumexp(x: Tensor, axis?: AxesOption, options: ReduceOptions =
         )
       : out,
   )
+}
+
+/** Sum of diagonal `offset` of the matrices in `axis1` and `axis2`, `paddle.trace`. */
+export function trace(x: Tensor, offset = 0, axis1 = 0, axis2 = 1): Tensor {
+  return sum(diagonal(x, offset, axis1, axis2), -1)
 }

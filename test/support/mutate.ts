@@ -39,6 +39,16 @@ const damages: readonly Damage[] = [
   },
 ]
 
+/** `count` damaged copies of `good`. */
+export function* mutations(good: Uint8Array, count: number): Generator<Uint8Array> {
+  const random = new RandomState(20240611)
+  for (let i = 0; i < count; i++) {
+    let bytes: Uint8Array = new Uint8Array(good)
+    for (let n = random.randint(1, 4); n > 0; n--) bytes = damages[random.randint(0, damages.length)]!(bytes, random)
+    yield bytes
+  }
+}
+
 /** Calls `parse` on `count` damaged copies of `good`; returns how many were refused. Anything but `allowed` errors passes through. */
 export function parseMutations(
   good: Uint8Array,
@@ -46,11 +56,8 @@ export function parseMutations(
   parse: (bytes: Uint8Array) => unknown,
   allowed: new (message: string) => Error,
 ): number {
-  const random = new RandomState(20240611)
   let refused = 0
-  for (let i = 0; i < count; i++) {
-    let bytes: Uint8Array = new Uint8Array(good)
-    for (let n = random.randint(1, 4); n > 0; n--) bytes = damages[random.randint(0, damages.length)]!(bytes, random)
+  for (const bytes of mutations(good, count)) {
     try {
       parse(bytes)
     } catch (error) {

@@ -1,0 +1,82 @@
+/**
+ * Sizes of the blocked product after Goto and van de Geijn (2008) and BLIS: a register tile of rows x columns, panels of the second
+ * operand that stay in the first-level cache, blocks of both that stay in the second. All but the register tile are arguments at run time.
+ */
+import type { Capabilities } from '../../runtime/backend.ts'
+
+export interface RegisterTile {
+  readonly lanes: number
+  readonly rows: number
+  /** Vectors side by side. */
+  readonly vectors: number
+  readonly columns: number
+}
+
+/** 12 accumulators of the 16 registers of SSE, AVX2 and WebAssembly, 24 of the 32 of AVX-512. */
+export function registerTile(capabilities: Capabilities): RegisterTile {
+  const lanes = Math.max(4, capabilities.vectorBytes / 4)
+  const rows = lanes >= 16 ? 8 : 4
+  return { lanes, rows, vectors: 3, columns: 3 * lanes }
+}
+
+export interface Blocking {
+  /** Contracted elements between two visits of a tile, and the number of such blocks in a split. */
+  readonly depth: number
+  readonly depthBlocks: number
+  /** Panels of rows and columns in a task, and of rows that are kept in the cache meanwhile. */
+  readonly rowPanels: number
+  readonly columnPanels: number
+  readonly cachedRowPanels: number
+  readonly rowTasks: number
+  readonly columnTasks: number
+}
+
+export interface ProductSize {
+  readonly batch: number
+  readonly rows: number
+  readonly columns: number
+  /** Contracted elements of one split. */
+  readonly depth: number
+  /** Whether rows come packed: a task may then have many, because it does not pack them itself. */
+  readonly rowsArePacked: boolean
+}
+
+const ceilDiv = (a: number, b: number): number => Math.ceil(a / b)
+
+export function chooseBlocking(size: ProductSize, tile: RegisterTile, capabilities: Capabilities): Blocking {
+  const [l1, l2] = capabilities.cacheBytes
+  const deepest = Math.min(512, Math.max(128, Math.floor((0.8 * l1) / (4 * tile.columns))))
+  const depthBlocks = Math.max(1, ceilDiv(size.depth, deepest))
+  const depth = Math.max(4, ceilDiv(ceilDiv(size.depth, depthBlocks), 4) * 4)
+  const panelBytes = 4 * depth
+
+  const allRows = ceilDiv(size.rows, tile.rows)
+  const allColumns = ceilDiv(size.columns, tile.columns)
+  const cachedRowPanels = Math.max(4, Math.floor(l2 / 4 / (panelBytes * tile.rows)))
+  let rows = size.rowsArePacked ? allRows : Math.min(allRows, cachedRowPanels)
+  let columns = Math.min(allColumns, Math.max(1, Math.floor(l2 / 2 / (panelBytes * tile.columns))))
+  // Enough tasks that threads end together, as long as a task still uses what it packs a few dozen times.
+  const wanted = capabilities.threads === 1 ? 1 : 4 * capabilities.threads
+  const tasks = (): number => size.batch * ceilDiv(allRows, rows) * ceilDiv(allColumns, columns)
+  while (tasks() < wanted) {
+    const rowElements = rows * tile.rows
+    const columnElements = columns * tile.columns
+    const splitColumns = columns > 1 && (columnElements >= rowElements || rowElements <= 32)
+    if (splitColumns && columnElements > 48) columns = ceilDiv(columns, 2)
+    else if (rows > 1 && rowElements > 32) rows = ceilDiv(rows, 2)
+    else break
+  }
+  const rowTasks = Math.max(1, ceilDiv(allRows, rows))
+  const columnTasks = Math.max(1, ceilDiv(allColumns, columns))
+  const rowPanels = Math.max(1, ceilDiv(allRows, rowTasks))
+  const columnPanels = Math.max(1, ceilDiv(allColumns, columnTasks))
+  return {
+    depth,
+    depthBlocks,
+    rowPanels,
+    columnPanels,
+    cachedRowPanels,
+    rowTasks: Math.max(1, ceilDiv(allRows, rowPanels)),
+    columnTasks: Math.max(1, ceilDiv(allColumns, columnPanels)),
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * The normal form of a contraction that the GEMM template takes: letters sorted into batch, rows (free in the first operand), columns
+ * (free in the second, the side of the vectors) and contracted ones, each with its stride in every view. Windows are gone by then.
+ */
+import type { DType } from '../../common/dtype.ts'
+import type { Axis } from './axes.ts'
+import type { Memory } from './assembler.ts'
+import type { ContractStep, Epilogue } from './problem.ts'
+
+/** A letter with its strides, 0 in the views that lack it. */
+export interface FormAxis {
+  readonly size: number
+  readonly a: number
+  readonly b: number
+  readonly out: number
+  readonly operands: readonly number[]
+}
+
+export interface FormView {
+  readonly memory: Memory
+  readonly dtype: DType
+  readonly offset: number
+}
+
+export interface Form {
+  readonly title: string
+  readonly a: FormView
+  readonly b: FormView
+  readonly out: FormView
+  readonly epilogue: Epilogue | undefined
+  /** Outer to inner. */
+  readonly batch: readonly FormAxis[]
+  readonly rows: readonly FormAxis[]
+  readonly columns: readonly FormAxis[]
+  readonly contracted: readonly FormAxis[]
+}
+
+/** Steps under construction; temporaries are numbered in the order of their requests. */
+export class StepList {
+  readonly steps: ContractStep[] = []
+  readonly temporaries: { bytes: number }[] = []
+
+  temporary(bytes: number): Memory {
+    this.temporaries.push({ bytes: Math.ceil(bytes / 64) * 64 })
+    return { kind: 'temporary', number: this.temporaries.length - 1 }
+  }
+}
+
+export function formSize(axes: readonly FormAxis[]): number {
+  return axes.reduce((n, axis) => n * axis.size, 1)
+}
+
+/** Strides in the chosen views, for flattening. */
+export function axesIn(axes: readonly FormAxis[], views: readonly ('a' | 'b' | 'out' | 'operands')[]): Axis[] {
+  return axes.map((axis) => ({ size: axis.size, strides: views.flatMap((v) => axis[v]) }))
+}

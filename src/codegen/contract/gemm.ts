@@ -1,0 +1,360 @@
+/**
+ * The packed product: out[batch, row, column] = epilogue(sum over k of a[batch, row, k] * b[batch, k, column]) for operands of any
+ * strides, in float32. One launch whose tasks are blocks of the result; a task packs what it needs (or finds it packed by a launch
+ * before), runs the micro-kernel tile by tile, and stores through the epilogue after the last block of the contracted axis.
+ */
+import { sizeOf } from '../../common/dtype.ts'
+import type { Capabilities } from '../../runtime/backend.ts'
+import {
+  add,
+  and,
+  constant,
+  div,
+  eq,
+  fma,
+  gather,
+  index,
+  le,
+  load,
+  min,
+  mul,
+  ne,
+  rem,
+  splat,
+  sub,
+  type BufferParameter,
+} from '../builder.ts'
+import type { Expr } from '../kernel.ts'
+import { Assembler, type Memory } from './assembler.ts'
+import { FlatAxes, mergeAxes } from './axes.ts'
+import { chooseBlocking, registerTile, type Blocking, type RegisterTile } from './blocking.ts'
+import { axesIn, formSize, type Form, type StepList } from './form.ts'
+import { emitPackPanel, type PanelSource } from './pack.ts'
+
+export interface GemmOptions {
+  /** The rows are packed once by a launch of their own: for operands that many tasks would pack again (weights). */
+  readonly packRowsOnce: boolean
+  /** The contracted axis is cut in so many parts; the result has a slab for each, `splitStride` elements apart. */
+  readonly splits: number
+  readonly splitStride: number
+}
+
+export function lowerGemm(form: Form, capabilities: Capabilities, options: GemmOptions, list: StepList): void {
+  const tile = registerTile(capabilities)
+  const rows = formSize(form.rows)
+  const columns = formSize(form.columns)
+  const batch = formSize(form.batch)
+  const depth = formSize(form.contracted)
+  const splitDepth = Math.ceil(depth / options.splits / 4) * 4
+  const size = {
+    batch: batch * options.splits,
+    rows,
+    columns,
+    depth: options.splits === 1 ? depth : splitDepth,
+    rowsArePacked: options.packRowsOnce,
+  }
+  const blocking = chooseBlocking(size, tile, capabilities)
+  const packed = options.packRowsOnce ? packRows(form, tile, blocking, list) : null
+
+  const k = new Assembler(form.title)
+  const shape = { batch, rows, columns, depth, splitDepth: size.depth }
+  emitProduct(k, form, tile, blocking, options, shape, packed)
+  const flops = 2 * batch * rows * columns * depth
+  const bytes =
+    batch * (rows * depth + depth * columns) * sizeOf(form.a.dtype) + batch * rows * columns * sizeOf(form.out.dtype)
+  list.steps.push(k.step(size.batch * blocking.rowTasks * blocking.columnTasks, 1, flops, bytes))
+}
+
+interface ProductShape {
+  readonly batch: number
+  readonly rows: number
+  readonly columns: number
+  readonly depth: number
+  readonly splitDepth: number
+}
+
+/** All row panels of all blocks, in the order [batch][depth block][panel][depth][row]. */
+function packRows(form: Form, tile: RegisterTile, blocking: Blocking, list: StepList): Memory {
+  const rows = formSize(form.rows)
+  const depth = formSize(form.contracted)
+  const batch = formSize(form.batch)
+  const panels = Math.ceil(rows / tile.rows)
+  const blocks = Math.max(1, Math.ceil(depth / blocking.depth))
+  const elements = batch * panels * tile.rows * depth
+  const memory = list.temporary(4 * elements)
+
+  const k = new Assembler(`pack rows of ${form.title}`)
+  const source = k.memory(form.a.memory, form.a.dtype, 'read')
+  const target = k.memory(memory, 'float32', 'write')
+  const views = panelSource(k, form, 'a')
+  const batchAxes = new FlatAxes(k, mergeAxes(axesIn(form.batch, ['a']), 1), 1)
+  const [offset, panelsOf, depthOf, blockDepth, blocksOf] = [form.a.offset, panels, depth, blocking.depth, blocks].map(
+    (n) => k.size(n),
+  ) as [Expr, Expr, Expr, Expr, Expr]
+  k.parallel('t', (t) => {
+    const panel = k.let('panel', rem(t, panelsOf))
+    const rest = k.let('rest', div(t, panelsOf))
+    const from = k.let('from', mul(rem(rest, blocksOf), blockDepth))
+    const item = k.let('item', div(rest, blocksOf))
+    const to = k.let('to', min(add(from, blockDepth), depthOf))
+    const base = k.let('base', add(offset, batchAxes.locate(k, item).offsets[0]!))
+    const before = mul(mul(panelsOf, tile.rows), add(mul(item, depthOf), from))
+    const at = k.let('at', add(before, mul(mul(panel, tile.rows), sub(to, from))))
+    const place = { base, row: k.let('row', mul(panel, tile.rows)), from, to, target, at }
+    emitPackPanel(k, { ...views, buffer: source }, { rows: tile.rows, lanes: tile.rows }, place)
+  })
+  list.steps.push(k.step(batch * blocks * panels, Math.ceil(2000 / (blocking.depth * tile.rows)), 0, 8 * elements))
+  return memory
+}
+
+function panelSource(k: Assembler, form: Form, view: 'a' | 'b'): Omit<PanelSource, 'buffer'> {
+  const axes = view === 'a' ? form.rows : form.columns
+  return {
+    free: new FlatAxes(k, mergeAxes(axesIn(axes, [view]), 1), 1),
+    contracted: new FlatAxes(k, mergeAxes(axesIn(form.contracted, [view]), 1), 1),
+    size: k.size(formSize(axes)),
+  }
+}
+
+function emitProduct(
+  k: Assembler,
+  form: Form,
+  tile: RegisterTile,
+  blocking: Blocking,
+  options: GemmOptions,
+  shape: ProductShape,
+  packed: Memory | null,
+): void {
+  const a = k.memory(packed ?? form.a.memory, packed ? 'float32' : form.a.dtype, 'read')
+  const b = k.memory(form.b.memory, form.b.dtype, 'read')
+  const store = new TileStore(k, form, tile)
+  const columnSource = { ...panelSource(k, form, 'b'), buffer: b }
+  const rowSource = packed ? null : { ...panelSource(k, form, 'a'), buffer: a }
+  const batchViews = 3 + (form.epilogue?.operands.length ?? 0)
+  const batchAxes = new FlatAxes(
+    k,
+    mergeAxes(axesIn(form.batch, ['a', 'b', 'out', 'operands']), batchViews),
+    batchViews,
+  )
+
+  const rows = k.size(shape.rows)
+  const columns = k.size(shape.columns)
+  const depth = k.size(shape.depth)
+  const splitDepth = k.size(shape.splitDepth)
+  const blockDepth = k.size(blocking.depth)
+  const blocks = k.size(blocking.depthBlocks)
+  const rowPanels = k.size(blocking.rowPanels)
+  const columnPanels = k.size(blocking.columnPanels)
+  const cachedRowPanels = k.size(blocking.cachedRowPanels)
+  const rowTasks = k.size(blocking.rowTasks)
+  const columnTasks = k.size(blocking.columnTasks)
+  const splits = k.size(options.splits)
+  const splitStride = k.size(options.splitStride)
+  const aOffset = k.size(packed ? 0 : form.a.offset)
+  const bOffset = k.size(form.b.offset)
+  const allRowPanels = k.size(Math.ceil(shape.rows / tile.rows))
+  // Sums wait in scratch between blocks of the contracted axis; with one block every tile uses the same place.
+  const tileSize = tile.rows * tile.columns
+  const slotStride = k.size(blocking.depthBlocks > 1 ? tileSize : 0)
+  const slots = k.reserve(
+    'float32',
+    blocking.depthBlocks > 1 ? blocking.rowPanels * blocking.columnPanels * tileSize : tileSize,
+  )
+  const packedColumns = k.reserve('float32', blocking.columnPanels * tile.columns * blocking.depth)
+  const packedRows = packed ? null : k.reserve('float32', blocking.rowPanels * tile.rows * blocking.depth)
+
+  k.parallel('t', (t) => {
+    const firstRowPanel = k.let('firstRowPanel', mul(rem(t, rowTasks), rowPanels))
+    const t1 = k.let('t1', div(t, rowTasks))
+    const firstColumnPanel = k.let('firstColumnPanel', mul(rem(t1, columnTasks), columnPanels))
+    const t2 = k.let('t2', div(t1, columnTasks))
+    const split = k.let('split', rem(t2, splits))
+    const item = k.let('item', div(t2, splits))
+    const [aBatch, bBatch, ...storeBatch] = batchAxes.locate(k, item).offsets as [Expr, Expr, ...Expr[]]
+    const aBase = k.let('aBase', add(aOffset, aBatch))
+    const bBase = k.let('bBase', add(bOffset, bBatch))
+    const storeBase = store.begin([add(storeBatch[0]!, mul(split, splitStride)), ...storeBatch.slice(1)])
+    const row0 = k.let('row0', mul(firstRowPanel, tile.rows))
+    const column0 = k.let('column0', mul(firstColumnPanel, tile.columns))
+    const ownRows = k.let('ownRows', min(rowPanels, div(add(sub(rows, row0), tile.rows - 1), tile.rows)))
+    const ownColumns = k.let(
+      'ownColumns',
+      min(columnPanels, div(add(sub(columns, column0), tile.columns - 1), tile.columns)),
+    )
+    const splitFrom = k.let('splitFrom', mul(split, splitDepth))
+    const splitTo = k.let('splitTo', min(add(splitFrom, splitDepth), depth))
+
+    k.loop('block', 0, blocks, 1, (block) => {
+      const from = k.let('from', min(add(splitFrom, mul(block, blockDepth)), splitTo))
+      const to = k.let('to', min(add(from, blockDepth), splitTo))
+      const kc = k.let('kc', sub(to, from))
+      k.loop('panel', 0, ownColumns, 1, (panel) => {
+        const row = k.let('column', add(column0, mul(panel, tile.columns)))
+        const at = k.let('at', add(packedColumns.at, mul(mul(panel, tile.columns), kc)))
+        const place = { base: bBase, row, from, to, target: packedColumns.buffer, at }
+        emitPackPanel(k, columnSource, { rows: tile.columns, lanes: tile.lanes }, place)
+      })
+      if (rowSource) {
+        k.loop('panel', 0, ownRows, 1, (panel) => {
+          const row = k.let('row', add(row0, mul(panel, tile.rows)))
+          const at = k.let('at', add(packedRows!.at, mul(mul(panel, tile.rows), kc)))
+          const place = { base: aBase, row, from, to, target: packedRows!.buffer, at }
+          emitPackPanel(k, rowSource, { rows: tile.rows, lanes: tile.rows }, place)
+        })
+      }
+      const rowsBuffer = packedRows ? packedRows.buffer : a
+      const rowsAt = packedRows
+        ? packedRows.at
+        : k.let('rowsAt', mul(mul(allRowPanels, tile.rows), add(mul(item, depth), from)))
+      const firstPanel = packedRows ? index(0) : firstRowPanel
+
+      k.loop('cached', 0, div(add(ownRows, sub(cachedRowPanels, 1)), cachedRowPanels), 1, (cached) => {
+        const panelFrom = k.let('panelFrom', mul(cached, cachedRowPanels))
+        const panelTo = k.let('panelTo', min(add(panelFrom, cachedRowPanels), ownRows))
+        k.loop('j', 0, ownColumns, 1, (j) => {
+          const bAt = k.let('bAt', add(packedColumns.at, mul(mul(j, tile.columns), kc)))
+          const column = k.let('column', add(column0, mul(j, tile.columns)))
+          k.loop('i', panelFrom, panelTo, 1, (i) => {
+            const aAt = k.let('aAt', add(rowsAt, mul(mul(add(firstPanel, i), tile.rows), kc)))
+            const slot = k.let('slot', add(slots.at, mul(add(mul(j, ownRows), i), slotStride)))
+            emitMicroKernel(k, tile, {
+              a: rowsBuffer,
+              aAt,
+              b: packedColumns.buffer,
+              bAt,
+              kc,
+              slots: slots.buffer,
+              slot,
+              block,
+            })
+            k.if(eq(add(block, 1), blocks), () => {
+              const row = k.let('row', add(row0, mul(i, tile.rows)))
+              store.emit(storeBase, { slots: slots.buffer, slot, row, column, rows, columns })
+            })
+          })
+        })
+      })
+    })
+  })
+}
+
+/** slot[row][column] (+)= sum over k of a[k][row] * b[k][column]: all accumulators live in registers. */
+function emitMicroKernel(
+  k: Assembler,
+  tile: RegisterTile,
+  p: {
+    a: BufferParameter
+    aAt: Expr
+    b: BufferParameter
+    bAt: Expr
+    kc: Expr
+    slots: BufferParameter
+    slot: Expr
+    block: Expr
+  },
+): void {
+  const zero = constant(0, 'f32', tile.lanes)
+  const sums = Array.from({ length: tile.rows }, () =>
+    Array.from({ length: tile.vectors }, () => k.declare('sum', zero)),
+  )
+  k.unrolled('step', 0, p.kc, 4, (step) => {
+    const pa = k.let('pa', add(p.aAt, mul(step, tile.rows)))
+    const pb = k.let('pb', add(p.bAt, mul(step, tile.columns)))
+    k.prefetch(p.a, add(pa, 16 * tile.rows))
+    const b = Array.from({ length: tile.vectors }, (_, v) => k.let('b', load(p.b, add(pb, v * tile.lanes), tile.lanes)))
+    sums.forEach((row, r) => {
+      const value = k.let('a', splat(load(p.a, add(pa, r)), tile.lanes))
+      row.forEach((sum, v) => k.assign(sum, fma(value, b[v]!, sum)))
+    })
+  })
+  const each = (visit: (sum: Expr, at: Expr) => void): void =>
+    sums.forEach((row, r) => row.forEach((sum, v) => visit(sum, add(p.slot, r * tile.columns + v * tile.lanes))))
+  k.if(ne(p.block, 0), () => each((sum, at) => k.assign(sum, add(sum, load(p.slots, at, tile.lanes)))))
+  each((sum, at) => k.store(p.slots, at, sum))
+}
+
+/** Writes finished tiles to the result: whole vectors where they are one run of memory there, element by element elsewhere. */
+class TileStore {
+  private readonly k: Assembler
+  private readonly form: Form
+  private readonly tile: RegisterTile
+  private readonly out: BufferParameter
+  private readonly operands: readonly BufferParameter[]
+  private readonly offsets: readonly Expr[]
+  private readonly rowAxes: FlatAxes
+  private readonly columnAxes: FlatAxes
+  private readonly scalars: readonly Expr[]
+
+  constructor(k: Assembler, form: Form, tile: RegisterTile) {
+    this.k = k
+    this.form = form
+    this.tile = tile
+    const operands = form.epilogue?.operands ?? []
+    this.out = k.memory(form.out.memory, form.out.dtype, 'write')
+    this.operands = operands.map((o, number) => k.memory({ kind: 'operand', number }, o.dtype, 'read'))
+    this.offsets = [form.out.offset, ...operands.map((o) => o.offset)].map((o) => k.size(o))
+    const views = 1 + operands.length
+    this.rowAxes = new FlatAxes(k, mergeAxes(axesIn(form.rows, ['out', 'operands']), views), views)
+    this.columnAxes = new FlatAxes(k, mergeAxes(axesIn(form.columns, ['out', 'operands']), views), views)
+    this.scalars = k.scalars(form.epilogue)
+  }
+
+  /** Offsets of a task in the result and in the operands. */
+  begin(batchOffsets: readonly Expr[]): Expr[] {
+    return batchOffsets.map((o, v) => this.k.let('base', add(o, this.offsets[v]!)))
+  }
+
+  emit(
+    base: readonly Expr[],
+    t: { slots: BufferParameter; slot: Expr; row: Expr; column: Expr; rows: Expr; columns: Expr },
+  ): void {
+    const { k, tile } = this
+    const count = k.let('count', min(tile.rows, sub(t.rows, t.row)))
+    const unit = this.columnAxes.innerStride(0)
+    const isUnit = unit.kind === 'const' && unit.value === 1
+    const eachRow = (columnOffsets: readonly Expr[], column: Expr, lanes: number): void => {
+      k.loop('r', 0, count, 1, (r) => {
+        const rowOffsets = this.rowAxes.locate(k, k.let('row', add(t.row, r))).offsets
+        const at = base.map((o, v) => k.let('at', add(add(o, rowOffsets[v]!), columnOffsets[v]!)))
+        const sum = load(t.slots, add(t.slot, add(mul(r, tile.columns), column)), lanes)
+        this.storeElement(sum, at, lanes)
+      })
+    }
+    const single = (from: Expr, to: Expr): void => {
+      k.loop('column', from, to, 1, (column) => {
+        eachRow(this.columnAxes.locate(k, k.let('c', add(t.column, column))).offsets, column, 1)
+      })
+    }
+    const width = k.let('width', min(tile.columns, sub(t.columns, t.column)))
+    if (!isUnit) {
+      single(index(0), width)
+      return
+    }
+    k.loop('v', 0, width, tile.lanes, (v) => {
+      const end = k.let('end', add(v, tile.lanes))
+      const { offsets, inner } = this.columnAxes.locate(k, k.let('c', add(t.column, v)))
+      const whole = and(le(end, width), le(add(inner, tile.lanes), this.columnAxes.innerSize))
+      k.if(
+        whole,
+        () => eachRow(offsets, v, tile.lanes),
+        () => single(v, min(end, width)),
+      )
+    })
+  }
+
+  private storeElement(sum: Expr, at: readonly Expr[], lanes: number): void {
+    const { k, form } = this
+    if (!form.epilogue) {
+      k.store(this.out, at[0]!, sum)
+      return
+    }
+    const operands = this.operands.map((o, n) => {
+      const stride = this.columnAxes.innerStride(n + 1)
+      const where = at[n + 1]!
+      if (lanes === 1 || (stride.kind === 'const' && stride.value === 1)) return k.let('operand', load(o, where, lanes))
+      if (stride.kind === 'const' && stride.value === 0) return k.let('operand', splat(load(o, where), lanes))
+      return k.let('operand', gather(o, where, stride, lanes))
+    })
+    k.store(this.out, at[0]!, form.epilogue.build(k, k.let('sum', sum), operands, this.scalars))
+  }
+}

@@ -1,0 +1,319 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { ContractRunner } from '../../../test/support/contract-runner.ts'
+import {
+  convolution,
+  gradientOf,
+  naiveContract,
+  type ContractCase,
+  type ConvolutionCase,
+} from '../../../test/support/naive-contract.ts'
+import { allocateHost, getElement, setElement, type DType } from '../../common/dtype.ts'
+import { contiguousStrides, numel } from '../../common/shape.ts'
+import type { Capabilities } from '../../runtime/backend.ts'
+import { add, max, mul } from '../builder.ts'
+import { lowerContract } from './lower.ts'
+import type { Epilogue, LoweredContract, StridedView } from './problem.ts'
+
+const capabilities: Capabilities = {
+  vectorBytes: 32,
+  threads: 2,
+  cacheBytes: [32 << 10, 1 << 20, 4 << 20],
+  blocking: true,
+}
+
+interface Layout {
+  /** Order in which the axes lie in memory, outer to inner; default: row-major. */
+  readonly order?: readonly number[]
+  /** Axes along which the operand repeats (stride 0). */
+  readonly repeated?: readonly number[]
+  readonly flipped?: readonly number[]
+  readonly offset?: number
+}
+
+/** A view and the elements that it spans. */
+function layOut(shape: readonly number[], layout: Layout = {}): { view: StridedView; length: number } {
+  const order = layout.order ?? shape.map((_, i) => i)
+  const strides = new Array<number>(shape.length).fill(0)
+  let length = 1
+  for (const axis of [...order].reverse()) {
+    if (layout.repeated?.includes(axis)) continue
+    strides[axis] = length
+    length *= Math.max(1, shape[axis]!)
+  }
+  let offset = layout.offset ?? 0
+  for (const axis of layout.flipped ?? []) {
+    offset += strides[axis]! * Math.max(0, shape[axis]! - 1)
+    strides[axis] = -strides[axis]!
+  }
+  return { view: { shape, strides, offset }, length: length + (layout.offset ?? 0) }
+}
+
+interface Options {
+  readonly dtype?: DType
+  readonly outDType?: DType
+  readonly lhs?: Layout
+  readonly rhs?: Layout
+  readonly epilogue?: Epilogue
+  readonly operands?: readonly Float32Array[]
+  readonly capabilities?: Capabilities
+  readonly seed?: number
+}
+
+function lower(c: ContractCase, o: Options = {}): LoweredContract {
+  return lowerContract({
+    spec: c.spec,
+    dtype: o.dtype ?? 'float32',
+    lhs: layOut(c.lhs, o.lhs).view,
+    rhs: layOut(c.rhs, o.rhs).view,
+    out: { shape: c.out, strides: contiguousStrides(c.out), offset: 0 },
+    ...(o.outDType ? { outDType: o.outDType } : {}),
+    ...(o.epilogue ? { epilogue: o.epilogue } : {}),
+    capabilities: o.capabilities ?? capabilities,
+  })
+}
+
+/** Small integers: their sums are exact in float32, so that results must be equal whatever the order of the sum. */
+function fill(dtype: DType, length: number, seed: number): ReturnType<typeof allocateHost> {
+  const data = allocateHost(dtype, length)
+  let state = seed | 1
+  for (let i = 0; i < length; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0
+    setElement(dtype, data, i, ((state >>> 16) % 9) - (dtype === 'uint8' ? 0 : 4))
+  }
+  return data
+}
+
+function compute(c: ContractCase, o: Options = {}): { found: number[]; sum: Float64Array } {
+  const dtype = o.dtype ?? 'float32'
+  const outDType = o.outDType ?? dtype
+  const [l, r] = [layOut(c.lhs, o.lhs), layOut(c.rhs, o.rhs)]
+  const lhs = fill(dtype, l.length, o.seed ?? 1)
+  const rhs = fill(dtype, r.length, (o.seed ?? 1) + 77)
+  const out = allocateHost(outDType, numel(c.out))
+  const lowered = lower(c, o)
+  new ContractRunner(lowered, { lhs, rhs, out, ...(o.operands ? { operands: o.operands } : {}), scalars: [2] }).run()
+  const read = (data: typeof lhs) => (at: number) => getElement(dtype, data, at)
+  const sum = naiveContract(c.spec, { view: l.view, data: read(lhs) }, { view: r.view, data: read(rhs) }, c.out)
+  return { found: Array.from({ length: out.length }, (_, i) => getElement(outDType, out, i)), sum }
+}
+
+function check(c: ContractCase, o: Options = {}): void {
+  const { found, sum } = compute(c, o)
+  const stored = allocateHost(o.outDType ?? o.dtype ?? 'float32', sum.length)
+  sum.forEach((x, i) => setElement(o.outDType ?? o.dtype ?? 'float32', stored, i, x))
+  expect(found).toEqual(
+    Array.from({ length: sum.length }, (_, i) => getElement(o.outDType ?? o.dtype ?? 'float32', stored, i) + 0),
+  )
+}
+
+const matmul = (m: number, n: number, k: number): ContractCase => ({
+  name: 'matmul',
+  spec: { lhs: [0, 1], rhs: [1, 2], out: [0, 2] },
+  lhs: [m, k],
+  rhs: [k, n],
+  out: [m, n],
+})
+
+const batched = (b: number, h: number, m: number, n: number, k: number): ContractCase => ({
+  name: 'batched matmul',
+  spec: { lhs: [5, 6, 0, 1], rhs: [5, 6, 1, 2], out: [5, 6, 0, 2] },
+  lhs: [b, h, m, k],
+  rhs: [b, h, k, n],
+  out: [b, h, m, n],
+})
+
+const size = (most: number): fc.Arbitrary<number> => fc.integer({ min: 1, max: most })
+const runs = { numRuns: 40 }
+
+describe('matrix products', () => {
+  test('of any size and layout', () => {
+    const layout = fc.record({
+      order: fc.constantFrom([0, 1], [1, 0]),
+      flipped: fc.constantFrom([], [], [0], [1]),
+      repeated: fc.constantFrom([], [], [0], [1]),
+      offset: fc.nat(5),
+    })
+    fc.assert(
+      fc.property(size(70), size(70), size(70), layout, layout, (m, n, k, lhs, rhs) =>
+        check(matmul(m, n, k), { lhs, rhs }),
+      ),
+      runs,
+    )
+  })
+
+  test('with several blocks along every axis', () => {
+    check(matmul(130, 170, 700))
+    check(matmul(300, 30, 1100), { lhs: { order: [1, 0] } })
+    check(matmul(9, 500, 515), { rhs: { order: [1, 0] } })
+  })
+
+  test('batched, also with heads in the middle of the memory', () => {
+    const orders = fc.constantFrom([0, 1, 2, 3], [0, 2, 1, 3], [0, 1, 3, 2])
+    fc.assert(
+      fc.property(size(3), size(4), size(30), size(40), size(20), orders, orders, (b, h, m, n, k, lo, ro) =>
+        check(batched(b, h, m, n, k), { lhs: { order: lo }, rhs: { order: ro } }),
+      ),
+      runs,
+    )
+  })
+
+  test('whose result is transposed, a vector, a number, or an outer product', () => {
+    check({ name: 't', spec: { lhs: [0, 1], rhs: [1, 2], out: [2, 0] }, lhs: [19, 33], rhs: [33, 41], out: [41, 19] })
+    check({ name: 'v', spec: { lhs: [0, 1], rhs: [1], out: [0] }, lhs: [19, 33], rhs: [33], out: [19] })
+    check({ name: 'v', spec: { lhs: [1], rhs: [1, 2], out: [2] }, lhs: [33], rhs: [33, 50], out: [50] })
+    check({ name: 'dot', spec: { lhs: [1], rhs: [1], out: [] }, lhs: [333], rhs: [333], out: [] })
+    check({ name: 'outer', spec: { lhs: [0], rhs: [1], out: [0, 1] }, lhs: [13], rhs: [37], out: [13, 37] })
+    check({
+      name: 'diagonal',
+      spec: { lhs: [0, 0, 1], rhs: [1, 2], out: [0, 2] },
+      lhs: [7, 7, 9],
+      rhs: [9, 8],
+      out: [7, 8],
+    })
+    check({ name: 'product', spec: { lhs: [0, 1], rhs: [0, 1], out: [0, 1] }, lhs: [7, 9], rhs: [7, 9], out: [7, 9] })
+    check({
+      name: 'several',
+      spec: { lhs: [0, 1, 2, 3], rhs: [3, 4, 2, 5], out: [0, 4, 1, 5] },
+      lhs: [3, 4, 5, 6],
+      rhs: [6, 7, 5, 2],
+      out: [3, 7, 4, 2],
+    })
+  })
+
+  test('with nothing to sum, and with nothing to compute', () => {
+    check(matmul(5, 30, 0))
+    expect(lower(matmul(0, 3, 4)).steps).toEqual([])
+  })
+
+  test('in every dtype', () => {
+    for (const dtype of ['float64', 'int32', 'int64', 'float16', 'bfloat16', 'int8', 'uint8'] as const)
+      check(matmul(5, 30, 7), { dtype })
+    check(matmul(30, 50, 400), { dtype: 'bfloat16', outDType: 'float32' })
+    check(matmul(30, 50, 400), { dtype: 'float16', outDType: 'float32' })
+  })
+})
+
+describe('epilogues', () => {
+  const epilogue = (shape: readonly number[]): Epilogue => ({
+    title: '+bias+relu',
+    operands: [
+      { dtype: 'float32', strides: shape.map((_, i) => (i === shape.length - 1 ? 1 : 0)), offset: 0 },
+      { dtype: 'float32', strides: contiguousStrides(shape), offset: 0 },
+      { dtype: 'float32', strides: shape.map((_, i) => (i === 0 ? 3 : 0)), offset: 1 },
+    ],
+    scalars: ['f32'],
+    build: (_, value, [bias, residual, row], [scale]) =>
+      max(add(add(mul(value, scale!), bias!), add(residual!, row!)), 0),
+  })
+
+  function checkEpilogue(c: ContractCase): void {
+    const operands = [numel(c.out), numel(c.out), 3 * numel(c.out) + 1].map((n, i) =>
+      Float32Array.from({ length: n }, (_, j) => ((j * (i + 3)) % 11) - 5),
+    )
+    const e = epilogue(c.out)
+    const { found, sum } = compute(c, { epilogue: e, operands })
+    const last = c.out.at(-1)!
+    const rest = numel(c.out.slice(1))
+    const expected = [...sum].map((x, i) =>
+      Math.max(0, 2 * x + operands[0]![i % last]! + operands[1]![i]! + operands[2]![Math.floor(i / rest) * 3 + 1]!),
+    )
+    expect(found).toEqual(expected)
+  }
+
+  test('of products and of convolutions', () => {
+    checkEpilogue(matmul(37, 53, 29))
+    checkEpilogue(matmul(16, 48, 900))
+    checkEpilogue(batched(2, 3, 9, 27, 5))
+    checkEpilogue(convolution(oneConvolution))
+  })
+})
+
+const oneConvolution: ConvolutionCase = {
+  batch: 2,
+  groups: 1,
+  inChannels: 5,
+  outChannels: 6,
+  size: [9, 11],
+  kernel: [3, 3],
+  stride: [1, 1],
+  dilation: [1, 1],
+  padding: [1, 1],
+}
+
+describe('convolutions', () => {
+  const axis = fc.record({
+    size: fc.integer({ min: 1, max: 13 }),
+    kernel: fc.integer({ min: 1, max: 4 }),
+    stride: fc.integer({ min: 1, max: 3 }),
+    dilation: fc.integer({ min: 1, max: 3 }),
+    padding: fc.integer({ min: 0, max: 3 }),
+  })
+  const arbitrary = fc
+    .record({
+      batch: size(3),
+      groups: fc.constantFrom(1, 1, 2, 3),
+      inChannels: size(5),
+      outChannels: size(6),
+      axes: fc.array(axis, { minLength: 1, maxLength: 3 }),
+    })
+    .map(({ axes, ...rest }): ConvolutionCase => {
+      // Windows must fit.
+      const fitted = axes.map((a) => ({
+        ...a,
+        size: Math.max(a.size, a.dilation * (a.kernel - 1) + 1 - 2 * a.padding),
+      }))
+      const of = (key: keyof (typeof fitted)[number]): number[] => fitted.map((a) => a[key])
+      return {
+        ...rest,
+        size: of('size'),
+        kernel: of('kernel'),
+        stride: of('stride'),
+        dilation: of('dilation'),
+        padding: of('padding'),
+      }
+    })
+
+  test('forward and both gradients, any rank, stride, dilation, padding and groups', () => {
+    fc.assert(
+      fc.property(arbitrary, (c) => {
+        const forward = convolution(c)
+        check(forward)
+        check(gradientOf(forward, 0))
+        check(gradientOf(forward, 1))
+      }),
+      { numRuns: 40 },
+    )
+  })
+
+  test('channels last', () => {
+    const c = convolution(oneConvolution)
+    check(c, { lhs: { order: [0, 2, 3, 1] }, rhs: { order: [2, 3, 1, 0] } })
+  })
+
+  test('depthwise', () => {
+    const c = convolution({ ...oneConvolution, groups: 7, inChannels: 1, outChannels: 1, size: [10, 37] })
+    check(c)
+    check(gradientOf(c, 0))
+    check(gradientOf(c, 1))
+  })
+
+  test('second order: windows in the second operand', () => {
+    const { spec, lhs, rhs, out } = convolution(oneConvolution)
+    check({ name: 'swapped', spec: { lhs: spec.rhs, rhs: spec.lhs, out: spec.out }, lhs: rhs, rhs: lhs, out })
+  })
+})
+
+describe('structure', () => {
+  const kernels = (l: LoweredContract): string => JSON.stringify(l.steps.map((s) => s.kernel))
+
+  test('does not depend on sizes', () => {
+    expect(kernels(lower(matmul(20, 30, 40)))).toBe(kernels(lower(matmul(2048, 1000, 777))))
+    expect(kernels(lower(batched(2, 3, 20, 30, 40)))).toBe(kernels(lower(batched(8, 12, 128, 128, 26))))
+    const narrow = convolution(oneConvolution)
+    const wide = convolution({ ...oneConvolution, batch: 16, size: [32, 320] })
+    expect(kernels(lower(narrow))).toBe(kernels(lower(wide)))
+    expect(kernels(lower(gradientOf(narrow, 0)))).toBe(kernels(lower(gradientOf(wide, 0))))
+    expect(kernels(lower(gradientOf(narrow, 1)))).toBe(kernels(lower(gradientOf(wide, 1))))
+  })
+})

@@ -1,0 +1,88 @@
+/**
+ * The WebAssembly dialect: a list of kernels as one module. The module imports its memory (`env.memory`) and the host functions that
+ * the kernels call (`math.exp`, ...: numbers to a number), and exports each kernel as `k0`, `k1`, ...: a function of the address of
+ * the arguments, the first and last + 1 iteration of the parallel loop, the address of private memory, and the address of the fault
+ * code. Arguments are 64-bit words in the order of the parameters: pointers, indices and integers as int64, floats as a double.
+ */
+import { operands } from '../codegen/walk.ts'
+import { vectorize } from '../codegen/vectorize.ts'
+import type { CallIr, Expr, Kernel, Stmt } from '../codegen/kernel.ts'
+import { groupLanes } from './wasm/emitter.ts'
+import { ModuleEncoder, type FunctionType } from './wasm/encoder.ts'
+import { compileFunction, kernelType } from './wasm/function.ts'
+
+export { reservedBytes } from './wasm/emitter.ts'
+
+export interface WasmOptions {
+  /** Whether the engine has relaxed SIMD: a * b + c in one rounding. */
+  readonly relaxedSimd: boolean
+}
+
+export const memoryImport = { module: 'env', name: 'memory' } as const
+export const callModule = 'math'
+export const argumentBytes = 8
+
+/** Name of the export of a kernel. */
+export function exportName(kernel: number): string {
+  return `k${kernel}`
+}
+
+const binaryCalls: ReadonlySet<CallIr> = new Set(['pow', 'atan2'])
+
+/** The bytes of a module with all kernels. */
+export function renderWasm(kernels: readonly Kernel[], options: WasmOptions): Uint8Array {
+  const encoder = new ModuleEncoder()
+  encoder.importMemory(memoryImport.module, memoryImport.name)
+  const prepared = kernels.map(prepare)
+  const callees = new Map<CallIr, number>()
+  for (const fn of callsOf(prepared)) {
+    const type: FunctionType = { parameters: binaryCalls.has(fn) ? ['f64', 'f64'] : ['f64'], results: ['f64'] }
+    callees.set(fn, encoder.importFunction(callModule, fn, type))
+  }
+  prepared.forEach((kernel, i) => {
+    const code = compileFunction(kernel, { ...options, callees, withText: false })
+    encoder.exportFunction(exportName(i), kernelType, code.finish())
+  })
+  return encoder.encode()
+}
+
+/** The instructions of one kernel as text, for people and tests. */
+export function wasmText(kernel: Kernel, options: WasmOptions): string {
+  const prepared = prepare(kernel)
+  const callees = new Map([...callsOf([prepared])].map((fn, i) => [fn, i]))
+  return compileFunction(prepared, { ...options, callees, withText: true }).text
+}
+
+function prepare(kernel: Kernel): Kernel {
+  return vectorize(kernel, { lanes: groupLanes, narrowStores: true })
+}
+
+/** Host functions that kernels call, in the order of their first use. */
+function callsOf(kernels: readonly Kernel[]): Set<CallIr> {
+  const found = new Set<CallIr>()
+  const seen = new Set<Expr>()
+  const expression = (e: Expr): void => {
+    if (seen.has(e)) return
+    seen.add(e)
+    if (e.kind === 'call') found.add(e.fn)
+    operands(e).forEach(expression)
+  }
+  const block = (statements: readonly Stmt[]): void => {
+    for (const s of statements) {
+      if ('value' in s) expression(s.value)
+      if ('at' in s) expression(s.at)
+      if (s.kind === 'for') {
+        expression(s.from)
+        expression(s.to)
+        block(s.body)
+      }
+      if (s.kind === 'if') {
+        expression(s.condition)
+        block(s.then)
+        block(s.else)
+      }
+    }
+  }
+  for (const k of kernels) block(k.body)
+  return found
+}

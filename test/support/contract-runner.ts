@@ -1,0 +1,119 @@
+/**
+ * Runs the steps of a lowered contraction through the system's C compiler, without scheduler or thread pool: for tests of the templates
+ * and for their benchmark. Threads are koffi's.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import koffi from 'koffi'
+import type { ContractArgument, ContractStep, LoweredContract } from '../../src/codegen/contract/problem.ts'
+import { renderKernel, translationUnit } from '../../src/render/c.ts'
+import { compileSharedObjectSync, defaultCompiler } from '../../src/runtime/compiler.ts'
+
+type KernelFunction = ReturnType<ReturnType<typeof koffi.load>['func']>
+
+const functions = new Map<string, KernelFunction>()
+
+/** The compiled function of a kernel; each structure is compiled once a process. */
+function compiled(steps: readonly ContractStep[]): KernelFunction[] {
+  const rendered = steps.map((s) => renderKernel(s.kernel))
+  const missing = rendered.filter((r) => !functions.has(r.name))
+  if (missing.length > 0) {
+    const folder = mkdtempSync(join(tmpdir(), 'contract-'))
+    const file = join(folder, 'kernels.so')
+    const flags = [
+      ...(process.env['LONGZHOU_TEST_FLAGS'] ?? '-O2').split(' '),
+      ...defaultCompiler().nativeFlags,
+      '-fopenmp-simd',
+      '-fno-math-errno',
+      '-lm',
+    ]
+    compileSharedObjectSync(translationUnit(missing), file, flags)
+    const library = koffi.load(file)
+    for (const r of missing)
+      functions.set(r.name, library.func(r.name, 'void', ['void *', 'int64', 'int64', 'size_t', 'void *']))
+    rmSync(folder, { recursive: true })
+  }
+  return rendered.map((r) => functions.get(r.name)!)
+}
+
+export interface RunMemory {
+  readonly lhs: NodeJS.TypedArray
+  readonly rhs: NodeJS.TypedArray
+  readonly out: NodeJS.TypedArray
+  readonly operands?: readonly NodeJS.TypedArray[]
+  readonly scalars?: readonly number[]
+}
+
+interface Prepared {
+  readonly fn: KernelFunction
+  readonly step: ContractStep
+  readonly words: BigInt64Array
+  readonly scratch: readonly Uint8Array[]
+}
+
+export class ContractRunner {
+  private readonly prepared: readonly Prepared[]
+  /** The memory that `words` point into. */
+  readonly kept: readonly unknown[]
+  private readonly status = new Int32Array(16)
+
+  constructor(lowered: LoweredContract, memory: RunMemory, threads = 1) {
+    const temporaries = lowered.temporaries.map((t) => new Uint8Array(t.bytes + 64).fill(0xff))
+    this.kept = [temporaries, memory]
+    const fns = compiled(lowered.steps)
+    const word = (a: ContractArgument): bigint => {
+      switch (a.kind) {
+        case 'index':
+          return BigInt(a.value)
+        case 'temporary':
+          return aligned(temporaries[a.number]!)
+        case 'operand':
+          return koffi.address(memory.operands![a.number]!)
+        case 'scalar':
+          return new BigInt64Array(new Float64Array([memory.scalars![a.number]!]).buffer)[0]!
+        case 'scratch':
+          return 0n
+        default:
+          return koffi.address(memory[a.kind])
+      }
+    }
+    this.prepared = lowered.steps.map((step, i) => ({
+      fn: fns[i]!,
+      step,
+      words: BigInt64Array.from(step.arguments.map(word)),
+      scratch: Array.from({ length: threads }, () => new Uint8Array(step.scratchBytes + 64).fill(0xff)),
+    }))
+  }
+
+  run(): void {
+    for (const { fn, step, words, scratch } of this.prepared) {
+      fn(words, 0, step.extent, aligned(scratch[0]!), this.status)
+    }
+  }
+
+  /** Tasks in chunks of the grain, handed out to as many threads as scratch was made for. */
+  async runThreads(): Promise<void> {
+    for (const { fn, step, words, scratch } of this.prepared) {
+      let next = 0
+      const chunk = Math.max(step.grain, Math.ceil(step.extent / (scratch.length * 8)))
+      const lane = async (own: Uint8Array): Promise<void> => {
+        while (next < step.extent) {
+          const from = next
+          next = Math.min(step.extent, from + chunk)
+          await new Promise<void>((resolve, reject) => {
+            fn.async(words, from, next, aligned(own), this.status, (error: Error | null) =>
+              error ? reject(error) : resolve(),
+            )
+          })
+        }
+      }
+      await Promise.all(scratch.map(lane))
+    }
+  }
+}
+
+function aligned(bytes: Uint8Array): bigint {
+  const address = koffi.address(bytes) as bigint
+  return (address + 63n) & ~63n
+}
