@@ -13,5 +13,16 @@ export * from './layers/activation.ts'
 export * from './layers/common.ts'
 export * from './layers/conv.ts'
 export * from './layers/loss.ts'
+export * from './layers/norm.ts'
 export * from './layers/pooling.ts'
+export * from './layers/rnn.ts'
+export {
+  GRUCell,
+  LSTMCell,
+  RNNCellBase,
+  SimpleRNNCell,
+  type CellAttributes,
+  type States,
+  type StateShape,
+} from './layers/rnn-cell.ts'
 export { Parameter, ParamAttr, type ParamAttrLike, type ParamAttrOptions, type Regularizer } from './parameter.ts'
