@@ -32,7 +32,8 @@ const fromHalf: Partial<Record<DType, (bits: Expr) => Expr>> = { float16: fromFl
 const toHalf: Partial<Record<DType, (value: Expr) => Expr>> = { float16: toFloat16, bfloat16: toBfloat16 }
 
 export function memoryDType(parameter: Parameter | undefined): DType {
-  if (parameter?.kind !== 'buffer' && parameter?.kind !== 'scratch') throw new InternalError('a kernel loads from or stores to a parameter that is no memory')
+  if (parameter?.kind !== 'buffer' && parameter?.kind !== 'scratch')
+    throw new InternalError('a kernel loads from or stores to a parameter that is no memory')
   return parameter.dtype
 }
 
@@ -160,12 +161,16 @@ class Lowering {
         const half = fromHalf[dtype]
         const type: Type = half ? { scalar: 'i32', lanes: e.type.lanes } : e.type
         const at = this.address(e.buffer, e.at)
-        const raw = e.kind === 'load' ? { ...e, type, at } : { ...e, type, at, stride: this.sum(scale(this.terms(e.stride), sizeOf(dtype))) }
+        const raw =
+          e.kind === 'load'
+            ? { ...e, type, at }
+            : { ...e, type, at, stride: this.sum(scale(this.terms(e.stride), sizeOf(dtype))) }
         const bits = this.interner.intern(raw)
         return half ? this.interner.deep(half(bits)) : bits
       }
       case 'binary':
-        if (e.type.scalar === 'index' && (e.op === 'add' || e.op === 'sub' || e.op === 'mul')) return this.sum(this.terms(e))
+        if (e.type.scalar === 'index' && (e.op === 'add' || e.op === 'sub' || e.op === 'mul'))
+          return this.sum(this.terms(e))
         break
       default:
     }
@@ -235,7 +240,8 @@ class Lowering {
 
   /** ((what changes in outer loops) + what changes in inner loops) + constant. */
   private sum(terms: readonly Term[]): Expr {
-    const levelOf = (t: Term): number => (t.factors.length === 0 ? Infinity : this.level(t.factors[t.factors.length - 1]!))
+    const levelOf = (t: Term): number =>
+      t.factors.length === 0 ? Infinity : this.level(t.factors[t.factors.length - 1]!)
     const sorted = this.collect(terms).sort((p, q) => {
       const constants = Number(p.factors.length === 0) - Number(q.factors.length === 0)
       if (constants !== 0) return constants

@@ -38,17 +38,18 @@ const memoryAccess: Readonly<Record<DType, MemoryAccess>> = {
   float64: { load: 'f64.load', store: 'f64.store', align: 3 },
 }
 
-const integerOps: Partial<Record<BinaryIr, 'add' | 'sub' | 'mul' | 'and' | 'or' | 'xor' | 'shl' | 'shr_s' | 'shr_u'>> = {
-  add: 'add',
-  sub: 'sub',
-  mul: 'mul',
-  and: 'and',
-  or: 'or',
-  xor: 'xor',
-  shl: 'shl',
-  shr: 'shr_s',
-  ushr: 'shr_u',
-}
+const integerOps: Partial<Record<BinaryIr, 'add' | 'sub' | 'mul' | 'and' | 'or' | 'xor' | 'shl' | 'shr_s' | 'shr_u'>> =
+  {
+    add: 'add',
+    sub: 'sub',
+    mul: 'mul',
+    and: 'and',
+    or: 'or',
+    xor: 'xor',
+    shl: 'shl',
+    shr: 'shr_s',
+    ushr: 'shr_u',
+  }
 
 /** From and to, by the types of WebAssembly; what is missing needs no instruction. */
 const conversions: Partial<Record<`${ScalarShape} ${ScalarShape}`, PlainOpcode>> = {
@@ -201,7 +202,8 @@ function emitBinary(em: Emitter, e: BinaryExpr, shape: ScalarShape): void {
     return code.op('select')
   }
   if (shape === 'f32' || shape === 'f64') {
-    if (e.op !== 'add' && e.op !== 'sub' && e.op !== 'mul' && e.op !== 'div') throw new InternalError(`${e.op} of ${shape} in a kernel`)
+    if (e.op !== 'add' && e.op !== 'sub' && e.op !== 'mul' && e.op !== 'div')
+      throw new InternalError(`${e.op} of ${shape} in a kernel`)
     em.value(e.a, 0)
     em.value(e.b, 0)
     return code.op(`${shape}.${e.op}`)
@@ -221,7 +223,13 @@ function emitBinary(em: Emitter, e: BinaryExpr, shape: ScalarShape): void {
     if (!known) {
       em.keep(e.a, 0)
       em.keep(e.b, 0)
-      return emitDivision(em, e.op, shape, () => em.value(e.a, 0), () => em.value(e.b, 0))
+      return emitDivision(
+        em,
+        e.op,
+        shape,
+        () => em.value(e.a, 0),
+        () => em.value(e.b, 0),
+      )
     }
     em.value(e.a, 0)
     em.value(e.b, 0)
@@ -241,7 +249,13 @@ function emitBinary(em: Emitter, e: BinaryExpr, shape: ScalarShape): void {
  * Integer division that cannot trap: x / 0 and x % 0 are 0, and the lowest number divided by -1 wraps. `pushA` and `pushB` push the
  * operands, as often as they are called.
  */
-export function emitDivision(em: Emitter, op: 'div' | 'rem', shape: 'i32' | 'i64', pushA: () => void, pushB: () => void): void {
+export function emitDivision(
+  em: Emitter,
+  op: 'div' | 'rem',
+  shape: 'i32' | 'i64',
+  pushA: () => void,
+  pushB: () => void,
+): void {
   const { code } = em
   pushB()
   emitConstant(em, 1, shape)
@@ -309,7 +323,10 @@ function emitReduceLanes(em: Emitter, op: Extract<Expr, { kind: 'reduceLanes' }>
     if (g > 0) code.op(join)
   }
   const v = em.temporary('v128')
-  for (const lanes of [[2, 3, 0, 1], [1, 0, 3, 2]] as const) {
+  for (const lanes of [
+    [2, 3, 0, 1],
+    [1, 0, 3, 2],
+  ] as const) {
     code.tee(v)
     code.get(v)
     code.get(v)

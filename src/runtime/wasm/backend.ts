@@ -2,7 +2,13 @@
  * The wasm device: kernels compiled to WebAssembly, run in the JS thread over one linear memory. Nothing is asynchronous: what was
  * submitted has run when the call returns.
  */
-import { CompileError, DeviceError, IndexOutOfRangeError, InternalError, OutOfMemoryError } from '../../common/errors.ts'
+import {
+  CompileError,
+  DeviceError,
+  IndexOutOfRangeError,
+  InternalError,
+  OutOfMemoryError,
+} from '../../common/errors.ts'
 import type { Kernel } from '../../codegen/kernel.ts'
 import type { DeviceBuffer } from '../../graph/storage.ts'
 import { callModule, exportName, memoryImport, renderWasm } from '../../render/wasm.ts'
@@ -61,7 +67,10 @@ export class WasmBackend implements Backend {
 
   /** Throws DeviceError where the engine lacks SIMD. */
   constructor(options: WasmBackendOptions = {}) {
-    if (!hasSimd()) throw new DeviceError("this JavaScript engine has no WebAssembly SIMD, which the 'wasm' device needs: use a newer one")
+    if (!hasSimd())
+      throw new DeviceError(
+        "this JavaScript engine has no WebAssembly SIMD, which the 'wasm' device needs: use a newer one",
+      )
     this.relaxedSimd = options.relaxedSimd !== false && hasRelaxedSimd()
     this.memoryBlocks = new LinearMemory(options.maximumBytes ?? maximumMemoryBytes)
     this.arena = new Region(this.memoryBlocks)
@@ -106,12 +115,22 @@ export class WasmBackend implements Backend {
     return program
   }
 
-  async run(program: Program, leaves: readonly DeviceBuffer[], outputs: readonly DeviceBuffer[], scalars: readonly number[]): Promise<void> {
+  async run(
+    program: Program,
+    leaves: readonly DeviceBuffer[],
+    outputs: readonly DeviceBuffer[],
+    scalars: readonly number[],
+  ): Promise<void> {
     this.runSync(program, leaves, outputs, scalars)
   }
 
   /** Runs a program. Throws IndexOutOfRangeError after the whole of it ran, if a kernel met an index out of range. */
-  runSync(program: Program, leaves: readonly DeviceBuffer[], outputs: readonly DeviceBuffer[], scalars: readonly number[]): void {
+  runSync(
+    program: Program,
+    leaves: readonly DeviceBuffer[],
+    outputs: readonly DeviceBuffer[],
+    scalars: readonly number[],
+  ): void {
     if (!(program instanceof WasmProgram)) throw new InternalError("the program was not compiled by the 'wasm' device")
     this.prepare(program)
     this.relocate(program, leaves, outputs, scalars)
@@ -129,7 +148,9 @@ export class WasmBackend implements Backend {
       }
     }
     if (faulty === null) return
-    throw new IndexOutOfRangeError(`'${faulty}' met an index outside the axis it indexes: indices must be at least 0 and below the size of the axis`)
+    throw new IndexOutOfRangeError(
+      `'${faulty}' met an index outside the axis it indexes: indices must be at least 0 and below the size of the axis`,
+    )
   }
 
   synchronize(): Promise<void> {
@@ -169,7 +190,12 @@ export class WasmBackend implements Backend {
     this.notePeak()
   }
 
-  private relocate(program: WasmProgram, leaves: readonly DeviceBuffer[], outputs: readonly DeviceBuffer[], scalars: readonly number[]): void {
+  private relocate(
+    program: WasmProgram,
+    leaves: readonly DeviceBuffer[],
+    outputs: readonly DeviceBuffer[],
+    scalars: readonly number[],
+  ): void {
     const { buffer } = this.memoryBlocks.memory
     const words = new BigInt64Array(buffer, program.address, program.bytes / argumentBytes)
     const halves = new Int32Array(buffer, program.address)
@@ -194,7 +220,10 @@ export class WasmBackend implements Backend {
         run(address, begin, Math.min(begin + chunk, extent), this.scratch.address, this.statusAddress)
       }
     } catch (e) {
-      throw new InternalError(`kernel '${title}' failed in WebAssembly: ${e instanceof Error ? e.message : String(e)}`, { cause: e })
+      throw new InternalError(
+        `kernel '${title}' failed in WebAssembly: ${e instanceof Error ? e.message : String(e)}`,
+        { cause: e },
+      )
     }
   }
 
@@ -209,12 +238,18 @@ export class WasmBackend implements Backend {
 
   private load(bytes: Uint8Array, kernels: readonly Kernel[]): readonly KernelFunction[] {
     try {
-      const imports = { [memoryImport.module]: { [memoryImport.name]: this.memoryBlocks.memory }, [callModule]: { ...hostFunctions } }
+      const imports = {
+        [memoryImport.module]: { [memoryImport.name]: this.memoryBlocks.memory },
+        [callModule]: { ...hostFunctions },
+      }
       const { exports } = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(bytes)), imports)
       return kernels.map((_, i) => exports[exportName(i)] as KernelFunction)
     } catch (e) {
       const titles = kernels.map((k) => k.title).join(', ')
-      throw new CompileError(`the engine refuses the WebAssembly module of ${titles}: ${e instanceof Error ? e.message : String(e)}`, { cause: e })
+      throw new CompileError(
+        `the engine refuses the WebAssembly module of ${titles}: ${e instanceof Error ? e.message : String(e)}`,
+        { cause: e },
+      )
     }
   }
 }

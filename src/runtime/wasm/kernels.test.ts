@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { fromBfloat16Bits, fromFloat16Bits, toBfloat16Bits, toFloat16Bits } from '../../common/dtype.ts'
+import { erf } from '../../common/erf.ts'
 import { IndexOutOfRangeError } from '../../common/errors.ts'
 import * as ir from '../../codegen/builder.ts'
 import { KernelBuilder } from '../../codegen/builder.ts'
@@ -7,7 +8,6 @@ import type { BinaryIr, CallIr, CompareIr, Expr, Kernel, UnaryIr } from '../../c
 import { mathUnary } from '../../codegen/math.ts'
 import { vectorize } from '../../codegen/vectorize.ts'
 import { verifyKernel } from '../../codegen/verify.ts'
-import { erf } from '../../render/wasm/host.ts'
 import { WasmBackend } from './backend.ts'
 import { arrayOf, noise, runKernel } from './test-support.ts'
 
@@ -22,7 +22,9 @@ function build(k: KernelBuilder): Kernel {
 }
 
 function isVectorized(kernel: Kernel): boolean {
-  return JSON.stringify(vectorize(kernel, { lanes: 4, narrowStores: true }), (_, v) => (typeof v === 'bigint' ? String(v) : v)).includes('"lanes":4')
+  return JSON.stringify(vectorize(kernel, { lanes: 4, narrowStores: true }), (_, v) =>
+    typeof v === 'bigint' ? String(v) : v,
+  ).includes('"lanes":4')
 }
 
 test('this engine has relaxed SIMD, so that both ways are tested', () => {
@@ -33,31 +35,43 @@ describe.each([
   ['relaxed SIMD', relaxed],
   ['plain SIMD', plain],
 ])('kernels with %s', (_, backend) => {
-  test.each([0, 1, 3, 4, 5, 17, 100])('elementwise over %i columns, with broadcast, gathered and transposed operands', (columns) => {
-    const k = new KernelBuilder('elementwise')
-    const [x, row, column, out] = [k.buffer('float32', 'read'), k.buffer('float32', 'read'), k.buffer('float32', 'read'), k.buffer('float32', 'write')]
-    const [n, strideX, scale] = [k.index(), k.index(), k.scalar('f32')]
-    k.parallel('i', (i) => {
-      const start = k.let('start', ir.mul(i, n))
-      k.vector('j', 0, n, (j) => {
-        const value = k.let('value', ir.fma(ir.load(x, ir.add(ir.mul(j, strideX), i)), scale, ir.load(row, i)))
-        k.store(out, ir.add(start, j), ir.max(ir.sub(value, ir.load(column, j)), 0))
+  test.each([0, 1, 3, 4, 5, 17, 100])(
+    'elementwise over %i columns, with broadcast, gathered and transposed operands',
+    (columns) => {
+      const k = new KernelBuilder('elementwise')
+      const [x, row, column, out] = [
+        k.buffer('float32', 'read'),
+        k.buffer('float32', 'read'),
+        k.buffer('float32', 'read'),
+        k.buffer('float32', 'write'),
+      ]
+      const [n, strideX, scale] = [k.index(), k.index(), k.scalar('f32')]
+      k.parallel('i', (i) => {
+        const start = k.let('start', ir.mul(i, n))
+        k.vector('j', 0, n, (j) => {
+          const value = k.let('value', ir.fma(ir.load(x, ir.add(ir.mul(j, strideX), i)), scale, ir.load(row, i)))
+          k.store(out, ir.add(start, j), ir.max(ir.sub(value, ir.load(column, j)), 0))
+        })
       })
-    })
-    const kernel = build(k)
-    expect(isVectorized(kernel)).toBe(true)
-    const rows = 3
-    const random = noise(columns)
-    const [a, b, c] = [rows * columns, rows, columns].map((size) => arrayOf('float32', size, random)) as [Float32Array, Float32Array, Float32Array]
-    const result = new Float32Array(rows * columns)
-    runKernel(backend, kernel, [a, b, c, result, columns, rows, 1.5], rows)
-    for (let i = 0; i < rows; i++) {
-      for (let j = 0; j < columns; j++) {
-        const expected = Math.max(a[j * rows + i]! * 1.5 + b[i]! - c[j]!, 0)
-        expect(result[i * columns + j]).toBeCloseTo(expected, 5)
+      const kernel = build(k)
+      expect(isVectorized(kernel)).toBe(true)
+      const rows = 3
+      const random = noise(columns)
+      const [a, b, c] = [rows * columns, rows, columns].map((size) => arrayOf('float32', size, random)) as [
+        Float32Array,
+        Float32Array,
+        Float32Array,
+      ]
+      const result = new Float32Array(rows * columns)
+      runKernel(backend, kernel, [a, b, c, result, columns, rows, 1.5], rows)
+      for (let i = 0; i < rows; i++) {
+        for (let j = 0; j < columns; j++) {
+          const expected = Math.max(a[j * rows + i]! * 1.5 + b[i]! - c[j]!, 0)
+          expect(result[i * columns + j]).toBeCloseTo(expected, 5)
+        }
       }
-    }
-  })
+    },
+  )
 
   test.each([1, 2, 7, 16, 23, 64, 101])('sums, products, extrema and their NaN over %i elements', (n) => {
     const k = new KernelBuilder('reduce')
@@ -135,19 +149,48 @@ describe.each([
     const bits = arrayOf(dtype, size, (i) => i)
     const [floats, again] = [new Float32Array(size), new Uint16Array(size)]
     runKernel(backend, kernel, [bits, floats, again, size], 1)
-    const wrong = [...floats.keys()].filter((i) => !Object.is(floats[i], from(i)) || (Number.isNaN(from(i)) ? !Number.isNaN(from(again[i]!)) : again[i] !== i))
+    const wrong = [...floats.keys()].filter(
+      (i) =>
+        !Object.is(floats[i], from(i)) || (Number.isNaN(from(i)) ? !Number.isNaN(from(again[i]!)) : again[i] !== i),
+    )
     expect(wrong).toEqual([])
 
     const store = new KernelBuilder(`to ${dtype}`)
     const [source, target] = [store.buffer('float32', 'read'), store.buffer(dtype, 'write')]
     const count = store.index()
     store.parallel('b', () => store.vector('i', 0, count, (i) => store.store(target, i, ir.load(source, i))))
-    const edges = [0, -0, 1, 65504, 65519.996, 65520, 1e9, -1e9, 2 ** -24, 2 ** -25, 2 ** -25 * 1.0001, 2 ** -14, 6.1e-5, 1e-40, Infinity, -Infinity, NaN, 3.4e38, 1.00390625, 1.01171875]
+    const edges = [
+      0,
+      -0,
+      1,
+      65504,
+      65519.996,
+      65520,
+      1e9,
+      -1e9,
+      2 ** -24,
+      2 ** -25,
+      2 ** -25 * 1.0001,
+      2 ** -14,
+      6.1e-5,
+      1e-40,
+      Infinity,
+      -Infinity,
+      NaN,
+      3.4e38,
+      1.00390625,
+      1.01171875,
+    ]
     const random = noise(5)
-    const values = Float32Array.from([...edges, ...Array.from({ length: 3001 }, () => random() * 10 ** (random() * 10))])
+    const values = Float32Array.from([
+      ...edges,
+      ...Array.from({ length: 3001 }, () => random() * 10 ** (random() * 10)),
+    ])
     const rounded = new Uint16Array(values.length)
     runKernel(backend, build(store), [values, rounded, values.length], 1)
-    const bad = [...values.keys()].filter((i) => (Number.isNaN(values[i]) ? !Number.isNaN(from(rounded[i]!)) : rounded[i] !== to(values[i]!)))
+    const bad = [...values.keys()].filter((i) =>
+      Number.isNaN(values[i]) ? !Number.isNaN(from(rounded[i]!)) : rounded[i] !== to(values[i]!),
+    )
     expect(bad.map((i) => values[i])).toEqual([])
   })
 
@@ -164,7 +207,7 @@ describe.each([
     })
     const kernel = build(k)
     expect(isVectorized(kernel)).toBe(true)
-    const data = arrayOf(dtype, 100, (i) => (dtype === 'bool' ? (i * 5) % 3 & 1 : i * 37))
+    const data = arrayOf(dtype, 100, (i) => (dtype === 'bool' ? ((i * 5) % 3) & 1 : i * 37))
     const [result, flags] = [arrayOf(dtype, 33, () => 0), new Uint8Array(33)]
     runKernel(backend, kernel, [data, result, flags, 33, 3], 1)
     for (let i = 0; i < 33; i++) {
@@ -177,7 +220,12 @@ describe.each([
 
   test('int64 and float64 arithmetic, with division that cannot trap', () => {
     const k = new KernelBuilder('wide')
-    const [x, y, out, halves] = [k.buffer('int64', 'read'), k.buffer('int64', 'read'), k.buffer('int64', 'write'), k.buffer('float64', 'write')]
+    const [x, y, out, halves] = [
+      k.buffer('int64', 'read'),
+      k.buffer('int64', 'read'),
+      k.buffer('int64', 'write'),
+      k.buffer('float64', 'write'),
+    ]
     const [n, big, third] = [k.index(), k.scalar('i64'), k.scalar('f64')]
     const ops: BinaryIr[] = ['add', 'sub', 'mul', 'div', 'rem', 'min', 'max', 'and', 'or', 'xor', 'shl', 'shr', 'ushr']
     k.parallel('b', () => {
@@ -197,8 +245,20 @@ describe.each([
     xs.forEach((a, i) => {
       const b = ys[i]!
       const expected = [
-        a + b, a - b, a * b, b === 0n ? 0n : a / b, b === 0n ? 0n : a % b, a < b ? a : b, a > b ? a : b, a & b, a | b, a ^ b,
-        a << (b & 63n), a >> (b & 63n), BigInt.asUintN(64, a) >> (b & 63n), wrap(a < 0n ? -a : a) + large,
+        a + b,
+        a - b,
+        a * b,
+        b === 0n ? 0n : a / b,
+        b === 0n ? 0n : a % b,
+        a < b ? a : b,
+        a > b ? a : b,
+        a & b,
+        a | b,
+        a ^ b,
+        a << (b & 63n),
+        a >> (b & 63n),
+        BigInt.asUintN(64, a) >> (b & 63n),
+        wrap(a < 0n ? -a : a) + large,
       ].map(wrap)
       expect([...result.subarray(i * 14, i * 14 + 14)]).toEqual(expected)
       expect(floats[i]).toBe(Number(a) * (1 / 3))
@@ -209,8 +269,30 @@ describe.each([
     const k = new KernelBuilder('narrow')
     const [x, y, out] = [k.buffer('int32', 'read'), k.buffer('int32', 'read'), k.buffer('int32', 'write')]
     const n = k.index()
-    const ops: BinaryIr[] = ['add', 'sub', 'mul', 'div', 'rem', 'min', 'max', 'and', 'or', 'xor', 'shl', 'shr', 'ushr', 'mulhi']
-    const extra = [(a: Expr) => ir.shl(a, 3), (a: Expr) => ir.ushr(a, 3), (a: Expr) => ir.abs(a), (a: Expr) => ir.neg(a), (a: Expr) => ir.not(a), (a: Expr) => ir.div(a, 7)]
+    const ops: BinaryIr[] = [
+      'add',
+      'sub',
+      'mul',
+      'div',
+      'rem',
+      'min',
+      'max',
+      'and',
+      'or',
+      'xor',
+      'shl',
+      'shr',
+      'ushr',
+      'mulhi',
+    ]
+    const extra = [
+      (a: Expr) => ir.shl(a, 3),
+      (a: Expr) => ir.ushr(a, 3),
+      (a: Expr) => ir.abs(a),
+      (a: Expr) => ir.neg(a),
+      (a: Expr) => ir.not(a),
+      (a: Expr) => ir.div(a, 7),
+    ]
     k.parallel('b', () => {
       k.vector('i', 0, n, (i) => {
         const [a, b] = [k.let('a', ir.load(x, i)), k.let('b', ir.load(y, i))]
@@ -228,8 +310,26 @@ describe.each([
       const b = ys[i]!
       const high = Number((BigInt(a >>> 0) * BigInt(b >>> 0)) >> 32n) | 0
       const expected = [
-        (a + b) | 0, (a - b) | 0, Math.imul(a, b), b === 0 ? 0 : (a / b) | 0, b === 0 ? 0 : (a % b) | 0, Math.min(a, b), Math.max(a, b),
-        a & b, a | b, a ^ b, a << b, a >> b, (a >>> b) | 0, high, a << 3, a >>> 3, Math.abs(a) | 0, -a | 0, ~a, (a / 7) | 0,
+        (a + b) | 0,
+        (a - b) | 0,
+        Math.imul(a, b),
+        b === 0 ? 0 : (a / b) | 0,
+        b === 0 ? 0 : (a % b) | 0,
+        Math.min(a, b),
+        Math.max(a, b),
+        a & b,
+        a | b,
+        a ^ b,
+        a << b,
+        a >> b,
+        (a >>> b) | 0,
+        high,
+        a << 3,
+        a >>> 3,
+        Math.abs(a) | 0,
+        -a | 0,
+        ~a,
+        (a / 7) | 0,
       ]
       expect(expected.map((_, o) => result[o * 7 + i])).toEqual(expected)
     })
@@ -237,15 +337,29 @@ describe.each([
 
   test('float arithmetic in lanes and alone, NaN and signed zeros included', () => {
     const unary: [UnaryIr, (v: number) => number][] = [
-      ['neg', (v) => -v], ['abs', Math.abs], ['floor', Math.floor], ['ceil', Math.ceil], ['trunc', Math.trunc], ['sqrt', Math.sqrt],
+      ['neg', (v) => -v],
+      ['abs', Math.abs],
+      ['floor', Math.floor],
+      ['ceil', Math.ceil],
+      ['trunc', Math.trunc],
+      ['sqrt', Math.sqrt],
       ['round', (v) => (Math.abs(v % 1) === 0.5 ? 2 * Math.round(v / 2) : Math.round(v))],
     ]
     const binary: [BinaryIr, (a: number, b: number) => number][] = [
-      ['add', (a, b) => a + b], ['sub', (a, b) => a - b], ['mul', (a, b) => a * b], ['div', (a, b) => a / b],
-      ['min', (a, b) => (a < b ? a : b)], ['max', (a, b) => (a > b ? a : b)],
+      ['add', (a, b) => a + b],
+      ['sub', (a, b) => a - b],
+      ['mul', (a, b) => a * b],
+      ['div', (a, b) => a / b],
+      ['min', (a, b) => (a < b ? a : b)],
+      ['max', (a, b) => (a > b ? a : b)],
     ]
     const comparisons: [CompareIr, (a: number, b: number) => boolean][] = [
-      ['eq', (a, b) => a === b], ['ne', (a, b) => a !== b], ['lt', (a, b) => a < b], ['le', (a, b) => a <= b], ['gt', (a, b) => a > b], ['ge', (a, b) => a >= b],
+      ['eq', (a, b) => a === b],
+      ['ne', (a, b) => a !== b],
+      ['lt', (a, b) => a < b],
+      ['le', (a, b) => a <= b],
+      ['gt', (a, b) => a > b],
+      ['ge', (a, b) => a >= b],
     ]
     const k = new KernelBuilder('floats')
     const [x, y, out] = [k.buffer('float32', 'read'), k.buffer('float32', 'read'), k.buffer('float32', 'write')]
@@ -274,8 +388,12 @@ describe.each([
       bits[0]! |= 1
       const truncated = Number.isNaN(a) ? 0 : a === Infinity ? 2 ** 31 : Math.trunc(a) + 0
       const expected = [
-        ...unary.map(([, f]) => f(a)), ...binary.map(([, f]) => f(a, b)), ...comparisons.map(([, f]) => Number(f(a, b))),
-        ...comparisons.map(([, f]) => (f(a, b) ? a : b)), truncated, float[0]!,
+        ...unary.map(([, f]) => f(a)),
+        ...binary.map(([, f]) => f(a, b)),
+        ...comparisons.map(([, f]) => Number(f(a, b))),
+        ...comparisons.map(([, f]) => (f(a, b) ? a : b)),
+        truncated,
+        float[0]!,
       ].map(Math.fround)
       expect(expected.map((_, o) => result[o * xs.length + i])).toEqual(expected)
     })
@@ -283,7 +401,13 @@ describe.each([
 
   test('host functions, and their expansions in lanes', () => {
     const fns: [CallIr, (v: number) => number][] = [
-      ['exp', Math.exp], ['log', Math.log], ['tanh', Math.tanh], ['sin', Math.sin], ['erf', erf], ['log1p', Math.log1p], ['atan', Math.atan],
+      ['exp', Math.exp],
+      ['log', Math.log],
+      ['tanh', Math.tanh],
+      ['sin', Math.sin],
+      ['erf', erf],
+      ['log1p', Math.log1p],
+      ['atan', Math.atan],
     ]
     const k = new KernelBuilder('math')
     const [x, out, wide] = [k.buffer('float32', 'read'), k.buffer('float32', 'write'), k.buffer('float64', 'write')]
@@ -353,7 +477,12 @@ describe.each([
 
   test('where: a condition from memory chooses between lanes', () => {
     const k = new KernelBuilder('where')
-    const [c, x, y, out] = [k.buffer('bool', 'read'), k.buffer('float32', 'read'), k.buffer('float32', 'read'), k.buffer('float32', 'write')]
+    const [c, x, y, out] = [
+      k.buffer('bool', 'read'),
+      k.buffer('float32', 'read'),
+      k.buffer('float32', 'read'),
+      k.buffer('float32', 'write'),
+    ]
     const [n, which] = [k.index(), k.scalar('i32')]
     k.parallel('b', () => {
       k.vector('i', 0, n, (i) => {
@@ -363,7 +492,11 @@ describe.each([
     })
     const kernel = build(k)
     expect(isVectorized(kernel)).toBe(true)
-    const [flags, a, b] = [arrayOf('bool', 11, (i) => i % 3 & 1), arrayOf('float32', 11, (i) => i), arrayOf('float32', 11, (i) => -i * 2)]
+    const [flags, a, b] = [
+      arrayOf('bool', 11, (i) => (i % 3) & 1),
+      arrayOf('float32', 11, (i) => i),
+      arrayOf('float32', 11, (i) => -i * 2),
+    ]
     for (const which of [1, 2]) {
       const result = new Float32Array(11)
       runKernel(backend, kernel, [flags, a, b, result, 11, which], 1)
@@ -384,7 +517,9 @@ describe.each([
         k.store(packed, q, ir.load(b, ir.add(ir.add(ir.mul(p, ldb), column), j)))
       })
       const at = (r: number, v: number) => ir.add(ir.add(ir.mul(ldb, r), column), v * lanes)
-      const acc = Array.from({ length: rows }, (_, r) => [0, 1].map((v) => k.declare('acc', ir.load(c, at(r, v), lanes))))
+      const acc = Array.from({ length: rows }, (_, r) =>
+        [0, 1].map((v) => k.declare('acc', ir.load(c, at(r, v), lanes))),
+      )
       k.loop('p', 0, n, 1, (p) => {
         const bs = [0, 1].map((v) => k.let('b', ir.load(packed, ir.add(ir.mul(p, lanes * 2), v * lanes), lanes)))
         for (let r = 0; r < rows; r++) {
@@ -396,7 +531,11 @@ describe.each([
     })
     const columns = lanes * 2 * repeats
     const random = noise(3)
-    const [x, y, z] = [rows * depth, depth * columns, rows * columns].map((s) => arrayOf('float32', s, random)) as [Float32Array, Float32Array, Float32Array]
+    const [x, y, z] = [rows * depth, depth * columns, rows * columns].map((s) => arrayOf('float32', s, random)) as [
+      Float32Array,
+      Float32Array,
+      Float32Array,
+    ]
     const expected = z.map((v, q) => {
       const [i, j] = [Math.floor(q / columns), q % columns]
       let sum = v
@@ -473,7 +612,8 @@ describe.each([
       )
     })
     const result = new Float32Array(4)
-    const run = (...indices: bigint[]) => runKernel(backend, build(k), [Float32Array.of(1, 2, 3), BigInt64Array.from(indices), result, 3], 4)
+    const run = (...indices: bigint[]) =>
+      runKernel(backend, build(k), [Float32Array.of(1, 2, 3), BigInt64Array.from(indices), result, 3], 4)
     expect(() => run(2n, 3n, 0n, -1n)).toThrow(IndexOutOfRangeError)
     expect([...result]).toEqual([3, 0, 1, 0])
     run(2n, 1n, 0n, 1n)

@@ -9,7 +9,13 @@ import { argumentBytes } from '../../render/wasm.ts'
 import type { Program } from '../backend.ts'
 import type { LinearMemory } from './memory.ts'
 
-export type KernelFunction = (argumentsAddress: number, begin: number, end: number, scratch: number, status: number) => void
+export type KernelFunction = (
+  argumentsAddress: number,
+  begin: number,
+  end: number,
+  scratch: number,
+  status: number,
+) => void
 
 /** A word that each run fills in. */
 export type Relocation =
@@ -80,7 +86,9 @@ class Binding {
     if (!kernel || !run) throw new InternalError(`a plan launches kernel ${launch.kernel} of ${this.kernels.length}`)
     const { title, parameters } = kernel
     if (parameters.length !== launch.arguments.length) {
-      throw new InternalError(`kernel '${title}' is launched with ${launch.arguments.length} arguments, expected ${parameters.length}`)
+      throw new InternalError(
+        `kernel '${title}' is launched with ${launch.arguments.length} arguments, expected ${parameters.length}`,
+      )
     }
     const word = this.words.length
     parameters.forEach((p, i) => this.argument(title, p, launch.arguments[i]!))
@@ -129,7 +137,11 @@ const doubleBits = new BigInt64Array(double.buffer)
 
 /** A number as the word that kernels expect. */
 export function encode(value: number | bigint, asInteger: boolean): bigint {
-  if (asInteger) return BigInt.asIntN(64, typeof value === 'bigint' ? value : Number.isFinite(value) ? BigInt(Math.trunc(value)) : 0n)
+  if (asInteger)
+    return BigInt.asIntN(
+      64,
+      typeof value === 'bigint' ? value : Number.isFinite(value) ? BigInt(Math.trunc(value)) : 0n,
+    )
   double[0] = Number(value)
   return doubleBits[0]!
 }
