@@ -5,6 +5,7 @@
  */
 import { accessSync, constants, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { delimiter, isAbsolute, join, resolve } from 'node:path'
+import { threadId } from 'node:worker_threads'
 import { type EnvironmentVariables, processVariables } from '../common/env.ts'
 import { CompileError } from '../common/errors.ts'
 import { ensureCacheDirectory } from './cache-directory.ts'
@@ -165,7 +166,7 @@ function planCompilation(
   flags: readonly string[],
   { compiler = defaultCompiler(), timeoutMs = COMPILE_TIMEOUT_MS }: CompileOptions,
 ): Compilation {
-  const temporary = `${output}.${process.pid}.${temporaryFiles++}.tmp`
+  const temporary = `${output}.${process.pid}.${threadId}.${temporaryFiles++}.tmp`
   // Flags follow the source because -lm counts only after the code that needs it.
   const parameters = [...compiler.leadingArguments, '-shared', '-fPIC', '-o', temporary, '-x', 'c', '-', ...flags]
   return {

@@ -2,9 +2,13 @@
  * Devices by name. A backend is made on first use; a name that this build or machine lacks is an error that lists what is present,
  * never a silent fallback.
  */
-import { ArgumentError, DeviceError } from '../common/errors.ts'
+import { readEnvironment } from '../common/env.ts'
+import { ArgumentError, CompileError, DeviceError } from '../common/errors.ts'
 import type { Backend } from '../runtime/backend.ts'
+import { CpuBackend } from '../runtime/cpu/backend.ts'
+import { NullBackend } from '../runtime/null/backend.ts'
 import { ReferenceBackend } from '../runtime/reference/backend.ts'
+import { WasmBackend } from '../runtime/wasm/backend.ts'
 
 interface DeviceEntry {
   /** Makes the backend, or throws DeviceError that says why it cannot be had here. */
@@ -12,9 +16,27 @@ interface DeviceEntry {
   backend: Backend | null
 }
 
-const registry = new Map<string, DeviceEntry>([['reference', { make: () => new ReferenceBackend(), backend: null }]])
+const registry = new Map<string, DeviceEntry>([
+  ['cpu', { make: makeCpu, backend: null }],
+  ['wasm', { make: () => new WasmBackend(), backend: null }],
+  ['reference', { make: () => new ReferenceBackend(), backend: null }],
+  ['null', { make: () => new NullBackend(), backend: null }],
+])
 let current: string | null = null
-let preferred = 'reference'
+let preferred = 'cpu'
+
+/** Native code where there is a compiler; WebAssembly, said once, where there is none. */
+function makeCpu(): Backend {
+  try {
+    return new CpuBackend()
+  } catch (error) {
+    if (!(error instanceof CompileError)) throw error
+    process.stderr.write(
+      `longzhou: no working C compiler (${error.message.split('\n')[0]}); device 'cpu' runs as WebAssembly, slower. 'longzhou doctor' tells more.\n`,
+    )
+    return backendOf('wasm')
+  }
+}
 
 /** Adds a device; the last one registered as default is what programs get that never call `setDevice`. */
 export function registerDevice(name: string, make: () => Backend, asDefault = false): void {
@@ -53,7 +75,7 @@ export function setDevice(name: string): void {
 
 /** The current device's name, as `paddle.get_device`. */
 export function getDevice(): string {
-  current ??= process.env['LONGZHOU_DEVICE'] || preferred
+  current ??= readEnvironment().device ?? preferred
   return current
 }
 

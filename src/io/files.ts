@@ -1,0 +1,136 @@
+/** The array formats on disk: .npy, .npz and safetensors files. Writing is atomic; safetensors streams in both directions. */
+import { createHash } from 'node:crypto'
+import { open, readFile } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
+import type { HostArray } from '../common/dtype.ts'
+import { FormatError, OutOfMemoryError } from '../common/errors.ts'
+import { replaceFile } from './atomic.ts'
+import type { AtomicOptions } from './atomic.ts'
+import { bytesOf, fromBytes } from './host-array.ts'
+import { parseNpy, serializeNpy } from './npy.ts'
+import type { NpyReadOptions } from './npy.ts'
+import { parseNpz, serializeNpz } from './npz.ts'
+import type { NpzWriteOptions } from './npz.ts'
+import { layoutSafetensors, parseSafetensorsHeader, readHeaderLength } from './safetensors.ts'
+import type { Safetensors } from './safetensors.ts'
+import type { Digest, FileSink } from './sink.ts'
+import { withStorageErrors } from './storage-error.ts'
+
+const CHUNK = 64 << 20
+
+/** The bytes of a file in an ArrayBuffer of their own, so that views of it are aligned. */
+export async function readBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = await withStorageErrors('reading', path, () => readFile(path))
+  return bytes.byteOffset % 8 === 0 ? (bytes as Uint8Array<ArrayBuffer>) : new Uint8Array(bytes)
+}
+
+/** Parses what `path` holds; a FormatError names the file. */
+async function parseFile<T>(path: string, parse: (bytes: Uint8Array) => T): Promise<T> {
+  const bytes = await readBytes(path)
+  return namingFile(path, async () => parse(bytes))
+}
+
+async function namingFile<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (cause) {
+    if (!(cause instanceof FormatError)) throw cause
+    throw new FormatError(`'${path}': ${cause.message}`, { cause })
+  }
+}
+
+/** Reads a .npy file. Throws StorageError, FormatError. */
+export function readNpy(path: string, options?: NpyReadOptions): Promise<HostArray> {
+  return parseFile(path, (bytes) => parseNpy(bytes, options))
+}
+
+/** Reads a .npz file. Throws StorageError, FormatError. */
+export function readNpz(path: string, options?: NpyReadOptions): Promise<Record<string, HostArray>> {
+  return parseFile(path, (bytes) => parseNpz(bytes, options))
+}
+
+export function writeNpy(path: string, array: HostArray): Promise<void> {
+  return replaceFile(path, (sink) => sink.write(serializeNpy(array)))
+}
+
+export function writeNpz(
+  path: string,
+  arrays: Readonly<Record<string, HostArray>>,
+  options?: NpzWriteOptions,
+): Promise<void> {
+  return replaceFile(path, (sink) => sink.write(serializeNpz(arrays, options)))
+}
+
+/** Streams a safetensors file into a sink: only the header is built in memory. */
+export async function streamSafetensors(
+  sink: FileSink,
+  tensors: Readonly<Record<string, HostArray>>,
+  metadata?: Readonly<Record<string, string>>,
+): Promise<void> {
+  const layout = layoutSafetensors(tensors, metadata)
+  await sink.write(layout.head)
+  for (const [, array] of layout.tensors) {
+    const bytes = bytesOf(array)
+    for (let at = 0; at < bytes.byteLength; at += CHUNK) await sink.write(bytes.subarray(at, at + CHUNK))
+  }
+}
+
+/** Writes a safetensors file, atomically. Throws ArgumentError, StorageError. */
+export function writeSafetensors(
+  path: string,
+  tensors: Readonly<Record<string, HostArray>>,
+  metadata?: Readonly<Record<string, string>>,
+  options?: AtomicOptions,
+): Promise<void> {
+  return replaceFile(path, (sink) => streamSafetensors(sink, tensors, metadata), options)
+}
+
+/** Reads a safetensors file; each tensor gets a buffer of its own, read straight from the disk. Throws StorageError, FormatError. */
+export async function readSafetensors(path: string): Promise<Safetensors> {
+  const { tensors, metadata } = await readSafetensorsHashed(path)
+  return { tensors, metadata }
+}
+
+/** As `readSafetensors`, and gives size and SHA-256 of the whole file, taken in the same pass. */
+export async function readSafetensorsHashed(path: string): Promise<Safetensors & { readonly digest: Digest }> {
+  return withStorageErrors('reading', path, async () => {
+    const handle = await open(path, 'r')
+    try {
+      return await namingFile(path, () => readFrom(handle))
+    } finally {
+      await handle.close()
+    }
+  })
+}
+
+async function readFrom(handle: FileHandle): Promise<Safetensors & { readonly digest: Digest }> {
+  const { size } = await handle.stat()
+  const hash = createHash('sha256')
+  let position = 0
+  const next = async (length: number): Promise<Uint8Array> => {
+    const out = allocateBytes(length)
+    for (let at = 0; at < length;) {
+      const { bytesRead } = await handle.read(out, at, Math.min(CHUNK, length - at), position)
+      if (bytesRead === 0) throw new FormatError(`truncated while it was read, at byte ${position} of ${size}`)
+      hash.update(out.subarray(at, at + bytesRead))
+      at += bytesRead
+      position += bytesRead
+    }
+    return out
+  }
+  const headerLength = readHeaderLength(await next(Math.min(8, size)), size)
+  const { entries, metadata } = parseSafetensorsHeader(await next(headerLength), size - 8 - headerLength)
+  const arrays: [string, HostArray][] = []
+  for (const { name, dtype, shape, begin, end } of entries) {
+    arrays.push([name, fromBytes(dtype, shape, await next(end - begin))])
+  }
+  return { tensors: Object.fromEntries(arrays), metadata, digest: { bytes: size, sha256: hash.digest('hex') } }
+}
+
+function allocateBytes(length: number): Uint8Array {
+  try {
+    return new Uint8Array(length)
+  } catch (cause) {
+    throw new OutOfMemoryError(`a tensor of ${length} bytes does not fit the memory of this process`, { cause })
+  }
+}

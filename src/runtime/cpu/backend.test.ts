@@ -1,0 +1,362 @@
+/** Hand-built plans on the native executor. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import * as ir from '../../codegen/builder.ts'
+import { KernelBuilder } from '../../codegen/builder.ts'
+import type { Kernel } from '../../codegen/kernel.ts'
+import { CompileError, IndexOutOfRangeError, InternalError } from '../../common/errors.ts'
+import { renderKernel } from '../../render/c.ts'
+import type { Argument, Launch, Loop, Plan } from '../../schedule/plan.ts'
+import { compilerCandidates } from '../compiler.ts'
+import { CpuBackend } from './backend.ts'
+import { KernelLibrary } from './kernel-library.ts'
+import { nativeRuntime } from './native.ts'
+
+let root: string
+let cpu: CpuBackend
+
+const hasCompiler = compilerCandidates().length > 0
+
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), 'longzhou-cpu-'))
+  vi.stubEnv('LONGZHOU_CACHE_DIR', join(root, 'cache'))
+  if (hasCompiler) cpu = new CpuBackend()
+})
+afterAll(() => {
+  vi.unstubAllEnvs()
+  rmSync(root, { recursive: true })
+})
+
+const at = (space: 'leaf' | 'output' | 'arena', slot: number, byteOffset = 0, step = 0): Argument => ({
+  kind: 'buffer',
+  ref: { space, slot, byteOffset, step },
+})
+const index = (value: number): Argument => ({ kind: 'index', value })
+const launch = (kernel: number, extent: number, args: readonly Argument[], more: Partial<Launch> = {}): Launch => ({
+  kind: 'launch',
+  kernel,
+  arguments: args,
+  extent,
+  grain: 1,
+  scratchBytes: 0,
+  flops: 0,
+  bytes: 0,
+  ...more,
+})
+const planOf = (steps: readonly (Launch | Loop)[], arenaBytes = 0): Plan => ({ steps, arenaBytes })
+const bytesOf = (data: ArrayBufferView): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+const floats = (bytes: Uint8Array): Float32Array => new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4)
+
+function upload(data: Float32Array | BigInt64Array) {
+  const buffer = cpu.allocate(data.byteLength)
+  cpu.write(buffer, bytesOf(data))
+  return buffer
+}
+
+const BLOCK = 64
+
+/** out = x * scale + y over blocks. */
+function axpy(): Kernel {
+  const k = new KernelBuilder('x * scale + y')
+  const [x, y, out] = [k.buffer('float32', 'read'), k.buffer('float32', 'read'), k.buffer('float32', 'write')]
+  const [n, scale] = [k.index(), k.scalar('f32')]
+  k.parallel('block', (block) => {
+    const from = k.let('from', ir.mul(block, BLOCK))
+    k.vector('i', from, ir.min(ir.add(from, BLOCK), n), (i) => {
+      k.store(out, i, ir.fma(ir.load(x, i), scale, ir.load(y, i)))
+    })
+  })
+  return k.build()
+}
+
+/** Sum of each row, through a copy of the row in scratch. */
+function rowSums(): Kernel {
+  const k = new KernelBuilder('row sums')
+  const [x, out, scratch, n] = [
+    k.buffer('float32', 'read'),
+    k.buffer('float32', 'write'),
+    k.scratch('float32'),
+    k.index(),
+  ]
+  k.parallel('row', (row) => {
+    k.vector('i', 0, n, (i) => k.store(scratch, i, ir.load(x, ir.add(ir.mul(row, n), i))))
+    const sum = k.declare('sum', ir.f32(0))
+    k.vector('j', 0, n, (j) => k.accumulate(sum, 'add', ir.load(scratch, j)))
+    k.store(out, row, sum)
+  })
+  return k.build()
+}
+
+/** state = state * decay + input, element by element. */
+function recurrence(): Kernel {
+  const k = new KernelBuilder('recurrence')
+  const [state, input, out] = [k.buffer('float32', 'update'), k.buffer('float32', 'read'), k.buffer('float32', 'write')]
+  k.parallel('i', (i) => {
+    const next = k.let('next', ir.fma(ir.load(state, i), 0.5, ir.load(input, i)))
+    k.store(state, i, next)
+    k.store(out, i, next)
+  })
+  return k.build()
+}
+
+function gatherRows(): Kernel {
+  const k = new KernelBuilder('gather')
+  const [table, ids, out, rows] = [
+    k.buffer('float32', 'read'),
+    k.buffer('int64', 'read'),
+    k.buffer('float32', 'write'),
+    k.index(),
+  ]
+  k.parallel('i', (i) => {
+    const id = k.declare('id', ir.convert(ir.load(ids, i), 'index'))
+    k.if(ir.or(ir.lt(id, 0), ir.ge(id, rows)), () => {
+      k.fail(1)
+      k.assign(id, 0)
+    })
+    k.store(out, i, ir.load(table, id))
+  })
+  return k.build()
+}
+
+/** Does nothing, but for as long as an optimiser cannot see through. */
+function idle(work: number): Kernel {
+  const k = new KernelBuilder('idle')
+  const out = k.buffer('float32', 'write')
+  k.parallel('i', (i) => {
+    const sum = k.declare('sum', ir.f32(1))
+    k.loop('j', 0, work, 1, (j) => k.assign(sum, ir.fma(sum, 0.999, ir.convert(j, 'f32'))))
+    k.store(out, i, sum)
+  })
+  return k.build()
+}
+
+describe.runIf(hasCompiler).each([1, 2, 5])('on %i threads', (threads) => {
+  beforeAll(() => cpu.setNumThreads(threads))
+
+  test('an elementwise kernel, twice with other scalars', async () => {
+    const n = 1000
+    const x = Float32Array.from({ length: n }, (_, i) => i)
+    const y = Float32Array.from({ length: n }, (_, i) => -i / 2)
+    const args = [at('leaf', 0), at('leaf', 1), at('output', 0), index(n), { kind: 'scalar', slot: 0 } as const]
+    const program = await cpu.compile(planOf([launch(0, Math.ceil(n / BLOCK), args)]), [axpy()])
+    const out = cpu.allocate(n * 4)
+    const leaves = [upload(x), upload(y)]
+    for (const scale of [2, -0.25]) {
+      await cpu.run(program, leaves, [out], [scale])
+      expect(floats(await cpu.read(out))).toEqual(x.map((v, i) => v * scale + y[i]!))
+    }
+  })
+
+  test('intermediates in the arena, and scratch for every thread', () => {
+    const [rows, n] = [37, 500]
+    const x = Float32Array.from({ length: rows * n }, (_, i) => (i % 13) - 6)
+    const elementwise = [
+      at('leaf', 0),
+      at('leaf', 0),
+      at('arena', 0, 128),
+      index(rows * n),
+      { kind: 'number', value: 3 } as const,
+    ]
+    const sums = [at('arena', 0, 128), at('output', 0), { kind: 'scratch' } as const, index(n)]
+    const program = cpu.compileSync(
+      planOf(
+        [launch(0, Math.ceil((rows * n) / BLOCK), elementwise), launch(1, rows, sums, { scratchBytes: n * 4 })],
+        128 + rows * n * 4,
+      ),
+      [axpy(), rowSums()],
+    )
+    const out = cpu.allocate(rows * 4)
+    void cpu.run(program, [upload(x)], [out], [])
+    const wanted = Float32Array.from({ length: rows }, (_, r) =>
+      x.subarray(r * n, r * n + n).reduce((s, v) => s + v * 4, 0),
+    )
+    expect(floats(cpu.readSync(out))).toEqual(wanted)
+    expect(cpu.memory().arenaBytes).toBeGreaterThanOrEqual(128 + rows * n * 4)
+  })
+
+  test('a loop whose pointers step', async () => {
+    const [steps, n] = [20, 33]
+    const input = Float32Array.from({ length: steps * n }, (_, i) => Math.sin(i))
+    const args = [at('output', 0), at('leaf', 0, 0, n * 4), at('output', 1, 0, n * 4)]
+    const loop: Loop = { kind: 'loop', count: steps, steps: [launch(0, n, args)] }
+    const program = await cpu.compile(planOf([loop]), [recurrence()])
+    const [state, trace] = [cpu.allocate(n * 4), cpu.allocate(steps * n * 4)]
+    await cpu.run(program, [upload(input)], [state, trace], [])
+    const wanted = new Float32Array(steps * n)
+    for (let i = 0; i < steps * n; i++) wanted[i] = (i < n ? 0 : wanted[i - n]! * 0.5) + input[i]!
+    floats(await cpu.read(trace)).forEach((v, i) => expect(v).toBeCloseTo(wanted[i]!, 5))
+    expect(floats(await cpu.read(state))).toEqual(floats(await cpu.read(trace)).slice(-n))
+  })
+
+  test('an empty extent and a loop of no iterations do nothing', async () => {
+    const args = [at('output', 0), at('leaf', 0), at('output', 1)]
+    const loop: Loop = { kind: 'loop', count: 0, steps: [launch(0, 4, args)] }
+    const program = await cpu.compile(planOf([loop, launch(0, 0, args), launch(0, 2, args)]), [recurrence()])
+    const [state, out] = [cpu.allocate(16), cpu.allocate(16)]
+    await cpu.run(program, [upload(Float32Array.of(1, 2, 3, 4))], [state, out], [])
+    expect([...floats(await cpu.read(out))]).toEqual([1, 2, 0, 0])
+  })
+
+  test('an index out of range rejects that run and no other', async () => {
+    const args = [at('leaf', 0), at('leaf', 1), at('output', 0), index(3)]
+    const program = await cpu.compile(planOf([launch(0, 4, args)]), [gatherRows()])
+    const table = upload(Float32Array.of(10, 20, 30))
+    const outs = [cpu.allocate(16), cpu.allocate(16), cpu.allocate(16)]
+    const ids = [
+      [0n, 1n, 2n, 0n],
+      [0n, 3n, 1n, 1n],
+      [2n, 2n, 2n, 2n],
+    ].map((v) => upload(BigInt64Array.from(v)))
+    const runs = ids.map((id, i) => cpu.run(program, [table, id], [outs[i]!], []))
+    const results = await Promise.allSettled(runs)
+    expect(results.map((r) => r.status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    await expect(runs[1]).rejects.toThrow(IndexOutOfRangeError)
+    expect([...floats(await cpu.read(outs[2]!))]).toEqual([30, 30, 30, 30])
+    const failing = cpu.run(program, [table, ids[1]!], [outs[0]!], [])
+    const error = (() => {
+      try {
+        cpu.readSync(outs[0]!)
+      } catch (e) {
+        return e
+      }
+      return null
+    })()
+    expect(error).toBeInstanceOf(IndexOutOfRangeError)
+    await expect(failing).rejects.toBe(error)
+  })
+
+  test('many uneven launches in a row lose no chunk', async () => {
+    const n = 4096
+    const steps = Array.from({ length: 2000 }, (_, i) => {
+      const extent = 1 + ((i * 37) % n)
+      return launch(0, extent, [at('arena', 0), at('leaf', 0), at('output', 0)], { grain: 1 + (i % 7) })
+    })
+    const first = launch(1, n / BLOCK, [
+      at('leaf', 1),
+      at('leaf', 1),
+      at('arena', 0),
+      index(n),
+      { kind: 'number', value: 1 },
+    ])
+    const program = await cpu.compile(planOf([first, ...steps], n * 4), [recurrence(), axpy()])
+    const out = cpu.allocate(n * 4)
+    await cpu.run(program, [upload(new Float32Array(n).fill(1)), upload(new Float32Array(n))], [out], [])
+    const wanted = new Float32Array(n)
+    for (const s of steps) for (let i = 0; i < s.extent; i++) wanted[i] = wanted[i]! * 0.5 + 1
+    expect(floats(await cpu.read(out))).toEqual(wanted)
+  })
+})
+
+describe.runIf(hasCompiler)('the queue', () => {
+  test('200 runs leave the event loop free, and finish in order', async () => {
+    cpu.setNumThreads(2)
+    const program = await cpu.compile(planOf([launch(0, 64, [at('output', 0)])]), [idle(40_000)])
+    const out = cpu.allocate(64 * 4)
+    let [ticks, longest, last] = [0, 0, performance.now()]
+    const timer = setInterval(() => {
+      const now = performance.now()
+      longest = Math.max(longest, now - last)
+      last = now
+      ticks++
+    }, 10)
+    const order: number[] = []
+    const start = performance.now()
+    const runs = Array.from({ length: 200 }, (_, i) => cpu.run(program, [], [out], []).then(() => order.push(i)))
+    const submitted = performance.now() - start
+    await Promise.all(runs)
+    const total = performance.now() - start
+    clearInterval(timer)
+    expect(order).toEqual(Array.from({ length: 200 }, (_, i) => i))
+    expect(submitted).toBeLessThan(total / 4)
+    expect(ticks).toBeGreaterThan(total / 10 / 4)
+  })
+
+  test('a write is ordered after the runs before it, and a read after the writes', async () => {
+    const program = await cpu.compile(planOf([launch(0, 64, [at('output', 0)])]), [idle(40_000)])
+    const out = cpu.allocate(64 * 4)
+    const run = cpu.run(program, [], [out], [])
+    const data = new Float32Array(64).fill(7)
+    cpu.write(out, bytesOf(data))
+    data.fill(8)
+    expect(floats(await cpu.read(out))).toEqual(new Float32Array(64).fill(7))
+    await run
+    await cpu.synchronize()
+  })
+
+  test('more runs than the queue holds', async () => {
+    const program = await cpu.compile(planOf([launch(0, 1, [at('output', 0)])]), [idle(10)])
+    const out = cpu.allocate(4)
+    const runs = Array.from({ length: 5000 }, () => cpu.run(program, [], [out], []))
+    await expect(Promise.all(runs)).resolves.toHaveLength(5000)
+  })
+
+  test('buffers are aligned, counted, and freed when nobody has them', async () => {
+    const before = cpu.memory().liveBytes
+    const one = cpu.allocate(1 << 20) as ReturnType<CpuBackend['allocate']> & { address: number }
+    expect(one.address % 64).toBe(0)
+    expect(cpu.memory().liveBytes).toBe(before + (1 << 20))
+    expect(cpu.memory().peakBytes).toBeGreaterThanOrEqual(before + (1 << 20))
+    expect(() => cpu.allocate(2 ** 52)).toThrow(/bytes of memory cannot be had/)
+    expect(cpu.allocate(0).bytes).toBe(0)
+  })
+
+  test('arguments that do not fit the parameters are refused', () => {
+    expect(() => cpu.compileSync(planOf([launch(0, 1, [at('output', 0), index(1)])]), [idle(10)])).toThrow(
+      InternalError,
+    )
+    expect(() => cpu.compileSync(planOf([launch(0, 1, [index(1)])]), [idle(10)])).toThrow(
+      /gives a index for a parameter/,
+    )
+    const program = cpu.compileSync(planOf([launch(0, 1, [at('output', 0)])]), [idle(10)])
+    expect(() => cpu.run(program, [], [], [])).toThrow(InternalError)
+  })
+})
+
+describe.runIf(hasCompiler)('the kernel cache', () => {
+  const fresh = (directory: string) => new KernelLibrary(nativeRuntime(), directory, 2)
+  const kernels = Array.from({ length: 60 }, (_, i) => renderKernel(idle(i + 100)))
+  const directory = (): string => mkdtempSync(join(root, 'kernels-'))
+  const objects = (path: string): string[] => readdirSync(path).filter((f) => f.endsWith('.so'))
+
+  test('kernels are spread over units, found again, and kept private', async () => {
+    const path = directory()
+    const addresses = await fresh(path).load(kernels)
+    expect(new Set(addresses).size).toBe(60)
+    expect(objects(path).length).toBe(2)
+    const modified = objects(path).map((f) => statSync(join(path, f)).mtimeMs)
+    // Another process finds any of them, in any combination.
+    const again = await fresh(path).load([kernels[59]!, kernels[0]!])
+    expect(again.every((a) => a > 0)).toBe(true)
+    expect(objects(path).map((f) => statSync(join(path, f)).mtimeMs)).toEqual(modified)
+    expect(readdirSync(path).filter((f) => f.endsWith('.tmp'))).toEqual([])
+  })
+
+  test('a damaged file is compiled again', async () => {
+    const path = directory()
+    await fresh(path).load(kernels.slice(0, 2))
+    const copy = directory()
+    for (const f of readdirSync(path))
+      writeFileSync(join(copy, f), f.endsWith('.so') ? 'damaged' : readFileSync(join(path, f)))
+    const [address] = await fresh(copy).load(kernels.slice(0, 1))
+    expect(address).toBeGreaterThan(0)
+  })
+
+  test('two requests for one kernel compile it once', async () => {
+    const path = directory()
+    const library = fresh(path)
+    const [a, b] = await Promise.all([library.load(kernels.slice(0, 3)), library.load(kernels.slice(2, 4))])
+    expect(a[2]).toBe(b[0])
+    expect(objects(path).length).toBe(2)
+  })
+
+  test('a kernel that does not compile is a CompileError, and can be asked for again', async () => {
+    const library = fresh(directory())
+    const broken = { ...kernels[0]!, name: 'k_broken', text: 'void k_broken(void) { undeclared(; }' }
+    await expect(library.load([broken])).rejects.toThrow(CompileError)
+    await expect(library.load([broken])).rejects.toThrow(CompileError)
+    expect(() => library.loadSync([broken])).toThrow(/error/)
+    expect(library.loadSync([kernels[0]!])[0]).toBeGreaterThan(0)
+  })
+})

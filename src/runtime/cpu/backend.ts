@@ -1,0 +1,153 @@
+/**
+ * The CPU backend: generated C, compiled by the system's compiler, run by a native thread pool off the JS thread. Runs are executed in
+ * the order of submission; results do not depend on the number of threads.
+ */
+import { isMainThread } from 'node:worker_threads'
+import koffi from 'koffi'
+import { readEnvironment } from '../../common/env.ts'
+import { ArgumentError, InternalError } from '../../common/errors.ts'
+import type { Kernel } from '../../codegen/kernel.ts'
+import type { DeviceBuffer } from '../../graph/storage.ts'
+import { renderKernel } from '../../render/c.ts'
+import type { Plan } from '../../schedule/plan.ts'
+import type { Backend, Capabilities, MemoryInfo, Program } from '../backend.ts'
+import { defaultCompiler } from '../compiler.ts'
+import { detectCpuFeatures, vectorBytes } from '../cpu-features.ts'
+import { KernelLibrary } from './kernel-library.ts'
+import { allocateBuffer, memoryUse, type CpuBuffer } from './memory.ts'
+import { codeDirectory, nativeRuntime, type NativeRuntime } from './native.ts'
+import { encodeProgram, type CpuProgram } from './program.ts'
+import { RunQueue } from './run-queue.ts'
+
+export class CpuBackend implements Backend {
+  readonly name = 'cpu'
+  private readonly native: NativeRuntime
+  private readonly library: KernelLibrary
+  private readonly queue: RunQueue
+  private readonly features = detectCpuFeatures()
+  private readonly vectorBytes: number
+  private threads: number
+  /** Addresses and scalars of the run being submitted; native code copies them. */
+  private slots = slotMemory(256)
+
+  /**
+   * Finds the compiler, and compiles the native runtime where this machine has none yet.
+   * @throws CompileError without a working compiler.
+   */
+  constructor() {
+    this.vectorBytes = vectorBytes(defaultCompiler().features)
+    this.native = nativeRuntime()
+    this.library = new KernelLibrary(this.native, codeDirectory(), this.features.logicalCores)
+    this.queue = new RunQueue(this.native)
+    this.threads = readEnvironment().numThreads ?? this.features.physicalCores
+    this.native.setThreads(this.threads)
+    // Runs must not outlive the memory that they work on.
+    if (isMainThread) process.once('exit', () => this.native.halt())
+    else process.once('exit', () => this.native.wait(this.queue.last))
+  }
+
+  get capabilities(): Capabilities {
+    const { l1d, l2, l3 } = this.features.caches
+    return { vectorBytes: this.vectorBytes, threads: this.threads, cacheBytes: [l1d, l2, l3], blocking: true }
+  }
+
+  /** Threads that a run may use, from the next one on; the pool is shared by all backends of the process. */
+  setNumThreads(threads: number): void {
+    if (!Number.isInteger(threads) || threads < 1 || threads > 1024) {
+      throw new ArgumentError(`setNumThreads: got ${threads}, expected an integer from 1 to 1024`)
+    }
+    this.threads = threads
+    this.native.setThreads(threads)
+  }
+
+  allocate(bytes: number): DeviceBuffer {
+    return allocateBuffer(bytes)
+  }
+
+  write(buffer: DeviceBuffer, data: Uint8Array): void {
+    const target = cpuBuffer(buffer)
+    if (data.length > target.bytes)
+      throw new InternalError(`${data.length} bytes written to a buffer of ${target.bytes}`)
+    if (this.queue.hasFinished(target.lastTicket)) {
+      target.view.set(data)
+      return
+    }
+    const source = allocateBuffer(data.length)
+    source.view.set(data)
+    const copy = (): number => this.native.copy(target.address, source.address, data.length)
+    target.lastTicket = this.queue.submit(copy, [target, source]).ticket
+  }
+
+  async read(buffer: DeviceBuffer): Promise<Uint8Array> {
+    const source = cpuBuffer(buffer)
+    await this.queue.wait(source.lastTicket)
+    return source.view
+  }
+
+  /** Throws the fault of a run that it had to wait for; that run's promise rejects with the same error. */
+  readSync(buffer: DeviceBuffer): Uint8Array {
+    const source = cpuBuffer(buffer)
+    this.blockUntil(source.lastTicket)
+    return source.view
+  }
+
+  async compile(plan: Plan, kernels: readonly Kernel[]): Promise<Program> {
+    return encodeProgram(plan, kernels, await this.library.load(kernels.map(renderKernel)))
+  }
+
+  compileSync(plan: Plan, kernels: readonly Kernel[]): Program {
+    return encodeProgram(plan, kernels, this.library.loadSync(kernels.map(renderKernel)))
+  }
+
+  run(
+    program: Program,
+    leaves: readonly DeviceBuffer[],
+    outputs: readonly DeviceBuffer[],
+    scalars: readonly number[],
+  ): Promise<void> {
+    const p = program as CpuProgram
+    if (leaves.length < p.needs.leaves || outputs.length < p.needs.outputs || scalars.length < p.needs.scalars) {
+      throw new InternalError(
+        `a run gives ${leaves.length} leaves, ${outputs.length} outputs and ${scalars.length} scalars to a program that needs ${p.needs.leaves}, ${p.needs.outputs} and ${p.needs.scalars}`,
+      )
+    }
+    const buffers = [...leaves, ...outputs] as CpuBuffer[]
+    const count = buffers.length + scalars.length
+    if (count > this.slots.values.length) this.slots = slotMemory(2 * count)
+    const { values, address } = this.slots
+    for (let i = 0; i < buffers.length; i++) values[i] = buffers[i]!.address
+    for (let i = 0; i < scalars.length; i++) values[buffers.length + i] = scalars[i]!
+    const submit = (): number => this.native.submit(p.address, address, leaves.length, outputs.length, scalars.length)
+    const { ticket, done } = this.queue.submit(submit, [p, buffers])
+    for (const b of buffers) b.lastTicket = ticket
+    return done
+  }
+
+  synchronize(): Promise<void> {
+    return this.queue.wait(this.queue.last)
+  }
+
+  /** Throws the fault of a run that it had to wait for; that run's promise rejects with the same error. */
+  synchronizeSync(): void {
+    this.blockUntil(this.queue.last)
+  }
+
+  memory(): MemoryInfo {
+    return { ...memoryUse(), arenaBytes: this.native.arenaBytes() }
+  }
+
+  private blockUntil(ticket: number): void {
+    const fault = this.queue.waitSync(ticket)
+    if (fault) throw fault
+  }
+}
+
+function cpuBuffer(buffer: DeviceBuffer): CpuBuffer {
+  if (!('address' in buffer)) throw new InternalError('a buffer of another device was given to the CPU')
+  return buffer as CpuBuffer
+}
+
+function slotMemory(count: number): { values: Float64Array; address: number } {
+  const memory = new ArrayBuffer(count * 8)
+  return { values: new Float64Array(memory), address: Number(koffi.address(memory)) }
+}

@@ -1,0 +1,94 @@
+/** The native runtime library as functions: compiled once a machine, loaded once a process. */
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import koffi from 'koffi'
+import { CompileError } from '../../common/errors.ts'
+import { ensureCacheDirectory } from '../cache-directory.ts'
+import { compileSharedObjectSync, defaultCompiler, type Compiler } from '../compiler.ts'
+import { detectCpuFeatures } from '../cpu-features.ts'
+import { kernelFlags } from './flags.ts'
+import { runtimeSource } from './runtime.c.ts'
+
+/** Functions of runtime.c.ts; addresses and tickets are numbers below 2^53. */
+export interface NativeRuntime {
+  /** Queues a program with a copy of its slots; the ticket, 0 where the queue is full, -1 where memory or threads are. */
+  submit(code: number, slots: number, leaves: number, outputs: number, scalars: number): number
+  copy(target: number, source: number, bytes: number): number
+  finished(): number
+  status(ticket: number): number
+  /** Blocks until a ticket has run. */
+  wait(ticket: number): number
+  /** Waits on a thread of libuv's pool. */
+  waitAsync(ticket: number, done: () => void): void
+  setThreads(threads: number): void
+  arenaBytes(): number
+  halt(): void
+  load(path: string): number
+  symbol(library: number, name: string): number
+  loadError(): string | null
+}
+
+/** Where compiled code for this machine, compiler and flags lies: another of either has another directory. */
+export function codeDirectory(compiler: Compiler = defaultCompiler()): string {
+  const { model, architecture } = detectCpuFeatures()
+  const identity = [
+    compiler.path,
+    compiler.family,
+    compiler.version,
+    compiler.target,
+    ...[...compiler.features].sort(),
+    ...kernelFlags(compiler),
+    architecture,
+    model,
+  ]
+  const key = createHash('sha256').update(JSON.stringify(identity)).digest('hex').slice(0, 16)
+  const path = join(ensureCacheDirectory(), `cpu-${key}`)
+  mkdirSync(path, { recursive: true, mode: 0o700 })
+  return path
+}
+
+let loaded: NativeRuntime | undefined
+
+/** @throws CompileError where it cannot be compiled or loaded. */
+export function nativeRuntime(): NativeRuntime {
+  return (loaded ??= bind(openRuntime()))
+}
+
+function openRuntime(): ReturnType<typeof koffi.load> {
+  const digest = createHash('sha256').update(runtimeSource).digest('hex').slice(0, 32)
+  const path = join(codeDirectory(), `runtime-${digest}.so`)
+  const isCached = existsSync(path)
+  if (!isCached) compileRuntime(path)
+  try {
+    return koffi.load(path)
+  } catch (error) {
+    if (!isCached) throw new CompileError(`the native runtime ${path} cannot be loaded (${(error as Error).message})`)
+    // A damaged file in the cache is replaced.
+    rmSync(path, { force: true })
+    compileRuntime(path)
+    return koffi.load(path)
+  }
+}
+
+function compileRuntime(path: string): void {
+  compileSharedObjectSync(runtimeSource, path, ['-O2', '-pthread', '-ldl', '-w'])
+}
+
+function bind(library: ReturnType<typeof koffi.load>): NativeRuntime {
+  const wait = library.func('double longzhou_wait(double ticket)')
+  return {
+    submit: library.func('double longzhou_submit(int64_t code, int64_t slots, int leaves, int outputs, int scalars)'),
+    copy: library.func('double longzhou_copy(int64_t target, int64_t source, int64_t bytes)'),
+    finished: library.func('double longzhou_finished()'),
+    status: library.func('int longzhou_status(double ticket)'),
+    wait,
+    waitAsync: (ticket, done) => wait.async(ticket, done),
+    setThreads: library.func('void longzhou_set_threads(int threads)'),
+    arenaBytes: library.func('double longzhou_arena_bytes()'),
+    halt: library.func('void longzhou_halt()'),
+    load: library.func('int64_t longzhou_load(const char *path)'),
+    symbol: library.func('int64_t longzhou_symbol(int64_t library, const char *name)'),
+    loadError: library.func('const char *longzhou_load_error()'),
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * Tickets of the native queue as promises. One wait at a time stands in libuv's pool, for the oldest run; when it comes back, all runs
+ * that have finished are settled. What a run uses is referenced until then.
+ */
+import { IndexOutOfRangeError, InternalError, OutOfMemoryError } from '../../common/errors.ts'
+import type { NativeRuntime } from './native.ts'
+
+interface Pending {
+  /** Keeps what native code works on from being collected. */
+  readonly uses: unknown
+  resolve(): void
+  reject(error: Error): void
+}
+
+/** More runs than this are not left waiting: the caller then blocks until half have run. The native queue holds 2,048. */
+const MAX_PENDING = 1024
+
+export class RunQueue {
+  private readonly native: NativeRuntime
+  /** In the order of their tickets. */
+  private readonly pending = new Map<number, Pending>()
+  private isWaiting = false
+  private lastTicket = 0
+
+  constructor(native: NativeRuntime) {
+    this.native = native
+  }
+
+  /** The ticket of the last submission. */
+  get last(): number {
+    return this.lastTicket
+  }
+
+  /** Whether a ticket has run. */
+  hasFinished(ticket: number): boolean {
+    return ticket === 0 || ticket <= this.native.finished()
+  }
+
+  /** Submits by `enqueue`, which gives a ticket; `uses` stays referenced until it has run. */
+  submit(enqueue: () => number, uses: unknown): { ticket: number; done: Promise<void> } {
+    if (this.pending.size >= MAX_PENDING) this.waitSync(this.lastTicket - MAX_PENDING / 2)
+    let ticket = enqueue()
+    // The queue is full of other threads' runs.
+    while (ticket === 0) {
+      this.native.wait(this.native.finished() + 1)
+      ticket = enqueue()
+    }
+    if (ticket < 0) throw new OutOfMemoryError('the CPU executor cannot get memory or a thread for another run')
+    this.lastTicket = ticket
+    const done = new Promise<void>((resolve, reject) => this.pending.set(ticket, { uses, resolve, reject }))
+    if (!this.isWaiting) this.waitForOldest()
+    return { ticket, done }
+  }
+
+  /** Resolves when a ticket has run, whatever it met. */
+  async wait(ticket: number): Promise<void> {
+    while (!this.hasFinished(ticket)) {
+      await new Promise<void>((resolve) => this.native.waitAsync(ticket, resolve))
+    }
+    this.settle()
+  }
+
+  /** Blocks until a ticket has run. The first fault among the runs that this settles. */
+  waitSync(ticket: number): Error | null {
+    if (ticket > 0) this.native.wait(ticket)
+    return this.settle()
+  }
+
+  private waitForOldest(): void {
+    const [oldest] = this.pending.keys()
+    this.isWaiting = oldest !== undefined
+    if (oldest === undefined) return
+    this.native.waitAsync(oldest, () => {
+      this.settle()
+      this.waitForOldest()
+    })
+  }
+
+  private settle(): Error | null {
+    const finished = this.native.finished()
+    let first: Error | null = null
+    for (const [ticket, run] of this.pending) {
+      if (ticket > finished) break
+      this.pending.delete(ticket)
+      const error = faultOf(this.native.status(ticket))
+      if (error) run.reject(error)
+      else run.resolve()
+      first ??= error
+    }
+    return first
+  }
+}
+
+function faultOf(status: number): Error | null {
+  switch (status) {
+    case 0:
+      return null
+    case 1:
+      return new IndexOutOfRangeError(
+        'an index given to gather, embedding, scatter or a loss lies outside the axis that it indexes; check the labels or token ids against the size of that axis',
+      )
+    case -1:
+      return new OutOfMemoryError('the intermediates of a program do not fit in memory; use a smaller batch')
+    default:
+      return new InternalError(`a kernel reported the unknown fault ${status}`)
+  }
+}

@@ -1,0 +1,508 @@
+/** Tensors from host data and from rules: `toTensor`, `zeros`, `arange`, `eye`, ... as in paddle.tensor.creation. */
+import {
+  allocateHost,
+  isDType,
+  isFloat,
+  setElement,
+  type DType,
+  type HostArray,
+  type HostData,
+} from '../common/dtype.ts'
+import { ArgumentError, DTypeError, ShapeError } from '../common/errors.ts'
+import { checkShape, formatShape, normalizeAxis, numel as countElements, type Shape } from '../common/shape.ts'
+import {
+  binary,
+  broadcastTo,
+  cast as castNode,
+  constant,
+  detach,
+  gather,
+  iota,
+  pad,
+  permute,
+  reduce,
+  reshape,
+  sliceAxis,
+  unary,
+  where,
+} from '../graph/build.ts'
+import type { Node } from '../graph/node.ts'
+import { checkTensor, constantLike, getDefaultDtype, scalarNode, scalarType, type Scalar } from './promotion.ts'
+import { fromHost, Tensor } from './tensor.ts'
+
+/** Anything that `toTensor` takes: a number, nested arrays of numbers, a typed array, host data, or a tensor. */
+export type TensorData = Scalar | TypedArray | HostArray | Tensor | readonly TensorData[]
+
+export type TypedArray = HostData | Uint8ClampedArray | Int16Array | Uint32Array | BigUint64Array
+
+export interface ToTensorOptions {
+  /** Default: int64 for integers, the default floating dtype for fractions, bool for booleans, a typed array's own. */
+  readonly dtype?: DType
+  /** Device name; the current device by default. */
+  readonly place?: string
+  /** Default true: data wants no gradient. */
+  readonly stopGradient?: boolean
+}
+
+function dtypeOfTypedArray(data: TypedArray): DType {
+  if (data instanceof Float32Array) return 'float32'
+  if (data instanceof Float64Array) return 'float64'
+  if (data instanceof BigInt64Array || data instanceof BigUint64Array || data instanceof Uint32Array) return 'int64'
+  if (data instanceof Int32Array || data instanceof Int16Array) return 'int32'
+  if (data instanceof Int8Array) return 'int8'
+  if (data instanceof Uint16Array) {
+    throw new DTypeError(
+      "toTensor: a Uint16Array holds the bits of float16 or bfloat16; say which with { dtype: 'float16' }, or convert the numbers to an Int32Array",
+    )
+  }
+  return 'uint8'
+}
+
+const isTypedArray = (v: unknown): v is TypedArray => ArrayBuffer.isView(v) && !(v instanceof DataView)
+const isHostArray = (v: unknown): v is HostArray =>
+  typeof v === 'object' && v !== null && 'dtype' in v && 'shape' in v && 'data' in v && isTypedArray(v.data)
+
+/** Writes any number into host data of `dtype`. */
+function put(dtype: DType, data: HostData, i: number, value: Scalar): void {
+  if (typeof value === 'bigint' && dtype === 'int64') data[i] = value as never
+  else setElement(dtype, data, i, Number(value))
+}
+
+function convertTyped(data: TypedArray, dtype: DType): HostData {
+  if (data instanceof Uint16Array && (dtype === 'float16' || dtype === 'bfloat16')) return data
+  if (
+    !(data instanceof Uint16Array) &&
+    dtypeOfTypedArray(data) === dtype &&
+    data.constructor === allocateHost(dtype, 0).constructor
+  )
+    return data as HostData
+  const out = allocateHost(dtype, data.length)
+  for (let i = 0; i < data.length; i++) put(dtype, out, i, data[i]!)
+  return out
+}
+
+/** The elements and the shape of nested arrays; throws ShapeError where rows differ in length. */
+function flattenNested(data: readonly unknown[]): { values: Scalar[]; shape: number[]; typed: DType | null } {
+  const shape: number[] = []
+  for (let d: unknown = data; Array.isArray(d) || isTypedArray(d); d = d[0]) shape.push(d.length)
+  const values: Scalar[] = []
+  let typed: DType | null = null
+  const walk = (d: unknown, axis: number): void => {
+    if (axis === shape.length) {
+      if (typeof d !== 'number' && typeof d !== 'bigint' && typeof d !== 'boolean')
+        throw new ShapeError(
+          `toTensor: nested arrays must be rectangular and hold numbers; expected a number at depth ${axis}, got ${Array.isArray(d) ? 'an array' : String(d)}`,
+        )
+      values.push(d)
+      return
+    }
+    if (!(Array.isArray(d) || isTypedArray(d)) || d.length !== shape[axis])
+      throw new ShapeError(
+        `toTensor: nested arrays must be rectangular; axis ${axis} has rows of ${shape[axis]} and of ${(d as ArrayLike<unknown>).length ?? 'no'} elements`,
+      )
+    if (isTypedArray(d)) typed ??= dtypeOfTypedArray(d)
+    for (let i = 0; i < d.length; i++) walk(d[i], axis + 1)
+  }
+  walk(data, 0)
+  return { values, shape, typed }
+}
+
+function inferType(values: readonly Scalar[]): DType {
+  if (values.length === 0) return getDefaultDtype()
+  let integers = false
+  for (const v of values) {
+    const t = scalarType(v)
+    if (isFloat(t)) return t
+    integers ||= t === 'int64'
+  }
+  return integers ? 'int64' : 'bool'
+}
+
+/** Host data as `toTensor` reads it. */
+export function toHostArray(data: Exclude<TensorData, Tensor>, dtype?: DType): HostArray {
+  if (isHostArray(data)) {
+    if (dtype === undefined || dtype === data.dtype) return data
+    throw new DTypeError(`toTensor: host data of ${data.dtype} cannot become ${dtype}; make the tensor and cast it`)
+  }
+  if (isTypedArray(data)) {
+    const to = dtype ?? dtypeOfTypedArray(data)
+    return { dtype: to, shape: [data.length], data: convertTyped(data, to) }
+  }
+  const { values, shape, typed } = Array.isArray(data)
+    ? flattenNested(data as readonly unknown[])
+    : { values: [data as Scalar], shape: [], typed: null }
+  if (!Array.isArray(data) && typeof data !== 'number' && typeof data !== 'bigint' && typeof data !== 'boolean')
+    throw new ArgumentError(`toTensor: cannot make a tensor from ${data === null ? 'null' : typeof data}`)
+  const to = dtype ?? typed ?? inferType(values)
+  const out = allocateHost(to, values.length)
+  values.forEach((v, i) => put(to, out, i, v))
+  return { dtype: to, shape, data: out }
+}
+
+/**
+ * A tensor from host data: a number (rank 0), nested arrays, a typed array (rank 1), `{ dtype, shape, data }`, or another tensor
+ * (copied). Integers give int64, fractions float32, booleans bool, as `paddle.to_tensor`. JavaScript does not tell 1.0 from 1: `toTensor([1, 2])` is int64.
+ * Throws ShapeError where nested rows differ in length.
+ * @example const x = toTensor([[1, 2], [3, 4]], 'float32')
+ */
+export function toTensor<D extends DType = DType>(
+  data: TensorData,
+  options: D | (ToTensorOptions & { readonly dtype?: D }) = {},
+): Tensor<D> {
+  const { dtype, place, stopGradient } =
+    typeof options === 'string' ? ({ dtype: options } as ToTensorOptions) : (options as ToTensorOptions)
+  if (dtype !== undefined) checkDtype(dtype, 'toTensor')
+  if (data instanceof Tensor) {
+    const copy = new Tensor<D>(detach(castNode(data.node, dtype ?? data.dtype)))
+    if (stopGradient === false) copy.stopGradient = false
+    return copy
+  }
+  return fromHost<D>(toHostArray(data, dtype), {
+    ...(place === undefined ? {} : { place }),
+    ...(stopGradient === undefined ? {} : { stopGradient }),
+  })
+}
+
+export function checkDtype(dtype: string, op: string): void {
+  if (!isDType(dtype)) throw new DTypeError(`${op}: '${dtype}' is not a dtype`)
+}
+
+/** A constant over a shape, as a tensor. */
+function filled(shape: Shape, value: Scalar, dtype: DType, op: string): Tensor {
+  if (!Array.isArray(shape))
+    throw new ArgumentError(`${op}: the shape must be an array of integers, got ${typeof shape}`)
+  checkShape(shape, op)
+  checkDtype(dtype, op)
+  return new Tensor(broadcastTo(castNode(scalarNode(value, dtype), dtype), [...shape]))
+}
+
+/** Zeros of a shape, `paddle.zeros`. Default dtype float32. */
+export function zeros<D extends DType = DType>(shape: Shape, dtype: DType = getDefaultDtype()): Tensor<D> {
+  return filled(shape, 0, dtype, 'zeros') as Tensor<D>
+}
+
+/** Ones of a shape, `paddle.ones`. Default dtype float32. */
+export function ones(shape: Shape, dtype: DType = getDefaultDtype()): Tensor {
+  return filled(shape, 1, dtype, 'ones')
+}
+
+/** `fillValue` over a shape, `paddle.full`. Without a dtype: bool for booleans, else float32. */
+export function full(shape: Shape, fillValue: Scalar, dtype?: DType): Tensor {
+  return filled(shape, fillValue, dtype ?? (typeof fillValue === 'boolean' ? 'bool' : getDefaultDtype()), 'full')
+}
+
+/** A tensor whose values nobody asked for, `paddle.empty`: zeros here, since memory is never shown uninitialised. */
+export function empty(shape: Shape, dtype: DType = getDefaultDtype()): Tensor {
+  return filled(shape, 0, dtype, 'empty')
+}
+
+/** Zeros of x's shape, and dtype unless another is given, `paddle.zeros_like`. */
+export function zerosLike(x: Tensor, dtype?: DType): Tensor {
+  return fullLike(x, 0, dtype)
+}
+
+/** Ones of x's shape, and dtype unless another is given, `paddle.ones_like`. */
+export function onesLike(x: Tensor, dtype?: DType): Tensor {
+  return fullLike(x, 1, dtype)
+}
+
+/** `fillValue` over x's shape, `paddle.full_like`. */
+export function fullLike(x: Tensor, fillValue: Scalar, dtype?: DType): Tensor {
+  checkTensor(x, 'fullLike')
+  return filled(x.shape, fillValue, dtype ?? x.dtype, 'fullLike')
+}
+
+/** As `zerosLike`, `paddle.empty_like`. */
+export function emptyLike(x: Tensor, dtype?: DType): Tensor {
+  return fullLike(x, 0, dtype)
+}
+
+/** start + i * step over one axis of `length`. */
+function ramp(start: number, step: number, length: number, dtype: DType): Node {
+  const i = iota([length], 0, dtype)
+  const scaled = binary('mul', i, broadcastTo(scalarNode(step, dtype), [length]))
+  return start === 0 ? scaled : binary('add', broadcastTo(scalarNode(start, dtype), [length]), scaled)
+}
+
+/**
+ * start, start + step, ... below `end`, `paddle.arange`. With one argument it counts from 0. int64 where all are integers, else float32.
+ * Throws ArgumentError for a step of 0.
+ */
+export function arange(start: number, end?: number, step = 1, dtype?: DType): Tensor {
+  const [from, to] = end === undefined ? [0, start] : [start, end]
+  if (step === 0 || !Number.isFinite(from) || !Number.isFinite(to) || !Number.isFinite(step))
+    throw new ArgumentError(`arange: from ${from} to ${to} by ${step}; bounds must be finite and the step not 0`)
+  const type = dtype ?? ([from, to, step].every(Number.isInteger) ? 'int64' : getDefaultDtype())
+  const length = Math.max(0, Math.ceil((to - from) / step))
+  checkShape([length], 'arange')
+  const exact = isFloat(type) || [from, step].every(Number.isInteger)
+  return new Tensor(exact ? ramp(from, step, length, type) : castNode(ramp(from, step, length, 'float64'), type))
+}
+
+/** `num` numbers from start to stop, both included, `paddle.linspace`. Default dtype float32. */
+export function linspace(start: number, stop: number, num: number, dtype: DType = getDefaultDtype()): Tensor {
+  if (!Number.isInteger(num) || num < 1) throw new ArgumentError(`linspace: num must be a positive integer, got ${num}`)
+  const wide = isFloat(dtype) ? dtype : 'float64'
+  if (num === 1) return filled([1], start, dtype, 'linspace')
+  const step = (stop - start) / (num - 1)
+  // Counted from the nearer end, so that both ends are exact.
+  const i = iota([num], 0, wide)
+  const spread = (v: number): Node => broadcastTo(scalarNode(v, wide), [num])
+  const up = binary('add', spread(start), binary('mul', i, spread(step)))
+  const down = binary('sub', spread(stop), binary('mul', binary('sub', spread(num - 1), i), spread(step)))
+  return new Tensor(castNode(where(binary('lt', i, spread(Math.floor(num / 2))), up, down), dtype))
+}
+
+/** base ** linspace(start, stop, num), `paddle.logspace`. */
+export function logspace(
+  start: number,
+  stop: number,
+  num: number,
+  base = 10,
+  dtype: DType = getDefaultDtype(),
+): Tensor {
+  const exponent = linspace(start, stop, num, isFloat(dtype) ? dtype : 'float64').node
+  return new Tensor(
+    castNode(binary('pow', broadcastTo(scalarNode(base, exponent.dtype), exponent.shape), exponent), dtype),
+  )
+}
+
+/** Ones on the main diagonal of [numRows, numColumns], `paddle.eye`. */
+export function eye(numRows: number, numColumns = numRows, dtype: DType = getDefaultDtype()): Tensor {
+  const shape = [numRows, numColumns]
+  checkShape(shape, 'eye')
+  const onDiagonal = binary('eq', iota(shape, 0, 'int32'), iota(shape, 1, 'int32'))
+  return new Tensor(castNode(onDiagonal, dtype))
+}
+
+/** Where column - row <= diagonal (`le`) or >= diagonal (`ge`) in the last two axes. */
+function triangle(shape: Shape, diagonal: number, op: 'le' | 'ge'): Node {
+  const rank = shape.length
+  const column = iota(shape, rank - 1, 'int32')
+  const row = iota(shape, rank - 2, 'int32')
+  return binary(op, binary('sub', column, row), constant(diagonal, 'int32', shape))
+}
+
+function keepTriangle(x: Tensor, diagonal: number, op: 'le' | 'ge', name: string): Tensor {
+  checkTensor(x, name)
+  if (x.ndim < 2) throw new ShapeError(`${name}: needs a matrix or a batch of them, got ${formatShape(x.shape)}`)
+  return new Tensor(where(triangle(x.shape, diagonal, op), x.node, constantLike(x.node, 0)))
+}
+
+/** The lower triangle of each matrix (last two axes), zeros above `diagonal`, `paddle.tril`. */
+export function tril(x: Tensor, diagonal = 0): Tensor {
+  return keepTriangle(x, diagonal, 'le', 'tril')
+}
+
+/** The upper triangle of each matrix, zeros below `diagonal`, `paddle.triu`. */
+export function triu(x: Tensor, diagonal = 0): Tensor {
+  return keepTriangle(x, diagonal, 'ge', 'triu')
+}
+
+function triangleIndices(
+  rows: number,
+  columns: number,
+  keep: (row: number, column: number) => boolean,
+  dtype: DType,
+): Tensor {
+  const at: [number, number][] = []
+  for (let r = 0; r < rows; r++) for (let c = 0; c < columns; c++) if (keep(r, c)) at.push([r, c])
+  const data = allocateHost(dtype, 2 * at.length)
+  at.forEach(([r, c], i) => {
+    setElement(dtype, data, i, r)
+    setElement(dtype, data, at.length + i, c)
+  })
+  return fromHost({ dtype, shape: [2, at.length], data })
+}
+
+/** Rows and columns of the lower triangle of a [row, col] matrix, [2, n], `paddle.tril_indices`. */
+export function trilIndices(row: number, col: number = row, offset = 0, dtype: DType = 'int64'): Tensor {
+  return triangleIndices(row, col, (r, c) => c - r <= offset, dtype)
+}
+
+/** Rows and columns of the upper triangle of a [row, col] matrix, [2, n], `paddle.triu_indices`. */
+export function triuIndices(row: number, col: number = row, offset = 0, dtype: DType = 'int64'): Tensor {
+  return triangleIndices(row, col, (r, c) => c - r >= offset, dtype)
+}
+
+/** A vector on diagonal `offset` of a square matrix padded with `paddingValue`, or that diagonal of a matrix, `paddle.diag`. */
+export function diag(x: Tensor, offset = 0, paddingValue = 0): Tensor {
+  checkTensor(x, 'diag')
+  if (x.ndim === 2) return diagonal(x, offset)
+  if (x.ndim !== 1) throw new ShapeError(`diag: needs a vector or a matrix, got ${formatShape(x.shape)}`)
+  const made = diagEmbed(x, offset)
+  if (paddingValue === 0) return made
+  const on = onDiagonal(made.shape, offset)
+  return new Tensor(where(on, made.node, broadcastTo(scalarNode(paddingValue, x.dtype), made.shape)))
+}
+
+function onDiagonal(shape: Shape, offset: number): Node {
+  const rank = shape.length
+  const difference = binary('sub', iota(shape, rank - 1, 'int32'), iota(shape, rank - 2, 'int32'))
+  return binary('eq', difference, constant(offset, 'int32', shape))
+}
+
+/** The tensor's elements on diagonal `offset` of a square matrix, `paddle.diagflat`. */
+export function diagflat(x: Tensor, offset = 0): Tensor {
+  checkTensor(x, 'diagflat')
+  return diagEmbed(new Tensor(reshape(x.node, [x.size])), offset)
+}
+
+/** Matrices (in the axes `axis1` and `axis2` of the result) with the last axis of x on diagonal `offset`, `paddle.diag_embed`. */
+export function diagEmbed(x: Tensor, offset = 0, axis1 = -2, axis2 = -1): Tensor {
+  checkTensor(x, 'diagEmbed')
+  if (x.ndim === 0) throw new ShapeError('diagEmbed: needs at least one axis')
+  const n = x.shape[x.ndim - 1]! + Math.abs(offset)
+  const lead = x.shape.slice(0, -1)
+  const shape = [...lead, n, n]
+  const before = lead.map(() => 0)
+  // Element i of the vector stands in row i + max(-offset, 0): padded into place, repeated over columns, masked.
+  const rows = pad(x.node, [...before, Math.max(-offset, 0)], [...before, Math.max(offset, 0)])
+  const spread = broadcastTo(reshape(rows, [...lead, n, 1]), shape)
+  const matrix = where(onDiagonal(shape, offset), spread, constantLike(spread, 0))
+  const rank = shape.length
+  const a = normalizeAxis(axis1, rank, 'diagEmbed')
+  const b = normalizeAxis(axis2, rank, 'diagEmbed')
+  if (a === b) throw new ArgumentError(`diagEmbed: axis1 and axis2 are both ${a}`)
+  let next = 0
+  const order = shape.map((_, i) => (i === a ? rank - 2 : i === b ? rank - 1 : next++))
+  return new Tensor(permute(matrix, order))
+}
+
+/** Diagonal `offset` of the matrices in `axis1` and `axis2`, as the last axis, `paddle.diagonal`. */
+export function diagonal(x: Tensor, offset = 0, axis1 = 0, axis2 = 1): Tensor {
+  checkTensor(x, 'diagonal')
+  const rank = x.ndim
+  if (rank < 2) throw new ShapeError(`diagonal: needs at least two axes, got ${formatShape(x.shape)}`)
+  const a = normalizeAxis(axis1, rank, 'diagonal')
+  const b = normalizeAxis(axis2, rank, 'diagonal')
+  if (a === b) throw new ArgumentError(`diagonal: axis1 and axis2 are both ${a}`)
+  const others = x.shape.map((_, i) => i).filter((i) => i !== a && i !== b)
+  let matrix = permute(x.node, [...others, a, b])
+  matrix = sliceAxis(matrix, rank - 2, Math.min(Math.max(-offset, 0), x.shape[a]!), x.shape[a]!)
+  matrix = sliceAxis(matrix, rank - 1, Math.min(Math.max(offset, 0), x.shape[b]!), x.shape[b]!)
+  const n = Math.min(matrix.shape[rank - 2]!, matrix.shape[rank - 1]!)
+  matrix = sliceAxis(sliceAxis(matrix, rank - 2, 0, n), rank - 1, 0, n)
+  // The other elements become 0 (false), so the sum over columns is the diagonal.
+  const zero = constantLike(matrix, 0)
+  const kept = where(onDiagonal(matrix.shape, 0), matrix, zero)
+  if (x.dtype === 'bool') return new Tensor(castNode(reduce('reduceSum', castNode(kept, 'int32'), [rank - 1]), 'bool'))
+  return new Tensor(reduce('reduceSum', kept, [rank - 1]))
+}
+
+/** Coordinates of a grid: the i-th result holds the i-th vector along axis i, `paddle.meshgrid`. */
+export function meshgrid(...args: readonly (Tensor | readonly Tensor[])[]): Tensor[] {
+  const vectors = args.flat() as Tensor[]
+  if (vectors.length === 0) throw new ArgumentError('meshgrid: needs at least one vector')
+  vectors.forEach((v) => {
+    checkTensor(v, 'meshgrid')
+    if (v.ndim > 1) throw new ShapeError(`meshgrid: needs vectors, got ${formatShape(v.shape)}`)
+  })
+  const shape = vectors.map((v) => v.size)
+  return vectors.map((v, i) => {
+    const place = shape.map((d, a) => (a === i ? d : 1))
+    return new Tensor(broadcastTo(reshape(v.node, place), shape))
+  })
+}
+
+/** A copy that is differentiable, `paddle.clone`. */
+export function clone(x: Tensor): Tensor {
+  checkTensor(x, 'clone')
+  return new Tensor(x.node)
+}
+
+/** Copies data or a tensor into `output` if one is given, else into a new tensor, `paddle.assign`. Differentiable for tensors. */
+export function assign(x: TensorData, output?: Tensor): Tensor {
+  const value = x instanceof Tensor ? clone(x) : toTensor(x)
+  if (!output) return value
+  output.assign(value)
+  return output
+}
+
+/** Number of elements, as an int64 tensor of rank 0, `paddle.numel`. */
+export function numel(x: Tensor): Tensor {
+  checkTensor(x, 'numel')
+  return new Tensor(constant(countElements(x.shape), 'int64'))
+}
+
+/** One-hot rows: [...x.shape, numClasses] in float32, `paddle.nn.functional.one_hot`. */
+export function oneHot(x: Tensor, numClasses: number): Tensor {
+  checkTensor(x, 'oneHot')
+  if (x.dtype !== 'int64' && x.dtype !== 'int32')
+    throw new DTypeError(`oneHot: x must be int32 or int64, got ${x.dtype}`)
+  if (!Number.isInteger(numClasses) || numClasses < 1)
+    throw new ArgumentError(`oneHot: numClasses must be a positive integer, got ${numClasses}`)
+  const shape = [...x.shape, numClasses]
+  const index = broadcastTo(reshape(x.node, [...x.shape, 1]), shape)
+  return new Tensor(castNode(binary('eq', index, iota(shape, shape.length - 1, x.dtype)), getDefaultDtype()))
+}
+
+/** The Vandermonde matrix [x.size, n]: powers of x from n - 1 down to 0, or up where `increasing`, `paddle.vander`. */
+export function vander(x: Tensor, n: number = x.size, increasing = false): Tensor {
+  checkTensor(x, 'vander')
+  if (x.ndim !== 1) throw new ShapeError(`vander: needs a vector, got ${formatShape(x.shape)}`)
+  const shape = [x.size, n]
+  const column = iota(shape, 1, x.dtype)
+  const exponent = increasing ? column : binary('add', constant(n - 1, x.dtype, shape), unary('neg', column))
+  return new Tensor(binary('pow', broadcastTo(reshape(x.node, [x.size, 1]), shape), exponent))
+}
+
+/** A copy of x with diagonal `offset` of the matrices in two axes replaced by y, `paddle.diagonal_scatter`. */
+export function diagonalScatter(x: Tensor, y: Tensor, offset = 0, axis1 = 0, axis2 = 1): Tensor {
+  checkTensor(x, 'diagonalScatter')
+  const expected = diagonal(x, offset, axis1, axis2).shape
+  if (formatShape(expected) !== formatShape(y.shape))
+    throw new ShapeError(
+      `diagonalScatter: the diagonal is ${formatShape(expected)}, the values are ${formatShape(y.shape)}`,
+    )
+  const rank = x.ndim
+  const a = normalizeAxis(axis1, rank, 'diagonalScatter')
+  const b = normalizeAxis(axis2, rank, 'diagonalScatter')
+  const [rows, columns] = [x.shape[a]!, x.shape[b]!]
+  // The embedded diagonal is square; it is cut or padded to the matrix.
+  const square = diagEmbed(new Tensor(castNode(y.node, x.dtype)), offset).node
+  const fit = (n: Node, axis: number, size: number): Node => {
+    const cut = sliceAxis(n, axis, 0, Math.min(size, n.shape[axis]!))
+    const none = n.shape.map(() => 0)
+    return pad(
+      cut,
+      none,
+      none.map((_, i) => (i === axis ? size - cut.shape[axis]! : 0)),
+    )
+  }
+  const matrix = fit(fit(square, rank - 2, rows), rank - 1, columns)
+  let next = 0
+  const order = x.shape.map((_, i) => (i === a ? rank - 2 : i === b ? rank - 1 : next++))
+  const on = onDiagonal(matrix.shape, offset)
+  return new Tensor(where(permute(on, order), permute(matrix, order), x.node))
+}
+
+/** All combinations of one element of each vector, one a row, `paddle.cartesian_prod`. */
+export function cartesianProd(x: readonly Tensor[]): Tensor {
+  const grid = meshgrid(x)
+  if (grid.length === 1) return grid[0]!
+  const size = countElements(grid[0]!.shape)
+  const wide = grid.map((g, i) => pad(reshape(g.node, [size, 1]), [0, i], [0, grid.length - 1 - i]))
+  return new Tensor(wide.reduce((sum, c) => binary('add', sum, c)))
+}
+
+/** All r-element combinations of a vector's elements in order, one a row, `paddle.combinations`. */
+export function combinations(x: Tensor, r = 2, withReplacement = false): Tensor {
+  checkTensor(x, 'combinations')
+  if (x.ndim !== 1) throw new ShapeError(`combinations: needs a vector, got ${formatShape(x.shape)}`)
+  if (!Number.isInteger(r) || r < 0) throw new ArgumentError(`combinations: r must be a non-negative integer, got ${r}`)
+  const rows: number[][] = []
+  const extend = (row: number[]): void => {
+    if (row.length === r) {
+      if (r > 0) rows.push(row)
+      return
+    }
+    const last = row[row.length - 1]
+    const from = last === undefined ? 0 : withReplacement ? last : last + 1
+    for (let i = from; i < x.size; i++) extend([...row, i])
+  }
+  extend([])
+  const index = fromHost({ dtype: 'int32', shape: [rows.length, r], data: Int32Array.from(rows.flat()) })
+  if (rows.length === 0) return new Tensor(constant(0, x.dtype, [0, r]))
+  return new Tensor(gather(x.node, index.node, 0))
+}
