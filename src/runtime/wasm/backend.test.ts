@@ -145,6 +145,11 @@ describe('plans on the wasm device', () => {
     await expect(backend.run(program, [], [], [2 ** 40])).rejects.toThrow(IndexOutOfRangeError)
     await expect(backend.run(program, [], [], [2 ** 40])).rejects.toThrow(/'embedding'/)
     await backend.run(program, [], [], [2 ** 40 - 1])
+    backend.synchronizeSync()
+    const unheard = backend.run(program, [], [], [2 ** 40])
+    expect(() => backend.synchronizeSync()).toThrow(/'embedding'/)
+    backend.synchronizeSync()
+    await expect(unheard).rejects.toThrow(IndexOutOfRangeError)
   })
 
   test('sizes beyond 32 bits are refused where the plan is compiled', async () => {

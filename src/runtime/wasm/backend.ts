@@ -62,6 +62,8 @@ export class WasmBackend implements Backend {
   /** Functions of modules compiled before, by a hash of their bytes. */
   private readonly modules = new Map<string, readonly KernelFunction[]>()
   private readonly finalizer: FinalizationRegistry<Owned>
+  /** What a run met, until somebody hears of it. */
+  private fault: unknown = null
   private liveBytes = 0
   private peakBytes = 0
 
@@ -115,13 +117,21 @@ export class WasmBackend implements Backend {
     return program
   }
 
-  async run(
+  run(
     program: Program,
     leaves: readonly DeviceBuffer[],
     outputs: readonly DeviceBuffer[],
     scalars: readonly number[],
   ): Promise<void> {
-    this.runSync(program, leaves, outputs, scalars)
+    try {
+      this.runSync(program, leaves, outputs, scalars)
+      return Promise.resolve()
+    } catch (error) {
+      this.fault ??= error
+      const rejected = Promise.reject<void>(error)
+      rejected.catch(() => this.takeFault())
+      return rejected
+    }
   }
 
   /** Runs a program. Throws IndexOutOfRangeError after the whole of it ran, if a kernel met an index out of range. */
@@ -157,10 +167,20 @@ export class WasmBackend implements Backend {
     return Promise.resolve()
   }
 
-  synchronizeSync(): void {}
+  /** Throws what a run met whose promise has not told it yet. */
+  synchronizeSync(): void {
+    const fault = this.takeFault()
+    if (fault !== null) throw fault
+  }
 
   memory(): MemoryInfo {
     return { liveBytes: this.liveBytes, peakBytes: this.peakBytes, arenaBytes: this.arena.bytes }
+  }
+
+  private takeFault(): unknown {
+    const { fault } = this
+    this.fault = null
+    return fault
   }
 
   private free(owned: Owned): void {
