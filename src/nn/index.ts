@@ -1,7 +1,7 @@
 /** `nn`: layers, their functions and initialisers, as `paddle.nn`. */
 export * as functional from './functional/index.ts'
 export * as initializer from './initializer/index.ts'
-export * from './container.ts'
+export { LayerDict, LayerList, ParameterList, Sequential, type TensorLayer } from './container.ts'
 export {
   Layer,
   type CreateParameterOptions,
@@ -12,6 +12,18 @@ export {
 export * from './layers/activation.ts'
 export * from './layers/common.ts'
 export * from './layers/conv.ts'
+export * from './layers/dropout.ts'
 export * from './layers/loss.ts'
+export * from './layers/norm.ts'
 export * from './layers/pooling.ts'
+export {
+  GRUCell,
+  LSTMCell,
+  RNNCellBase,
+  SimpleRNNCell,
+  type CellOptions,
+  type CellStates,
+  type SimpleRNNCellOptions,
+} from './layers/rnn-cell.ts'
+export * from './layers/rnn.ts'
 export { Parameter, ParamAttr, type ParamAttrLike, type ParamAttrOptions, type Regularizer } from './parameter.ts'
