@@ -57,6 +57,7 @@ export const operatorCases: Readonly<Record<string, Run>> = {
   cross_entropy_soft: xy((x, y) => F.crossEntropy(x, y, { softLabel: true })),
   cross_entropy_sum: xy((x, y) => F.crossEntropy(x, y, { reduction: 'sum' })),
   cross_entropy_weight: ({ x, y, w }) => F.crossEntropy(x!, y!, { weight: w! }),
+  ctc_loss_none: ({ x, y, il, ll }) => F.ctcLoss(x!, y!, il!, ll!, { reduction: 'none' }),
   linear: xw((x, w, b) => F.linear(x, w, b)),
   log_softmax: x1((x) => F.logSoftmax(x, -1)),
   max_pool2d: x1((x) => F.maxPool2d(x, 2, { stride: 2 })),
