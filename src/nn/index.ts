@@ -10,6 +10,7 @@ export {
   type StateDictReport,
 } from './layer.ts'
 export * from './layers/activation.ts'
+export * from './layers/alignment-loss.ts'
 export * from './layers/common.ts'
 export * from './layers/conv.ts'
 export * from './layers/loss.ts'
