@@ -7,5 +7,8 @@ const ofX = (make: () => nn.TensorLayer): LayerCase => layerCase(make, (m, { x }
 
 export const layerCases: Readonly<Record<string, LayerCase>> = {
   ...sequenceCases,
+  layer_batchnorm1d_train: ofX(() => new nn.BatchNorm1D(3)),
+  layer_batchnorm2d_train: ofX(() => new nn.BatchNorm2D(3)),
+  layer_groupnorm: ofX(() => new nn.GroupNorm(2, 4)),
   layer_prelu: ofX(() => new nn.PReLU(3)),
 }

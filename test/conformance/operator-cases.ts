@@ -58,6 +58,13 @@ export const operatorCases: Readonly<Record<string, Run>> = {
   cross_entropy_sum: xy((x, y) => F.crossEntropy(x, y, { reduction: 'sum' })),
   cross_entropy_weight: ({ x, y, w }) => F.crossEntropy(x!, y!, { weight: w! }),
   ctc_loss_none: ({ x, y, il, ll }) => F.ctcLoss(x!, y!, il!, ll!, { reduction: 'none' }),
+  dropout_eval_modes: ({ x }) => [
+    F.dropout(x!, 0.3, { training: false, mode: 'upscale_in_train' }),
+    F.dropout(x!, 0.3, { training: false, mode: 'downscale_in_infer' }),
+  ],
+  layer_norm: ({ x, w, b }) => F.layerNorm(x!, x!.shape.slice(-1), { weight: w!, bias: b! }),
+  layer_norm_2d: ({ x, w, b }) => F.layerNorm(x!, x!.shape.slice(-2), { weight: w!, bias: b!, epsilon: 1e-6 }),
+  local_response_norm: x1((x) => F.localResponseNorm(x, 5)),
   linear: xw((x, w, b) => F.linear(x, w, b)),
   log_softmax: x1((x) => F.logSoftmax(x, -1)),
   max_pool2d: x1((x) => F.maxPool2d(x, 2, { stride: 2 })),
