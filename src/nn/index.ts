@@ -10,20 +10,22 @@ export {
   type StateDictReport,
 } from './layer.ts'
 export * from './layers/activation.ts'
+export * from './layers/alignment-loss.ts'
 export * from './layers/common.ts'
 export * from './layers/conv.ts'
 export * from './layers/dropout.ts'
 export * from './layers/loss.ts'
 export * from './layers/norm.ts'
 export * from './layers/pooling.ts'
+export * from './layers/rnn.ts'
 export {
   GRUCell,
   LSTMCell,
   RNNCellBase,
   SimpleRNNCell,
-  type CellOptions,
-  type CellStates,
-  type SimpleRNNCellOptions,
+  type CellAttributes,
+  type RNNActivation,
+  type States,
+  type StateShape,
 } from './layers/rnn-cell.ts'
-export * from './layers/rnn.ts'
 export { Parameter, ParamAttr, type ParamAttrLike, type ParamAttrOptions, type Regularizer } from './parameter.ts'

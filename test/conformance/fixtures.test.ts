@@ -24,6 +24,7 @@ function tensors(arrays: Readonly<Record<string, HostArray>>, wantGradient: (nam
 
 /** Compares outputs, sends the recorded cotangents back, and compares the gradients of the inputs. */
 async function check(
+  name: string,
   arrays: Readonly<Record<string, HostArray>>,
   inputs: Inputs,
   outputs: readonly Tensor[],

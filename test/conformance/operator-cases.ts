@@ -57,7 +57,7 @@ export const operatorCases: Readonly<Record<string, Run>> = {
   cross_entropy_soft: xy((x, y) => F.crossEntropy(x, y, { softLabel: true })),
   cross_entropy_sum: xy((x, y) => F.crossEntropy(x, y, { reduction: 'sum' })),
   cross_entropy_weight: ({ x, y, w }) => F.crossEntropy(x!, y!, { weight: w! }),
-  ctc_loss_none: ({ x, y, il, ll }) => F.ctcLoss(x!, y!, il!, ll!, { blank: 0, reduction: 'none' }),
+  ctc_loss_none: ({ x, y, il, ll }) => F.ctcLoss(x!, y!, il!, ll!, { reduction: 'none' }),
   dropout_eval_modes: ({ x }) => [
     F.dropout(x!, 0.3, { training: false, mode: 'upscale_in_train' }),
     F.dropout(x!, 0.3, { training: false, mode: 'downscale_in_infer' }),

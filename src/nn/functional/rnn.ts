@@ -1,157 +1,159 @@
 /**
- * Recurrent networks: the cells' equations, and one pass over time in one direction. The input's projection does not depend on the state,
- * so it is one contraction over all steps; the loop is one `scan`.
+ * The recurrences of SimpleRNN, LSTM and GRU over graph nodes. The products of the inputs are one contraction over all time steps, outside
+ * the loop; a step multiplies only the state by its weight. Inside everything is time-major, [T, B, ..]: batch-first inputs are read
+ * where they lie, by the letters of the contraction.
  */
 import { ShapeError } from '../../common/errors.ts'
 import { formatShape } from '../../common/shape.ts'
-import { binary, cast, constant, contract, expand, iota, reshape, sliceAxis, unary, where } from '../../graph/build.ts'
+import { binary, broadcastTo, contract, pad, reshape, sliceAxis, unary, where } from '../../graph/build.ts'
 import type { Node } from '../../graph/node.ts'
 import { constantLike } from '../../tensor/promotion.ts'
-import { spreadVector } from './geometry.ts'
-import { loop } from './loop.ts'
+import { runLoop, type LoopOptions } from './loop.ts'
 
-/** `RNN_TANH` and `RNN_RELU` are the Elman network, `LSTM` and `GRU` have gates. */
-export type CellMode = 'RNN_TANH' | 'RNN_RELU' | 'LSTM' | 'GRU'
+/** A recurrence: Elman's with either activation, LSTM (gates i, f, c, o), GRU (gates r, z, c). */
+export type CellKind = 'tanh' | 'relu' | 'lstm' | 'gru'
 
-const add = (a: Node, b: Node): Node => binary('add', a, b)
-const mul = (a: Node, b: Node): Node => binary('mul', a, b)
-
-/** Weights of one cell: [gates * hidden, input], [gates * hidden, hidden], and biases of [gates * hidden] or null. */
+/** The weights of one direction of one layer, with rows gate after gate. */
 export interface CellWeights {
+  /** [gates * hidden, input] */
   readonly weightIh: Node
+  /** [gates * hidden, state] */
   readonly weightHh: Node
-  readonly biasIh: Node | null
-  readonly biasHh: Node | null
+  /** [gates * hidden] */
+  readonly biasIh: Node
+  readonly biasHh: Node
+  /** [hidden, projection]: what the output of an LSTM is multiplied by. */
+  readonly weightHo?: Node | null
 }
 
 interface CellRule {
   readonly gates: number
-  /** Number of state tensors: 2 for the LSTM (hidden and cell), else 1. */
-  readonly states: 1 | 2
-  /** The recurrent bias enters by way of the recurrent product alone; elsewhere it joins the input's projection. */
-  readonly keepsBias: boolean
-  /** The next states, the hidden one first, from the two projections [batch, gates * hidden]. */
-  readonly next: (fromInput: Node, fromHidden: Node, states: readonly Node[]) => Node[]
+  /** Whether the recurrent bias is added with the input's, once for all steps; a GRU needs part of it inside. */
+  readonly hoistsBias: boolean
+  /** From the input's part of the gates [B, gates * hidden] and the states: the next states, the output first. */
+  readonly step: (projected: Node, states: readonly Node[], weights: CellWeights) => Node[]
 }
 
-/** The gates of a projection. */
-function gatesOf(x: Node, count: number): Node[] {
-  const size = x.shape[1]! / count
-  return Array.from({ length: count }, (_, i) => sliceAxis(x, 1, i * size, (i + 1) * size))
+const add = (a: Node, b: Node): Node => binary('add', a, b)
+const sub = (a: Node, b: Node): Node => binary('sub', a, b)
+const mul = (a: Node, b: Node): Node => binary('mul', a, b)
+const sigmoid = (x: Node): Node => unary('sigmoid', x)
+const tanh = (x: Node): Node => unary('tanh', x)
+const relu = (x: Node): Node => {
+  const zero = constantLike(x, 0)
+  return where(binary('gt', x, zero), x, zero)
 }
 
-export const cellRules: Readonly<Record<CellMode, CellRule>> = {
-  RNN_TANH: { gates: 1, states: 1, keepsBias: false, next: (x, h) => [unary('tanh', add(x, h))] },
-  RNN_RELU: {
-    gates: 1,
-    states: 1,
-    keepsBias: false,
-    next: (x, h) => {
-      const z = add(x, h)
-      return [where(binary('gt', z, constantLike(z, 0)), z, constantLike(z, 0))]
-    },
-  },
-  // i, f, c, o: c' = f * c + i * tanh(c~), h' = o * tanh(c')
-  LSTM: {
-    gates: 4,
-    states: 2,
-    keepsBias: false,
-    next: (x, h, states) => {
-      const [i, f, g, o] = gatesOf(add(x, h), 4) as [Node, Node, Node, Node]
-      const cell = add(mul(unary('sigmoid', f), states[1]!), mul(unary('sigmoid', i), unary('tanh', g)))
-      return [mul(unary('sigmoid', o), unary('tanh', cell)), cell]
-    },
-  },
-  // r, z, c: h' = z * h + (1 - z) * tanh(x_c + r * h_c)
-  GRU: {
-    gates: 3,
-    states: 1,
-    keepsBias: true,
-    next: (x, h, states) => {
-      const [xr, xz, xc] = gatesOf(x, 3) as [Node, Node, Node]
-      const [hr, hz, hc] = gatesOf(h, 3) as [Node, Node, Node]
-      const candidate = unary('tanh', add(xc, mul(unary('sigmoid', add(xr, hr)), hc)))
-      const z = unary('sigmoid', add(xz, hz))
-      return [add(mul(z, binary('sub', states[0]!, candidate)), candidate)]
-    },
-  },
-}
-
-/** x [..., input] times weight [gates, input], plus what biases may join: [..., gates]. */
-function inputProjection(mode: CellMode, x: Node, w: CellWeights): Node {
-  const last = x.shape.length - 1
+/** x [.., k] times w [n, k], transposed where `w` is stored [k, n]. */
+function product(x: Node, w: Node, stored: 'nk' | 'kn' = 'nk'): Node {
+  const inner = x.shape.length - 1
   const letters = x.shape.map((_, i) => i)
-  const out = [...letters.slice(0, -1), last + 1]
-  const shape = [...x.shape.slice(0, -1), w.weightIh.shape[0]!]
-  if (x.shape[last] !== w.weightIh.shape[1])
+  const rhs = stored === 'nk' ? [inner + 1, inner] : [inner, inner + 1]
+  const out = [...letters.slice(0, -1), inner + 1]
+  return contract(x, w, { lhs: letters, rhs, out }, [...x.shape.slice(0, -1), w.shape[stored === 'nk' ? 0 : 1]!])
+}
+
+/** [B, gates * hidden] as one [B, hidden] a gate. */
+function gatesOf(x: Node, gates: number): Node[] {
+  const [batch, width] = x.shape as [number, number]
+  const hidden = width / gates
+  const apart = reshape(x, [batch, gates, hidden])
+  return Array.from({ length: gates }, (_, g) => reshape(sliceAxis(apart, 1, g, g + 1), [batch, hidden]))
+}
+
+const elman = (activation: (x: Node) => Node): CellRule => ({
+  gates: 1,
+  hoistsBias: true,
+  step: (projected, [h], w) => [activation(add(projected, product(h!, w.weightHh)))],
+})
+
+const rules: { readonly [K in CellKind]: CellRule } = {
+  tanh: elman(tanh),
+  relu: elman(relu),
+  lstm: {
+    gates: 4,
+    hoistsBias: true,
+    step: (projected, [h, c], w) => {
+      const [input, forget, candidate, output] = gatesOf(add(projected, product(h!, w.weightHh)), 4)
+      const cell = add(mul(sigmoid(forget!), c!), mul(sigmoid(input!), tanh(candidate!)))
+      const hidden = mul(sigmoid(output!), tanh(cell))
+      return [w.weightHo ? product(hidden, w.weightHo, 'kn') : hidden, cell]
+    },
+  },
+  gru: {
+    gates: 3,
+    hoistsBias: false,
+    step: (projected, [h], w) => {
+      const [xr, xz, xc] = gatesOf(projected, 3)
+      const [hr, hz, hc] = gatesOf(product(h!, w.weightHh), 3)
+      const size = hc!.shape[1]!
+      const bias = broadcastTo(sliceAxis(w.biasHh, 0, 2 * size, 3 * size), hc!.shape)
+      const reset = sigmoid(add(xr!, hr!))
+      const update = sigmoid(add(xz!, hz!))
+      const candidate = tanh(add(xc!, mul(reset, add(hc!, bias))))
+      return [add(mul(sub(h!, candidate), update), candidate)]
+    },
+  },
+}
+
+/** Number of gates: the rows of the weights are that many times the hidden size. */
+export const gateCount = (kind: CellKind): number => rules[kind].gates
+
+/** The part of the bias that needs no state. */
+function inputBias(kind: CellKind, w: CellWeights): Node {
+  if (rules[kind].hoistsBias) return add(w.biasIh, w.biasHh)
+  const rows = w.biasHh.shape[0]!
+  const outside = (rows / rules[kind].gates) * (rules[kind].gates - 1)
+  return add(w.biasIh, pad(sliceAxis(w.biasHh, 0, 0, outside), [0], [rows - outside]))
+}
+
+function checkInput(op: string, x: Node, w: CellWeights): void {
+  const inner = x.shape[x.shape.length - 1]
+  if (inner !== w.weightIh.shape[1])
     throw new ShapeError(
-      `the input ${formatShape(x.shape)} has ${x.shape[last]} features, the recurrent layer takes ${w.weightIh.shape[1]}`,
+      `${op}: the inputs ${formatShape(x.shape)} have ${inner} features, the layer takes ${w.weightIh.shape[1]}; make it with inputSize ${inner}`,
     )
-  const product = contract(x, w.weightIh, { lhs: letters, rhs: [last + 1, last], out }, shape)
-  const biases = [w.biasIh, cellRules[mode].keepsBias ? null : w.biasHh].filter((b) => b !== null)
-  if (biases.length === 0) return product
-  return add(product, spreadVector(biases.reduce(add), last, shape))
 }
 
-/** h [batch, hidden] times weight [gates, hidden]. */
-function hiddenProjection(h: Node, weight: Node, bias: Node | null): Node {
-  const shape = [h.shape[0]!, weight.shape[0]!]
-  const product = contract(h, weight, { lhs: [0, 1], rhs: [2, 1], out: [0, 2] }, shape)
-  return bias ? add(product, spreadVector(bias, 1, shape)) : product
+/** One step: x [B, input] and states [B, state] give the next states, the output first. */
+export function cellStep(kind: CellKind, x: Node, states: readonly Node[], w: CellWeights, op: string): Node[] {
+  checkInput(op, x, w)
+  const projected = product(x, w.weightIh)
+  return rules[kind].step(add(projected, broadcastTo(inputBias(kind, w), projected.shape)), states, w)
 }
 
-/** One step of a cell on x [batch, input]: the next states, the hidden one first. */
-export function cellStep(mode: CellMode, x: Node, states: readonly Node[], w: CellWeights): Node[] {
-  const rule = cellRules[mode]
-  const hidden = hiddenProjection(states[0]!, w.weightHh, rule.keepsBias ? w.biasHh : null)
-  return rule.next(inputProjection(mode, x, w), hidden, states)
-}
-
-/** True at the steps that belong to each sequence: [time, batch]. */
-export function stepMask(lengths: Node, steps: number): Node {
-  const shape = [steps, lengths.shape[0]!]
-  return binary('lt', iota(shape, 0, 'int64'), spreadVector(cast(lengths, 'int64'), 1, shape))
-}
-
-export interface RecurrenceResult {
-  /** Hidden states of all steps: [time, batch, hidden]. */
-  readonly outputs: Node
-  readonly states: Node[]
+export interface RecurrenceOptions extends LoopOptions {
+  /** Inputs are [T, B, input] instead of [B, T, input]. */
+  readonly timeMajor: boolean
 }
 
 /**
- * A cell over time, forwards or backwards: x [time, batch, input]. Where `mask` is false a step leaves the states as they are and its output
- * is 0.
+ * A whole sequence through one direction of one layer: outputs [T, B, output] in the order of time, and the last states (the first in time
+ * for `reverse`).
  */
 export function recurrence(
-  mode: CellMode,
+  kind: CellKind,
   x: Node,
-  states: readonly Node[],
+  initial: readonly Node[],
   w: CellWeights,
-  options: { readonly reverse: boolean; readonly mask: Node | null },
-): RecurrenceResult {
-  const rule = cellRules[mode]
-  const projected = inputProjection(mode, x, w)
-  const bias = rule.keepsBias ? w.biasHh : null
-  const { finals, stacks } = loop(
-    {
-      carries: states,
-      sequences: options.mask ? [projected, options.mask] : [projected],
-      constants: bias ? [w.weightHh, bias] : [w.weightHh],
-      length: x.shape[0]!,
-      reverse: options.reverse,
+  options: RecurrenceOptions,
+  op: string,
+): { readonly output: Node; readonly states: Node[] } {
+  checkInput(op, x, w)
+  const [time, batch] = options.timeMajor ? [x.shape[0]!, x.shape[1]!] : [x.shape[1]!, x.shape[0]!]
+  const rows = w.weightIh.shape[0]!
+  const [t, b, k, n] = [0, 1, 2, 3]
+  const lhs = options.timeMajor ? [t, b, k] : [b, t, k]
+  const products = contract(x, w.weightIh, { lhs, rhs: [n, k], out: [t, b, n] }, [time, batch, rows])
+  const projected = add(products, broadcastTo(inputBias(kind, w), products.shape))
+  const { states, outputs } = runLoop(
+    (carried, [slice]) => {
+      const next = rules[kind].step(slice!, carried, w)
+      return { states: next, outputs: [next[0]!] }
     },
-    (carries, [slice, valid], [weight, recurrentBias]) => {
-      const next = rule.next(slice!, hiddenProjection(carries[0]!, weight!, recurrentBias ?? null), carries)
-      if (!valid) return { carries: next, outputs: [next[0]!] }
-      const { shape } = next[0]!
-      const here = expand(reshape(valid, [shape[0]!, 1]), shape)
-      const zero = constant(0, next[0]!.dtype, shape)
-      return {
-        carries: next.map((n, i) => where(here, n, carries[i]!)),
-        outputs: [where(here, next[0]!, zero)],
-      }
-    },
+    initial,
+    [projected],
+    options,
   )
-  return { outputs: stacks[0]!, states: finals }
+  return { output: outputs[0]!, states }
 }

@@ -1,118 +1,185 @@
-/** Recurrent cells: one step, as in paddle.nn.layer.rnn. All weights start uniform on +-1 / sqrt(hiddenSize). */
+/** One step of a recurrence as a layer: SimpleRNNCell, LSTMCell, GRUCell and their base, as in paddle.nn.layer.rnn. */
+import type { DType } from '../../common/dtype.ts'
 import { ArgumentError, ShapeError } from '../../common/errors.ts'
-import { formatShape } from '../../common/shape.ts'
-import { cast, constant } from '../../graph/build.ts'
+import { formatShape, sameShape, type Shape } from '../../common/shape.ts'
+import { cast } from '../../graph/build.ts'
 import type { Node } from '../../graph/node.ts'
 import { underPolicy } from '../../tensor/autocast.ts'
+import { full } from '../../tensor/creation.ts'
+import { checkFloat, getDefaultDtype, promoteTypes } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
-import { cellRules, cellStep, type CellMode, type CellWeights } from '../functional/rnn.ts'
-import { Uniform } from '../initializer/index.ts'
+import {
+  cellStep,
+  gateCount,
+  recurrence,
+  type CellKind,
+  type CellWeights,
+  type RecurrenceOptions,
+} from '../functional/rnn.ts'
+import { Constant, Uniform } from '../initializer/index.ts'
 import { Layer } from '../layer.ts'
 import type { Parameter, ParamAttrLike } from '../parameter.ts'
 import { checkSizes } from './options.ts'
 
-export interface CellOptions {
-  readonly weightIhAttr?: ParamAttrLike
-  readonly weightHhAttr?: ParamAttrLike
-  /** `false`: no bias. */
+/** States of a cell: a tensor, or nested arrays of them. */
+export type States = Tensor | readonly States[]
+/** Sizes of the states without the batch: `[hidden]`, or nested arrays of such. */
+export type StateShape = readonly number[] | readonly StateShape[]
+
+const isSizes = (shape: StateShape): shape is readonly number[] => shape.every((s) => typeof s === 'number')
+
+/** The tensors of nested states, in order. */
+export function flattenStates(states: States): Tensor[] {
+  return states instanceof Tensor ? [states] : states.flatMap(flattenStates)
+}
+
+/** Tensors in the nesting of `like`. */
+export function nestStates(like: States, flat: readonly Tensor[]): States {
+  let next = 0
+  const build = (part: States): States => (part instanceof Tensor ? flat[next++]! : part.map(build))
+  return build(like)
+}
+
+/** Base of cells; write your own by giving `stateShape` and `forward(inputs, states)`, which returns [outputs, new states]. */
+export abstract class RNNCellBase extends Layer {
+  /** Sizes of the states without the batch. */
+  abstract get stateShape(): StateShape
+
+  /**
+   * One step: inputs [B, ..] and states of the step before. A cell declares the nesting of states that it takes; `never` stands for all
+   * of them here.
+   */
+  abstract override forward(inputs: Tensor, states: never): readonly [Tensor, States]
+
+  /**
+   * States filled with `initValue` for the batch of `batchRef`, whose axis `batchDimIdx` is the batch. `shape` and `dtype` replace those
+   * of the cell.
+   */
+  getInitialStates(
+    batchRef: Tensor,
+    options: {
+      readonly shape?: StateShape
+      readonly dtype?: DType
+      readonly initValue?: number
+      readonly batchDimIdx?: number
+    } = {},
+  ): States {
+    const batch = batchRef.shape[options.batchDimIdx ?? 0]
+    if (batch === undefined)
+      throw new ShapeError(`getInitialStates: ${formatShape(batchRef.shape)} has no axis ${options.batchDimIdx ?? 0}`)
+    const dtype = options.dtype ?? this.parameters()[0]?.dtype ?? getDefaultDtype()
+    const build = (shape: StateShape): States =>
+      isSizes(shape) ? full([batch, ...shape], options.initValue ?? 0, dtype) : shape.map(build)
+    return build(options.shape ?? this.stateShape)
+  }
+}
+
+/** Attributes of a cell's parameters; `false` freezes a weight at 1 or a bias at 0. */
+export interface CellAttributes {
+  readonly weightIhAttr?: ParamAttrLike | false
+  readonly weightHhAttr?: ParamAttrLike | false
   readonly biasIhAttr?: ParamAttrLike | false
   readonly biasHhAttr?: ParamAttrLike | false
 }
 
-export interface SimpleRNNCellOptions extends CellOptions {
-  /** Default `'tanh'`. */
-  readonly activation?: 'tanh' | 'relu'
-}
-
-/** States of a cell: one tensor [batch, hidden], or several. */
-export type CellStates = Tensor | readonly Tensor[]
-
-/** Base of cells; `RNN` runs any of them. A cell of your own gives its state shapes and a `forward(inputs, states)` that returns [output, states]. */
-export abstract class RNNCellBase<S extends CellStates = CellStates> extends Layer {
-  /** Shapes of the states without the batch axis. */
-  abstract readonly stateShapes: readonly (readonly number[])[]
-
-  abstract override forward(inputs: Tensor, states?: S | null): [output: Tensor, states: S]
-
-  /** States of zeros for the batch of `batchReference` (whose axis `batchAxis` counts samples). */
-  getInitialStates(batchReference: Tensor, batchAxis = 0): S {
-    const batch = batchReference.shape[batchAxis]!
-    const states = this.stateShapes.map((s) => new Tensor(constant(0, this.stateDtype(batchReference), [batch, ...s])))
-    return (states.length === 1 ? states[0] : states) as S
-  }
-
-  /** The dtype of states made here. */
-  protected stateDtype(batchReference: Tensor): Tensor['dtype'] {
-    return this.parameters()[0]?.dtype ?? batchReference.dtype
-  }
-}
-
-/** A cell of this library: equations by mode. */
-export abstract class BuiltInCell<S extends CellStates = CellStates> extends RNNCellBase<S> {
+/** What the three built-in cells share: their parameters, and running over one step or a whole sequence. */
+export abstract class GatedCell extends RNNCellBase {
   readonly inputSize: number
   readonly hiddenSize: number
-  readonly mode: CellMode
+  readonly #kind: CellKind
   weight_ih: Parameter
   weight_hh: Parameter
-  bias_ih: Parameter | null
-  bias_hh: Parameter | null
+  bias_ih: Parameter
+  bias_hh: Parameter
 
-  protected constructor(mode: CellMode, inputSize: number, hiddenSize: number, options: CellOptions) {
+  protected constructor(
+    kind: CellKind,
+    inputSize: number,
+    hiddenSize: number,
+    attributes: CellAttributes,
+    stateSize = hiddenSize,
+  ) {
     super()
-    checkSizes(this.constructor.name, { inputSize, hiddenSize })
+    checkSizes(this.constructor.name, { inputSize, hiddenSize, projSize: stateSize })
     this.inputSize = inputSize
     this.hiddenSize = hiddenSize
-    this.mode = mode
-    const rows = cellRules[mode].gates * hiddenSize
-    const bound = 1 / Math.sqrt(hiddenSize)
-    const defaultInitializer = new Uniform({ low: -bound, high: bound })
-    const bias = (attr: ParamAttrLike | false): Parameter | null =>
-      this.createParameter({ shape: [rows], attr, isBias: true, defaultInitializer })
-    this.weight_ih = this.createParameter({ shape: [rows, inputSize], attr: options.weightIhAttr, defaultInitializer })
-    this.weight_hh = this.createParameter({ shape: [rows, hiddenSize], attr: options.weightHhAttr, defaultInitializer })
-    this.bias_ih = bias(options.biasIhAttr)
-    this.bias_hh = bias(options.biasHhAttr)
+    this.#kind = kind
+    const rows = gateCount(kind) * hiddenSize
+    this.weight_ih = this.parameter([rows, inputSize], attributes.weightIhAttr, false)
+    this.weight_hh = this.parameter([rows, stateSize], attributes.weightHhAttr, false)
+    this.bias_ih = this.parameter([rows], attributes.biasIhAttr, true)
+    this.bias_hh = this.parameter([rows], attributes.biasHhAttr, true)
   }
 
-  get stateShapes(): readonly (readonly number[])[] {
-    return cellRules[this.mode].states === 2 ? [[this.hiddenSize], [this.hiddenSize]] : [[this.hiddenSize]]
+  /** A parameter drawn from U(-1/sqrt(hidden), 1/sqrt(hidden)); frozen at 1 (a bias at 0) where `attr` is false. */
+  protected parameter(shape: Shape, attr: ParamAttrLike | false | undefined, isBias: boolean): Parameter {
+    const bound = 1 / Math.sqrt(this.hiddenSize)
+    const frozen = attr === false
+    const parameter = this.createParameter({
+      shape,
+      isBias,
+      attr: frozen ? { initializer: new Constant(isBias ? 0 : 1) } : attr,
+      defaultInitializer: new Uniform({ low: -bound, high: bound }),
+    })
+    if (frozen) parameter.stopGradient = true
+    return parameter
   }
 
-  /** Input, states and weights under mixed precision, of one dtype. */
-  operands(x: Tensor, states: readonly Tensor[]): { x: Node; states: Node[]; weights: CellWeights } {
-    const wanted = [x, this.weight_ih, this.weight_hh].map((t) => t.node)
-    const [input, weightIh, weightHh] = underPolicy(this.mode === 'LSTM' ? 'lstm' : 'rnn', wanted)
-    const { dtype } = weightIh!
-    const to = (n: Node): Node => cast(n, dtype)
-    for (const s of states) {
-      if (s.ndim !== 2 || s.shape[1] !== this.hiddenSize)
-        throw new ShapeError(
-          `${this.constructor.name}: states must be [batch, ${this.hiddenSize}], got ${formatShape(s.shape)}`,
-        )
-    }
+  /** The projection of an LSTM's output, if it has one. */
+  protected get projection(): Parameter | null {
+    return null
+  }
+
+  /** Inputs, states and weights in one dtype. */
+  #operands(x: Tensor, states: readonly Tensor[]): { x: Node; states: Node[]; weights: CellWeights } {
+    const op = this.constructor.name
+    checkFloat(x, op, 'inputs')
+    const parameters = [this.weight_ih, this.weight_hh, this.bias_ih, this.bias_hh]
+    if (this.projection) parameters.push(this.projection)
+    const nodes = underPolicy(
+      'rnn',
+      [x, ...states, ...parameters].map((t) => t.node),
+    )
+    const dtype = nodes.reduce((d, n) => promoteTypes(d, n.dtype, op), nodes[0]!.dtype)
+    const [input, ...rest] = nodes.map((n) => cast(n, dtype))
+    const [weightIh, weightHh, biasIh, biasHh, weightHo] = rest.slice(states.length)
     return {
-      x: to(input!),
-      states: states.map((s) => to(s.node)),
-      weights: {
-        weightIh: weightIh!,
-        weightHh: to(weightHh!),
-        biasIh: this.bias_ih && to(this.bias_ih.node),
-        biasHh: this.bias_hh && to(this.bias_hh.node),
-      },
+      x: input!,
+      states: rest.slice(0, states.length),
+      weights: { weightIh: weightIh!, weightHh: weightHh!, biasIh: biasIh!, biasHh: biasHh!, weightHo },
     }
   }
 
-  forward(inputs: Tensor, states?: S | null): [output: Tensor, states: S] {
-    if (inputs.ndim !== 2)
+  /** The next states, the output first. */
+  protected step(x: Tensor, states: States | null | undefined): Tensor[] {
+    const op = this.constructor.name
+    if (x.ndim !== 2) throw new ShapeError(`${op}: inputs must be [B, ${this.inputSize}], got ${formatShape(x.shape)}`)
+    const given = this.checkedStates(states ?? this.getInitialStates(x), x.shape[0]!)
+    const { x: input, states: before, weights } = this.#operands(x, given)
+    return cellStep(this.#kind, input, before, weights, op).map((n) => new Tensor(n))
+  }
+
+  /** A whole sequence in one loop: outputs [T, B, output] as a node, and the last states. */
+  sequence(
+    x: Tensor,
+    states: readonly Tensor[],
+    options: RecurrenceOptions,
+  ): { readonly output: Node; readonly states: Tensor[] } {
+    const { x: input, states: initial, weights } = this.#operands(x, states)
+    const result = recurrence(this.#kind, input, initial, weights, options, this.constructor.name)
+    return { output: result.output, states: result.states.map((n) => new Tensor(n)) }
+  }
+
+  /** The tensors of given states; throws unless they have the cell's shapes. */
+  checkedStates(states: States, batch: number): Tensor[] {
+    const given = flattenStates(states)
+    const expected = isSizes(this.stateShape) ? [this.stateShape] : (this.stateShape as readonly (readonly number[])[])
+    const wanted = expected.map((s) => [batch, ...s])
+    if (given.length !== wanted.length || given.some((g, i) => !sameShape(g.shape, wanted[i]!)))
       throw new ShapeError(
-        `${this.constructor.name}: the input must be [batch, features], got ${formatShape(inputs.shape)}`,
+        `${this.constructor.name}: states must be ${wanted.map(formatShape).join(' and ')}, got ${given.map((g) => formatShape(g.shape)).join(' and ')}`,
       )
-    const given = stateList(states ?? this.getInitialStates(inputs))
-    if (given.length !== this.stateShapes.length)
-      throw new ArgumentError(`${this.constructor.name}: needs ${this.stateShapes.length} states, got ${given.length}`)
-    const o = this.operands(inputs, given)
-    const next = cellStep(this.mode, o.x, o.states, o.weights).map((n) => new Tensor(n))
-    return [next[0]!, (next.length === 1 ? next[0] : next) as S]
+    return given
   }
 
   override extraRepr(): string {
@@ -120,34 +187,92 @@ export abstract class BuiltInCell<S extends CellStates = CellStates> extends RNN
   }
 }
 
-/** States as a list. */
-export function stateList(states: CellStates): readonly Tensor[] {
-  return states instanceof Tensor ? [states] : states
-}
+/** Activations of an Elman cell. */
+export type RNNActivation = 'tanh' | 'relu'
 
-/** h' = tanh(W_ih x + b_ih + W_hh h + b_hh), `paddle.nn.SimpleRNNCell`. @example const [y, h] = cell(x, h0) */
-export class SimpleRNNCell extends BuiltInCell<Tensor> {
-  constructor(inputSize: number, hiddenSize: number, options: SimpleRNNCellOptions = {}) {
-    super(simpleMode(options.activation), inputSize, hiddenSize, options)
-  }
-}
-
-export function simpleMode(activation = 'tanh'): CellMode {
+export function checkActivation(activation: string, layer: string): asserts activation is RNNActivation {
   if (activation !== 'tanh' && activation !== 'relu')
-    throw new ArgumentError(`SimpleRNN: activation must be tanh or relu, got '${activation}'`)
-  return activation === 'tanh' ? 'RNN_TANH' : 'RNN_RELU'
+    throw new ArgumentError(`${layer}: activation must be 'tanh' or 'relu', got '${activation}'`)
 }
 
-/** Long short-term memory with gates i, f, c, o; states are (hidden, cell), `paddle.nn.LSTMCell`. @example const [y, [h, c]] = cell(x) */
-export class LSTMCell extends BuiltInCell<readonly [Tensor, Tensor]> {
-  constructor(inputSize: number, hiddenSize: number, options: CellOptions = {}) {
-    super('LSTM', inputSize, hiddenSize, options)
+/** h' = act(x W_ih^T + b_ih + h W_hh^T + b_hh), `paddle.nn.SimpleRNNCell`. */
+export class SimpleRNNCell extends GatedCell {
+  readonly activation: RNNActivation
+
+  constructor(
+    inputSize: number,
+    hiddenSize: number,
+    options: CellAttributes & { readonly activation?: RNNActivation } = {},
+  ) {
+    const activation = options.activation ?? 'tanh'
+    checkActivation(activation, 'SimpleRNNCell')
+    super(activation, inputSize, hiddenSize, options)
+    this.activation = activation
+  }
+
+  get stateShape(): readonly number[] {
+    return [this.hiddenSize]
+  }
+
+  /** Inputs [B, input], state [B, hidden] (zeros by default); gives the output and the new state, which are the same tensor. */
+  override forward(inputs: Tensor, states?: Tensor | null): [Tensor, Tensor] {
+    const [h] = this.step(inputs, states)
+    return [h!, h!]
+  }
+
+  override extraRepr(): string {
+    return super.extraRepr() + (this.activation === 'tanh' ? '' : `, activation=${this.activation}`)
   }
 }
 
-/** Gated recurrent unit with gates r, z, c, `paddle.nn.GRUCell`. The reset gate acts on the recurrent product. */
-export class GRUCell extends BuiltInCell<Tensor> {
-  constructor(inputSize: number, hiddenSize: number, options: CellOptions = {}) {
-    super('GRU', inputSize, hiddenSize, options)
+/**
+ * Long short-term memory (Hochreiter and Schmidhuber 1997, with forget gates), gates in the order i, f, c, o: c' = f c + i tanh(..),
+ * h' = o tanh(c'), `paddle.nn.LSTMCell`. With `projSize` the output is h' times `weight_ho` [hidden, projSize].
+ */
+export class LSTMCell extends GatedCell {
+  readonly projSize: number
+  weight_ho: Parameter | null
+
+  constructor(inputSize: number, hiddenSize: number, options: CellAttributes & { readonly projSize?: number } = {}) {
+    const projSize = options.projSize ?? 0
+    if (!(projSize >= 0 && projSize < Math.max(hiddenSize, 1)))
+      throw new ArgumentError(`LSTMCell: projSize must be below hiddenSize ${hiddenSize}, got ${projSize}`)
+    super('lstm', inputSize, hiddenSize, options, projSize || hiddenSize)
+    this.projSize = projSize
+    this.weight_ho = projSize > 0 ? this.parameter([hiddenSize, projSize], options.weightHhAttr, false) : null
+  }
+
+  protected override get projection(): Parameter | null {
+    return this.weight_ho
+  }
+
+  get stateShape(): readonly (readonly number[])[] {
+    return [[this.projSize || this.hiddenSize], [this.hiddenSize]]
+  }
+
+  /** Inputs [B, input], states [h, c] (zeros by default); gives the output h' and [h', c']. */
+  override forward(inputs: Tensor, states?: readonly [Tensor, Tensor] | null): [Tensor, [Tensor, Tensor]] {
+    const [h, c] = this.step(inputs, states)
+    return [h!, [h!, c!]]
+  }
+}
+
+/**
+ * Gated recurrent unit (Cho et al., arXiv:1406.1078), gates in the order r, z, c: c = tanh(W x + b + r (U h + b_h)), h' = z h + (1 - z) c,
+ * `paddle.nn.GRUCell`.
+ */
+export class GRUCell extends GatedCell {
+  constructor(inputSize: number, hiddenSize: number, options: CellAttributes = {}) {
+    super('gru', inputSize, hiddenSize, options)
+  }
+
+  get stateShape(): readonly number[] {
+    return [this.hiddenSize]
+  }
+
+  /** Inputs [B, input], state [B, hidden] (zeros by default); gives the output and the new state, which are the same tensor. */
+  override forward(inputs: Tensor, states?: Tensor | null): [Tensor, Tensor] {
+    const [h] = this.step(inputs, states)
+    return [h!, h!]
   }
 }

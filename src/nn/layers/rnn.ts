@@ -1,312 +1,336 @@
-/** Recurrent layers over time, as in paddle.nn.layer.rnn: wrappers of a cell, and SimpleRNN, LSTM and GRU of several layers. */
+/** Recurrent layers over whole sequences: RNN and BiRNN around cells, and SimpleRNN, LSTM, GRU, as in paddle.nn.layer.rnn. */
 import { ArgumentError, ShapeError } from '../../common/errors.ts'
-import { formatShape } from '../../common/shape.ts'
-import { permute, where } from '../../graph/build.ts'
-import { spread } from '../../graph/gradient.ts'
+import { formatShape, sameShape } from '../../common/shape.ts'
+import { binary, broadcastTo, cast, iota, permute, reshape } from '../../graph/build.ts'
 import type { Node } from '../../graph/node.ts'
-import { concat, stack, unbind } from '../../tensor/manipulation.ts'
-import { constantLike } from '../../tensor/promotion.ts'
+import { zeros } from '../../tensor/creation.ts'
+import { concatNodes, stack, unstack } from '../../tensor/manipulation.ts'
+import { checkFloat, checkInteger } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
-import { NamedEntries } from '../container.ts'
-import { dropout } from '../functional/dropout.ts'
-import { recurrence, stepMask } from '../functional/rnn.ts'
+import { dropout as dropElements } from '../functional/dropout.ts'
+import { runLoop, type LoopOptions } from '../functional/loop.ts'
 import { Layer } from '../layer.ts'
-import { checkSizes } from './options.ts'
 import {
-  BuiltInCell,
+  checkActivation,
+  flattenStates,
+  GatedCell,
   GRUCell,
   LSTMCell,
+  nestStates,
   SimpleRNNCell,
-  stateList,
-  type CellOptions,
-  type CellStates,
+  type CellAttributes,
+  type RNNActivation,
   type RNNCellBase,
+  type States,
 } from './rnn-cell.ts'
 
-/** What a pass over time needs beside the cell. */
-interface Pass {
-  readonly reverse: boolean
-  /** [time, batch], or null where all sequences are whole. */
-  readonly mask: Node | null
+/** True at the steps that sequences of these lengths have: [T, B]. */
+function validSteps(lengths: Tensor, time: number, batch: number, op: string): Node {
+  checkInteger(lengths, op, 'sequenceLength')
+  if (!sameShape(lengths.shape, [batch]))
+    throw new ShapeError(`${op}: sequenceLength must be [${batch}], one a sequence, got ${formatShape(lengths.shape)}`)
+  const shape = [time, batch]
+  return binary('lt', iota(shape, 0, 'int64'), broadcastTo(cast(lengths.node, 'int64'), shape))
 }
 
-/** A cell over x [time, batch, features]. */
-function run<S extends CellStates>(
-  cell: RNNCellBase<S>,
-  x: Tensor,
-  initial: S | null | undefined,
-  pass: Pass,
-): [Tensor, S] {
-  const states = initial ?? cell.getInitialStates(x, 1)
-  if (!(cell instanceof BuiltInCell)) return unrolled(cell, x, states, pass)
-  const o = cell.operands(x, stateList(states))
-  const { outputs, states: finals } = recurrence(cell.mode, o.x, o.states, o.weights, pass)
-  const list = finals.map((n) => new Tensor(n))
-  return [new Tensor(outputs), (list.length === 1 ? list[0] : list) as unknown as S]
+/** Sizes of a sequence's axes; throws unless there is a time and a batch axis. */
+function timeAndBatch(x: Tensor, timeMajor: boolean, op: string): [number, number] {
+  checkFloat(x, op, 'inputs')
+  if (x.ndim < 3)
+    throw new ShapeError(
+      `${op}: inputs must be ${timeMajor ? '[T, B, ..]' : '[B, T, ..]'}, got ${formatShape(x.shape)}`,
+    )
+  return timeMajor ? [x.shape[0]!, x.shape[1]!] : [x.shape[1]!, x.shape[0]!]
 }
 
-/** A user's own cell, step by step: it may draw random numbers or have hooks, so its steps are not one loop body. */
-function unrolled<S extends CellStates>(
-  cell: RNNCellBase<S>,
+/** Time and batch exchanged unless time stands first anyway. */
+function swapTime(x: Node, timeMajor: boolean): Node {
+  return timeMajor ? x : permute(x, [1, 0, ...x.shape.slice(2).map((_, i) => i + 2)])
+}
+
+/** A cell over a sequence: outputs [T, B, ..] as a node, and the last states as flat tensors. */
+function runCell(
+  cell: RNNCellBase,
   x: Tensor,
-  initial: S,
-  { reverse, mask }: Pass,
-): [Tensor, S] {
-  const slices = unbind(x, 0)
-  const valid = mask ? unbind(new Tensor(mask), 0) : null
-  const outputs = new Array<Tensor>(slices.length)
-  let states = initial
-  for (let k = 0; k < slices.length; k++) {
-    const t = reverse ? slices.length - 1 - k : k
-    const [output, next] = (cell as unknown as (x: Tensor, s: S) => [Tensor, S])(slices[t]!, states)
-    const here = valid?.[t]?.node
-    outputs[t] = here ? new Tensor(choose(here, output.node, constantLike(output.node, 0))) : output
-    if (!here) states = next
-    else {
-      const before = stateList(states)
-      const after = stateList(next).map((n, i) => new Tensor(choose(here, n.node, before[i]!.node)))
-      states = (next instanceof Tensor ? after[0] : after) as S
-    }
+  states: States,
+  options: LoopOptions & { readonly timeMajor: boolean },
+): { readonly output: Node; readonly states: Tensor[] } {
+  const { timeMajor } = options
+  if (cell instanceof GatedCell) {
+    const batch = x.shape[timeMajor ? 1 : 0]!
+    if (x.ndim !== 3)
+      throw new ShapeError(`${cell.constructor.name}: inputs must have 3 axes, got ${formatShape(x.shape)}`)
+    return cell.sequence(x, cell.checkedStates(states, batch), options)
   }
-  return [stack(outputs, 0), states]
-}
-
-/** `a` for the samples where `valid` [batch] is true, `b` for the others. */
-function choose(valid: Node, a: Node, b: Node): Node {
-  const others = a.shape.map((_, i) => i).slice(1)
-  return where(spread(valid, a.shape, others), a, b)
-}
-
-/** [batch, time, ..] and [time, batch, ..] into each other. */
-function swapTime(x: Tensor): Tensor {
-  return new Tensor(permute(x.node, [1, 0, ...x.shape.map((_, i) => i).slice(2)]))
-}
-
-function maskFor(x: Tensor, sequenceLength: Tensor | null | undefined, name: string): Node | null {
-  if (!sequenceLength) return null
-  if (sequenceLength.ndim !== 1 || sequenceLength.shape[0] !== x.shape[1])
-    throw new ShapeError(
-      `${name}: sequenceLength must be [${x.shape[1]}], one a sample, got ${formatShape(sequenceLength.shape)}`,
-    )
-  return stepMask(sequenceLength.node, x.shape[0]!)
-}
-
-function timeFirst(x: Tensor, timeMajor: boolean, name: string): Tensor {
-  if (x.ndim !== 3)
-    throw new ShapeError(
-      `${name}: the input must be ${timeMajor ? '[time, batch, features]' : '[batch, time, features]'}, got ${formatShape(x.shape)}`,
-    )
-  return timeMajor ? x : swapTime(x)
+  const initial = flattenStates(states)
+  const result = runLoop(
+    (carried, [slice]) => {
+      const before = nestStates(
+        states,
+        carried.map((n) => new Tensor(n)),
+      )
+      const [output, after] = cell(new Tensor(slice!), before as never)
+      return { states: flattenStates(after).map((t) => t.node), outputs: [output.node] }
+    },
+    initial.map((t) => t.node),
+    [swapTime(x.node, timeMajor)],
+    options,
+  )
+  return { output: result.outputs[0]!, states: result.states.map((n) => new Tensor(n)) }
 }
 
 export interface RNNOptions {
-  /** Inputs and outputs are [time, batch, features] instead of [batch, time, features]. Default false. */
+  /** From the last step to the first. Default false. */
+  readonly isReverse?: boolean
+  /** Inputs and outputs are [T, B, ..] instead of [B, T, ..]. Default false. */
   readonly timeMajor?: boolean
 }
 
-/** Runs a cell over time, `paddle.nn.RNN`; `isReverse` (default false) from the last step to the first. */
-export class RNN<S extends CellStates = CellStates> extends Layer {
-  cell: RNNCellBase<S>
+/**
+ * Runs any cell over a sequence, `paddle.nn.RNN`. The cell is recorded once and becomes a loop, so its `forward` must not look at values, and a
+ * random draw in it is the same at every step.
+ */
+export class RNN extends Layer {
+  cell: RNNCellBase
   readonly isReverse: boolean
   readonly timeMajor: boolean
 
-  constructor(cell: RNNCellBase<S>, options: RNNOptions & { readonly isReverse?: boolean } = {}) {
+  constructor(cell: RNNCellBase, options: RNNOptions = {}) {
     super()
     this.cell = cell
     this.isReverse = options.isReverse ?? false
     this.timeMajor = options.timeMajor ?? false
   }
 
-  forward(inputs: Tensor, initialStates?: S | null, sequenceLength?: Tensor | null): [outputs: Tensor, finalStates: S] {
-    const x = timeFirst(inputs, this.timeMajor, 'RNN')
-    const pass = { reverse: this.isReverse, mask: maskFor(x, sequenceLength, 'RNN') }
-    const [outputs, states] = run(this.cell, x, initialStates, pass)
-    return [this.timeMajor ? outputs : swapTime(outputs), states]
+  /**
+   * Inputs [B, T, ..] ([T, B, ..] for `timeMajor`), states of the cell (zeros by default), lengths [B]: past its length a sequence keeps
+   * its states. Gives the outputs and the last states.
+   */
+  override forward(inputs: Tensor, initialStates?: States | null, sequenceLength?: Tensor | null): [Tensor, States] {
+    const [time, batch] = timeAndBatch(inputs, this.timeMajor, 'RNN')
+    const states = initialStates ?? this.cell.getInitialStates(inputs, { batchDimIdx: this.timeMajor ? 1 : 0 })
+    const mask = sequenceLength ? validSteps(sequenceLength, time, batch, 'RNN') : null
+    const result = runCell(this.cell, inputs, states, { reverse: this.isReverse, timeMajor: this.timeMajor, mask })
+    return [new Tensor(swapTime(result.output, this.timeMajor)), nestStates(states, result.states)]
   }
 }
 
-/** Runs one cell forwards and one backwards, and joins their outputs along the features, `paddle.nn.BiRNN`. */
-export class BiRNN<S extends CellStates = CellStates> extends Layer {
-  cell_fw: RNNCellBase<S>
-  cell_bw: RNNCellBase<S>
+/** Two cells over a sequence, the second from its end; outputs are joined, `paddle.nn.BiRNN`. */
+export class BiRNN extends Layer {
+  cell_fw: RNNCellBase
+  cell_bw: RNNCellBase
   readonly timeMajor: boolean
 
-  constructor(cellForward: RNNCellBase<S>, cellBackward: RNNCellBase<S>, options: RNNOptions = {}) {
+  constructor(cellFw: RNNCellBase, cellBw: RNNCellBase, options: Pick<RNNOptions, 'timeMajor'> = {}) {
     super()
-    this.cell_fw = cellForward
-    this.cell_bw = cellBackward
+    this.cell_fw = cellFw
+    this.cell_bw = cellBw
     this.timeMajor = options.timeMajor ?? false
   }
 
-  forward(
+  /** As `RNN.forward`, with states of both cells: [forward, backward]. */
+  override forward(
     inputs: Tensor,
-    initialStates?: readonly [S, S] | null,
+    initialStates?: readonly [States, States] | null,
     sequenceLength?: Tensor | null,
-  ): [outputs: Tensor, finalStates: [S, S]] {
-    const x = timeFirst(inputs, this.timeMajor, 'BiRNN')
-    const mask = maskFor(x, sequenceLength, 'BiRNN')
-    const [forwards, forwardStates] = run(this.cell_fw, x, initialStates?.[0], { reverse: false, mask })
-    const [backwards, backwardStates] = run(this.cell_bw, x, initialStates?.[1], { reverse: true, mask })
-    const outputs = concat([forwards, backwards], 2)
-    return [this.timeMajor ? outputs : swapTime(outputs), [forwardStates, backwardStates]]
+  ): [Tensor, [States, States]] {
+    const { timeMajor } = this
+    const [time, batch] = timeAndBatch(inputs, timeMajor, 'BiRNN')
+    const mask = sequenceLength ? validSteps(sequenceLength, time, batch, 'BiRNN') : null
+    const run = (cell: RNNCellBase, given: States | undefined, reverse: boolean): { output: Node; states: States } => {
+      const states = given ?? cell.getInitialStates(inputs, { batchDimIdx: timeMajor ? 1 : 0 })
+      const result = runCell(cell, inputs, states, { reverse, timeMajor, mask })
+      return { output: result.output, states: nestStates(states, result.states) }
+    }
+    const forward = run(this.cell_fw, initialStates?.[0], false)
+    const backward = run(this.cell_bw, initialStates?.[1], true)
+    const joined = concatNodes([forward.output, backward.output], forward.output.shape.length - 1)
+    return [new Tensor(swapTime(joined, timeMajor)), [forward.states, backward.states]]
   }
 }
 
-export interface RecurrentOptions extends CellOptions, RNNOptions {
-  /** Layers on top of each other. Default 1. */
+export type Direction = 'forward' | 'bidirect' | 'bidirectional'
+
+export interface RecurrentOptions extends CellAttributes {
+  /** Default 1. */
   readonly numLayers?: number
-  /** Default `'forward'`; `'bidirect'` and `'bidirectional'` run both ways. */
-  readonly direction?: 'forward' | 'bidirect' | 'bidirectional'
-  /** Probability of dropping elements between layers while training. Default 0. */
+  /** Default `'forward'`; `'bidirect'` and `'bidirectional'` are the same. */
+  readonly direction?: Direction
+  /** Inputs and outputs are [T, B, ..] instead of [B, T, ..]. Default false. */
+  readonly timeMajor?: boolean
+  /** Between layers, while training. Default 0. */
   readonly dropout?: number
 }
 
 /**
- * Several layers of cells. Parameters stand under Paddle's two names: flat (`weight_ih_l0_reverse`) and by the cell that holds them
- * (`0.cell_bw.weight_ih`).
+ * What SimpleRNN, LSTM and GRU share: layers of cells, in one or both directions. Every parameter stands twice in the state dictionary, as in
+ * Paddle: flat (`weight_ih_l0`, `weight_hh_l1_reverse`) and by cell (`0.cell.weight_ih`, `1.cell_bw.weight_hh`).
  */
-abstract class RecurrentLayer<S extends CellStates> extends NamedEntries<RNN<S> | BiRNN<S>> {
+export abstract class RNNBase extends Layer {
   readonly inputSize: number
   readonly hiddenSize: number
   readonly numLayers: number
-  readonly direction: string
-  readonly numDirections: 1 | 2
   readonly timeMajor: boolean
   readonly dropout: number
-  /** Number of state tensors. */
-  readonly #states: number
+  readonly bidirectional: boolean
+  readonly #cells: GatedCell[][]
 
   protected constructor(
     inputSize: number,
     hiddenSize: number,
     options: RecurrentOptions,
-    makeCell: (inputs: number) => BuiltInCell<S>,
+    makeCell: (inputSize: number) => GatedCell,
+    outputSize = hiddenSize,
   ) {
     super()
+    const { numLayers = 1, direction = 'forward', timeMajor = false, dropout = 0 } = options
     const name = this.constructor.name
-    const { numLayers = 1, direction = 'forward', dropout: p = 0, timeMajor = false } = options
-    checkSizes(name, { inputSize, hiddenSize, numLayers })
     if (!['forward', 'bidirect', 'bidirectional'].includes(direction))
-      throw new ArgumentError(`${name}: direction must be forward, bidirect or bidirectional, got '${direction}'`)
-    if (!(p >= 0 && p <= 1)) throw new ArgumentError(`${name}: dropout must lie in [0, 1], got ${p}`)
+      throw new ArgumentError(`${name}: direction must be 'forward', 'bidirect' or 'bidirectional', got '${direction}'`)
+    if (!Number.isInteger(numLayers) || numLayers < 1)
+      throw new ArgumentError(`${name}: numLayers must be a positive integer, got ${numLayers}`)
+    if (!(dropout >= 0 && dropout <= 1)) throw new ArgumentError(`${name}: dropout must lie in [0, 1], got ${dropout}`)
     this.inputSize = inputSize
     this.hiddenSize = hiddenSize
     this.numLayers = numLayers
-    this.direction = direction
-    this.numDirections = direction === 'forward' ? 1 : 2
     this.timeMajor = timeMajor
-    this.dropout = p
-    let states = 1
-    for (let l = 0; l < numLayers; l++) {
-      const inputs = l === 0 ? inputSize : hiddenSize * this.numDirections
-      const cells = Array.from({ length: this.numDirections }, () => makeCell(inputs))
-      states = cells[0]!.stateShapes.length
-      const [forwards, backwards] = cells
-      this.entriesByName.set(
+    this.dropout = dropout
+    this.bidirectional = direction !== 'forward'
+    const directions = this.bidirectional ? 2 : 1
+    this.#cells = Array.from({ length: numLayers }, (_, l) =>
+      Array.from({ length: directions }, () => makeCell(l === 0 ? inputSize : directions * outputSize)),
+    )
+    this.#cells.forEach((cells, l) => {
+      const [forward, backward] = cells as [GatedCell, GatedCell?]
+      this.addSublayer(
         String(l),
-        backwards ? new BiRNN<S>(forwards!, backwards, { timeMajor }) : new RNN<S>(forwards!, { timeMajor }),
+        backward ? new BiRNN(forward, backward, { timeMajor }) : new RNN(forward, { timeMajor }),
       )
-      cells.forEach((cell, d) => this.#nameFlat(cell, `_l${l}${d === 0 ? '' : '_reverse'}`))
-    }
-    this.#states = states
-  }
-
-  #nameFlat(cell: BuiltInCell<S>, suffix: string): void {
-    for (const name of ['weight_ih', 'weight_hh', 'bias_ih', 'bias_hh'] as const) {
-      const parameter = cell[name]
-      if (parameter) this.addParameter(name + suffix, parameter)
-    }
-  }
-
-  /** Cells of a layer: the one forwards, and the one backwards where there is one. */
-  #cells(layer: RNN<S> | BiRNN<S>): RNNCellBase<S>[] {
-    return layer instanceof BiRNN ? [layer.cell_fw, layer.cell_bw] : [layer.cell]
-  }
-
-  /** The states [layers * directions, batch, hidden] as those of each cell. */
-  #split(states: S): S[] {
-    const list = stateList(states)
-    const count = this.numLayers * this.numDirections
-    if (list.length !== this.#states)
-      throw new ArgumentError(`${this.constructor.name}: needs ${this.#states} state tensors, got ${list.length}`)
-    for (const s of list) {
-      if (s.ndim !== 3 || s.shape[0] !== count || s.shape[2] !== this.hiddenSize)
-        throw new ShapeError(
-          `${this.constructor.name}: states must be [${count}, batch, ${this.hiddenSize}] (layers * directions first), got ${formatShape(s.shape)}`,
-        )
-    }
-    const parts = list.map((s) => unbind(s, 0))
-    return Array.from({ length: count }, (_, i) => {
-      const own = parts.map((p) => p[i]!)
-      return (own.length === 1 ? own[0] : own) as unknown as S
+      cells.forEach((cell, d) => {
+        for (const part of ['weight_ih', 'weight_hh', 'bias_ih', 'bias_hh'] as const)
+          this.addParameter(`${part}_l${l}${d === 1 ? '_reverse' : ''}`, cell[part])
+      })
     })
   }
 
-  /** The states of all cells as [layers * directions, batch, hidden]. */
-  #join(states: readonly S[]): S {
-    const joined = Array.from({ length: this.#states }, (_, k) =>
-      stack(
-        states.map((s) => stateList(s)[k]!),
-        0,
-      ),
-    )
-    return (joined.length === 1 ? joined[0] : joined) as unknown as S
-  }
+  /** The last axis of each state. */
+  protected abstract get stateSizes(): readonly number[]
 
-  forward(inputs: Tensor, initialStates?: S | null, sequenceLength?: Tensor | null): [outputs: Tensor, finalStates: S] {
-    let x = timeFirst(inputs, this.timeMajor, this.constructor.name)
-    const mask = maskFor(x, sequenceLength, this.constructor.name)
-    const given = initialStates ? this.#split(initialStates) : null
-    const finals: S[] = []
-    let l = 0
-    for (const layer of this) {
-      if (l++ > 0 && this.dropout > 0) x = dropout(x, this.dropout, { training: this.training })
-      const outputs: Tensor[] = []
-      this.#cells(layer).forEach((cell, d) => {
-        const [y, states] = run(cell, x, given?.[finals.length], { reverse: d === 1, mask })
-        outputs.push(y)
-        finals.push(states)
+  /** All layers and directions: outputs, and each state stacked over layers and directions. */
+  protected run(x: Tensor, initial: readonly Tensor[] | null, sequenceLength: Tensor | null): [Tensor, Tensor[]] {
+    const op = this.constructor.name
+    const [time, batch] = timeAndBatch(x, this.timeMajor, op)
+    const rows = this.#cells.length * this.#cells[0]!.length
+    const wanted = this.stateSizes.map((size) => [rows, batch, size])
+    if (initial && (initial.length !== wanted.length || initial.some((s, i) => !sameShape(s.shape, wanted[i]!))))
+      throw new ShapeError(
+        `${op}: initial states must be ${wanted.map(formatShape).join(' and ')} (layers x directions, batch, size), got ${initial.map((s) => formatShape(s.shape)).join(' and ')}`,
+      )
+    const apart = initial?.map((s) => unstack(s, 0))
+    const mask = sequenceLength ? validSteps(sequenceLength, time, batch, op) : null
+    const last: Tensor[][] = wanted.map(() => [])
+    let input = x
+    let { timeMajor } = this
+    this.#cells.forEach((cells, l) => {
+      if (l > 0) input = dropElements(input, this.dropout, { training: this.training })
+      const outputs = cells.map((cell, d) => {
+        const row = l * cells.length + d
+        const states = wanted.map((s, i) => apart?.[i]![row] ?? zeros([batch, s[2]!], x.dtype))
+        const result = cell.sequence(input, states, { reverse: d === 1, timeMajor, mask, zeroPadding: true })
+        result.states.forEach((s, i) => last[i]!.push(s))
+        return result.output
       })
-      x = outputs.length === 1 ? outputs[0]! : concat(outputs, 2)
-    }
-    return [this.timeMajor ? x : swapTime(x), this.#join(finals)]
+      // From here on time stands first.
+      input = new Tensor(concatNodes(outputs, 2))
+      timeMajor = true
+    })
+    return [new Tensor(swapTime(input.node, this.timeMajor)), last.map((s) => stackRows(s))]
   }
 
   override extraRepr(): string {
-    const parts = [`${this.inputSize}, ${this.hiddenSize}`]
-    if (this.numLayers > 1) parts.push(`num_layers=${this.numLayers}`)
-    if (this.direction !== 'forward') parts.push(`direction=${this.direction}`)
-    if (this.timeMajor) parts.push('time_major=true')
-    if (this.dropout > 0) parts.push(`dropout=${this.dropout}`)
-    return parts.join(', ')
+    const { inputSize, hiddenSize, numLayers, timeMajor, dropout } = this
+    return (
+      `${inputSize}, ${hiddenSize}` +
+      (numLayers === 1 ? '' : `, num_layers=${numLayers}`) +
+      (timeMajor ? ', time_major=true' : '') +
+      (dropout === 0 ? '' : `, dropout=${dropout}`)
+    )
   }
 }
 
-export interface SimpleRNNOptions extends RecurrentOptions {
-  /** Default `'tanh'`. */
-  readonly activation?: 'tanh' | 'relu'
+/** [B, H] tensors as [n, B, H]. */
+function stackRows(rows: readonly Tensor[]): Tensor {
+  const [only] = rows
+  return rows.length === 1 ? new Tensor(reshape(only!.node, [1, ...only!.shape])) : stack(rows, 0)
 }
 
-/** The Elman network over time, `paddle.nn.SimpleRNN`: outputs [batch, time, directions * hidden], states [layers * directions, batch, hidden]. */
-export class SimpleRNN extends RecurrentLayer<Tensor> {
-  constructor(inputSize: number, hiddenSize: number, options: SimpleRNNOptions = {}) {
-    super(inputSize, hiddenSize, options, (inputs) => new SimpleRNNCell(inputs, hiddenSize, options))
+/** Elman networks, `paddle.nn.SimpleRNN`: h' = act(x W_ih^T + b_ih + h W_hh^T + b_hh). */
+export class SimpleRNN extends RNNBase {
+  constructor(
+    inputSize: number,
+    hiddenSize: number,
+    options: RecurrentOptions & { readonly activation?: RNNActivation } = {},
+  ) {
+    checkActivation(options.activation ?? 'tanh', 'SimpleRNN')
+    super(inputSize, hiddenSize, options, (size) => new SimpleRNNCell(size, hiddenSize, options))
+  }
+
+  protected get stateSizes(): readonly number[] {
+    return [this.hiddenSize]
+  }
+
+  /**
+   * Inputs [B, T, input] ([T, B, input] for `timeMajor`), state [layers * directions, B, hidden] (zeros by default), lengths [B]: outputs past
+   * the length are 0 and the state returned is that of the last valid step. Gives outputs [B, T, hidden * directions] and the state.
+   */
+  override forward(inputs: Tensor, initialStates?: Tensor | null, sequenceLength?: Tensor | null): [Tensor, Tensor] {
+    const [output, states] = this.run(inputs, initialStates ? [initialStates] : null, sequenceLength ?? null)
+    return [output, states[0]!]
   }
 }
 
-/**
- * Long short-term memory over time, `paddle.nn.LSTM`.
- * @example const [y, [h, c]] = new nn.LSTM(64, 128, { numLayers: 2, direction: 'bidirect' })(x) // y: [batch, time, 256]
- */
-export class LSTM extends RecurrentLayer<readonly [Tensor, Tensor]> {
+/** Long short-term memory, `paddle.nn.LSTM`; see LSTMCell for the equations. */
+export class LSTM extends RNNBase {
+  readonly projSize: number
+
+  constructor(inputSize: number, hiddenSize: number, options: RecurrentOptions & { readonly projSize?: number } = {}) {
+    const projSize = options.projSize ?? 0
+    super(inputSize, hiddenSize, options, (size) => new LSTMCell(size, hiddenSize, options), projSize || hiddenSize)
+    this.projSize = projSize
+  }
+
+  protected get stateSizes(): readonly number[] {
+    return [this.projSize || this.hiddenSize, this.hiddenSize]
+  }
+
+  /**
+   * Inputs [B, T, input] ([T, B, input] for `timeMajor`), states [h, c], each [layers * directions, B, hidden] (zeros by default), lengths
+   * [B]: outputs past the length are 0 and the states returned are those of the last valid step. Gives outputs
+   * [B, T, hidden * directions] and [h, c].
+   */
+  override forward(
+    inputs: Tensor,
+    initialStates?: readonly [Tensor, Tensor] | null,
+    sequenceLength?: Tensor | null,
+  ): [Tensor, [Tensor, Tensor]] {
+    const [output, states] = this.run(inputs, initialStates ?? null, sequenceLength ?? null)
+    return [output, [states[0]!, states[1]!]]
+  }
+}
+
+/** Gated recurrent units, `paddle.nn.GRU`; see GRUCell for the equations. Arguments and results are those of SimpleRNN. */
+export class GRU extends RNNBase {
   constructor(inputSize: number, hiddenSize: number, options: RecurrentOptions = {}) {
-    super(inputSize, hiddenSize, options, (inputs) => new LSTMCell(inputs, hiddenSize, options))
+    super(inputSize, hiddenSize, options, (size) => new GRUCell(size, hiddenSize, options))
   }
-}
 
-/** Gated recurrent units over time, `paddle.nn.GRU`. */
-export class GRU extends RecurrentLayer<Tensor> {
-  constructor(inputSize: number, hiddenSize: number, options: RecurrentOptions = {}) {
-    super(inputSize, hiddenSize, options, (inputs) => new GRUCell(inputs, hiddenSize, options))
+  protected get stateSizes(): readonly number[] {
+    return [this.hiddenSize]
+  }
+
+  /** See `SimpleRNN.forward`. */
+  override forward(inputs: Tensor, initialStates?: Tensor | null, sequenceLength?: Tensor | null): [Tensor, Tensor] {
+    const [output, states] = this.run(inputs, initialStates ? [initialStates] : null, sequenceLength ?? null)
+    return [output, states[0]!]
   }
 }
