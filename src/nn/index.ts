@@ -1,7 +1,7 @@
 /** `nn`: layers, their functions and initialisers, as `paddle.nn`. */
 export * as functional from './functional/index.ts'
 export * as initializer from './initializer/index.ts'
-export * from './container.ts'
+export { LayerDict, LayerList, ParameterList, Sequential, type TensorLayer } from './container.ts'
 export {
   Layer,
   type CreateParameterOptions,
@@ -10,8 +10,10 @@ export {
   type StateDictReport,
 } from './layer.ts'
 export * from './layers/activation.ts'
+export * from './layers/alignment-loss.ts'
 export * from './layers/common.ts'
 export * from './layers/conv.ts'
+export * from './layers/dropout.ts'
 export * from './layers/loss.ts'
 export * from './layers/norm.ts'
 export * from './layers/pooling.ts'
@@ -22,6 +24,7 @@ export {
   RNNCellBase,
   SimpleRNNCell,
   type CellAttributes,
+  type RNNActivation,
   type States,
   type StateShape,
 } from './layers/rnn-cell.ts'
