@@ -40,13 +40,15 @@ export function decorate<M extends Layer | readonly Layer[], O extends Optimizer
   options: DecorateOptions<M, O>,
 ): { readonly models: M; readonly optimizers: O } {
   const { level = 'O1', dtype = 'float16', masterGrad = false } = options
-  if (level !== 'O1' && level !== 'O2') throw new ArgumentError(`decorate: level must be 'O1' or 'O2', got '${String(level)}'`)
+  if (level !== 'O1' && level !== 'O2')
+    throw new ArgumentError(`decorate: level must be 'O1' or 'O2', got '${String(level)}'`)
   const models = listOf<Layer>(options.models)
   for (const model of models)
     if (!(model instanceof Layer)) throw new ArgumentError('decorate: models must be layers; give { models: model }')
   if (level === 'O2') {
     const excluded = new Set(models.flatMap((model) => excludedLayers(model, listOf(options.excludedLayers))))
-    for (const model of models) for (const layer of model.sublayers(true)) if (!excluded.has(layer)) castLayer(layer, dtype, masterGrad)
+    for (const model of models)
+      for (const layer of model.sublayers(true)) if (!excluded.has(layer)) castLayer(layer, dtype, masterGrad)
     for (const optimizer of listOf<Optimizer>(options.optimizers))
       if (optimizer instanceof RuleOptimizer) optimizer.multiPrecision = options.masterWeight !== false
   }

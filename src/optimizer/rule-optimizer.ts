@@ -79,7 +79,8 @@ export abstract class RuleOptimizer<H extends object> extends Optimizer<H> {
       const fresh = new Map<string, Clock>()
       for (const p of params) {
         const state = this.#states.get(p) ?? this.#makeState(p, this.groups[i]!, fresh)
-        if (this.multiPrecision && lowPrecision(p.dtype)) state.master ??= storedTensor(cast(p.node, 'float32'), p.place)
+        if (this.multiPrecision && lowPrecision(p.dtype))
+          state.master ??= storedTensor(cast(p.node, 'float32'), p.place)
         this.#states.set(p, state)
       }
     })
