@@ -2,6 +2,7 @@
 export * as functional from './functional/index.ts'
 export * as initializer from './initializer/index.ts'
 export { LayerDict, LayerList, ParameterList, Sequential, type TensorLayer } from './container.ts'
+export * from './clip.ts'
 export {
   Layer,
   type CreateParameterOptions,
