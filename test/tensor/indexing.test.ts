@@ -1,5 +1,5 @@
 /** Reading and writing by index against a plain model: nested arrays and Python's rules written out. */
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
 import * as lz from '../../src/index.ts'
 import {

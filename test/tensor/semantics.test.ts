@@ -44,14 +44,15 @@ describe('recorded semantics', () => {
     expect(Object.keys(expressions).sort()).toEqual(Object.keys(recorded).sort())
   })
 
-  it.each(Object.keys(expressions))('%s', async (name) => {
-    const expected = recorded[name]!
-    if (typeof expected === 'string') {
-      expect(() => expressions[name]!()).toThrow(DTypeError)
-      return
-    }
+  const refused = Object.keys(recorded).filter((name) => typeof recorded[name] === 'string')
+
+  it.each(refused)('%s is refused', (name) => {
+    expect(() => expressions[name]!()).toThrow(DTypeError)
+  })
+
+  it.each(Object.keys(recorded).filter((name) => !refused.includes(name)))('%s', async (name) => {
+    const [dtype, value] = recorded[name] as [string, unknown]
     const result = expressions[name]!()
-    const [dtype, value] = expected
     expect(result.dtype).toBe(dtypeOf(dtype))
     const got = await result.array()
     expect(result.dtype === 'bool' ? Number(got) : got).toEqual(revive(value))
