@@ -6,17 +6,18 @@ import { sizeOf } from '../common/dtype.ts'
 import { InternalError } from '../common/errors.ts'
 import { numel } from '../common/shape.ts'
 import { makeNode, topologicalOrder, type Node, type NodeOf } from '../graph/node.ts'
-import type { Capabilities } from '../runtime/backend.ts'
+import type { Capabilities } from './capabilities.ts'
 import type { Capture } from '../schedule/capture.ts'
 import { Fusion } from '../schedule/fusion.ts'
 import { planMemory, type Lifetime } from '../schedule/memory.ts'
 import type { Argument, BufferRef, Launch, Loop, Plan } from '../schedule/plan.ts'
 import { stridedView } from '../schedule/views.ts'
-import { lowerContract } from './contract/lower.ts'
+import { lowerContractOnce } from './contract/memo.ts'
 import { MaterializeRequest, type Surroundings } from './expression.ts'
 import { argsortStep, cumulateStep, scatterStep, type IndexRole } from './index-ops.ts'
 import type { Kernel } from './kernel.ts'
 import { buildNest } from './nest.ts'
+import { structureOf } from './structure.ts'
 import type { Step, StepArgument } from './step.ts'
 
 /** Where a value is: a leaf or output by number, or a temporary whose place the memory plan finds. `step` bytes an iteration in loops. */
@@ -34,6 +35,10 @@ type PendingStep = PendingLaunch | { readonly count: number; readonly steps: rea
 
 const at = (space: Location['space'], slot: number): Location => ({ space, slot, byteOffset: 0, step: 0 })
 const bytesOf = (n: Node): number => numel(n.shape) * sizeOf(n.dtype)
+
+/** How many kernels back a sink looks for one to join, and how many results one kernel may have. */
+const siblingReach = 12
+const siblingSinks = 8
 
 /** The plan of a capture and its kernels, by number. */
 export function generatePlan(capture: Capture, capabilities: Capabilities): { plan: Plan; kernels: Kernel[] } {
@@ -86,17 +91,7 @@ class Generator {
   }
 
   kernelNumber(kernel: Kernel): number {
-    const key = JSON.stringify(kernel, (k, v: unknown) =>
-      k === 'title'
-        ? undefined
-        : typeof v === 'bigint'
-          ? `${v}n`
-          : Object.is(v, -0)
-            ? '-0'
-            : typeof v === 'number' && !Number.isFinite(v)
-              ? String(v)
-              : v,
-    )
+    const key = structureOf(kernel)
     let n = this.#kernelNumbers.get(key)
     if (n === undefined) {
       n = this.#kernels.push(kernel) - 1
@@ -117,8 +112,7 @@ class Generator {
     const steps = this.#steps.map((s): Launch | Loop =>
       'count' in s ? { kind: 'loop', count: s.count, steps: s.steps.map(launch) } : launch(s),
     )
-    const { leaves, outputs, scalars } = this.#capture
-    return { steps, arenaBytes, counts: { leaves: leaves.length, outputs: outputs.length, scalars: scalars.length } }
+    return { steps, arenaBytes }
   }
 }
 
@@ -180,16 +174,58 @@ class GraphLowering {
     for (;;) {
       this.#fusion = new Fusion(this.#nodes, required, new Set(this.#given.keys()))
       try {
-        return this.#fusion
-          .sinks()
-          .filter((s) => !this.#given.has(s))
-          .map((s) => this.#groupOf(s))
+        const sinks = this.#fusion.sinks().filter((s) => !this.#given.has(s))
+        return this.#joinSiblings(sinks.map((s) => this.#groupOf(s)))
       } catch (request) {
         if (!(request instanceof MaterializeRequest)) throw request
         if (this.#fusion.isMaterialized(request.node))
           throw new InternalError(`${request.node.op} is in memory and cannot be fused all the same`)
         required.add(request.node)
       }
+    }
+  }
+
+  /**
+   * Kernels over one domain that read the same memory become one kernel: the sums of a batch norm's gradient, the moments and the
+   * parameter of an optimizer. A sink joins an earlier group only if everything it needs is there by then, and if no group between still
+   * reads what it overwrites.
+   */
+  #joinSiblings(groups: KernelGroup[]): KernelGroup[] {
+    const joined: KernelGroup[] = []
+    const placeOf = new Map<Node, number>()
+    const overwritten = new Map(this.#results.filter((r) => r.overwrites >= 0).map((r) => [r.node, r.overwrites]))
+    const leafNumber = (n: Node): number => {
+      const place = this.#given.get(n)
+      return place?.space === 'leaf' ? place.slot : -1
+    }
+    for (const group of groups) {
+      const sink = group.sinks[0]!
+      const leaf = overwritten.get(sink) ?? -1
+      const earliest = Math.max(joined.length - siblingReach, 0, ...group.reads.map((r) => placeOf.get(r) ?? 0))
+      let merged = -1
+      for (let i = joined.length - 1; i >= earliest && merged < 0 && group.domain !== undefined; i--) {
+        const other = joined[i]!
+        if (other.domain !== group.domain || other.sinks.length >= siblingSinks) continue
+        const related = group.reads.some((r) => other.reads.includes(r) || other.sinks.includes(r))
+        if (!related) continue
+        if (leaf >= 0 && joined.slice(i + 1).some((g) => g.reads.some((r) => leafNumber(r) === leaf))) continue
+        const both = this.#tryNest([...other.sinks, sink])
+        if (!both || both.domain !== group.domain) continue
+        joined[i] = both
+        merged = i
+      }
+      if (merged < 0) merged = joined.push(group) - 1
+      for (const s of group.sinks) placeOf.set(s, merged)
+    }
+    return joined
+  }
+
+  #tryNest(sinks: readonly Node[]): KernelGroup | null {
+    try {
+      return this.#nestGroup(sinks)
+    } catch (request) {
+      if (request instanceof MaterializeRequest) return null
+      throw request
     }
   }
 
@@ -226,6 +262,7 @@ class GraphLowering {
     return {
       sinks,
       reads,
+      domain: nest.domain,
       shifted: nest.shifted,
       lower: () => [
         this.#launch(nest, (a): StepArgument<Location> => {
@@ -253,7 +290,7 @@ class GraphLowering {
           strides[i] = s
           s *= node.shape[i]!
         }
-        const lowered = lowerContract({
+        const lowered = lowerContractOnce({
           spec: node.attributes,
           dtype: node.dtype,
           lhs,
@@ -459,6 +496,8 @@ class GraphLowering {
 interface KernelGroup {
   readonly sinks: readonly Node[]
   readonly reads: readonly Node[]
+  /** What loops the kernel has; kernels of one domain can be joined. Absent for what is no loop nest. */
+  readonly domain?: string
   /** Sources that are read at other places than the result is written; absent where that is unknown. */
   readonly shifted?: ReadonlySet<Node>
   readonly lower: () => readonly PendingStep[]

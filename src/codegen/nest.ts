@@ -36,6 +36,8 @@ export interface NestKernel {
   readonly scratchBytes: number
   readonly flops: number
   readonly bytes: number
+  /** Result shape and the loops of the reductions: kernels with equal domains can be one kernel. */
+  readonly domain: string
   /** Sources whose elements are read at other places than the sink of the same number of elements is written. */
   readonly shifted: ReadonlySet<Node>
 }
@@ -732,6 +734,7 @@ class Nest {
       scratchBytes: this.#scratch ? this.#scratchBytes : 0,
       flops: elements * weight,
       bytes,
+      domain: `${this.#sinks[0]!.shape.join('x')}|${[...new Set(this.#reductions.map((r) => r.over.map((v) => v.key).join()))].sort().join('|')}`,
       shifted,
     }
   }

@@ -10,6 +10,7 @@ import { globalRandomState } from '../common/numpy-random.ts'
 import { DistributedBatchSampler } from './batch-sampler.ts'
 import { DataLoader } from './dataloader.ts'
 import type { DataLoaderState } from './dataloader.ts'
+import { IterableDataset } from './dataset.ts'
 import { workerDataset } from './remote.ts'
 import { setTensorFactory } from './tensor-bridge.ts'
 
@@ -71,6 +72,21 @@ describe('without workers', () => {
     expect(() => loader.length).toThrow(/no length/)
     const dropping = new DataLoader(new Counting(5), { batchSize: 2, dropLast: true })
     expect(await collect(dropping)).toHaveLength(2)
+  })
+
+  test('leaving the loop ends the pass through an iterable dataset', async () => {
+    let ended = false
+    class Endless extends IterableDataset<number> {
+      *iterate() {
+        try {
+          for (let i = 0; ; i++) yield i
+        } finally {
+          ended = true
+        }
+      }
+    }
+    for await (const _ of new DataLoader(new Endless(), { batchSize: 2 })) break
+    expect(ended).toBe(true)
   })
 
   test('arrays become tensors where a factory is set', async () => {

@@ -193,30 +193,35 @@ export class DataLoader<S = unknown, B = unknown> implements AsyncIterable<B> {
 
   private fetchOptions(): Omit<FetchOptions, 'collate'> {
     const { batchSize = 1, dropLast = false, onSampleError = 'fail' } = this.options
-    return { batchSize, dropLast, onSampleError, seed: this.baseSeed }
+    return { batchSize, dropLast, onSampleError }
   }
 
   private async *fromHere(pass: { epoch: number; position: number }) {
     const fetcher = new Fetcher(this.dataset, { ...this.fetchOptions(), collate: this.options.collateFn ?? 'default' })
+    const seed = this.baseSeed
     const done = pass.position
     let batch = 0
     const next = async (indices: readonly number[] | null) => {
       try {
-        return await fetcher.fetch({ epoch: pass.epoch, batch, indices })
+        return await fetcher.fetch({ seed, epoch: pass.epoch, batch, indices })
       } catch (error) {
         throw error instanceof FetchFailure ? error.cause : error
       }
     }
-    if (this.batchSampler === undefined) {
-      for (batch = done; ; batch++) {
-        const result = await next(null)
-        if (result.kind === 'end') return
-        yield result
+    try {
+      if (this.batchSampler === undefined) {
+        for (batch = done; ; batch++) {
+          const result = await next(null)
+          if (result.kind === 'end') return
+          yield result
+        }
       }
-    }
-    for (const indices of this.batchSampler) {
-      if (batch >= done) yield await next(indices)
-      batch++
+      for (const indices of this.batchSampler) {
+        if (batch >= done) yield await next(indices)
+        batch++
+      }
+    } finally {
+      await fetcher.close()
     }
   }
 
@@ -225,7 +230,14 @@ export class DataLoader<S = unknown, B = unknown> implements AsyncIterable<B> {
     const pool = await this.acquirePool()
     const collateHere = collateFn !== undefined && functionSource(collateFn) === undefined ? collateFn : undefined
     try {
-      const settings = { epoch: pass.epoch, position: pass.position, prefetchFactor, timeout, signal }
+      const settings = {
+        seed: this.baseSeed,
+        epoch: pass.epoch,
+        position: pass.position,
+        prefetchFactor,
+        timeout,
+        signal,
+      }
       for await (const result of workerResults(pool, this.batchSampler, settings)) {
         const { value } = result
         if (collateHere === undefined || result.kind !== 'batch') yield result
@@ -257,7 +269,14 @@ export class DataLoader<S = unknown, B = unknown> implements AsyncIterable<B> {
     }
     const collate = collateFn === undefined ? 'default' : (functionSource(collateFn) ?? 'samples')
     const dataset = await datasetSource(this.dataset)
-    const pool = new WorkerPool({ numWorkers, dataset, fetch: this.fetchOptions(), collate, initFn })
+    const pool = new WorkerPool({
+      numWorkers,
+      seed: this.baseSeed,
+      dataset,
+      fetch: this.fetchOptions(),
+      collate,
+      initFn,
+    })
     pool.busy = true
     if (this.options.persistentWorkers) this.pool ??= pool
     return pool

@@ -10,7 +10,6 @@ export interface FetchOptions {
   /** null: no batching, samples are delivered one by one. */
   readonly batchSize: number | null
   readonly dropLast: boolean
-  readonly seed: number
   /** `skip` leaves out samples whose file is missing or broken (StorageError, FormatError). */
   readonly onSampleError: 'fail' | 'skip'
   /** `samples`: no collation here, the list of samples is the result. */
@@ -19,6 +18,8 @@ export interface FetchOptions {
 
 /** Which batch: its indices, or for a stream how many came before it in this epoch. */
 export interface FetchTask {
+  /** What `currentRandom()` is seeded by, with epoch, batch and place. */
+  readonly seed: number
   readonly epoch: number
   readonly batch: number
   readonly indices: readonly number[] | null
@@ -47,11 +48,19 @@ export class FetchFailure extends Error {
 
 const END: Fetched = { kind: 'end', value: undefined, skipped: [] }
 
+/** A pass through an iterable dataset, and how many batches it has given. */
+interface Stream {
+  readonly seed: number
+  readonly epoch: number
+  readonly iterator: AsyncIterator<unknown>
+  batches: number
+}
+
 export class Fetcher {
   private readonly dataset: Dataset | IterableDataset
   private readonly options: FetchOptions
   private readonly workerId: number
-  private stream: { epoch: number; batches: number; iterator: AsyncIterator<unknown> } | undefined
+  private stream: Stream | undefined
 
   constructor(dataset: Dataset | IterableDataset, options: FetchOptions, workerId = 0) {
     this.dataset = dataset
@@ -65,12 +74,12 @@ export class Fetcher {
     return isIterableDataset(dataset) ? this.fetchNext(dataset, task) : this.fetchIndices(dataset, task)
   }
 
-  private async fetchIndices(dataset: Dataset, { epoch, batch, indices }: FetchTask): Promise<Fetched> {
+  private async fetchIndices(dataset: Dataset, { seed, epoch, batch, indices }: FetchTask): Promise<Fetched> {
     const samples: unknown[] = []
     const skipped: SkippedSample[] = []
     // One after the other, so that what a dataset draws does not depend on how long its files take.
     for (const [place, index] of (indices ?? []).entries()) {
-      setSampleSeed([this.options.seed, epoch, batch, place])
+      setSampleSeed([seed, epoch, batch, place])
       try {
         samples.push(await tensorsToHost(await dataset.getItem(index)))
       } catch (error) {
@@ -82,25 +91,33 @@ export class Fetcher {
     return samples.length === 0 ? { kind: 'empty', value: undefined, skipped } : this.collated(samples, skipped)
   }
 
-  private async fetchNext(dataset: IterableDataset, { epoch, batch }: FetchTask): Promise<Fetched> {
-    if (this.stream?.epoch !== epoch || this.stream.batches > batch) {
-      await this.stream?.iterator.return?.()
-      this.stream = { epoch, batches: 0, iterator: dataset[Symbol.asyncIterator]() }
+  private async fetchNext(dataset: IterableDataset, { seed, epoch, batch }: FetchTask): Promise<Fetched> {
+    let { stream } = this
+    if (stream === undefined || stream.seed !== seed || stream.epoch !== epoch || stream.batches > batch) {
+      await this.close()
+      stream = this.stream = { seed, epoch, batches: 0, iterator: dataset[Symbol.asyncIterator]() }
     }
     // A worker that takes the place of a dead one runs through what that one had delivered.
-    while (this.stream.batches < batch) {
-      if ((await this.pull(this.stream)).length === 0) return END
+    while (stream.batches < batch) {
+      if ((await this.pull(stream)).length === 0) return END
     }
-    const samples = await this.pull(this.stream)
+    const samples = await this.pull(stream)
     const wanted = this.options.batchSize ?? 1
     if (samples.length === 0 || (this.options.dropLast && samples.length < wanted)) return END
     return this.collated(samples, [])
   }
 
-  private async pull(stream: NonNullable<Fetcher['stream']>): Promise<unknown[]> {
+  /** Ends the pass through an iterable dataset that is under way. */
+  async close(): Promise<void> {
+    const { stream } = this
+    this.stream = undefined
+    await stream?.iterator.return?.()
+  }
+
+  private async pull(stream: Stream): Promise<unknown[]> {
     const samples: unknown[] = []
     for (let place = 0; place < (this.options.batchSize ?? 1); place++) {
-      setSampleSeed([this.options.seed, stream.epoch, this.workerId, stream.batches, place])
+      setSampleSeed([stream.seed, stream.epoch, this.workerId, stream.batches, place])
       try {
         const { done, value } = await stream.iterator.next()
         if (done === true) break

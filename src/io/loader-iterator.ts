@@ -5,6 +5,7 @@ import type { PoolReply, WorkerPool } from './worker-pool.ts'
 export type IndexBatches = Iterable<readonly number[]> & { readonly length: number }
 
 export interface WorkerPassSettings {
+  readonly seed: number
   readonly epoch: number
   /** Batches of this pass that were delivered before: they are passed over. */
   readonly position: number
@@ -53,7 +54,7 @@ interface Issue {
   exhausted(worker: number): void
 }
 
-function issueIndices(pool: WorkerPool, batches: IndexBatches, { epoch, position }: WorkerPassSettings): Issue {
+function issueIndices(pool: WorkerPool, batches: IndexBatches, { seed, epoch, position }: WorkerPassSettings): Issue {
   const indices = batches[Symbol.iterator]()
   let batch = 0
   for (; batch < position; batch++) indices.next()
@@ -62,7 +63,7 @@ function issueIndices(pool: WorkerPool, batches: IndexBatches, { epoch, position
       const { done, value } = indices.next()
       if (done === true) return undefined
       const worker = batch % pool.size
-      const reply = pool.submit(worker, { epoch, batch, indices: value })
+      const reply = pool.submit(worker, { seed, epoch, batch, indices: value })
       return { worker, batch: batch++, reply }
     },
     exhausted: () => {},
@@ -70,7 +71,7 @@ function issueIndices(pool: WorkerPool, batches: IndexBatches, { epoch, position
 }
 
 /** Each worker runs through its own stream; they take turns until all have ended. */
-function issueStream(pool: WorkerPool, { epoch }: WorkerPassSettings): Issue {
+function issueStream(pool: WorkerPool, { seed, epoch }: WorkerPassSettings): Issue {
   const issuedTo = Array.from({ length: pool.size }, () => 0)
   const ended = new Set<number>()
   let turn = 0
@@ -80,7 +81,7 @@ function issueStream(pool: WorkerPool, { epoch }: WorkerPassSettings): Issue {
       while (ended.has(turn % pool.size)) turn++
       const worker = turn++ % pool.size
       const batch = issuedTo[worker]!++
-      return { worker, batch, reply: pool.submit(worker, { epoch, batch, indices: null }) }
+      return { worker, batch, reply: pool.submit(worker, { seed, epoch, batch, indices: null }) }
     },
     exhausted: (worker) => ended.add(worker),
   }

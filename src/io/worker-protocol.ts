@@ -7,6 +7,8 @@ import type { Packed } from './transport.ts'
 export interface WorkerInit {
   readonly id: number
   readonly numWorkers: number
+  /** The loader's; the worker's own is this + id. */
+  readonly seed: number
   readonly dataset: WorkerSource
   readonly fetch: Omit<FetchOptions, 'collate'>
   readonly collate: ModuleExport | 'default' | 'samples'

@@ -12,7 +12,7 @@ import type { SentError, WorkerInit, WorkerReply, WorkerTask } from './worker-pr
 
 async function makeFetcher(init: WorkerInit): Promise<Fetcher> {
   const { id, numWorkers } = init
-  const seed = (init.fetch.seed + id) % 2 ** 32
+  const seed = (init.seed + id) % 2 ** 32
   globalRandomState.seed(seed)
   // Set before the dataset's module is imported: a loader that this module starts by mistake must know where it is.
   setWorkerInfo({ id, numWorkers, seed, dataset: undefined as never })
