@@ -366,7 +366,10 @@ class TileStore {
     const eachRow = (visit: (row: Expr, at: readonly Expr[]) => void): void => {
       k.loop('r', 0, count, 1, (r) => {
         const rowOffsets = this.rowAxes.locate(k, k.let('row', add(t.row, r))).offsets
-        visit(k.let('from', add(t.slot, mul(r, tile.columns))), base.map((o, v) => k.let('at', add(o, rowOffsets[v]!))))
+        visit(
+          k.let('from', add(t.slot, mul(r, tile.columns))),
+          base.map((o, v) => k.let('at', add(o, rowOffsets[v]!))),
+        )
       })
     }
     k.loop('v', 0, width, tile.lanes, (v) => {
@@ -379,7 +382,9 @@ class TileStore {
         () =>
           eachRow((from, at) => {
             k.loop('column', 0, sub(end, v), 1, (column) => {
-              const where = at.map((o, view) => add(add(o, offsets[view]!), mul(column, this.columnAxes.innerStride(view))))
+              const where = at.map((o, view) =>
+                add(add(o, offsets[view]!), mul(column, this.columnAxes.innerStride(view))),
+              )
               this.storeElement(load(t.slots, add(add(from, v), column)), where, 1)
             })
           }),
@@ -387,7 +392,11 @@ class TileStore {
           k.loop('column', v, end, 1, (column) => {
             const located = this.columnAxes.locate(k, k.let('c', add(t.column, column))).offsets
             eachRow((from, at) => {
-              this.storeElement(load(t.slots, add(from, column)), at.map((o, view) => add(o, located[view]!)), 1)
+              this.storeElement(
+                load(t.slots, add(from, column)),
+                at.map((o, view) => add(o, located[view]!)),
+                1,
+              )
             })
           }),
       )

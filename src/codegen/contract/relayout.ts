@@ -4,7 +4,23 @@
  */
 import { sizeOf } from '../../common/dtype.ts'
 import type { DType } from '../../common/dtype.ts'
-import { add, and, constant, div, ge, index, load, lt, max, min, mul, rem, sub, type BufferParameter } from '../builder.ts'
+import {
+  add,
+  and,
+  constant,
+  div,
+  gather,
+  ge,
+  index,
+  load,
+  lt,
+  max,
+  min,
+  mul,
+  rem,
+  sub,
+  type BufferParameter,
+} from '../builder.ts'
 import type { Expr } from '../kernel.ts'
 import { Assembler, isStride, type Memory } from './assembler.ts'
 import { reachOf, type AffineCase, type AffineDim } from './affine.ts'
@@ -148,8 +164,8 @@ function copyRows(k: Assembler, b: CopyBuffers, middle: CopyAxis, inner: CopyAxi
 }
 
 /**
- * For an inner axis that is not innermost in the operand: tiles of 16 rows, one cache line of the operand each, because the lines of
- * neighbouring inner elements may all fall into one set of the cache.
+ * For an inner axis that is not innermost in the operand: tiles of 16 rows, one cache line of the operand each, and four lines at a
+ * time, because the lines of neighbouring inner elements may all fall into one set of the cache.
  */
 function copyTransposed(k: Assembler, b: CopyBuffers, middle: CopyAxis, inner: CopyAxis, place: CopyPlace): void {
   const { begin, end } = insideOf(k, inner)
@@ -169,14 +185,19 @@ function copyTransposed(k: Assembler, b: CopyBuffers, middle: CopyAxis, inner: C
         })
       }
       zeroColumns(0, begin)
-      k.loop('i', begin, end, 1, (i) => {
+      const columns = (i: Expr, lanes: number): void => {
         const start = add(place.outerAt, add(mul(middle.low, middle.stride), mul(add(i, inner.low), inner.stride)))
         const source = k.let('source', start)
         const target = k.let('to', add(place.target, i))
         k.loop('row', tile, tileEnd, 1, (row) => {
-          k.store(b.to, add(target, mul(row, inner.length)), load(b.from, add(source, mul(row, middle.stride))))
+          const at = k.let('at', add(source, mul(row, middle.stride)))
+          const value = lanes === 1 ? load(b.from, at) : gather(b.from, at, inner.stride, lanes)
+          k.store(b.to, add(target, mul(row, inner.length)), value)
         })
-      })
+      }
+      const whole = k.let('whole', sub(end, rem(sub(end, begin), 4)))
+      k.loop('i', begin, whole, 4, (i) => columns(i, 4))
+      k.loop('i', whole, end, 1, (i) => columns(i, 1))
       zeroColumns(end, inner.length)
     })
     zeroRows(rows.end, middle.length)
