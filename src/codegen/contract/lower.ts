@@ -4,13 +4,26 @@
  * sizes decide only whether a long sum is cut.
  */
 import { numel } from '../../common/shape.ts'
-import { affineCases, hasTerm, letterStride, originOf, tapLetters, type AffineCase, type AffineDim } from './affine.ts'
+import {
+  affineCases,
+  hasTerm,
+  letterStride,
+  originOf,
+  positionLetters,
+  tapLetters,
+  type AffineCase,
+  type AffineDim,
+} from './affine.ts'
 import { formSize, StepList, type Form, type FormAxis } from './form.ts'
 import { lowerGemm } from './gemm.ts'
 import { isWindow } from './letters.ts'
 import { lowerNest } from './nest.ts'
+import { isSmallResult, lowerSplitGemm } from './split.ts'
 import type { ContractProblem, LoweredContract } from './problem.ts'
 import { afterRelayout, leavesAxes, reaches, relayout, type Source } from './relayout.ts'
+
+/** Contracted elements from which on the sum of a small result is cut. */
+const LONG_SUM = 2048
 
 export function lowerContract(problem: ContractProblem): LoweredContract {
   const list = new StepList()
@@ -28,7 +41,7 @@ export function lowerContract(problem: ContractProblem): LoweredContract {
   const [left, right] = (['lhs', 'rhs'] as const).map((side) =>
     prepare(problem, cases, side, taps, absent, title, list),
   ) as [Side, Side]
-  const isConvolution = taps.size > 0
+  const positions = positionLetters(problem)
   for (const [i, c] of cases.entries()) {
     const form = formOf(
       problem,
@@ -38,12 +51,10 @@ export function lowerContract(problem: ContractProblem): LoweredContract {
       absent,
       title,
     )
-    lowerGemm(
-      form,
-      problem.capabilities,
-      { packRowsOnce: isConvolution && formSize(form.batch) === 1, splits: 1, splitStride: 0 },
-      list,
-    )
+    // A sum over positions (the gradient of a convolution's weights) has no bounds that a program knows.
+    const longSum = groups.contracted.some((l) => positions.has(l)) || formSize(form.contracted) >= LONG_SUM
+    if (longSum && isSmallResult(form)) lowerSplitGemm(form, problem.capabilities, list)
+    else lowerGemm(form, problem.capabilities, { packRowsOnce: taps.size > 0, splits: 1, splitStride: 0 }, list)
   }
   return list
 }
