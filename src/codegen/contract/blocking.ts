@@ -2,7 +2,7 @@
  * Sizes of the blocked product after Goto and van de Geijn (2008) and BLIS: a register tile of rows x columns, panels of the second
  * operand that stay in the first-level cache, blocks of both that stay in the second. All but the register tile are arguments at run time.
  */
-import type { Capabilities } from '../../runtime/backend.ts'
+import type { Capabilities } from '../capabilities.ts'
 
 export interface RegisterTile {
   readonly lanes: number

@@ -4,7 +4,7 @@
  * before), runs the micro-kernel tile by tile, and stores through the epilogue after the last block of the contracted axis.
  */
 import { sizeOf } from '../../common/dtype.ts'
-import type { Capabilities } from '../../runtime/backend.ts'
+import type { Capabilities } from '../capabilities.ts'
 import {
   add,
   constant,

@@ -180,7 +180,11 @@ function formOf(
     },
     epilogue: epilogue && {
       ...epilogue,
-      operands: epilogue.operands.map((o) => ({ ...o, offset: o.offset + originOf(beside(o.strides)) })),
+      operands: epilogue.operands.map(({ dtype, strides: s, offset }) => ({
+        dtype,
+        strides: s,
+        offset: offset + originOf(beside(s)),
+      })),
     },
     batch: letters.batch.map(axis),
     rows: (swap ? letters.right : letters.left).map(axis),

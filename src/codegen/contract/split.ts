@@ -2,7 +2,7 @@
  * Products with a long sum and a small result (gradients of weights): the sum is cut into parts that threads compute side by side, and a
  * second launch adds the parts. The number of parts depends on the problem only, so that results do not depend on the threads.
  */
-import type { Capabilities } from '../../runtime/backend.ts'
+import type { Capabilities } from '../capabilities.ts'
 import { add, constant, div, le, load, min, mul, rem, sub } from '../builder.ts'
 import type { Expr } from '../kernel.ts'
 import { Assembler, type Memory } from './assembler.ts'
@@ -37,7 +37,7 @@ export function lowerSplitGemm(form: Form, capabilities: Capabilities, list: Ste
       .map((axis) => {
         const out = stride
         stride *= axis.size
-        return { ...axis, out, operands: [] }
+        return { size: axis.size, a: axis.a, b: axis.b, out, operands: [] }
       })
       .toReversed()
   const partial: Form = {
