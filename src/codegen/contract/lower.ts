@@ -14,6 +14,7 @@ import {
   type AffineCase,
   type AffineDim,
 } from './affine.ts'
+import { lowerDirect } from './direct.ts'
 import { formSize, StepList, type Form, type FormAxis } from './form.ts'
 import { lowerGemm } from './gemm.ts'
 import { isWindow } from './letters.ts'
@@ -34,10 +35,12 @@ export function lowerContract(problem: ContractProblem): LoweredContract {
   // Taps of 1 in every case are no loops.
   const absent = new Set([...taps].filter((t) => cases.every((c) => c.sizes.get(t) === 1)))
   const groups = sortLetters(cases[0]!, absent)
-  if (!isProduct(problem, groups)) {
+  if (!isFloat32(problem)) {
     lowerNest(problem, title, list)
     return list
   }
+  if (groups.left.length === 0 || groups.right.length === 0)
+    return lowerWithoutProduct(problem, cases, taps, absent, title)
   const [left, right] = (['lhs', 'rhs'] as const).map((side) =>
     prepare(problem, cases, side, taps, absent, title, list),
   ) as [Side, Side]
@@ -86,9 +89,47 @@ function sortLetters(c: AffineCase, absent: ReadonlySet<number>): Letters {
   }
 }
 
-function isProduct(problem: ContractProblem, letters: Letters): boolean {
-  const isFloat32 = problem.dtype === 'float32' || problem.dtype === 'bfloat16' || problem.dtype === 'float16'
-  return isFloat32 && letters.left.length > 0 && letters.right.length > 0
+function isFloat32(problem: ContractProblem): boolean {
+  return problem.dtype === 'float32' || problem.dtype === 'bfloat16' || problem.dtype === 'float16'
+}
+
+/** One operand has no free letters: loops with vectors, on planes in scratch or, failing that, on a copy of the operand. */
+function lowerWithoutProduct(
+  problem: ContractProblem,
+  cases: readonly AffineCase[],
+  taps: ReadonlySet<number>,
+  absent: ReadonlySet<number>,
+  title: string,
+): LoweredContract {
+  const windowed = cases[0]!.rhs.some((dim) => dim.terms.length > 1) ? 'rhs' : 'lhs'
+  const other = windowed === 'lhs' ? 'rhs' : 'lhs'
+  const list = new StepList()
+  const view = (
+    side: 'lhs' | 'rhs',
+    source: Source = { memory: { kind: side }, dtype: problem.dtype, offset: problem[side].offset },
+  ) => ({
+    view: source,
+    dims: cases[0]![side],
+  })
+  const direct = cases.map((c) => ({
+    problem,
+    case: c,
+    windowed: { ...view(windowed), dims: c[windowed] },
+    other: { ...view(other), dims: c[other] },
+    absent,
+    taps,
+    title,
+  }))
+  if (direct.every((d) => lowerDirect(d, list))) return list
+  const plain = new StepList()
+  const copied = prepare(problem, cases, windowed, taps, absent, title, plain)
+  const isDone = direct.every((d, i) =>
+    lowerDirect({ ...d, windowed: { view: copied.source, dims: copied.dims[i]! } }, plain),
+  )
+  if (isDone) return plain
+  const nest = new StepList()
+  lowerNest(problem, title, nest)
+  return nest
 }
 
 interface Side {

@@ -114,20 +114,20 @@ export function relayout(
   return { source: { memory, dtype: source.dtype, offset: 0 }, strides }
 }
 
-interface CopyAxis {
+export interface CopyAxis {
   readonly size: Expr
   readonly stride: Expr
   readonly low: Expr
   readonly length: Expr
 }
 
-interface CopyBuffers {
+export interface CopyBuffers {
   readonly from: BufferParameter
   readonly to: BufferParameter
   readonly zero: Expr
 }
 
-interface CopyPlace {
+export interface CopyPlace {
   readonly outerAt: Expr
   /** Null where there are no axes but the two innermost. */
   readonly outerInside: Expr | null
@@ -140,26 +140,55 @@ function insideOf(k: Assembler, axis: CopyAxis): { begin: Expr; end: Expr } {
   return { begin, end: k.let('end', max(begin, min(axis.length, sub(axis.size, axis.low)))) }
 }
 
-/** Row by row: zeros, the part inside, zeros. */
-function copyRows(k: Assembler, b: CopyBuffers, middle: CopyAxis, inner: CopyAxis, place: CopyPlace): void {
-  const { begin, end } = insideOf(k, inner)
-  k.loop('row', 0, middle.length, 1, (row) => {
-    const c = k.let('c', add(row, middle.low))
-    const inside = and(ge(c, 0), lt(c, middle.size))
-    const target = k.let('to', add(place.target, mul(row, inner.length)))
-    const start = k.let('start', add(add(place.outerAt, mul(c, middle.stride)), mul(inner.low, inner.stride)))
+/**
+ * Row by row: zeros, the part inside, zeros. With `phases` p > 1 a row is p runs, of every p-th element each, `run` elements long: a window
+ * that moves by p then reads neighbours.
+ */
+export function copyRows(
+  k: Assembler,
+  b: CopyBuffers,
+  middle: CopyAxis,
+  inner: CopyAxis,
+  place: CopyPlace,
+  phases = 1,
+  run: Expr = inner.length,
+): void {
+  const copyRun = (inside: Expr, start: Expr, target: Expr, phase: Expr): void => {
+    const ceilPhases = (x: Expr): Expr => (phases === 1 ? x : div(add(x, phases - 1), phases))
+    const begin = k.let('begin', min(run, max(ceilPhases(sub(sub(0, inner.low), phase)), 0)))
+    const end = k.let('end', max(begin, min(run, ceilPhases(sub(sub(inner.size, inner.low), phase)))))
     const fill = (from: Expr | number, to: Expr): void => {
       k.vector('i', from, to, (i) => k.store(b.to, add(target, i), b.zero))
     }
     k.if(
-      place.outerInside ? and(place.outerInside, inside) : inside,
+      inside,
       () => {
+        const step = mul(inner.stride, phases)
         fill(0, begin)
-        k.vector('i', begin, end, (i) => k.store(b.to, add(target, i), load(b.from, add(start, mul(i, inner.stride)))))
-        fill(end, inner.length)
+        k.vector('i', begin, end, (i) => k.store(b.to, add(target, i), load(b.from, add(start, mul(i, step)))))
+        fill(end, run)
       },
-      () => fill(0, inner.length),
+      () => fill(0, run),
     )
+  }
+  k.loop('row', 0, middle.length, 1, (row) => {
+    const c = k.let('c', add(row, middle.low))
+    const insideRow = and(ge(c, 0), lt(c, middle.size))
+    const inside = place.outerInside ? and(place.outerInside, insideRow) : insideRow
+    const start = k.let('start', add(add(place.outerAt, mul(c, middle.stride)), mul(inner.low, inner.stride)))
+    const target = k.let('to', add(place.target, mul(row, mul(run, phases))))
+    if (phases === 1) {
+      copyRun(inside, start, target, index(0))
+    } else {
+      k.loop('phase', 0, phases, 1, (phase) => {
+        copyRun(
+          inside,
+          k.let('from', add(start, mul(phase, inner.stride))),
+          k.let('to', add(target, mul(phase, run))),
+          phase,
+        )
+      })
+    }
   })
 }
 

@@ -7,7 +7,8 @@ import type { Expr } from '../kernel.ts'
 import { isStride, type Assembler } from './assembler.ts'
 import { FlatAxes, mergeAxes } from './axes.ts'
 import type { RegisterTile } from './blocking.ts'
-import { axesIn, type Form } from './form.ts'
+import { axesIn, type Form, type FormView } from './form.ts'
+import type { Epilogue } from './problem.ts'
 
 /** The accumulators of a tile by row and vector. */
 export type Sums = readonly (readonly Expr[])[]
@@ -15,6 +16,49 @@ export type Sums = readonly (readonly Expr[])[]
 /** Visits the accumulators with their offsets in a tile kept in scratch. */
 export function eachSum(sums: Sums, tile: RegisterTile, visit: (sum: Expr, at: number) => void): void {
   sums.forEach((row, r) => row.forEach((sum, v) => visit(sum, r * tile.columns + v * tile.lanes)))
+}
+
+/** The result and the operands of the epilogue, as parameters of a kernel. */
+export class ResultStore {
+  private readonly k: Assembler
+  private readonly epilogue: Epilogue | undefined
+  private readonly out: BufferParameter
+  private readonly operands: readonly BufferParameter[]
+  private readonly scalars: readonly Expr[]
+  /** Of the first element, in the result and in each operand. */
+  readonly offsets: readonly Expr[]
+
+  constructor(k: Assembler, out: FormView, epilogue: Epilogue | undefined) {
+    const operands = epilogue?.operands ?? []
+    this.k = k
+    this.epilogue = epilogue
+    this.out = k.memory(out.memory, out.dtype, 'write')
+    this.operands = operands.map((o, number) => k.memory({ kind: 'operand', number }, o.dtype, 'read'))
+    this.offsets = [out.offset, ...operands.map((o) => o.offset)].map((o) => k.size(o))
+    this.scalars = k.scalars(epilogue)
+  }
+
+  /** Views that a store addresses: the result, then the operands. */
+  get views(): number {
+    return this.offsets.length
+  }
+
+  /** Stores the epilogue of one sum, or of `lanes` neighbours: `at` and `strides` (of the lanes) are by view. */
+  store(sum: Expr, at: readonly Expr[], strides: readonly Expr[], lanes: number): void {
+    const { k, epilogue } = this
+    if (!epilogue) {
+      k.store(this.out, at[0]!, sum)
+      return
+    }
+    const operands = this.operands.map((o, n) => {
+      const stride = strides[n + 1]!
+      const where = at[n + 1]!
+      if (lanes === 1 || isStride(stride, 1)) return k.let('operand', load(o, where, lanes))
+      if (isStride(stride, 0)) return k.let('operand', splat(load(o, where), lanes))
+      return k.let('operand', gather(o, where, stride, lanes))
+    })
+    k.store(this.out, at[0]!, epilogue.build(k, k.let('sum', sum), operands, this.scalars))
+  }
 }
 
 /** Where the vectors of a tile lie in the result and in the epilogue's operands. */
@@ -36,35 +80,28 @@ export interface TilePlace {
 
 export class TileStore {
   private readonly k: Assembler
-  private readonly form: Form
   private readonly tile: RegisterTile
-  private readonly out: BufferParameter
-  private readonly operands: readonly BufferParameter[]
-  private readonly offsets: readonly Expr[]
+  private readonly result: ResultStore
   private readonly rowAxes: FlatAxes
   private readonly columnAxes: FlatAxes
-  private readonly scalars: readonly Expr[]
+  private readonly columnStrides: readonly Expr[]
   /** Whether vectors can be stored at all. */
   private readonly unit: boolean
 
   constructor(k: Assembler, form: Form, tile: RegisterTile) {
     this.k = k
-    this.form = form
     this.tile = tile
-    const operands = form.epilogue?.operands ?? []
-    this.out = k.memory(form.out.memory, form.out.dtype, 'write')
-    this.operands = operands.map((o, number) => k.memory({ kind: 'operand', number }, o.dtype, 'read'))
-    this.offsets = [form.out.offset, ...operands.map((o) => o.offset)].map((o) => k.size(o))
-    const views = 1 + operands.length
+    this.result = new ResultStore(k, form.out, form.epilogue)
+    const { views } = this.result
     this.rowAxes = new FlatAxes(k, mergeAxes(axesIn(form.rows, ['out', 'operands']), views), views)
     this.columnAxes = new FlatAxes(k, mergeAxes(axesIn(form.columns, ['out', 'operands']), views), views)
-    this.scalars = k.scalars(form.epilogue)
-    this.unit = isStride(this.columnAxes.innerStride(0), 1)
+    this.columnStrides = Array.from({ length: views }, (_, v) => this.columnAxes.innerStride(v))
+    this.unit = isStride(this.columnStrides[0]!, 1)
   }
 
   /** Offsets of a task in the result and in the operands. */
   begin(batchOffsets: readonly Expr[]): Expr[] {
-    return batchOffsets.map((o, v) => this.k.let('base', add(o, this.offsets[v]!)))
+    return batchOffsets.map((o, v) => this.k.let('base', add(o, this.result.offsets[v]!)))
   }
 
   columns(column: Expr, columns: Expr): ColumnRuns | null {
@@ -97,7 +134,7 @@ export class TileStore {
           const start = base.map((o, v) => k.let('at', add(o, rowOffsets[v]!)))
           row.forEach((sum, v) => {
             const at = start.map((o, view) => add(o, runs.offsets[v]![view]!))
-            this.storeElement(sum, at, tile.lanes)
+            this.result.store(sum, at, this.columnStrides, tile.lanes)
           })
         })
       },
@@ -129,40 +166,19 @@ export class TileStore {
         () =>
           eachRow((from, at) => {
             k.loop('column', 0, sub(end, v), 1, (column) => {
-              const where = at.map((o, view) =>
-                add(add(o, offsets[view]!), mul(column, this.columnAxes.innerStride(view))),
-              )
-              this.storeElement(load(t.slots, add(add(from, v), column)), where, 1)
+              const where = at.map((o, view) => add(add(o, offsets[view]!), mul(column, this.columnStrides[view]!)))
+              this.result.store(load(t.slots, add(add(from, v), column)), where, this.columnStrides, 1)
             })
           }),
         () =>
           k.loop('column', v, end, 1, (column) => {
             const located = this.columnAxes.locate(k, k.let('c', add(t.column, column))).offsets
             eachRow((from, at) => {
-              this.storeElement(
-                load(t.slots, add(from, column)),
-                at.map((o, view) => add(o, located[view]!)),
-                1,
-              )
+              const where = at.map((o, view) => add(o, located[view]!))
+              this.result.store(load(t.slots, add(from, column)), where, this.columnStrides, 1)
             })
           }),
       )
     })
-  }
-
-  private storeElement(sum: Expr, at: readonly Expr[], lanes: number): void {
-    const { k, form } = this
-    if (!form.epilogue) {
-      k.store(this.out, at[0]!, sum)
-      return
-    }
-    const operands = this.operands.map((o, n) => {
-      const stride = this.columnAxes.innerStride(n + 1)
-      const where = at[n + 1]!
-      if (lanes === 1 || isStride(stride, 1)) return k.let('operand', load(o, where, lanes))
-      if (isStride(stride, 0)) return k.let('operand', splat(load(o, where), lanes))
-      return k.let('operand', gather(o, where, stride, lanes))
-    })
-    k.store(this.out, at[0]!, form.epilogue.build(k, k.let('sum', sum), operands, this.scalars))
   }
 }
