@@ -11,6 +11,7 @@ import type { Node } from '../../../graph/node.ts'
 import { checkInteger, checkTensor, constantLike, floatNode } from '../../../tensor/promotion.ts'
 import { Tensor } from '../../../tensor/tensor.ts'
 import { logSoftmaxNode, softmaxNode } from '../activation.ts'
+import { hardLabels } from './labels.ts'
 import { checkReduction, reduced, type Reduction } from './reduction.ts'
 
 export interface CrossEntropyOptions {
@@ -28,23 +29,6 @@ export interface CrossEntropyOptions {
   readonly useSoftmax?: boolean
   /** Mixes each label with the uniform distribution. Default 0. */
   readonly labelSmoothing?: number
-}
-
-/** Class numbers and which samples to leave out, from integer labels in the shape of the input without its class axis. */
-interface HardLabels {
-  /** int64, 0 where ignored. Out of range of the classes is an IndexOutOfRangeError when it runs. */
-  readonly classes: Node
-  readonly kept: Node
-}
-
-function hardLabels(label: Node, classes: number, ignoreIndex: number): HardLabels {
-  const wide = cast(label, 'int64')
-  const kept = binary('ne', wide, constantLike(wide, ignoreIndex))
-  const candidate = where(kept, wide, constantLike(wide, 0))
-  // A look-up in 0, 1, 2, ... checks the labels; negative ones, which a look-up would count from the end, are sent out of range.
-  const negative = binary('lt', candidate, constantLike(candidate, 0))
-  const inRange = where(negative, constantLike(candidate, classes), candidate)
-  return { classes: gather(iota([classes], 0, 'int64'), inRange, 0), kept }
 }
 
 /** The element of each row of `x` (along `axis`) that its class number names. */
@@ -76,7 +60,12 @@ function classWeight(weight: Tensor, classes: number, op: string, like: Node): N
 }
 
 /** Labels as [.., without the class axis, ..]; [N, 1] for [N, C] is Paddle's other form. */
-function labelShape(input: Shape, label: Shape, axis: number, op: string): { readonly flat: number[]; readonly thin: number[] } {
+function labelShape(
+  input: Shape,
+  label: Shape,
+  axis: number,
+  op: string,
+): { readonly flat: number[]; readonly thin: number[] } {
   const flat = input.filter((_, i) => i !== axis)
   const thin = input.map((d, i) => (i === axis ? 1 : d))
   if (!sameShape(label, flat) && !sameShape(label, thin))
@@ -116,13 +105,21 @@ export function crossEntropy(input: Tensor, label: Tensor, options: CrossEntropy
   if (x.shape.length === 0) throw new ShapeError(`${op}: the input needs a class axis, got a tensor of rank 0`)
   const axis = normalizeAxis(options.axis ?? -1, x.shape.length, op)
   const classes = x.shape[axis]!
-  const isSoft = options.softLabel === true || (isFloat(label.dtype) && sameShape(label.shape, x.shape) && labelSmoothing > 0)
+  const isSoft =
+    options.softLabel === true || (isFloat(label.dtype) && sameShape(label.shape, x.shape) && labelSmoothing > 0)
   const logp = useSoftmax ? logSoftmaxNode(x, axis) : unary('log', x)
   const weight = options.weight ? classWeight(options.weight, classes, op, x) : null
   const samples = x.shape.filter((_, i) => i !== axis)
   const keepsAxis = label.ndim === x.shape.length
   const finish = (loss: Node): Tensor =>
-    new Tensor(keepsAxis ? reshape(loss, x.shape.map((d, i) => (i === axis ? 1 : d))) : loss)
+    new Tensor(
+      keepsAxis
+        ? reshape(
+            loss,
+            x.shape.map((d, i) => (i === axis ? 1 : d)),
+          )
+        : loss,
+    )
 
   if (isSoft || labelSmoothing > 0) {
     let target: Node
@@ -146,14 +143,23 @@ export function crossEntropy(input: Tensor, label: Tensor, options: CrossEntropy
     if (kept) loss = masked(loss, kept)
     if (!weight) return reduced(finish(loss), reduction)
     const letters = x.shape.map((_, i) => i)
-    const picked = contract(target, weight, { lhs: letters, rhs: [axis], out: letters.filter((a) => a !== axis) }, samples)
+    const picked = contract(
+      target,
+      weight,
+      { lhs: letters, rhs: [axis], out: letters.filter((a) => a !== axis) },
+      samples,
+    )
     const share = kept ? masked(picked, kept) : picked
     const weighted = binary('mul', loss, share)
-    return reduction === 'mean' ? new Tensor(ratio(total(weighted), total(share))) : reduced(finish(weighted), reduction)
+    return reduction === 'mean'
+      ? new Tensor(ratio(total(weighted), total(share)))
+      : reduced(finish(weighted), reduction)
   }
 
   if (isFloat(label.dtype))
-    throw new DTypeError(`${op}: hard labels must be integers, got ${label.dtype}; pass softLabel: true for distributions`)
+    throw new DTypeError(
+      `${op}: hard labels must be integers, got ${label.dtype}; pass softLabel: true for distributions`,
+    )
   const { flat } = labelShape(x.shape, label.shape, axis, op)
   const hard = hardLabels(reshape(label.node, flat), classes, ignoreIndex)
   const loss = masked(unary('neg', pick(logp, hard.classes, axis)), hard.kept)
@@ -163,7 +169,10 @@ export function crossEntropy(input: Tensor, label: Tensor, options: CrossEntropy
   return reduced(finish(weighted), reduction)
 }
 
-export interface SoftmaxWithCrossEntropyOptions extends Pick<CrossEntropyOptions, 'softLabel' | 'ignoreIndex' | 'axis'> {
+export interface SoftmaxWithCrossEntropyOptions extends Pick<
+  CrossEntropyOptions,
+  'softLabel' | 'ignoreIndex' | 'axis'
+> {
   /** Also returns the probabilities. Default false. */
   readonly returnSoftmax?: boolean
 }
