@@ -12,6 +12,7 @@ import { capture, type Capture } from '../schedule/capture.ts'
 import { backendOf, getDevice } from './device.ts'
 import { laneOf } from './lane.ts'
 import { clearRecording, keptNodes, pendingWrites } from './session.ts'
+import { checkNotTracing } from './trace.ts'
 
 /** The storage that holds a node's value, or null while it is only recorded. */
 export function storageOf(node: Node): Storage | null {
@@ -43,6 +44,7 @@ function settle(node: Node, storage: Storage): void {
  * values are there when the device's lane is through. Throws StaleTensorError, DeviceError, ShapeError before anything changes.
  */
 export function submit(wanted: readonly Node[]): void {
+  checkNotTracing('a value is read, or a step taken,')
   const writes = pendingWrites()
   const roots = [...new Set([...wanted, ...(writes.length > 0 ? keptNodes() : [])])].filter(
     (n) => storageOf(n) === null && !isStable(n),

@@ -12,6 +12,7 @@ import { Storage } from '../graph/storage.ts'
 import { backendOf, getDevice } from './device.ts'
 import { readNode, readNodeSync, storageOf, submit } from './realize.ts'
 import { keepForNextWrite, maxRecordedNodes, recordedNodes, recordWrite } from './session.ts'
+import { currentTracer } from './trace.ts'
 
 /** A nested JS array of a tensor's elements; a single element for rank 0. */
 export type NestedArray = number | boolean | NestedArray[]
@@ -206,6 +207,11 @@ export class Tensor<D extends DType = DType> implements GradientOwner {
       throw new ShapeError(
         `assign: ${this.name} is ${this.dtype}${formatShape(this.node.shape)}, the value is ${value.dtype}${formatShape(value.node.shape)}`,
       )
+    }
+    const tracer = currentTracer()
+    if (tracer) {
+      tracer.assign(this, value.node)
+      return
     }
     const variable = this.node.needsGrad
     if (this.node.op !== 'buffer') {
