@@ -30,6 +30,39 @@ export function keepForNextWrite(tensor: NodeHolder): void {
   if (kept.length > 4096) kept = kept.filter((r) => r.deref() !== undefined)
 }
 
+/** Takes back the last recorded write of a storage, as if it had not been recorded. */
+export function withdrawWrite(storage: Storage): void {
+  storage.pending.pop()
+  if (storage.pending.length === 0) writes.delete(storage)
+}
+
+/** Something that holds a gradient: a variable. */
+export interface GradientHolder {
+  readonly grad: NodeHolder | null
+}
+
+let gradientHolders: WeakRef<GradientHolder>[] = []
+
+/** Called when a variable gets a gradient where it had none. */
+export function recordGradient(holder: GradientHolder): void {
+  gradientHolders.push(new WeakRef(holder))
+  if (gradientHolders.length > 4096) gradientHolders = gradientHolders.filter((r) => r.deref()?.grad)
+}
+
+/**
+ * Keeps the gradients of all variables but `own` for the write that comes: of two optimizers that share a loss, the second one still
+ * finds its gradients after the first one's step.
+ */
+export function keepOtherGradients(own: ReadonlySet<GradientHolder>): void {
+  const others = new Set<GradientHolder>()
+  for (const r of gradientHolders) {
+    const holder = r.deref()
+    if (holder?.grad && !own.has(holder)) others.add(holder)
+  }
+  for (const holder of others) keepForNextWrite(holder.grad!)
+  gradientHolders = [...others].map((holder) => new WeakRef(holder))
+}
+
 export function pendingWrites(): Storage[] {
   return [...writes]
 }

@@ -11,7 +11,7 @@ import { isGradEnabled, makeLeaf, withGrad, type GradientOwner, type Node } from
 import { Storage } from '../graph/storage.ts'
 import { backendOf, getDevice } from './device.ts'
 import { readNode, readNodeSync, storageOf, submit } from './realize.ts'
-import { keepForNextWrite, maxRecordedNodes, recordedNodes, recordWrite } from './session.ts'
+import { keepForNextWrite, maxRecordedNodes, recordedNodes, recordGradient, recordWrite } from './session.ts'
 import { currentTracer } from './trace.ts'
 
 /** A nested JS array of a tensor's elements; a single element for rank 0. */
@@ -175,6 +175,7 @@ export class Tensor<D extends DType = DType> implements GradientOwner {
     let g = gradient
     for (const hook of this.#hooks ?? []) g = hook(new Tensor(g))?.node ?? g
     if (accumulating && (this.isLeaf || this.#retain)) {
+      if (!this.grad) recordGradient(this)
       this.grad = new Tensor(this.grad ? binary('add', this.grad.node, g) : g, `${this.name}@GRAD`)
     }
     return g

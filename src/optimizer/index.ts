@@ -1,0 +1,12 @@
+/** Optimizers with the names, defaults and numbers of `paddle.optimizer`. */
+export * as lr from './lr/index.ts'
+export { Adam, AdamW, type AdamOptions, type AdamWOptions } from './adam.ts'
+export { Adadelta, Adagrad, RMSProp } from './adaptive.ts'
+export { Adamax, NAdam, RAdam } from './adam-relatives.ts'
+export { ASGD, Rprop } from './averaging.ts'
+export { LBFGS, type Closure, type LBFGSOptions } from './lbfgs.ts'
+export { Lamb, Lion, type LambOptions } from './lamb.ts'
+export { Optimizer, type OptimizerOptions, type OptimizerState, type ParameterGroup } from './optimizer.ts'
+export { L1Decay, L2Decay, type Regularizer } from './regularizer.ts'
+export { RuleOptimizer, type RuleOptimizerOptions } from './rule-optimizer.ts'
+export { Momentum, SGD } from './sgd.ts'
