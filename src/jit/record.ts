@@ -21,21 +21,30 @@ export interface RecordedCall {
 /** Takes note of what a function reads, draws and writes while it runs over placeholders. */
 class Recorder implements Tracer {
   readonly layers = new Map<Layer, boolean>()
-  /** Tensors of layers by their node, and the node with which each began. */
+  /** Tensors from before the recording by their node, and the node with which each began. */
   readonly holders = new Map<Node, Tensor>()
   readonly before = new Map<Tensor, Node>()
   readonly draws: { nodes: readonly Node[]; make: Draw['make'] }[] = []
+  /** Ids from here on belong to the recording. */
+  readonly #start = recordingMark()
 
-  hold(tensor: Tensor): void {
+  /** Whether a node was there before the recording, or is memory that the function brought along. */
+  isOutside(node: Node): boolean {
+    return node.id < this.#start || node.op === 'buffer'
+  }
+
+  read(tensor: NodeHolder, node: Node): void {
+    if (node.id < this.#start && !this.holders.has(node)) this.#hold(tensor as Tensor, node)
+  }
+
+  #hold(tensor: Tensor, node: Node): void {
     if (this.before.has(tensor)) return
-    this.before.set(tensor, tensor.node)
-    this.holders.set(tensor.node, tensor)
+    this.before.set(tensor, node)
+    this.holders.set(node, tensor)
   }
 
   enter(layer: Layer): void {
-    if (this.layers.has(layer)) return
-    this.layers.set(layer, layer.training)
-    for (const value of Object.values(layer)) if (value instanceof Tensor) this.hold(value)
+    if (!this.layers.has(layer)) this.layers.set(layer, layer.training)
   }
 
   fresh(nodes: readonly Node[], make: () => readonly Node[]): void {
@@ -44,7 +53,7 @@ class Recorder implements Tracer {
 
   assign(holder: NodeHolder, value: Node): void {
     const tensor = holder as Tensor
-    this.hold(tensor)
+    this.#hold(tensor, tensor.node)
     if (tensor.node.needsGrad)
       throw new TraceError(
         `toStatic: ${tensor.name} is trained and overwritten in the recorded function; write to parameters outside of it`,
@@ -71,7 +80,6 @@ export function recordCall(
 ): RecordedCall {
   const recorder = new Recorder()
   for (const layer of layers) recorder.enter(layer)
-  const start = recordingMark()
   const inputs: Node[] = []
   const placeholders: Tensor[] = []
   const placed = mapTensors(args, (tensor) => {
@@ -99,7 +107,7 @@ export function recordCall(
   })
   const roots = [...tensorsIn(result).map((t) => t.node), ...writes.map((w) => w.node)]
   const known = new Set([...inputs, ...recorder.draws.flatMap((d) => d.nodes)])
-  const captured = capturedLeaves(roots, known, start, recorder)
+  const captured = capturedLeaves(roots, known, recorder)
   return {
     recording: { inputs, captured, draws: recorder.draws, writes, result, roots },
     layers: recorder.layers,
@@ -107,15 +115,9 @@ export function recordCall(
   }
 }
 
-/** Leaves that are neither inputs nor draws: tensors of layers, and what the function found around it. */
-function capturedLeaves(
-  roots: readonly Node[],
-  known: ReadonlySet<Node>,
-  start: number,
-  recorder: Recorder,
-): Recording['captured'] {
-  const isOutside = (n: Node): boolean => n.id < start || n.op === 'buffer'
-  const isLeaf = (n: Node): boolean => known.has(n) || recorder.holders.has(n) || isOutside(n)
+/** Leaves that are neither inputs nor draws: tensors of layers and others from around the function, and memory that it brought along. */
+function capturedLeaves(roots: readonly Node[], known: ReadonlySet<Node>, recorder: Recorder): Recording['captured'] {
+  const isLeaf = (n: Node): boolean => known.has(n) || recorder.isOutside(n)
   const captured = []
   for (const leaf of topologicalOrder(roots, isLeaf)) {
     if (known.has(leaf) || !isLeaf(leaf)) {
@@ -123,8 +125,7 @@ function capturedLeaves(
         throw new TraceError('toStatic: stopGradient is set inside the recorded function; use detach() there')
       continue
     }
-    const owner = leaf.owner instanceof Tensor && leaf.owner.node === leaf ? leaf.owner : null
-    const tensor = recorder.holders.get(leaf) ?? owner
+    const tensor = recorder.holders.get(leaf) ?? null
     captured.push({ leaf, tensor, current: tensor ? () => tensor.node : () => latest(leaf) })
   }
   return captured

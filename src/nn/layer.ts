@@ -10,7 +10,7 @@ import { defaultGenerator } from '../tensor/generator.ts'
 import { Tensor } from '../tensor/tensor.ts'
 import { callLayer } from './call.ts'
 import { Constant, getGlobalInitializer, XavierUniform, type Initializer } from './initializer/index.ts'
-import { converted, moveTensor } from './move.ts'
+import { converted, giveMemory, moveTensor } from './move.ts'
 import { Parameter, toParamAttr, type ParamAttrLike } from './parameter.ts'
 import { generate, snakeCase } from './unique-name.ts'
 
@@ -224,10 +224,11 @@ export abstract class Layer extends Callable {
     return sublayer
   }
 
-  /** Makes a tensor part of the state without being trained, and returns it. Non-persistable buffers stay out of `stateDict`. */
+  /** Makes a tensor part of the state without being trained, gives it memory of its own, and returns it. Non-persistable buffers stay out of `stateDict`. */
   registerBuffer<T extends Tensor | null>(name: string, tensor: T, options: { readonly persistable?: boolean } = {}): T {
     this.#checkName(name)
     if (tensor !== null && !(tensor instanceof Tensor)) throw new ArgumentError(`registerBuffer: '${name}' must be a Tensor`)
+    if (tensor) giveMemory(tensor)
     Object.defineProperty(this, name, { value: tensor, writable: true, enumerable: true, configurable: true })
     this.#buffers.set(name, { persistable: options.persistable ?? true })
     return tensor

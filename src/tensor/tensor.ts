@@ -34,8 +34,7 @@ export function withAccumulation<T>(enabled: boolean, body: () => T): T {
 let nextTensorName = 0
 
 export class Tensor<D extends DType = DType> implements GradientOwner {
-  /** The node that computes the current value. */
-  node: Node
+  #node: Node
   /** The accumulated gradient of a variable after `backward`, or null. */
   grad: Tensor | null = null
   name: string
@@ -44,9 +43,19 @@ export class Tensor<D extends DType = DType> implements GradientOwner {
 
   /** For the library's own use; users call `toTensor`, `zeros`, `randn`, ... */
   constructor(node: Node, name?: string) {
-    this.node = node
+    this.#node = node
     this.name = name ?? `generated_tensor_${nextTensorName++}`
     if (recordedNodes() > maxRecordedNodes && node.storage === null) submit([node])
+  }
+
+  /** The node that computes the current value. */
+  get node(): Node {
+    currentTracer()?.read(this, this.#node)
+    return this.#node
+  }
+
+  set node(node: Node) {
+    this.#node = node
   }
 
   get dtype(): D {

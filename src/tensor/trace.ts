@@ -9,6 +9,8 @@ import type { NodeHolder } from './session.ts'
 export interface Tracer {
   /** Nodes that every run makes anew: random draws. `make` makes as many. */
   fresh(nodes: readonly Node[], make: () => readonly Node[]): void
+  /** A tensor's node is looked at. */
+  read(tensor: NodeHolder, node: Node): void
   /** An in-place write, instead of which the tracer takes note. */
   assign(tensor: NodeHolder, value: Node): void
   /** A layer is being called. */
