@@ -6,7 +6,7 @@ import { Layer } from '../nn/layer.ts'
 import { defaultGenerator } from '../tensor/generator.ts'
 import type { NodeHolder } from '../tensor/session.ts'
 import { Tensor } from '../tensor/tensor.ts'
-import { withTracer, type Tracer } from '../tensor/trace.ts'
+import { withTracer, type Tracer } from '../tensor/tracer.ts'
 import type { Draw, ProgramWrite, Recording } from './program.ts'
 import { mapTensors, tensorsIn } from './structure.ts'
 

@@ -4,7 +4,7 @@
  */
 import { LongzhouError } from '../common/errors.ts'
 import { Tensor } from '../tensor/tensor.ts'
-import { currentTracer } from '../tensor/trace.ts'
+import { currentTracer } from '../tensor/tracer.ts'
 import type { Layer } from './layer.ts'
 
 /** Layers whose calls are running, outermost first. */

@@ -66,7 +66,9 @@ type Output<L extends readonly unknown[]> = L extends readonly [...unknown[], in
  * Layers one after the other, `paddle.nn.Sequential`. Entries are numbered, or named where given as [name, layer].
  * @example new nn.Sequential(new nn.Linear(4, 8), new nn.ReLU(), new nn.Linear(8, 2))
  */
-export class Sequential<L extends readonly (Layer | readonly [string, Layer])[] = readonly Layer[]> extends NamedEntries<Layer> {
+export class Sequential<
+  L extends readonly (Layer | readonly [string, Layer])[] = readonly Layer[],
+> extends NamedEntries<Layer> {
   constructor(...layers: L) {
     super()
     layers.forEach((entry, i) => {

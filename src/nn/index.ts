@@ -2,7 +2,13 @@
 export * as functional from './functional/index.ts'
 export * as initializer from './initializer/index.ts'
 export * from './container.ts'
-export { Layer, type CreateParameterOptions, type ForwardPostHook, type ForwardPreHook, type StateDictReport } from './layer.ts'
+export {
+  Layer,
+  type CreateParameterOptions,
+  type ForwardPostHook,
+  type ForwardPreHook,
+  type StateDictReport,
+} from './layer.ts'
 export * from './layers/activation.ts'
 export * from './layers/common.ts'
 export * from './layers/conv.ts'

@@ -10,7 +10,7 @@ import { defaultGenerator } from '../tensor/generator.ts'
 import { Tensor } from '../tensor/tensor.ts'
 import { callLayer } from './call.ts'
 import { Constant, getGlobalInitializer, XavierUniform, type Initializer } from './initializer/index.ts'
-import { converted, giveMemory, moveTensor } from './move.ts'
+import { converted, holdInPlace, moveTensor } from './move.ts'
 import { Parameter, toParamAttr, type ParamAttrLike } from './parameter.ts'
 import { generate, snakeCase } from './unique-name.ts'
 
@@ -164,7 +164,9 @@ export abstract class Layer extends Callable {
   }
 
   /** Parameters with their dotted paths, in the order of construction, each once. */
-  namedParameters(options: { readonly prefix?: string; readonly includeSublayers?: boolean } = {}): [string, Parameter][] {
+  namedParameters(
+    options: { readonly prefix?: string; readonly includeSublayers?: boolean } = {},
+  ): [string, Parameter][] {
     const isParameter = (_: Layer, __: string, v: unknown): v is Parameter => v instanceof Parameter
     return this.#namedTensors(isParameter, options.prefix ?? '', options.includeSublayers ?? true)
   }
@@ -176,7 +178,8 @@ export abstract class Layer extends Callable {
 
   /** Buffers (tensors that belong to the state but are not trained, such as running means) with their dotted paths. */
   namedBuffers(options: { readonly prefix?: string; readonly includeSublayers?: boolean } = {}): [string, Tensor][] {
-    const isBuffer = (layer: Layer, name: string, v: unknown): v is Tensor => v instanceof Tensor && layer.#buffers.has(name)
+    const isBuffer = (layer: Layer, name: string, v: unknown): v is Tensor =>
+      v instanceof Tensor && layer.#buffers.has(name)
     return this.#namedTensors(isBuffer, options.prefix ?? '', options.includeSublayers ?? true)
   }
 
@@ -224,12 +227,17 @@ export abstract class Layer extends Callable {
     return sublayer
   }
 
-  /** Makes a tensor part of the state without being trained, gives it memory of its own, and returns it. Non-persistable buffers stay out of `stateDict`. */
-  registerBuffer<T extends Tensor | null>(name: string, tensor: T, options: { readonly persistable?: boolean } = {}): T {
+  /** Makes a tensor part of the state without being trained, and returns it. Non-persistable buffers stay out of `stateDict`. */
+  registerBuffer<T extends Tensor | null>(
+    name: string,
+    tensor: T,
+    options: { readonly persistable?: boolean } = {},
+  ): T {
     this.#checkName(name)
-    if (tensor !== null && !(tensor instanceof Tensor)) throw new ArgumentError(`registerBuffer: '${name}' must be a Tensor`)
-    if (tensor) giveMemory(tensor)
+    if (tensor !== null && !(tensor instanceof Tensor))
+      throw new ArgumentError(`registerBuffer: '${name}' must be a Tensor`)
     Object.defineProperty(this, name, { value: tensor, writable: true, enumerable: true, configurable: true })
+    if (tensor) holdInPlace(tensor)
     this.#buffers.set(name, { persistable: options.persistable ?? true })
     return tensor
   }

@@ -7,30 +7,34 @@ import { backendOf } from '../tensor/device.ts'
 import { recordWrite } from '../tensor/session.ts'
 import { storageFrom, Tensor } from '../tensor/tensor.ts'
 
-/** Gives a tensor that is only recorded (`zeros([n])` is) memory of its own, so that writes to it happen in place. */
-export function giveMemory(tensor: Tensor): void {
-  if (tensor.node.op === 'buffer') return
-  const { dtype, shape, size, place } = tensor
-  const storage = new Storage(place, dtype, size, backendOf(place).allocate(size * sizeOf(dtype)))
+/** Makes a tensor a leaf over a storage, so that `assign` writes into the same memory from now on. */
+export function holdInPlace(tensor: Tensor): void {
+  if (tensor.node.op !== 'buffer') replaceStorage(tensor, newStorage(tensor, tensor.dtype, detach(tensor.node)))
+}
+
+/** Memory for a tensor's value, which is written with the next plan. */
+function newStorage(tensor: Tensor, dtype: DType, value: Node): Storage {
+  const device = tensor.place
+  const storage = new Storage(device, dtype, tensor.size, backendOf(device).allocate(tensor.size * sizeOf(dtype)))
+  recordWrite(storage, value)
+  return storage
+}
+
+function replaceStorage(tensor: Tensor, storage: Storage): void {
   const variable = tensor.node.needsGrad
-  recordWrite(storage, detach(tensor.node))
-  tensor.node = makeLeaf(storage, shape, variable, variable ? tensor : null)
+  tensor.node = makeLeaf(storage, tensor.shape, variable, variable ? tensor : null)
 }
 
 /** Gives a tensor a new storage on `device` in `dtype`; a move to another device waits for the value. */
 export function moveTensor(tensor: Tensor, device: string = tensor.place, dtype: DType = tensor.dtype): void {
   if (device === tensor.place && dtype === tensor.dtype) return
-  const { shape } = tensor
-  const variable = tensor.node.needsGrad
   const value = cast(detach(tensor.node), dtype)
+  const storage =
+    device === tensor.place
+      ? newStorage(tensor, dtype, value)
+      : storageFrom(new Tensor(value).hostArraySync(), device)
+  replaceStorage(tensor, storage)
   tensor.grad = null
-  if (device === tensor.place) {
-    tensor.node = { ...value, needsGrad: variable } as Node
-    giveMemory(tensor)
-  } else {
-    const storage = storageFrom(new Tensor(value).hostArraySync(), device)
-    tensor.node = makeLeaf(storage, shape, variable, variable ? tensor : null)
-  }
 }
 
 /** A value in the dtype of the tensor that takes it. */

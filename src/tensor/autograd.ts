@@ -7,7 +7,7 @@ import { differentiate, ones } from '../graph/gradient.ts'
 import { isGradEnabled, withGrad, type Node } from '../graph/node.ts'
 import { keepForNextWrite } from './session.ts'
 import { Tensor, withAccumulation } from './tensor.ts'
-import { checkNotTracing } from './trace.ts'
+import { checkNotTracing } from './tracer.ts'
 
 export interface BackwardOptions {
   /** Allows another `backward` through the same graph. Default false. */

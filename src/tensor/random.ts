@@ -27,7 +27,7 @@ import { checkReplaceable } from './inplace.ts'
 import { add, exp, multiply } from './math.ts'
 import { checkFloat, checkTensor, constantLike, getDefaultDtype, type Operand } from './promotion.ts'
 import { fromHost, Tensor } from './tensor.ts'
-import { madeAnew } from './trace.ts'
+import { madeAnew } from './tracer.ts'
 
 /** Starts the default generator's sequence, and gives the generator, as `paddle.seed`. */
 export function seed(seed: number): Generator {

@@ -12,7 +12,7 @@ import { capture, type Capture } from '../schedule/capture.ts'
 import { backendOf, getDevice } from './device.ts'
 import { laneOf } from './lane.ts'
 import { clearRecording, keptNodes, pendingWrites } from './session.ts'
-import { checkNotTracing } from './trace.ts'
+import { checkNotTracing } from './tracer.ts'
 
 /** The storage that holds a node's value, or null while it is only recorded. */
 export function storageOf(node: Node): Storage | null {

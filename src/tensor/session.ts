@@ -4,7 +4,7 @@
  */
 import { recordingMark, type Node } from '../graph/node.ts'
 import type { Storage } from '../graph/storage.ts'
-import { currentTracer } from './trace.ts'
+import { currentTracer } from './tracer.ts'
 
 /** Something with a current node: a Tensor. */
 export interface NodeHolder {

@@ -12,7 +12,7 @@ import { Storage } from '../graph/storage.ts'
 import { backendOf, getDevice } from './device.ts'
 import { readNode, readNodeSync, storageOf, submit } from './realize.ts'
 import { keepForNextWrite, maxRecordedNodes, recordedNodes, recordGradient, recordWrite } from './session.ts'
-import { currentTracer } from './trace.ts'
+import { currentTracer } from './tracer.ts'
 
 /** A nested JS array of a tensor's elements; a single element for rank 0. */
 export type NestedArray = number | boolean | NestedArray[]

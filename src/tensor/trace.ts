@@ -1,51 +1,30 @@
-/**
- * Where `jit.toStatic` listens while it records a function: what the function draws, overwrites, and which tensors it holds. One tracer
- * at a time; without one, each of these costs a null check.
- */
-import { TraceError } from '../common/errors.ts'
-import type { Node } from '../graph/node.ts'
-import type { NodeHolder } from './session.ts'
+/** LONGZHOU_DEBUG: prints the stages of each new plan to standard error. 1 plans, 2 launches, 3 kernels, 4 C, 5 the graph too. */
+import { readEnvironment } from '../common/env.ts'
+import type { Kernel } from '../codegen/kernel.ts'
+import { printKernel } from '../codegen/print.ts'
+import { printGraph } from '../graph/print.ts'
+import { renderC } from '../render/c.ts'
+import type { Capture } from '../schedule/capture.ts'
+import type { Plan } from '../schedule/plan.ts'
+import { printPlan } from '../schedule/print.ts'
 
-export interface Tracer {
-  /** Nodes that every run makes anew: random draws. `make` makes as many. */
-  fresh(nodes: readonly Node[], make: () => readonly Node[]): void
-  /** A tensor's node is looked at. */
-  read(tensor: NodeHolder, node: Node): void
-  /** An in-place write, instead of which the tracer takes note. */
-  assign(tensor: NodeHolder, value: Node): void
-  /** A layer is being called. */
-  enter(layer: object): void
-}
+export const debugLevel: number = readEnvironment().debug
 
-let tracer: Tracer | null = null
-
-/** The tracer that listens now, or null. */
-export function currentTracer(): Tracer | null {
-  return tracer
-}
-
-/** Runs `body` with a tracer that listens, also when it throws. */
-export function withTracer<T>(next: Tracer, body: () => T): T {
-  const before = tracer
-  tracer = next
-  try {
-    return body()
-  } finally {
-    tracer = before
-  }
-}
-
-/** Makes nodes of a run, and tells the tracer to have them made anew with every replay. */
-export function madeAnew<T extends readonly Node[]>(make: () => T): T {
-  const nodes = make()
-  tracer?.fresh(nodes, make)
-  return nodes
-}
-
-/** Throws TraceError where a value is asked for while a function is only being recorded. */
-export function checkNotTracing(what: string): void {
-  if (tracer)
-    throw new TraceError(
-      `${what} while jit.toStatic records this function: there are no values yet. Mark the layer or function that needs them with jit.notToStatic`,
+export function traceStages(capture: Capture, plan: Plan, kernels: readonly Kernel[]): void {
+  const say = (title: string, text: string): void => void process.stderr.write(`--- ${title}\n${text}\n`)
+  say(
+    `plan ${capture.key}`,
+    `${capture.nodes.length} nodes, ${plan.steps.length} steps, ${kernels.length} kernels, arena ${plan.arenaBytes} bytes`,
+  )
+  if (debugLevel >= 5) say('graph', printGraph(capture.nodes))
+  if (debugLevel >= 2)
+    say(
+      'launches',
+      printPlan(
+        plan,
+        kernels.map((k) => k.title),
+      ),
     )
+  if (debugLevel >= 3) say('kernels', kernels.map(printKernel).join('\n'))
+  if (debugLevel >= 4) say('C', renderC(kernels))
 }

@@ -6,7 +6,7 @@ import { ClipGradByNorm } from '../../src/nn/clip.ts'
 import * as optimizer from '../../src/optimizer/index.ts'
 import { add, multiply, pow, subtract } from '../../src/tensor/index.ts'
 import { fromHost, Tensor } from '../../src/tensor/tensor.ts'
-import { fixtureJson, largestDifference } from '../support/fixtures.ts'
+import { readJson, largestDifference } from '../support/fixtures.ts'
 
 interface Recording {
   readonly shape: number[]
@@ -16,7 +16,7 @@ interface Recording {
   readonly lbfgs: Record<'none' | 'strong_wolfe', { loss: number; point: [number, number] }[]>
 }
 
-const recorded = fixtureJson<Recording>('optimizers/recorded.json')
+const recorded = readJson<Recording>('optimizers/recorded')
 
 const { Adadelta, Adagrad, Adam, ASGD, Lamb, LBFGS, NAdam, RAdam, Rprop } = optimizer
 const lr = 0.05

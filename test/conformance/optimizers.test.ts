@@ -4,7 +4,7 @@ import * as nn from '../../src/nn/clip.ts'
 import * as optimizer from '../../src/optimizer/index.ts'
 import { fromHost, type Tensor } from '../../src/tensor/tensor.ts'
 import '../../src/tensor/index.ts'
-import { fixtureArrays, fixtureJson, largestDifference } from '../support/fixtures.ts'
+import { readArrays, readJson, largestDifference } from '../support/fixtures.ts'
 
 const { Adagrad, Adam, AdamW, Adamax, L1Decay, Lamb, Momentum, RMSProp, SGD } = optimizer
 
@@ -38,15 +38,15 @@ const cases: Record<string, (parameters: Tensor[]) => optimizer.Optimizer> = {
 }
 
 describe('optimizers give the parameters that Paddle had', () => {
-  const { cases: recorded } = fixtureJson<{ cases: string[] }>('ops/index.json')
+  const { cases: recorded } = readJson<{ cases: string[] }>('ops/index')
 
   test('every recording has its optimizer here', () => {
     expect(recorded.filter((name) => name.startsWith('opt_')).toSorted()).toEqual(Object.keys(cases).toSorted())
   })
 
   test.each(Object.keys(cases))('%s', async (name) => {
-    const { steps } = fixtureJson<{ steps: number }>(`ops/${name}.json`)
-    const arrays = fixtureArrays(`ops/${name}.npz`)
+    const { steps } = readJson<{ steps: number }>(`ops/${name}`)
+    const arrays = readArrays(`ops/${name}`)
     const names = ['w', 'b']
     const parameters = names.map((n) => fromHost(arrays[`p0_${n}`]!, { stopGradient: false, name: n }))
     const opt = cases[name]!(parameters)

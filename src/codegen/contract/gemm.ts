@@ -4,7 +4,7 @@
  * before), runs the micro-kernel tile by tile, and stores through the epilogue after the last block of the contracted axis.
  */
 import { sizeOf } from '../../common/dtype.ts'
-import type { Capabilities } from '../../runtime/backend.ts'
+import type { Capabilities } from '../capabilities.ts'
 import {
   add,
   and,
@@ -25,7 +25,7 @@ import {
   type BufferParameter,
 } from '../builder.ts'
 import type { Expr } from '../kernel.ts'
-import { Assembler, type Memory } from './assembler.ts'
+import { Assembler, isStride, type Memory } from './assembler.ts'
 import { FlatAxes, mergeAxes } from './axes.ts'
 import { chooseBlocking, registerTile, type Blocking, type RegisterTile } from './blocking.ts'
 import { axesIn, formSize, type Form, type StepList } from './form.ts'
@@ -214,23 +214,24 @@ function emitProduct(
         k.loop('j', 0, ownColumns, 1, (j) => {
           const bAt = k.let('bAt', add(packedColumns.at, mul(mul(j, tile.columns), kc)))
           const column = k.let('column', add(column0, mul(j, tile.columns)))
+          const runs = store.columns(column, columns)
           k.loop('i', panelFrom, panelTo, 1, (i) => {
             const aAt = k.let('aAt', add(rowsAt, mul(mul(add(firstPanel, i), tile.rows), kc)))
             const slot = k.let('slot', add(slots.at, mul(add(mul(j, ownRows), i), slotStride)))
-            emitMicroKernel(k, tile, {
-              a: rowsBuffer,
-              aAt,
-              b: packedColumns.buffer,
-              bAt,
-              kc,
-              slots: slots.buffer,
-              slot,
-              block,
+            const sums = emitMicroKernel(k, tile, { a: rowsBuffer, aAt, b: packedColumns.buffer, bAt, kc })
+            eachSum(sums, tile, (sum, at) => {
+              k.if(ne(block, 0), () => k.assign(sum, add(sum, load(slots.buffer, add(slot, at), tile.lanes))))
             })
-            k.if(eq(add(block, 1), blocks), () => {
-              const row = k.let('row', add(row0, mul(i, tile.rows)))
-              store.emit(storeBase, { slots: slots.buffer, slot, row, column, rows, columns })
-            })
+            const keep = (): void => eachSum(sums, tile, (sum, at) => k.store(slots.buffer, add(slot, at), sum))
+            k.if(
+              eq(add(block, 1), blocks),
+              () => {
+                const row = k.let('row', add(row0, mul(i, tile.rows)))
+                const t = { slots: slots.buffer, slot, row, column, rows, columns }
+                store.emit(storeBase, runs, sums, keep, t)
+              },
+              keep,
+            )
           })
         })
       })
@@ -238,21 +239,19 @@ function emitProduct(
   })
 }
 
-/** slot[row][column] (+)= sum over k of a[k][row] * b[k][column]: all accumulators live in registers. */
+type Sums = readonly (readonly Expr[])[]
+
+/** Visits the accumulators with their offsets in a tile kept in scratch. */
+function eachSum(sums: Sums, tile: RegisterTile, visit: (sum: Expr, at: number) => void): void {
+  sums.forEach((row, r) => row.forEach((sum, v) => visit(sum, r * tile.columns + v * tile.lanes)))
+}
+
+/** sum over k of a[k][row] * b[k][column]: all accumulators live in registers. */
 function emitMicroKernel(
   k: Assembler,
   tile: RegisterTile,
-  p: {
-    a: BufferParameter
-    aAt: Expr
-    b: BufferParameter
-    bAt: Expr
-    kc: Expr
-    slots: BufferParameter
-    slot: Expr
-    block: Expr
-  },
-): void {
+  p: { a: BufferParameter; aAt: Expr; b: BufferParameter; bAt: Expr; kc: Expr },
+): Sums {
   const zero = constant(0, 'f32', tile.lanes)
   const sums = Array.from({ length: tile.rows }, () =>
     Array.from({ length: tile.vectors }, () => k.declare('sum', zero)),
@@ -260,20 +259,26 @@ function emitMicroKernel(
   k.unrolled('step', 0, p.kc, 4, (step) => {
     const pa = k.let('pa', add(p.aAt, mul(step, tile.rows)))
     const pb = k.let('pb', add(p.bAt, mul(step, tile.columns)))
-    k.prefetch(p.a, add(pa, 16 * tile.rows))
     const b = Array.from({ length: tile.vectors }, (_, v) => k.let('b', load(p.b, add(pb, v * tile.lanes), tile.lanes)))
     sums.forEach((row, r) => {
       const value = k.let('a', splat(load(p.a, add(pa, r)), tile.lanes))
       row.forEach((sum, v) => k.assign(sum, fma(value, b[v]!, sum)))
     })
   })
-  const each = (visit: (sum: Expr, at: Expr) => void): void =>
-    sums.forEach((row, r) => row.forEach((sum, v) => visit(sum, add(p.slot, r * tile.columns + v * tile.lanes))))
-  k.if(ne(p.block, 0), () => each((sum, at) => k.assign(sum, add(sum, load(p.slots, at, tile.lanes)))))
-  each((sum, at) => k.store(p.slots, at, sum))
+  return sums
 }
 
-/** Writes finished tiles to the result: whole vectors where they are one run of memory there, element by element elsewhere. */
+/** Where the vectors of a tile lie in the result and in the epilogue's operands. */
+interface ColumnRuns {
+  readonly offsets: readonly (readonly Expr[])[]
+  /** Every vector is one run of memory of the result. */
+  readonly whole: Expr
+}
+
+/**
+ * Writes finished tiles to the result through the epilogue: from the registers where the tile is full and its vectors are runs of memory
+ * there, from scratch elsewhere.
+ */
 class TileStore {
   private readonly k: Assembler
   private readonly form: Form
@@ -284,6 +289,8 @@ class TileStore {
   private readonly rowAxes: FlatAxes
   private readonly columnAxes: FlatAxes
   private readonly scalars: readonly Expr[]
+  /** Whether vectors can be stored at all. */
+  private readonly unit: boolean
 
   constructor(k: Assembler, form: Form, tile: RegisterTile) {
     this.k = k
@@ -297,6 +304,7 @@ class TileStore {
     this.rowAxes = new FlatAxes(k, mergeAxes(axesIn(form.rows, ['out', 'operands']), views), views)
     this.columnAxes = new FlatAxes(k, mergeAxes(axesIn(form.columns, ['out', 'operands']), views), views)
     this.scalars = k.scalars(form.epilogue)
+    this.unit = isStride(this.columnAxes.innerStride(0), 1)
   }
 
   /** Offsets of a task in the result and in the operands. */
@@ -304,40 +312,93 @@ class TileStore {
     return batchOffsets.map((o, v) => this.k.let('base', add(o, this.offsets[v]!)))
   }
 
+  columns(column: Expr, columns: Expr): ColumnRuns | null {
+    const { k, tile } = this
+    if (!this.unit) return null
+    const vectors = Array.from({ length: tile.vectors }, (_, v) => {
+      const { offsets, inner } = this.columnAxes.locate(k, k.let('c', add(column, v * tile.lanes)))
+      return { offsets, whole: le(add(inner, tile.lanes), this.columnAxes.innerSize) }
+    })
+    const inside = le(add(column, tile.columns), columns)
+    return { offsets: vectors.map((v) => v.offsets), whole: vectors.reduce((all, v) => and(all, v.whole), inside) }
+  }
+
+  /** `keep` stores the accumulators to scratch. */
   emit(
+    base: readonly Expr[],
+    runs: ColumnRuns | null,
+    sums: Sums,
+    keep: () => void,
+    t: { slots: BufferParameter; slot: Expr; row: Expr; column: Expr; rows: Expr; columns: Expr },
+  ): void {
+    const { k, tile } = this
+    const fromScratch = (): void => {
+      keep()
+      this.emitFromScratch(base, t)
+    }
+    if (!runs) {
+      fromScratch()
+      return
+    }
+    k.if(
+      and(runs.whole, le(add(t.row, tile.rows), t.rows)),
+      () => {
+        sums.forEach((row, r) => {
+          const rowOffsets = this.rowAxes.locate(k, k.let('row', add(t.row, r))).offsets
+          const start = base.map((o, v) => k.let('at', add(o, rowOffsets[v]!)))
+          row.forEach((sum, v) => {
+            const at = start.map((o, view) => add(o, runs.offsets[v]![view]!))
+            this.storeElement(sum, at, tile.lanes)
+          })
+        })
+      },
+      fromScratch,
+    )
+  }
+
+  private emitFromScratch(
     base: readonly Expr[],
     t: { slots: BufferParameter; slot: Expr; row: Expr; column: Expr; rows: Expr; columns: Expr },
   ): void {
     const { k, tile } = this
     const count = k.let('count', min(tile.rows, sub(t.rows, t.row)))
-    const unit = this.columnAxes.innerStride(0)
-    const isUnit = unit.kind === 'const' && unit.value === 1
-    const eachRow = (columnOffsets: readonly Expr[], column: Expr, lanes: number): void => {
+    const width = k.let('width', min(tile.columns, sub(t.columns, t.column)))
+    const eachRow = (visit: (row: Expr, at: readonly Expr[]) => void): void => {
       k.loop('r', 0, count, 1, (r) => {
         const rowOffsets = this.rowAxes.locate(k, k.let('row', add(t.row, r))).offsets
-        const at = base.map((o, v) => k.let('at', add(add(o, rowOffsets[v]!), columnOffsets[v]!)))
-        const sum = load(t.slots, add(t.slot, add(mul(r, tile.columns), column)), lanes)
-        this.storeElement(sum, at, lanes)
+        visit(
+          k.let('from', add(t.slot, mul(r, tile.columns))),
+          base.map((o, v) => k.let('at', add(o, rowOffsets[v]!))),
+        )
       })
-    }
-    const single = (from: Expr, to: Expr): void => {
-      k.loop('column', from, to, 1, (column) => {
-        eachRow(this.columnAxes.locate(k, k.let('c', add(t.column, column))).offsets, column, 1)
-      })
-    }
-    const width = k.let('width', min(tile.columns, sub(t.columns, t.column)))
-    if (!isUnit) {
-      single(index(0), width)
-      return
     }
     k.loop('v', 0, width, tile.lanes, (v) => {
-      const end = k.let('end', add(v, tile.lanes))
+      const end = k.let('end', min(add(v, tile.lanes), width))
       const { offsets, inner } = this.columnAxes.locate(k, k.let('c', add(t.column, v)))
-      const whole = and(le(end, width), le(add(inner, tile.lanes), this.columnAxes.innerSize))
+      // Within one run neighbours are a stride apart; elsewhere each column is located by itself.
+      const run = le(add(inner, sub(end, v)), this.columnAxes.innerSize)
       k.if(
-        whole,
-        () => eachRow(offsets, v, tile.lanes),
-        () => single(v, min(end, width)),
+        run,
+        () =>
+          eachRow((from, at) => {
+            k.loop('column', 0, sub(end, v), 1, (column) => {
+              const where = at.map((o, view) =>
+                add(add(o, offsets[view]!), mul(column, this.columnAxes.innerStride(view))),
+              )
+              this.storeElement(load(t.slots, add(add(from, v), column)), where, 1)
+            })
+          }),
+        () =>
+          k.loop('column', v, end, 1, (column) => {
+            const located = this.columnAxes.locate(k, k.let('c', add(t.column, column))).offsets
+            eachRow((from, at) => {
+              this.storeElement(
+                load(t.slots, add(from, column)),
+                at.map((o, view) => add(o, located[view]!)),
+                1,
+              )
+            })
+          }),
       )
     })
   }
@@ -351,8 +412,8 @@ class TileStore {
     const operands = this.operands.map((o, n) => {
       const stride = this.columnAxes.innerStride(n + 1)
       const where = at[n + 1]!
-      if (lanes === 1 || (stride.kind === 'const' && stride.value === 1)) return k.let('operand', load(o, where, lanes))
-      if (stride.kind === 'const' && stride.value === 0) return k.let('operand', splat(load(o, where), lanes))
+      if (lanes === 1 || isStride(stride, 1)) return k.let('operand', load(o, where, lanes))
+      if (isStride(stride, 0)) return k.let('operand', splat(load(o, where), lanes))
       return k.let('operand', gather(o, where, stride, lanes))
     })
     k.store(this.out, at[0]!, form.epilogue.build(k, k.let('sum', sum), operands, this.scalars))

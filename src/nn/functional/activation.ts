@@ -14,8 +14,7 @@ const mul = (a: Node, b: Node): Node => binary('mul', a, b)
 const at = constantLike
 const scaled = (x: Node, factor: number): Node => (factor === 1 ? x : mul(x, at(x, factor)))
 const isAbove = (x: Node, bound: number): Node => binary('gt', x, at(x, bound))
-const clamp = (x: Node, low: number, high: number): Node =>
-  binary('min', binary('max', x, at(x, low)), at(x, high))
+const clamp = (x: Node, low: number, high: number): Node => binary('min', binary('max', x, at(x, low)), at(x, high))
 
 /** x where positive, else `other`: the shape of the relu family. */
 const rectified = (x: Node, other: Node): Node => where(isAbove(x, 0), x, other)
@@ -27,7 +26,10 @@ export function softplusNode(x: Node): Node {
   return add(where(positive, x, at(x, 0)), unary('log1p', unary('exp', negativeSize)))
 }
 
-const apply = (op: string, f: (x: Node) => Node) => (x: Tensor): Tensor => new Tensor(f(floatNode(x, op)))
+const apply =
+  (op: string, f: (x: Node) => Node) =>
+  (x: Tensor): Tensor =>
+    new Tensor(f(floatNode(x, op)))
 
 /** max(x, 0), `paddle.nn.functional.relu`. */
 export const relu = apply('relu', (x) => rectified(x, at(x, 0)))
@@ -111,7 +113,14 @@ export function prelu(x: Tensor, weight: Tensor, dataFormat = 'NCHW'): Tensor {
       `prelu: the weight must be [1] or [${x.shape[axis]}], one a channel of ${formatShape(x.shape)}, got ${formatShape(weight.shape)}`,
     )
   const w = cast(weight.node, n.dtype)
-  const slope = weight.size === 1 ? spread(reshape(w, []), n.shape, n.shape.map((_, i) => i)) : spreadVector(w, axis, n.shape)
+  const slope =
+    weight.size === 1
+      ? spread(
+          reshape(w, []),
+          n.shape,
+          n.shape.map((_, i) => i),
+        )
+      : spreadVector(w, axis, n.shape)
   return new Tensor(rectified(n, mul(slope, n)))
 }
 
@@ -205,7 +214,13 @@ export function logSoftmaxNode(x: Node, axis: number): Node {
   return binary('sub', z, spread(total, x.shape, [axis]))
 }
 
-function alongAxis(op: string, x: Tensor, axis: number, dtype: DType | undefined, f: (x: Node, axis: number) => Node): Tensor {
+function alongAxis(
+  op: string,
+  x: Tensor,
+  axis: number,
+  dtype: DType | undefined,
+  f: (x: Node, axis: number) => Node,
+): Tensor {
   const n = floatNode(dtype === undefined ? x : x.astype(dtype), op)
   if (x.ndim === 0) return new Tensor(reshape(f(reshape(n, [1]), 0), []))
   return new Tensor(f(n, normalizeAxis(axis, x.ndim, op)))

@@ -73,7 +73,14 @@ function spreadTo(x: Node, shape: readonly number[]): Node {
 /** A size of an adaptive pool's output: null keeps the input's. */
 export type AdaptiveSize = number | null | readonly (number | null)[]
 
-function adaptiveWindows(op: string, n: number, x: Tensor, outputSize: AdaptiveSize, format: DataFormat | undefined, fill: number): AdaptiveWindows {
+function adaptiveWindows(
+  op: string,
+  n: number,
+  x: Tensor,
+  outputSize: AdaptiveSize,
+  format: DataFormat | undefined,
+  fill: number,
+): AdaptiveWindows {
   checkFloat(x, op)
   const first = channelsFirst(format, op)
   checkRank(x.shape, n, op, first ? 'N, C, spatial' : 'N, spatial, C')
@@ -111,7 +118,13 @@ function adaptiveAvgPool(op: string, n: number, x: Tensor, outputSize: AdaptiveS
   return new Tensor(binary('mul', out, constantLike(out, 1 / uniform)))
 }
 
-function adaptiveMaxPool(op: string, n: number, x: Tensor, outputSize: AdaptiveSize, options: AdaptiveMaxPoolOptions): Tensor | [Tensor, Tensor] {
+function adaptiveMaxPool(
+  op: string,
+  n: number,
+  x: Tensor,
+  outputSize: AdaptiveSize,
+  options: AdaptiveMaxPoolOptions,
+): Tensor | [Tensor, Tensor] {
   const w = adaptiveWindows(op, n, x, outputSize, undefined, -Infinity)
   const out = new Tensor(maximumOver(w.node, w.tapAxes))
   if (!options.returnMask) return out
@@ -120,7 +133,6 @@ function adaptiveMaxPool(op: string, n: number, x: Tensor, outputSize: AdaptiveS
   )
   return [out, new Tensor(mask)]
 }
-
 
 export interface AdaptiveMaxPoolOptions {
   /** Also returns where each maximum stands: its offset in the flat spatial axes, int32. Default false. */
@@ -180,7 +192,14 @@ export interface UnpoolOptions extends Pick<PoolOptions, 'stride'> {
   readonly outputSize?: readonly number[]
 }
 
-function maxUnpool(op: string, n: number, x: Tensor, indices: Tensor, kernelSize: Spatial, options: UnpoolOptions): Tensor {
+function maxUnpool(
+  op: string,
+  n: number,
+  x: Tensor,
+  indices: Tensor,
+  kernelSize: Spatial,
+  options: UnpoolOptions,
+): Tensor {
   checkFloat(x, op)
   checkInteger(indices, op, 'indices')
   checkRank(x.shape, n, op, 'N, C, spatial')
@@ -190,8 +209,7 @@ function maxUnpool(op: string, n: number, x: Tensor, indices: Tensor, kernelSize
   const stride = perAxis(options.stride ?? kernelSize, n, op, 'stride')
   const padding = perAxis(options.padding ?? 0, n, op, 'padding', 0)
   const sizes =
-    options.outputSize?.slice(-n) ??
-    x.shape.slice(2).map((d, i) => (d - 1) * stride[i]! - 2 * padding[i]! + kernel[i]!)
+    options.outputSize?.slice(-n) ?? x.shape.slice(2).map((d, i) => (d - 1) * stride[i]! - 2 * padding[i]! + kernel[i]!)
   const planes = x.shape[0]! * x.shape[1]!
   const area = numel(sizes)
   const count = numel(x.shape)

@@ -110,7 +110,20 @@ function prepare(op: string, n: number, x: Tensor, filter: Tensor, options: Conv
     dilation: dilation[i]!,
     padding: pads.low[i]!,
   }))
-  return { input, weight, first, groups: options.groups ?? 1, sizes, kernel, stride, dilation, pads, windows, taps, places }
+  return {
+    input,
+    weight,
+    first,
+    groups: options.groups ?? 1,
+    sizes,
+    kernel,
+    stride,
+    dilation,
+    pads,
+    windows,
+    taps,
+    places,
+  }
 }
 
 function checkGroups(op: string, s: Setup, outputs: number, taken: number): void {

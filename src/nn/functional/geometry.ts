@@ -23,7 +23,9 @@ export type DataFormat = 'NCL' | 'NLC' | 'NCHW' | 'NHWC' | 'NCDHW' | 'NDHWC' | '
 export function channelsFirst(format: DataFormat | undefined, op: string): boolean {
   if (format === undefined || format.startsWith('NC')) return true
   if (format.endsWith('C') && format.startsWith('N')) return false
-  throw new ArgumentError(`${op}: dataFormat '${String(format)}' is not known; use NCHW or NHWC (NCL, NLC, NCDHW, NDHWC)`)
+  throw new ArgumentError(
+    `${op}: dataFormat '${String(format)}' is not known; use NCHW or NHWC (NCL, NLC, NCDHW, NDHWC)`,
+  )
 }
 
 /** A spatial option as one number an axis. Throws ArgumentError unless all are integers of at least `least`. */
@@ -87,7 +89,14 @@ export function resolvePadding(
 }
 
 /** Number of positions of a window over an axis. */
-export function positions(size: number, pad: number, kernel: number, stride: number, dilation = 1, ceil = false): number {
+export function positions(
+  size: number,
+  pad: number,
+  kernel: number,
+  stride: number,
+  dilation = 1,
+  ceil = false,
+): number {
   const room = size + pad - ((kernel - 1) * dilation + 1)
   return room < 0 ? 0 : Math.floor((room + (ceil ? stride - 1 : 0)) / stride) + 1
 }

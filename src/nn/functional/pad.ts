@@ -113,6 +113,10 @@ export function pad(x: Tensor, padding: number | readonly number[], options: Pad
 }
 
 /** Pads the last two axes with zeros: `[left, right, top, bottom]`, `paddle.nn.functional.zeropad2d`. */
-export function zeropad2d(x: Tensor, padding: number | readonly number[], options: { readonly dataFormat?: DataFormat } = {}): Tensor {
+export function zeropad2d(
+  x: Tensor,
+  padding: number | readonly number[],
+  options: { readonly dataFormat?: DataFormat } = {},
+): Tensor {
   return pad(x, typeof padding === 'number' ? [padding, padding, padding, padding] : padding, options)
 }

@@ -4,17 +4,7 @@
  */
 import { ArgumentError, ShapeError } from '../../common/errors.ts'
 import { formatShape, numel } from '../../common/shape.ts'
-import {
-  binary,
-  cast,
-  iota,
-  reduce,
-  reshape,
-  slice,
-  unary,
-  where,
-  window,
-} from '../../graph/build.ts'
+import { binary, cast, iota, reduce, reshape, slice, unary, where, window } from '../../graph/build.ts'
 import { spread } from '../../graph/gradient.ts'
 import type { Node } from '../../graph/node.ts'
 import { checkFloat, constantLike } from '../../tensor/promotion.ts'
@@ -139,18 +129,20 @@ export function maskOf(
   let offset: Node | null = null
   for (let i = 0; i < axes.length; i++) {
     const inner = numel(kernel.slice(i + 1))
-    const tap = binary(
-      'mod',
-      binary('floordiv', chosen, constantLike(chosen, inner)),
-      constantLike(chosen, kernel[i]!),
-    )
+    const tap = binary('mod', binary('floordiv', chosen, constantLike(chosen, inner)), constantLike(chosen, kernel[i]!))
     const at = source(i, iota(chosen.shape, axes[i]!, 'int64'), tap)
     offset = offset ? binary('add', binary('mul', offset, constantLike(offset, sizes[i]!)), at) : at
   }
   return cast(offset!, 'int32')
 }
 
-function maxPool(op: string, n: number, x: Tensor, kernelSize: Spatial, options: MaxPoolOptions): Tensor | [Tensor, Tensor] {
+function maxPool(
+  op: string,
+  n: number,
+  x: Tensor,
+  kernelSize: Spatial,
+  options: MaxPoolOptions,
+): Tensor | [Tensor, Tensor] {
   const w = windows(op, n, x, kernelSize, options, -Infinity)
   const out = new Tensor(maximumOver(w.node, w.tapAxes))
   if (!options.returnMask) return out
@@ -206,8 +198,7 @@ function lpPool(op: string, n: number, x: Tensor, normType: number, kernelSize: 
   if (!(normType > 0)) throw new ArgumentError(`${op}: normType must be positive, got ${normType}`)
   const w = windows(op, n, x, kernelSize, options, normType === Infinity ? -Infinity : 0)
   if (normType === Infinity) return new Tensor(maximumOver(w.node, w.tapAxes))
-  const powers =
-    normType === 2 ? binary('mul', w.node, w.node) : binary('pow', w.node, constantLike(w.node, normType))
+  const powers = normType === 2 ? binary('mul', w.node, w.node) : binary('pow', w.node, constantLike(w.node, normType))
   const total = reduce('reduceSum', powers, w.tapAxes)
   return new Tensor(normType === 2 ? unary('sqrt', total) : binary('pow', total, constantLike(total, 1 / normType)))
 }

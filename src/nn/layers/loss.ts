@@ -1,6 +1,11 @@
 /** Losses as layers, as in paddle.nn.layer.loss. Each holds its options and calls the function of its name. */
 import type { Tensor } from '../../tensor/tensor.ts'
-import { crossEntropy, nllLoss, type CrossEntropyOptions, type NllLossOptions } from '../functional/loss/cross-entropy.ts'
+import {
+  crossEntropy,
+  nllLoss,
+  type CrossEntropyOptions,
+  type NllLossOptions,
+} from '../functional/loss/cross-entropy.ts'
 import { Layer } from '../layer.ts'
 
 /** A loss with options. */

@@ -27,7 +27,8 @@ export function kernelAndOptions<O extends object>(
   first: Spatial | WithKernel<O>,
   rest: O | undefined,
 ): { kernelSize: Spatial; options: O } {
-  if (typeof first === 'number' || Array.isArray(first)) return { kernelSize: first as Spatial, options: rest ?? ({} as O) }
+  if (typeof first === 'number' || Array.isArray(first))
+    return { kernelSize: first as Spatial, options: rest ?? ({} as O) }
   const options = first as WithKernel<O>
   if (options?.kernelSize === undefined)
     throw new ArgumentError(`${layer}: kernelSize is missing; give it alone, or as { kernelSize: 3 }`)

@@ -142,27 +142,21 @@ export class AdaptiveAvgPool3D extends AdaptivePool<F.AdaptiveAvgPoolOptions> {
 }
 
 /** Maximum of [N, C, L] over windows that make `outputSize` elements, `paddle.nn.AdaptiveMaxPool1D`. */
-export class AdaptiveMaxPool1D<
-  O extends F.AdaptiveMaxPoolOptions = F.AdaptiveMaxPoolOptions,
-> extends AdaptivePool<O> {
+export class AdaptiveMaxPool1D<O extends F.AdaptiveMaxPoolOptions = F.AdaptiveMaxPoolOptions> extends AdaptivePool<O> {
   forward(x: Tensor): W.Pooled<O> {
     return F.adaptiveMaxPool1d(x, this.outputSize, this.options)
   }
 }
 
 /** Maximum of [N, C, H, W] over windows that make an output of the given size, `paddle.nn.AdaptiveMaxPool2D`. */
-export class AdaptiveMaxPool2D<
-  O extends F.AdaptiveMaxPoolOptions = F.AdaptiveMaxPoolOptions,
-> extends AdaptivePool<O> {
+export class AdaptiveMaxPool2D<O extends F.AdaptiveMaxPoolOptions = F.AdaptiveMaxPoolOptions> extends AdaptivePool<O> {
   forward(x: Tensor): W.Pooled<O> {
     return F.adaptiveMaxPool2d(x, this.outputSize, this.options)
   }
 }
 
 /** Maximum of [N, C, D, H, W] over windows that make an output of the given size, `paddle.nn.AdaptiveMaxPool3D`. */
-export class AdaptiveMaxPool3D<
-  O extends F.AdaptiveMaxPoolOptions = F.AdaptiveMaxPoolOptions,
-> extends AdaptivePool<O> {
+export class AdaptiveMaxPool3D<O extends F.AdaptiveMaxPoolOptions = F.AdaptiveMaxPoolOptions> extends AdaptivePool<O> {
   forward(x: Tensor): W.Pooled<O> {
     return F.adaptiveMaxPool3d(x, this.outputSize, this.options)
   }

@@ -76,7 +76,12 @@ function classWeight(weight: Tensor, classes: number, op: string, like: Node): N
 }
 
 /** Labels as [.., without the class axis, ..]; [N, 1] for [N, C] is Paddle's other form. */
-function labelShape(input: Shape, label: Shape, axis: number, op: string): { readonly flat: number[]; readonly thin: number[] } {
+function labelShape(
+  input: Shape,
+  label: Shape,
+  axis: number,
+  op: string,
+): { readonly flat: number[]; readonly thin: number[] } {
   const flat = input.filter((_, i) => i !== axis)
   const thin = input.map((d, i) => (i === axis ? 1 : d))
   if (!sameShape(label, flat) && !sameShape(label, thin))
@@ -116,13 +121,21 @@ export function crossEntropy(input: Tensor, label: Tensor, options: CrossEntropy
   if (x.shape.length === 0) throw new ShapeError(`${op}: the input needs a class axis, got a tensor of rank 0`)
   const axis = normalizeAxis(options.axis ?? -1, x.shape.length, op)
   const classes = x.shape[axis]!
-  const isSoft = options.softLabel === true || (isFloat(label.dtype) && sameShape(label.shape, x.shape) && labelSmoothing > 0)
+  const isSoft =
+    options.softLabel === true || (isFloat(label.dtype) && sameShape(label.shape, x.shape) && labelSmoothing > 0)
   const logp = useSoftmax ? logSoftmaxNode(x, axis) : unary('log', x)
   const weight = options.weight ? classWeight(options.weight, classes, op, x) : null
   const samples = x.shape.filter((_, i) => i !== axis)
   const keepsAxis = label.ndim === x.shape.length
   const finish = (loss: Node): Tensor =>
-    new Tensor(keepsAxis ? reshape(loss, x.shape.map((d, i) => (i === axis ? 1 : d))) : loss)
+    new Tensor(
+      keepsAxis
+        ? reshape(
+            loss,
+            x.shape.map((d, i) => (i === axis ? 1 : d)),
+          )
+        : loss,
+    )
 
   if (isSoft || labelSmoothing > 0) {
     let target: Node
@@ -146,14 +159,23 @@ export function crossEntropy(input: Tensor, label: Tensor, options: CrossEntropy
     if (kept) loss = masked(loss, kept)
     if (!weight) return reduced(finish(loss), reduction)
     const letters = x.shape.map((_, i) => i)
-    const picked = contract(target, weight, { lhs: letters, rhs: [axis], out: letters.filter((a) => a !== axis) }, samples)
+    const picked = contract(
+      target,
+      weight,
+      { lhs: letters, rhs: [axis], out: letters.filter((a) => a !== axis) },
+      samples,
+    )
     const share = kept ? masked(picked, kept) : picked
     const weighted = binary('mul', loss, share)
-    return reduction === 'mean' ? new Tensor(ratio(total(weighted), total(share))) : reduced(finish(weighted), reduction)
+    return reduction === 'mean'
+      ? new Tensor(ratio(total(weighted), total(share)))
+      : reduced(finish(weighted), reduction)
   }
 
   if (isFloat(label.dtype))
-    throw new DTypeError(`${op}: hard labels must be integers, got ${label.dtype}; pass softLabel: true for distributions`)
+    throw new DTypeError(
+      `${op}: hard labels must be integers, got ${label.dtype}; pass softLabel: true for distributions`,
+    )
   const { flat } = labelShape(x.shape, label.shape, axis, op)
   const hard = hardLabels(reshape(label.node, flat), classes, ignoreIndex)
   const loss = masked(unary('neg', pick(logp, hard.classes, axis)), hard.kept)
@@ -163,7 +185,10 @@ export function crossEntropy(input: Tensor, label: Tensor, options: CrossEntropy
   return reduced(finish(weighted), reduction)
 }
 
-export interface SoftmaxWithCrossEntropyOptions extends Pick<CrossEntropyOptions, 'softLabel' | 'ignoreIndex' | 'axis'> {
+export interface SoftmaxWithCrossEntropyOptions extends Pick<
+  CrossEntropyOptions,
+  'softLabel' | 'ignoreIndex' | 'axis'
+> {
   /** Also returns the probabilities. Default false. */
   readonly returnSoftmax?: boolean
 }
