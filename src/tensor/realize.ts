@@ -5,6 +5,7 @@
 import { sizeOf } from '../common/dtype.ts'
 import { DeviceError } from '../common/errors.ts'
 import { numel } from '../common/shape.ts'
+import { detach } from '../graph/build.ts'
 import type { Node } from '../graph/node.ts'
 import { Storage } from '../graph/storage.ts'
 import type { Backend } from '../runtime/backend.ts'
@@ -72,22 +73,31 @@ function allocate(backend: Backend, device: string, node: Capture['nodes'][numbe
   return new Storage(device, node.dtype, size, backend.allocate(size * sizeOf(node.dtype)))
 }
 
+/**
+ * The node to compute for reading a node's value: memory that is overwritten from time to time is copied through a node of its own, so
+ * that the leaf itself still names that memory in the next plan.
+ */
+export function readable(node: Node): Node {
+  return node.op === 'buffer' && node.storage === null && !isStable(node) ? detach(node) : node
+}
+
 /** Bytes of a node's value. */
 export async function readNode(node: Node): Promise<Uint8Array> {
-  submit([node])
-  const storage = readable(node)
+  const storage = computed(node)
   return laneOf(backendOf(storage.device)).read(storage.buffer)
 }
 
 /** As `readNode`, for devices that can block the JS thread. */
 export function readNodeSync(node: Node): Uint8Array {
-  submit([node])
-  const storage = readable(node)
+  const storage = computed(node)
   return laneOf(backendOf(storage.device)).readSync(storage.buffer)
 }
 
-function readable(node: Node): Storage {
-  return storageOf(node) ?? (node.op === 'buffer' ? node.attributes.storage : unreachable())
+/** The storage of a node's value, which is submitted if it is only recorded. */
+function computed(node: Node): Storage {
+  const wanted = readable(node)
+  submit([wanted])
+  return storageOf(wanted) ?? (wanted.op === 'buffer' ? wanted.attributes.storage : unreachable())
 }
 
 function unreachable(): never {
