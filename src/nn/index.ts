@@ -1,6 +1,7 @@
 /** `nn`: layers, their functions and initialisers, as `paddle.nn`. */
 export * as functional from './functional/index.ts'
 export * as initializer from './initializer/index.ts'
+export * from './clip.ts'
 export * from './container.ts'
 export {
   Layer,

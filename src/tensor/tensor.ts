@@ -6,7 +6,7 @@
 import { getElement, isFloat, viewHost, type DType, type HostArray, type HostData } from '../common/dtype.ts'
 import { ArgumentError, AutogradError, DTypeError, ShapeError } from '../common/errors.ts'
 import { formatShape, numel, sameShape, type Shape } from '../common/shape.ts'
-import { binary, detach } from '../graph/build.ts'
+import { binary, cast, detach } from '../graph/build.ts'
 import { isGradEnabled, makeLeaf, withGrad, type GradientOwner, type Node } from '../graph/node.ts'
 import { Storage } from '../graph/storage.ts'
 import { backendOf, getDevice } from './device.ts'
@@ -185,7 +185,7 @@ export class Tensor<D extends DType = DType> implements GradientOwner {
     for (const hook of this.#hooks ?? []) g = hook(new Tensor(g))?.node ?? g
     if (accumulating && (this.isLeaf || this.#retain)) {
       if (!this.grad) recordGradient(this)
-      this.grad = new Tensor(this.grad ? binary('add', this.grad.node, g) : g, `${this.name}@GRAD`)
+      this.grad = new Tensor(this.grad ? binary('add', this.grad.node, cast(g, this.grad.dtype)) : g, `${this.name}@GRAD`)
     }
     return g
   }
