@@ -5,6 +5,7 @@
 import { sizeOf } from '../common/dtype.ts'
 import { DeviceError } from '../common/errors.ts'
 import { numel } from '../common/shape.ts'
+import { detach } from '../graph/build.ts'
 import type { Node } from '../graph/node.ts'
 import { Storage } from '../graph/storage.ts'
 import type { Backend } from '../runtime/backend.ts'
@@ -12,6 +13,7 @@ import { capture, type Capture } from '../schedule/capture.ts'
 import { backendOf, getDevice } from './device.ts'
 import { laneOf } from './lane.ts'
 import { clearRecording, keptNodes, pendingWrites } from './session.ts'
+import { checkNotTracing } from './tracer.ts'
 
 /** The storage that holds a node's value, or null while it is only recorded. */
 export function storageOf(node: Node): Storage | null {
@@ -43,6 +45,7 @@ function settle(node: Node, storage: Storage): void {
  * values are there when the device's lane is through. Throws StaleTensorError, DeviceError, ShapeError before anything changes.
  */
 export function submit(wanted: readonly Node[]): void {
+  checkNotTracing('a value is read, or a step taken,')
   const writes = pendingWrites()
   const roots = [...new Set([...wanted, ...(writes.length > 0 ? keptNodes() : [])])].filter(
     (n) => storageOf(n) === null && !isStable(n),
@@ -70,22 +73,31 @@ function allocate(backend: Backend, device: string, node: Capture['nodes'][numbe
   return new Storage(device, node.dtype, size, backend.allocate(size * sizeOf(node.dtype)))
 }
 
+/**
+ * The node to compute for reading a node's value: memory that is overwritten from time to time is copied through a node of its own, so
+ * that the leaf itself still names that memory in the next plan.
+ */
+export function readable(node: Node): Node {
+  return node.op === 'buffer' && node.storage === null && !isStable(node) ? detach(node) : node
+}
+
 /** Bytes of a node's value. */
 export async function readNode(node: Node): Promise<Uint8Array> {
-  submit([node])
-  const storage = readable(node)
+  const storage = computed(node)
   return laneOf(backendOf(storage.device)).read(storage.buffer)
 }
 
 /** As `readNode`, for devices that can block the JS thread. */
 export function readNodeSync(node: Node): Uint8Array {
-  submit([node])
-  const storage = readable(node)
+  const storage = computed(node)
   return laneOf(backendOf(storage.device)).readSync(storage.buffer)
 }
 
-function readable(node: Node): Storage {
-  return storageOf(node) ?? (node.op === 'buffer' ? node.attributes.storage : unreachable())
+/** The storage of a node's value, which is submitted if it is only recorded. */
+function computed(node: Node): Storage {
+  const wanted = readable(node)
+  submit([wanted])
+  return storageOf(wanted) ?? (wanted.op === 'buffer' ? wanted.attributes.storage : unreachable())
 }
 
 function unreachable(): never {
