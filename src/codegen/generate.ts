@@ -6,17 +6,18 @@ import { sizeOf } from '../common/dtype.ts'
 import { InternalError } from '../common/errors.ts'
 import { numel } from '../common/shape.ts'
 import { makeNode, topologicalOrder, type Node, type NodeOf } from '../graph/node.ts'
-import type { Capabilities } from '../runtime/backend.ts'
+import type { Capabilities } from './capabilities.ts'
 import type { Capture } from '../schedule/capture.ts'
 import { Fusion } from '../schedule/fusion.ts'
 import { planMemory, type Lifetime } from '../schedule/memory.ts'
 import type { Argument, BufferRef, Launch, Loop, Plan } from '../schedule/plan.ts'
 import { stridedView } from '../schedule/views.ts'
-import { lowerContract } from './contract/lower.ts'
+import { lowerContractOnce } from './contract/memo.ts'
 import { MaterializeRequest, type Surroundings } from './expression.ts'
 import { argsortStep, cumulateStep, scatterStep, type IndexRole } from './index-ops.ts'
 import type { Kernel } from './kernel.ts'
 import { buildNest } from './nest.ts'
+import { structureOf } from './structure.ts'
 import type { Step, StepArgument } from './step.ts'
 
 /** Where a value is: a leaf or output by number, or a temporary whose place the memory plan finds. `step` bytes an iteration in loops. */
@@ -90,17 +91,7 @@ class Generator {
   }
 
   kernelNumber(kernel: Kernel): number {
-    const key = JSON.stringify(kernel, (k, v: unknown) =>
-      k === 'title'
-        ? undefined
-        : typeof v === 'bigint'
-          ? `${v}n`
-          : Object.is(v, -0)
-            ? '-0'
-            : typeof v === 'number' && !Number.isFinite(v)
-              ? String(v)
-              : v,
-    )
+    const key = structureOf(kernel)
     let n = this.#kernelNumbers.get(key)
     if (n === undefined) {
       n = this.#kernels.push(kernel) - 1
@@ -299,7 +290,7 @@ class GraphLowering {
           strides[i] = s
           s *= node.shape[i]!
         }
-        const lowered = lowerContract({
+        const lowered = lowerContractOnce({
           spec: node.attributes,
           dtype: node.dtype,
           lhs,

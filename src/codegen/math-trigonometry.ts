@@ -32,11 +32,12 @@ function reduce(scope: Scope, x: Expr): Reduced {
   // is a quarter of x 2/pi modulo 4. Below 0.5 nothing is skipped, and the result is not used.
   const skip = name('skip', ir.max(ir.sub(ir.shr(bits, 23), 152 - 32), 0))
   const word = name('word', ir.shr(skip, 5))
-  const isWord = [1, 2, 3, 4].map((i) => name('isWord', ir.eq(word, i)))
+  // By masks of all ones, since compilers move shifts into the branches of selects and then find no vectors.
+  const masks = [0, 1, 2, 3, 4].map((i) => name('mask', ir.neg(ir.convert(ir.eq(word, i), 'i32'))))
   const words = [0, 1, 2, 3].map((k) =>
     name(
       'w',
-      isWord.reduce<Expr>((w, is, i) => ir.select(is, TWO_OVER_PI[i + 1 + k]!, w), ir.i32(TWO_OVER_PI[k]!, lanes)),
+      masks.map((mask, i) => ir.and(mask, TWO_OVER_PI[i + k]!)).reduce((x, y) => ir.or(x, y)),
     ),
   )
   const shift = name('shift', ir.and(skip, 31))

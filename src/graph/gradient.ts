@@ -170,36 +170,27 @@ export const gradientRules: { readonly [K in OpName]?: Rule<K> } = {
   reduceMax: extremum,
   reduceMin: extremum,
   reduceProd: (n, g) => {
-    // Product of the other elements, right also where one of them is zero.
+    // The product of the other elements, without division: of those before times of those behind.
     const x = n.sources[0]!
     const { axes } = n.attributes
-    const isZero = binary('eq', x, like(x, 0))
-    const nonZero = where(isZero, like(x, 1), x)
-    const product = spread(reduce('reduceProd', nonZero, axes), x.shape, axes)
-    const zeros = spread(reduce('reduceSum', cast(isZero, x.dtype), axes), x.shape, axes)
-    const others = where(
-      isZero,
-      where(binary('eq', zeros, like(x, 1)), product, like(x, 0)),
-      where(binary('eq', zeros, like(x, 0)), div(product, nonZero), like(x, 0)),
+    if (numel(x.shape) === 0) return [like(x, 0)]
+    const order = [...x.shape.keys()].sort((a, b) => Number(axes.includes(a)) - Number(axes.includes(b)) || a - b)
+    const moved = permute(x, order)
+    const last = n.shape.length
+    const flat = reshape(moved, [...n.shape, numel(axes.map((a) => x.shape[a]!))])
+    const others = mul(
+      productBefore(cumulate('prod', flat, last), last),
+      flip(productBefore(cumulate('prod', flip(flat, [last]), last), last), [last]),
     )
-    return [mul(spread(g, x.shape, axes), others)]
+    const inverse = order.map((_, i) => order.indexOf(i))
+    return [mul(spread(g, x.shape, axes), permute(reshape(others, moved.shape), inverse))]
   },
   cumulate: (n, g) => {
     const x = n.sources[0]!
     const { axis, kind } = n.attributes
     const fromEnd = (v: Node): Node => flip(cumulate('sum', flip(v, [axis]), axis), [axis])
     if (kind === 'sum') return [fromEnd(g)]
-    if (kind === 'prod') {
-      // Before the first zero: sums of g * y over what follows, divided by x. At it: the same as if it were 1. Behind it: 0.
-      const isZero = binary('eq', x, like(x, 0))
-      const zeros = cumulate('sum', cast(isZero, 'int32'), axis)
-      const none = binary('eq', zeros, like(zeros, 0))
-      const first = binary('and', isZero, binary('eq', zeros, like(zeros, 1)))
-      const without = where(first, like(x, 1), x)
-      const before = div(fromEnd(mul(g, n as Node)), where(isZero, like(x, 1), x))
-      const there = fromEnd(mul(g, cumulate('prod', without, axis)))
-      return [where(none, before, where(first, there, like(x, 0)))]
-    }
+    if (kind === 'prod') return [cumulativeProductGradient(x, n as Node, g, axis)]
     // The running extremum stands at the last position that attained it.
     const position = iota(x.shape, axis, 'int64')
     const here = where(binary('eq', x, n as Node), position, like(position, 0))
@@ -223,6 +214,43 @@ export const gradientRules: { readonly [K in OpName]?: Rule<K> } = {
     const { axis, mode } = n.attributes
     return [mode === 'add' ? g : scatter(g, index, like(updates, 0), axis, 'set'), null, gather(g, index, axis)]
   },
+}
+
+/** Of running products those that end before each element: 1 for the first. */
+function productBefore(products: Node, axis: number): Node {
+  const only = (size: number): number[] => products.shape.map((_, i) => (i === axis ? size : 0))
+  const stop = products.shape.map((d, i) => (i === axis ? d - 1 : d))
+  const shifted = pad(slice(products, only(0), stop), only(1), only(0))
+  const first = iota(products.shape, axis, 'int32')
+  return where(binary('eq', first, like(first, 0)), like(products, 1), shifted)
+}
+
+/**
+ * Of y = running products: dx[k] = y[k - 1] * s[k] with s[k] = g[k] + x[k + 1] s[k + 1], a loop from the end. No division: right to all
+ * orders also where elements are 0.
+ */
+function cumulativeProductGradient(x: Node, y: Node, g: Node, axis: number): Node {
+  const length = x.shape[axis]!
+  if (numel(x.shape) === 0) return like(x, 0)
+  const order = [axis, ...[...x.shape.keys()].filter((a) => a !== axis)]
+  const steps = permute(g, order)
+  const shape = steps.shape.slice(1)
+  const only = (node: Node, size: number): number[] => node.shape.map((_, i) => (i === 0 ? size : 0))
+  const moved = permute(x, order)
+  const next = pad(slice(moved, only(moved, 1), moved.shape), only(moved, 0), only(moved, 1))
+  const carry = param(0, x.dtype, shape)
+  const given = param(1, x.dtype, shape)
+  const factor = param(2, x.dtype, shape)
+  const sum = add(given, mul(factor, carry))
+  const body = { params: [carry, given, factor], outputs: [sum, sum] }
+  const [, sums] = scan(body, [constant(0, x.dtype, shape)], [steps, next], [], length, true)
+  return mul(
+    productBefore(y, axis),
+    permute(
+      sums!,
+      order.map((_, i) => order.indexOf(i)),
+    ),
+  )
 }
 
 /** Zeros of `shape` plus g at the positions that a slice took. */

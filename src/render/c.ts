@@ -8,8 +8,21 @@
  * The name is a hash of what is printed, so that kernels of one structure are one function.
  */
 import { InternalError } from '../common/errors.ts'
-import type { Expr, Kernel, Parameter, ReduceIr, ScalarType, Stmt, Type } from '../codegen/kernel.ts'
+import type { Expr, Kernel, Parameter, ReduceIr, Stmt, Type } from '../codegen/kernel.ts'
 import { baseTypes, cElements, cScalars, Helpers } from './c-helpers.ts'
+import {
+  ARITHMETIC,
+  ATOM,
+  atom,
+  CONDITIONAL,
+  constantText,
+  isFloat,
+  operators,
+  type Text,
+  UNARY,
+  variableName,
+  wrap,
+} from './c-text.ts'
 import { hashText } from './hash.ts'
 
 /** One printed kernel. */
@@ -47,60 +60,6 @@ export function translationUnit(kernels: readonly CKernel[]): string {
 
 export function renderC(kernels: readonly Kernel[]): string {
   return translationUnit(kernels.map(renderKernel))
-}
-
-/** A piece of C with the precedence of its outermost operator. */
-interface Text {
-  readonly text: string
-  readonly precedence: number
-}
-
-const ATOM = 14
-const UNARY = 13
-const operators: Readonly<Record<string, readonly [symbol: string, precedence: number]>> = {
-  mul: ['*', 12],
-  div: ['/', 12],
-  rem: ['%', 12],
-  add: ['+', 11],
-  sub: ['-', 11],
-  shl: ['<<', 10],
-  shr: ['>>', 10],
-  lt: ['<', 9],
-  le: ['<=', 9],
-  gt: ['>', 9],
-  ge: ['>=', 9],
-  eq: ['==', 8],
-  ne: ['!=', 8],
-  and: ['&', 7],
-  xor: ['^', 6],
-  or: ['|', 5],
-}
-const CONDITIONAL = 2
-
-/** Below this an operand of another operator is put in parentheses even where C needs none: few remember the order of & and ==. */
-const ARITHMETIC = 11
-
-const reserved = new Set(
-  (
-    'auto break case char const continue default do double else enum extern float for goto if inline int long register restrict return ' +
-    'short signed sizeof static struct switch typedef union unsigned void volatile while i8 u8 u16 i32 u32 i64 u64 f32 f64 ' +
-    'args begin end scratch status asm typeof linux unix'
-  ).split(' '),
-)
-
-/** The name of a variable in C: kept, but for C's words and the printer's own names. */
-function variableName(name: string): string {
-  return reserved.has(name) || /^[pns]\d+$|^[iuf]\d+x\d+u?$/.test(name) ? `${name}_` : name
-}
-
-const atom = (text: string): Text => ({ text, precedence: ATOM })
-
-function wrap(t: Text, least: number): string {
-  return t.precedence < least ? `(${t.text})` : t.text
-}
-
-function isFloat(scalar: ScalarType): boolean {
-  return scalar === 'f32' || scalar === 'f64'
 }
 
 class Printer {
@@ -419,34 +378,6 @@ class Printer {
     const bits = this.call(this.helpers.scalar(`${x.type.scalar}_bits`), x)
     return { text: `(${cScalars[type.scalar]})${bits.text}`, precedence: UNARY }
   }
-}
-
-function constantText(value: number | bigint, scalar: ScalarType): Text {
-  const negative = typeof value === 'bigint' ? value < 0n : value < 0 || Object.is(value, -0)
-  const at = (text: string): Text => ({ text, precedence: negative ? UNARY : ATOM })
-  if (isFloat(scalar)) {
-    const single = scalar === 'f32'
-    const x = Number(value)
-    if (Number.isNaN(x)) return atom(single ? '__builtin_nanf("")' : '__builtin_nan("")')
-    const sign = negative ? '-' : ''
-    if (!Number.isFinite(x)) return at(`${sign}__builtin_inf${single ? 'f' : ''}()`)
-    const digits = single ? shortestSingle(Math.abs(x)) : String(Math.abs(x))
-    return at(`${sign}${/[.e]/.test(digits) ? digits : `${digits}.0`}${single ? 'f' : ''}`)
-  }
-  if (scalar === 'i32' || scalar === 'mask') {
-    return value === -2147483648 ? { text: '-2147483647 - 1', precedence: ARITHMETIC } : at(String(value))
-  }
-  if (value === -(2n ** 63n)) return { text: '-9223372036854775807LL - 1', precedence: ARITHMETIC }
-  return at(Math.abs(Number(value)) < 2 ** 31 ? String(value) : `${value}LL`)
-}
-
-/** The fewest digits that read back as the same float32. */
-function shortestSingle(x: number): string {
-  for (let digits = 1; digits < 9; digits++) {
-    const text = String(Number(x.toPrecision(digits)))
-    if (Math.fround(Number(text)) === x) return text
-  }
-  return String(Number(x.toPrecision(9)))
 }
 
 /** Accumulations of variables that are declared outside the statements. */

@@ -2,19 +2,12 @@
  * What a device must do. A backend owns memory and runs programs on it in the order of submission; it knows nothing of Tensors.
  */
 import type { DeviceBuffer } from '../graph/storage.ts'
+import type { Capabilities } from '../codegen/capabilities.ts'
 import type { Kernel } from '../codegen/kernel.ts'
 import type { Plan } from '../schedule/plan.ts'
 import type { Capture } from '../schedule/capture.ts'
 
-export interface Capabilities {
-  /** Bytes of a vector register that kernels should use; 0 for none. */
-  readonly vectorBytes: number
-  readonly threads: number
-  /** Data cache of a core in bytes, level 1 and 2, and what a core may count on of level 3. */
-  readonly cacheBytes: readonly [number, number, number]
-  /** Whether results can be waited for without leaving the JS thread. */
-  readonly blocking: boolean
-}
+export type { Capabilities }
 
 export interface MemoryInfo {
   readonly liveBytes: number

@@ -2,9 +2,11 @@
  * Devices by name. A backend is made on first use; a name that this build or machine lacks is an error that lists what is present,
  * never a silent fallback.
  */
+import { readEnvironment } from '../common/env.ts'
 import { ArgumentError, CompileError, DeviceError } from '../common/errors.ts'
 import type { Backend } from '../runtime/backend.ts'
 import { CpuBackend } from '../runtime/cpu/backend.ts'
+import { NullBackend } from '../runtime/null/backend.ts'
 import { ReferenceBackend } from '../runtime/reference/backend.ts'
 import { WasmBackend } from '../runtime/wasm/backend.ts'
 
@@ -18,6 +20,7 @@ const registry = new Map<string, DeviceEntry>([
   ['cpu', { make: makeCpu, backend: null }],
   ['wasm', { make: () => new WasmBackend(), backend: null }],
   ['reference', { make: () => new ReferenceBackend(), backend: null }],
+  ['null', { make: () => new NullBackend(), backend: null }],
 ])
 let current: string | null = null
 let preferred = 'cpu'
@@ -72,7 +75,7 @@ export function setDevice(name: string): void {
 
 /** The current device's name, as `paddle.get_device`. */
 export function getDevice(): string {
-  current ??= process.env['LONGZHOU_DEVICE'] || preferred
+  current ??= readEnvironment().device ?? preferred
   return current
 }
 

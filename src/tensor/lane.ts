@@ -4,10 +4,12 @@
  */
 import { generatePlan } from '../codegen/generate.ts'
 import type { Kernel } from '../codegen/kernel.ts'
+import { verifyGraph } from '../graph/verify.ts'
 import type { DeviceBuffer } from '../graph/storage.ts'
 import type { Backend, Program } from '../runtime/backend.ts'
 import type { Capture } from '../schedule/capture.ts'
 import type { Plan } from '../schedule/plan.ts'
+import { debugLevel, traceStages } from './trace.ts'
 
 /** A plan by its structural key; the program once it is compiled. */
 interface CachedPlan {
@@ -35,6 +37,8 @@ export class Lane {
   readonly #queue: Job[] = []
   #running = 0
   #failure: unknown = null
+  /** What a blocking door has thrown already: the run's promise rejects with it once more. */
+  #thrown: unknown = null
 
   constructor(backend: Backend) {
     this.#backend = backend
@@ -53,12 +57,18 @@ export class Lane {
   }
 
   #planOf(program: Capture): CachedPlan {
-    const known = this.#plans.get(program.key)
-    const cached = known ?? { ...generatePlan(program, this.#backend.capabilities), program: null, compiling: null }
+    const cached = this.#plans.get(program.key) ?? this.#makePlan(program)
     this.#plans.delete(program.key)
     this.#plans.set(program.key, cached)
     if (this.#plans.size > maxPlans) this.#plans.delete(this.#plans.keys().next().value!)
     return cached
+  }
+
+  #makePlan(program: Capture): CachedPlan {
+    if (debugLevel >= 1) verifyGraph(program.nodes)
+    const { plan, kernels } = generatePlan(program, this.#backend.capabilities)
+    if (debugLevel >= 1) traceStages(program, plan, kernels)
+    return { plan, kernels, program: null, compiling: null }
   }
 
   /** Starts what can start: jobs whose program is compiled, in order. */
@@ -89,7 +99,9 @@ export class Lane {
     this.#queue.shift()
     this.#running++
     this.#backend.run!(program, job.leaves, job.outputs, job.scalars)
-      .catch((error: unknown) => (this.#failure ??= error))
+      .catch((error: unknown) => {
+        if (error !== this.#thrown) this.#failure ??= error
+      })
       .finally(() => this.#running--)
   }
 
@@ -116,7 +128,12 @@ export class Lane {
       job.cached.program ??= this.#backend.compileSync!(job.cached.plan, job.cached.kernels)
       this.#start(job, job.cached.program)
     }
-    this.#backend.synchronizeSync()
+    try {
+      this.#backend.synchronizeSync()
+    } catch (error) {
+      this.#thrown = error
+      throw error
+    }
     this.#throwFailure()
   }
 

@@ -92,6 +92,15 @@ export class ContractRunner {
     }
   }
 
+  /** Seconds of each step in one run on one thread. */
+  timeSteps(): number[] {
+    return this.prepared.map(({ fn, step, words, scratch }) => {
+      const start = performance.now()
+      fn(words, 0, step.extent, aligned(scratch[0]!), this.status)
+      return (performance.now() - start) / 1e3
+    })
+  }
+
   /** Tasks in chunks of the grain, handed out to as many threads as scratch was made for. */
   async runThreads(): Promise<void> {
     for (const { fn, step, words, scratch } of this.prepared) {

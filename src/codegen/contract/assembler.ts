@@ -11,6 +11,11 @@ import type { ContractArgument, ContractStep, Epilogue } from './problem.ts'
 /** Memory that a step reads or writes. */
 export type Memory = Exclude<ContractArgument, { kind: 'index' | 'scalar' | 'scratch' }>
 
+/** Whether a stride is of the class 0 or 1 (see `Assembler.stride`). */
+export function isStride(e: Expr, value: 0 | 1): boolean {
+  return e.kind === 'const' && e.value === value
+}
+
 type ScratchDType = 'float32' | 'float64' | 'int32' | 'int64'
 
 export class Assembler extends KernelBuilder {

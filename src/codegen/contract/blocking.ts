@@ -2,7 +2,7 @@
  * Sizes of the blocked product after Goto and van de Geijn (2008) and BLIS: a register tile of rows x columns, panels of the second
  * operand that stay in the first-level cache, blocks of both that stay in the second. All but the register tile are arguments at run time.
  */
-import type { Capabilities } from '../../runtime/backend.ts'
+import type { Capabilities } from '../capabilities.ts'
 
 export interface RegisterTile {
   readonly lanes: number
@@ -12,11 +12,12 @@ export interface RegisterTile {
   readonly columns: number
 }
 
-/** 12 accumulators of the 16 registers of SSE, AVX2 and WebAssembly, 24 of the 32 of AVX-512. */
+/** 12 accumulators of the 16 registers of SSE and AVX2, 24 of the 32 of AVX-512, 8 where there are fewer. */
 export function registerTile(capabilities: Capabilities): RegisterTile {
   const lanes = Math.max(4, capabilities.vectorBytes / 4)
   const rows = lanes >= 16 ? 8 : 4
-  return { lanes, rows, vectors: 3, columns: 3 * lanes }
+  const vectors = (capabilities.vectorRegisters ?? 16) < 16 ? 2 : 3
+  return { lanes, rows, vectors, columns: vectors * lanes }
 }
 
 export interface Blocking {
@@ -45,7 +46,8 @@ const ceilDiv = (a: number, b: number): number => Math.ceil(a / b)
 
 export function chooseBlocking(size: ProductSize, tile: RegisterTile, capabilities: Capabilities): Blocking {
   const [l1, l2] = capabilities.cacheBytes
-  const deepest = Math.min(512, Math.max(128, Math.floor((0.8 * l1) / (4 * tile.columns))))
+  // A panel of columns in half of the first-level cache; the rest is for rows, sums and the result.
+  const deepest = Math.min(512, Math.max(64, Math.floor((0.5 * l1) / (4 * tile.columns))))
   const depthBlocks = Math.max(1, ceilDiv(size.depth, deepest))
   const depth = Math.max(4, ceilDiv(ceilDiv(size.depth, depthBlocks), 4) * 4)
   const panelBytes = 4 * depth

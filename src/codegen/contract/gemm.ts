@@ -4,17 +4,14 @@
  * before), runs the micro-kernel tile by tile, and stores through the epilogue after the last block of the contracted axis.
  */
 import { sizeOf } from '../../common/dtype.ts'
-import type { Capabilities } from '../../runtime/backend.ts'
+import type { Capabilities } from '../capabilities.ts'
 import {
   add,
-  and,
   constant,
   div,
   eq,
   fma,
-  gather,
   index,
-  le,
   load,
   min,
   mul,
@@ -30,6 +27,7 @@ import { FlatAxes, mergeAxes } from './axes.ts'
 import { chooseBlocking, registerTile, type Blocking, type RegisterTile } from './blocking.ts'
 import { axesIn, formSize, type Form, type StepList } from './form.ts'
 import { emitPackPanel, type PanelSource } from './pack.ts'
+import { eachSum, TileStore, type Sums } from './store.ts'
 
 export interface GemmOptions {
   /** The rows are packed once by a launch of their own: for operands that many tasks would pack again (weights). */
@@ -214,23 +212,24 @@ function emitProduct(
         k.loop('j', 0, ownColumns, 1, (j) => {
           const bAt = k.let('bAt', add(packedColumns.at, mul(mul(j, tile.columns), kc)))
           const column = k.let('column', add(column0, mul(j, tile.columns)))
+          const runs = store.columns(column, columns)
           k.loop('i', panelFrom, panelTo, 1, (i) => {
             const aAt = k.let('aAt', add(rowsAt, mul(mul(add(firstPanel, i), tile.rows), kc)))
             const slot = k.let('slot', add(slots.at, mul(add(mul(j, ownRows), i), slotStride)))
-            emitMicroKernel(k, tile, {
-              a: rowsBuffer,
-              aAt,
-              b: packedColumns.buffer,
-              bAt,
-              kc,
-              slots: slots.buffer,
-              slot,
-              block,
+            const sums = emitMicroKernel(k, tile, { a: rowsBuffer, aAt, b: packedColumns.buffer, bAt, kc })
+            eachSum(sums, tile, (sum, at) => {
+              k.if(ne(block, 0), () => k.assign(sum, add(sum, load(slots.buffer, add(slot, at), tile.lanes))))
             })
-            k.if(eq(add(block, 1), blocks), () => {
-              const row = k.let('row', add(row0, mul(i, tile.rows)))
-              store.emit(storeBase, { slots: slots.buffer, slot, row, column, rows, columns })
-            })
+            const keep = (): void => eachSum(sums, tile, (sum, at) => k.store(slots.buffer, add(slot, at), sum))
+            k.if(
+              eq(add(block, 1), blocks),
+              () => {
+                const row = k.let('row', add(row0, mul(i, tile.rows)))
+                const t = { slots: slots.buffer, slot, row, column, rows, columns }
+                store.emit(storeBase, runs, sums, keep, t)
+              },
+              keep,
+            )
           })
         })
       })
@@ -238,21 +237,12 @@ function emitProduct(
   })
 }
 
-/** slot[row][column] (+)= sum over k of a[k][row] * b[k][column]: all accumulators live in registers. */
+/** sum over k of a[k][row] * b[k][column]: all accumulators live in registers. */
 function emitMicroKernel(
   k: Assembler,
   tile: RegisterTile,
-  p: {
-    a: BufferParameter
-    aAt: Expr
-    b: BufferParameter
-    bAt: Expr
-    kc: Expr
-    slots: BufferParameter
-    slot: Expr
-    block: Expr
-  },
-): void {
+  p: { a: BufferParameter; aAt: Expr; b: BufferParameter; bAt: Expr; kc: Expr },
+): Sums {
   const zero = constant(0, 'f32', tile.lanes)
   const sums = Array.from({ length: tile.rows }, () =>
     Array.from({ length: tile.vectors }, () => k.declare('sum', zero)),
@@ -260,101 +250,11 @@ function emitMicroKernel(
   k.unrolled('step', 0, p.kc, 4, (step) => {
     const pa = k.let('pa', add(p.aAt, mul(step, tile.rows)))
     const pb = k.let('pb', add(p.bAt, mul(step, tile.columns)))
-    k.prefetch(p.a, add(pa, 16 * tile.rows))
     const b = Array.from({ length: tile.vectors }, (_, v) => k.let('b', load(p.b, add(pb, v * tile.lanes), tile.lanes)))
     sums.forEach((row, r) => {
       const value = k.let('a', splat(load(p.a, add(pa, r)), tile.lanes))
       row.forEach((sum, v) => k.assign(sum, fma(value, b[v]!, sum)))
     })
   })
-  const each = (visit: (sum: Expr, at: Expr) => void): void =>
-    sums.forEach((row, r) => row.forEach((sum, v) => visit(sum, add(p.slot, r * tile.columns + v * tile.lanes))))
-  k.if(ne(p.block, 0), () => each((sum, at) => k.assign(sum, add(sum, load(p.slots, at, tile.lanes)))))
-  each((sum, at) => k.store(p.slots, at, sum))
-}
-
-/** Writes finished tiles to the result: whole vectors where they are one run of memory there, element by element elsewhere. */
-class TileStore {
-  private readonly k: Assembler
-  private readonly form: Form
-  private readonly tile: RegisterTile
-  private readonly out: BufferParameter
-  private readonly operands: readonly BufferParameter[]
-  private readonly offsets: readonly Expr[]
-  private readonly rowAxes: FlatAxes
-  private readonly columnAxes: FlatAxes
-  private readonly scalars: readonly Expr[]
-
-  constructor(k: Assembler, form: Form, tile: RegisterTile) {
-    this.k = k
-    this.form = form
-    this.tile = tile
-    const operands = form.epilogue?.operands ?? []
-    this.out = k.memory(form.out.memory, form.out.dtype, 'write')
-    this.operands = operands.map((o, number) => k.memory({ kind: 'operand', number }, o.dtype, 'read'))
-    this.offsets = [form.out.offset, ...operands.map((o) => o.offset)].map((o) => k.size(o))
-    const views = 1 + operands.length
-    this.rowAxes = new FlatAxes(k, mergeAxes(axesIn(form.rows, ['out', 'operands']), views), views)
-    this.columnAxes = new FlatAxes(k, mergeAxes(axesIn(form.columns, ['out', 'operands']), views), views)
-    this.scalars = k.scalars(form.epilogue)
-  }
-
-  /** Offsets of a task in the result and in the operands. */
-  begin(batchOffsets: readonly Expr[]): Expr[] {
-    return batchOffsets.map((o, v) => this.k.let('base', add(o, this.offsets[v]!)))
-  }
-
-  emit(
-    base: readonly Expr[],
-    t: { slots: BufferParameter; slot: Expr; row: Expr; column: Expr; rows: Expr; columns: Expr },
-  ): void {
-    const { k, tile } = this
-    const count = k.let('count', min(tile.rows, sub(t.rows, t.row)))
-    const unit = this.columnAxes.innerStride(0)
-    const isUnit = unit.kind === 'const' && unit.value === 1
-    const eachRow = (columnOffsets: readonly Expr[], column: Expr, lanes: number): void => {
-      k.loop('r', 0, count, 1, (r) => {
-        const rowOffsets = this.rowAxes.locate(k, k.let('row', add(t.row, r))).offsets
-        const at = base.map((o, v) => k.let('at', add(add(o, rowOffsets[v]!), columnOffsets[v]!)))
-        const sum = load(t.slots, add(t.slot, add(mul(r, tile.columns), column)), lanes)
-        this.storeElement(sum, at, lanes)
-      })
-    }
-    const single = (from: Expr, to: Expr): void => {
-      k.loop('column', from, to, 1, (column) => {
-        eachRow(this.columnAxes.locate(k, k.let('c', add(t.column, column))).offsets, column, 1)
-      })
-    }
-    const width = k.let('width', min(tile.columns, sub(t.columns, t.column)))
-    if (!isUnit) {
-      single(index(0), width)
-      return
-    }
-    k.loop('v', 0, width, tile.lanes, (v) => {
-      const end = k.let('end', add(v, tile.lanes))
-      const { offsets, inner } = this.columnAxes.locate(k, k.let('c', add(t.column, v)))
-      const whole = and(le(end, width), le(add(inner, tile.lanes), this.columnAxes.innerSize))
-      k.if(
-        whole,
-        () => eachRow(offsets, v, tile.lanes),
-        () => single(v, min(end, width)),
-      )
-    })
-  }
-
-  private storeElement(sum: Expr, at: readonly Expr[], lanes: number): void {
-    const { k, form } = this
-    if (!form.epilogue) {
-      k.store(this.out, at[0]!, sum)
-      return
-    }
-    const operands = this.operands.map((o, n) => {
-      const stride = this.columnAxes.innerStride(n + 1)
-      const where = at[n + 1]!
-      if (lanes === 1 || (stride.kind === 'const' && stride.value === 1)) return k.let('operand', load(o, where, lanes))
-      if (stride.kind === 'const' && stride.value === 0) return k.let('operand', splat(load(o, where), lanes))
-      return k.let('operand', gather(o, where, stride, lanes))
-    })
-    k.store(this.out, at[0]!, form.epilogue.build(k, k.let('sum', sum), operands, this.scalars))
-  }
+  return sums
 }

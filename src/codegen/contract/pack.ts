@@ -5,7 +5,7 @@
  */
 import { add, and, constant, index, le, load, lt, mul, sub, type BufferParameter } from '../builder.ts'
 import type { Expr } from '../kernel.ts'
-import type { Assembler } from './assembler.ts'
+import { isStride, type Assembler } from './assembler.ts'
 import { loopRuns, type FlatAxes, type Position } from './axes.ts'
 
 export interface PanelSource {
@@ -32,7 +32,7 @@ export function emitPackPanel(
 ): void {
   const { rows, lanes } = shape
   const { base, row, from, to, target, at } = place
-  const unit = isOne(source.free.innerStride(0))
+  const unit = isStride(source.free.innerStride(0), 1)
   const locate = (r: Expr): { position: Position; start: Expr } => {
     const position = source.free.locate(k, r)
     return { position, start: k.let('s', add(base, position.offsets[0]!)) }
@@ -98,8 +98,4 @@ export function emitPackPanel(
       )
     },
   )
-}
-
-function isOne(e: Expr): boolean {
-  return e.kind === 'const' && e.value === 1
 }

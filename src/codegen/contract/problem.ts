@@ -4,7 +4,7 @@
  */
 import type { DType } from '../../common/dtype.ts'
 import type { ContractSpec } from '../../graph/node.ts'
-import type { Capabilities } from '../../runtime/backend.ts'
+import type { Capabilities } from '../capabilities.ts'
 import type { Scope } from '../builder.ts'
 import type { Expr, Kernel } from '../kernel.ts'
 

@@ -4,9 +4,25 @@
  */
 import { sizeOf } from '../../common/dtype.ts'
 import type { DType } from '../../common/dtype.ts'
-import { add, and, constant, div, ge, index, load, lt, max, min, mul, rem, sub } from '../builder.ts'
+import {
+  add,
+  and,
+  constant,
+  div,
+  gather,
+  ge,
+  index,
+  load,
+  lt,
+  max,
+  min,
+  mul,
+  rem,
+  sub,
+  type BufferParameter,
+} from '../builder.ts'
 import type { Expr } from '../kernel.ts'
-import { Assembler, type Memory } from './assembler.ts'
+import { Assembler, isStride, type Memory } from './assembler.ts'
 import { reachOf, type AffineCase, type AffineDim } from './affine.ts'
 import type { StepList } from './form.ts'
 
@@ -89,30 +105,134 @@ export function relayout(
     })
     const outerAt = k.let('at', at)
     const outerInside = inside as Expr | null
-    // The inner axis: zeros, the part inside, zeros.
-    const begin = k.let('begin', min(inner.length, max(sub(0, inner.low), index(0))))
-    const end = k.let('end', max(begin, min(inner.length, sub(inner.size, inner.low))))
-    k.loop('row', 0, middle.length, 1, (row) => {
-      at = outerAt
-      inside = outerInside
-      visit(middle, row)
-      const target = k.let('target', mul(add(mul(t, middle.length), row), inner.length))
-      const start = k.let('start', add(at, mul(inner.low, inner.stride)))
-      const fill = (a: Expr | number, b: Expr): void => k.vector('i', a, b, (i) => k.store(to, add(target, i), zero))
-      k.if(
-        inside!,
-        () => {
-          fill(0, begin)
-          k.vector('i', begin, end, (i) => k.store(to, add(target, i), load(from, add(start, mul(i, inner.stride)))))
-          fill(end, inner.length)
-        },
-        () => fill(0, inner.length),
-      )
-    })
+    const place = { outerAt, outerInside, target: k.let('target', mul(t, mul(middle.length, inner.length))) }
+    if (isStride(inner.stride, 1)) copyRows(k, { from, to, zero }, middle, inner, place)
+    else copyTransposed(k, { from, to, zero }, middle, inner, place)
   })
   const block = lengths[order.at(-1)!]! * (order.length > 1 ? lengths[order.at(-2)!]! : 1)
   list.steps.push(k.step(elements / block, GRAIN_ELEMENTS / block, 0, 2 * elements * sizeOf(source.dtype)))
   return { source: { memory, dtype: source.dtype, offset: 0 }, strides }
+}
+
+export interface CopyAxis {
+  readonly size: Expr
+  readonly stride: Expr
+  readonly low: Expr
+  readonly length: Expr
+}
+
+export interface CopyBuffers {
+  readonly from: BufferParameter
+  readonly to: BufferParameter
+  readonly zero: Expr
+}
+
+export interface CopyPlace {
+  readonly outerAt: Expr
+  /** Null where there are no axes but the two innermost. */
+  readonly outerInside: Expr | null
+  readonly target: Expr
+}
+
+/** The part [begin, end) of the copy's axis that lies inside the operand's. */
+function insideOf(k: Assembler, axis: CopyAxis): { begin: Expr; end: Expr } {
+  const begin = k.let('begin', min(axis.length, max(sub(0, axis.low), index(0))))
+  return { begin, end: k.let('end', max(begin, min(axis.length, sub(axis.size, axis.low)))) }
+}
+
+/**
+ * Row by row: zeros, the part inside, zeros. With `phases` p > 1 a row is p runs, of every p-th element each, `run` elements long: a window
+ * that moves by p then reads neighbours.
+ */
+export function copyRows(
+  k: Assembler,
+  b: CopyBuffers,
+  middle: CopyAxis,
+  inner: CopyAxis,
+  place: CopyPlace,
+  phases = 1,
+  run: Expr = inner.length,
+): void {
+  const copyRun = (inside: Expr, start: Expr, target: Expr, phase: Expr): void => {
+    const ceilPhases = (x: Expr): Expr => (phases === 1 ? x : div(add(x, phases - 1), phases))
+    const begin = k.let('begin', min(run, max(ceilPhases(sub(sub(0, inner.low), phase)), 0)))
+    const end = k.let('end', max(begin, min(run, ceilPhases(sub(sub(inner.size, inner.low), phase)))))
+    const fill = (from: Expr | number, to: Expr): void => {
+      k.vector('i', from, to, (i) => k.store(b.to, add(target, i), b.zero))
+    }
+    k.if(
+      inside,
+      () => {
+        const step = mul(inner.stride, phases)
+        fill(0, begin)
+        k.vector('i', begin, end, (i) => k.store(b.to, add(target, i), load(b.from, add(start, mul(i, step)))))
+        fill(end, run)
+      },
+      () => fill(0, run),
+    )
+  }
+  k.loop('row', 0, middle.length, 1, (row) => {
+    const c = k.let('c', add(row, middle.low))
+    const insideRow = and(ge(c, 0), lt(c, middle.size))
+    const inside = place.outerInside ? and(place.outerInside, insideRow) : insideRow
+    const start = k.let('start', add(add(place.outerAt, mul(c, middle.stride)), mul(inner.low, inner.stride)))
+    const target = k.let('to', add(place.target, mul(row, mul(run, phases))))
+    if (phases === 1) {
+      copyRun(inside, start, target, index(0))
+    } else {
+      k.loop('phase', 0, phases, 1, (phase) => {
+        copyRun(
+          inside,
+          k.let('from', add(start, mul(phase, inner.stride))),
+          k.let('to', add(target, mul(phase, run))),
+          phase,
+        )
+      })
+    }
+  })
+}
+
+/**
+ * For an inner axis that is not innermost in the operand: tiles of 16 rows, one cache line of the operand each, and four lines at a
+ * time, because the lines of neighbouring inner elements may all fall into one set of the cache.
+ */
+function copyTransposed(k: Assembler, b: CopyBuffers, middle: CopyAxis, inner: CopyAxis, place: CopyPlace): void {
+  const { begin, end } = insideOf(k, inner)
+  const rows = insideOf(k, middle)
+  const zeroRows = (from: Expr, to: Expr): void => {
+    const stop = k.let('stop', add(place.target, mul(to, inner.length)))
+    k.vector('i', add(place.target, mul(from, inner.length)), stop, (i) => k.store(b.to, i, b.zero))
+  }
+  const inside = (): void => {
+    zeroRows(index(0), rows.begin)
+    k.loop('tile', rows.begin, rows.end, 16, (tile) => {
+      const tileEnd = k.let('tileEnd', min(add(tile, 16), rows.end))
+      const zeroColumns = (from: Expr | number, to: Expr): void => {
+        k.loop('row', tile, tileEnd, 1, (row) => {
+          const at = k.let('at', add(place.target, mul(row, inner.length)))
+          k.loop('i', from, to, 1, (i) => k.store(b.to, add(at, i), b.zero))
+        })
+      }
+      zeroColumns(0, begin)
+      const columns = (i: Expr, lanes: number): void => {
+        const start = add(place.outerAt, add(mul(middle.low, middle.stride), mul(add(i, inner.low), inner.stride)))
+        const source = k.let('source', start)
+        const target = k.let('to', add(place.target, i))
+        k.loop('row', tile, tileEnd, 1, (row) => {
+          const at = k.let('at', add(source, mul(row, middle.stride)))
+          const value = lanes === 1 ? load(b.from, at) : gather(b.from, at, inner.stride, lanes)
+          k.store(b.to, add(target, mul(row, inner.length)), value)
+        })
+      }
+      const whole = k.let('whole', sub(end, rem(sub(end, begin), 4)))
+      k.loop('i', begin, whole, 4, (i) => columns(i, 4))
+      k.loop('i', whole, end, 1, (i) => columns(i, 1))
+      zeroColumns(end, inner.length)
+    })
+    zeroRows(rows.end, middle.length)
+  }
+  if (place.outerInside) k.if(place.outerInside, inside, () => zeroRows(index(0), middle.length))
+  else inside()
 }
 
 /** The dims of an operand that was laid out anew: no coordinate leaves its axis. */

@@ -59,7 +59,8 @@ export function valueType(e: Expr): ValueType {
 
 export function groupsOf(e: Expr): number {
   const { lanes } = e.type
-  if (lanes > 1 && lanes % groupLanes !== 0) throw new InternalError(`${lanes} lanes in a kernel for WebAssembly, which has multiples of ${groupLanes}`)
+  if (lanes > 1 && lanes % groupLanes !== 0)
+    throw new InternalError(`${lanes} lanes in a kernel for WebAssembly, which has multiples of ${groupLanes}`)
   return Math.max(1, lanes / groupLanes)
 }
 

@@ -166,7 +166,12 @@ function encodeType(out: Bytes, type: FunctionType): void {
 }
 
 /** A section: its number, its length, and a vector of entries. Empty sections are left out. */
-function section<T>(out: Bytes, id: number, entries: readonly T[], encode: (b: Bytes, entry: T, i: number) => void): void {
+function section<T>(
+  out: Bytes,
+  id: number,
+  entries: readonly T[],
+  encode: (b: Bytes, entry: T, i: number) => void,
+): void {
   if (entries.length === 0) return
   const content = new Bytes()
   content.u32(entries.length)

@@ -160,7 +160,9 @@ class FunctionCompiler implements Emitter {
       case 'accumulate':
         return this.accumulate(s)
       case 'store':
-        return this.simple([s.at, s.value], () => (s.value.type.lanes > 1 ? emitVectorStore(this, s) : emitStore(this, s)))
+        return this.simple([s.at, s.value], () =>
+          s.value.type.lanes > 1 ? emitVectorStore(this, s) : emitStore(this, s),
+        )
       case 'for':
         return this.loop(s)
       case 'if':

@@ -25,12 +25,15 @@ interface OpenLoop {
 const indexType: Type = { scalar: 'index', lanes: 1 }
 /** More terms than this are not multiplied out. */
 const maxTerms = 8
+/** Names for longer sums stay names. */
+const maxInlined = 4
 
 const fromHalf: Partial<Record<DType, (bits: Expr) => Expr>> = { float16: fromFloat16, bfloat16: fromBfloat16 }
 const toHalf: Partial<Record<DType, (value: Expr) => Expr>> = { float16: toFloat16, bfloat16: toBfloat16 }
 
 export function memoryDType(parameter: Parameter | undefined): DType {
-  if (parameter?.kind !== 'buffer' && parameter?.kind !== 'scratch') throw new InternalError('a kernel loads from or stores to a parameter that is no memory')
+  if (parameter?.kind !== 'buffer' && parameter?.kind !== 'scratch')
+    throw new InternalError('a kernel loads from or stores to a parameter that is no memory')
   return parameter.dtype
 }
 
@@ -48,6 +51,7 @@ class Lowering {
   private readonly variableLevels = new Map<string, number>()
   private readonly levels = new Map<Expr, number>()
   private readonly rewritten = new Map<Expr, Expr>()
+  private readonly sums = new Map<Expr, readonly Term[]>()
   private readonly loops: OpenLoop[] = []
   private names = 0
 
@@ -64,6 +68,10 @@ class Lowering {
   private statement(s: Stmt, out: Stmt[]): void {
     switch (s.kind) {
       case 'let': {
+        if (s.value.type.scalar === 'index') {
+          const sum = this.rewrite(s.value)
+          if (this.isShortSum(sum)) return this.bind(s.name, sum)
+        }
         const value = this.expression(s.value)
         if (isAtom(value) && this.level(value) < Infinity) this.bind(s.name, value)
         else out.push({ ...s, name: this.define(s.name, value.type, this.loops.length), value })
@@ -117,7 +125,10 @@ class Lowering {
 
   /** Gives a name a meaning; expressions rewritten under an older one are forgotten. */
   private bind(name: string, value: Expr): void {
-    if (this.scope.has(name)) this.rewritten.clear()
+    if (this.scope.has(name)) {
+      this.rewritten.clear()
+      this.sums.clear()
+    }
     this.scope.set(name, value)
   }
 
@@ -150,12 +161,16 @@ class Lowering {
         const half = fromHalf[dtype]
         const type: Type = half ? { scalar: 'i32', lanes: e.type.lanes } : e.type
         const at = this.address(e.buffer, e.at)
-        const raw = e.kind === 'load' ? { ...e, type, at } : { ...e, type, at, stride: this.sum(scale(this.terms(e.stride), sizeOf(dtype))) }
+        const raw =
+          e.kind === 'load'
+            ? { ...e, type, at }
+            : { ...e, type, at, stride: this.sum(scale(this.terms(e.stride), sizeOf(dtype))) }
         const bits = this.interner.intern(raw)
         return half ? this.interner.deep(half(bits)) : bits
       }
       case 'binary':
-        if (e.type.scalar === 'index' && (e.op === 'add' || e.op === 'sub' || e.op === 'mul')) return this.sum(this.terms(e))
+        if (e.type.scalar === 'index' && (e.op === 'add' || e.op === 'sub' || e.op === 'mul'))
+          return this.sum(this.terms(e))
         break
       default:
     }
@@ -170,7 +185,13 @@ class Lowering {
   }
 
   /** An index expression as a sum of products. */
-  private terms(e: Expr): Term[] {
+  private terms(e: Expr): readonly Term[] {
+    let known = this.sums.get(e)
+    if (!known) this.sums.set(e, (known = this.findTerms(e)))
+    return known
+  }
+
+  private findTerms(e: Expr): readonly Term[] {
     if (e.kind === 'const') return [{ coefficient: Number(BigInt.asIntN(32, BigInt(e.value))), factors: [] }]
     if (e.kind === 'convert' && e.x.type.scalar === 'i32') return this.terms(e.x)
     if (e.kind === 'unary' && e.op === 'neg') return scale(this.terms(e.x), -1)
@@ -185,7 +206,14 @@ class Lowering {
       }
     }
     const x = this.rewrite(e)
-    return x.kind === 'const' ? this.terms(x) : [{ coefficient: 1, factors: [x] }]
+    return x !== e && !isFactor(x) ? this.terms(x) : [{ coefficient: 1, factors: [x] }]
+  }
+
+  /** Whether a name for an index is better replaced by what it stands for, so that addresses can be regrouped through it. */
+  private isShortSum(e: Expr): boolean {
+    if (this.level(e) === Infinity) return false
+    const terms = this.terms(e)
+    return terms.length <= maxInlined && terms.every((t) => t.factors.every(isAtom))
   }
 
   private product(p: Term, q: Term): Term {
@@ -212,7 +240,8 @@ class Lowering {
 
   /** ((what changes in outer loops) + what changes in inner loops) + constant. */
   private sum(terms: readonly Term[]): Expr {
-    const levelOf = (t: Term): number => (t.factors.length === 0 ? Infinity : this.level(t.factors[t.factors.length - 1]!))
+    const levelOf = (t: Term): number =>
+      t.factors.length === 0 ? Infinity : this.level(t.factors[t.factors.length - 1]!)
     const sorted = this.collect(terms).sort((p, q) => {
       const constants = Number(p.factors.length === 0) - Number(q.factors.length === 0)
       if (constants !== 0) return constants
@@ -276,6 +305,11 @@ class Lowering {
     hoisted.set(e, variable)
     return variable
   }
+}
+
+/** Whether `terms` takes an expression as a whole. */
+function isFactor(e: Expr): boolean {
+  return e.kind !== 'const' && (e.kind !== 'binary' || (e.op !== 'add' && e.op !== 'sub' && e.op !== 'mul'))
 }
 
 function scale(terms: readonly Term[], by: number): Term[] {

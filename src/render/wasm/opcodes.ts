@@ -220,7 +220,15 @@ export const laneOpcodes = {
   'f32x4.extract_lane': simd + 0x1f,
 } as const
 
-export const controlOpcodes = { block: 0x02, loop: 0x03, if: 0x04, br: 0x0c, br_if: 0x0d, call: 0x10, 'select t': 0x1c } as const
+export const controlOpcodes = {
+  block: 0x02,
+  loop: 0x03,
+  if: 0x04,
+  br: 0x0c,
+  br_if: 0x0d,
+  call: 0x10,
+  'select t': 0x1c,
+} as const
 export const localOpcodes = { 'local.get': 0x20, 'local.set': 0x21, 'local.tee': 0x22 } as const
 export const constOpcodes = {
   'i32.const': 0x41,

@@ -38,17 +38,18 @@ const memoryAccess: Readonly<Record<DType, MemoryAccess>> = {
   float64: { load: 'f64.load', store: 'f64.store', align: 3 },
 }
 
-const integerOps: Partial<Record<BinaryIr, 'add' | 'sub' | 'mul' | 'and' | 'or' | 'xor' | 'shl' | 'shr_s' | 'shr_u'>> = {
-  add: 'add',
-  sub: 'sub',
-  mul: 'mul',
-  and: 'and',
-  or: 'or',
-  xor: 'xor',
-  shl: 'shl',
-  shr: 'shr_s',
-  ushr: 'shr_u',
-}
+const integerOps: Partial<Record<BinaryIr, 'add' | 'sub' | 'mul' | 'and' | 'or' | 'xor' | 'shl' | 'shr_s' | 'shr_u'>> =
+  {
+    add: 'add',
+    sub: 'sub',
+    mul: 'mul',
+    and: 'and',
+    or: 'or',
+    xor: 'xor',
+    shl: 'shl',
+    shr: 'shr_s',
+    ushr: 'shr_u',
+  }
 
 /** From and to, by the types of WebAssembly; what is missing needs no instruction. */
 const conversions: Partial<Record<`${ScalarShape} ${ScalarShape}`, PlainOpcode>> = {
@@ -106,11 +107,7 @@ export function emitScalar(em: Emitter, e: Expr): void {
     case 'select':
       return emitSelect(em, e.condition, e.a, e.b, 0)
     case 'fma':
-      em.value(e.a, 0)
-      em.value(e.b, 0)
-      code.op(shape === 'f64' ? 'f64.mul' : 'f32.mul')
-      em.value(e.c, 0)
-      return code.op(shape === 'f64' ? 'f64.add' : 'f32.add')
+      return emitFma(em, e, shape)
     case 'convert':
     case 'bitcast': {
       em.value(e.x, 0)
@@ -140,6 +137,24 @@ export function emitScalar(em: Emitter, e: Expr): void {
     default:
       throw new InternalError(`a kernel has no local for ${e.kind === 'variable' ? e.name : `parameter ${e.index}`}`)
   }
+}
+
+/** The one rounding of f32 needs lanes: a number must not depend on whether its loop's tail computed it. */
+function emitFma(em: Emitter, e: Extract<Expr, { kind: 'fma' }>, shape: ScalarShape): void {
+  const { code } = em
+  if (shape === 'f32' && em.relaxedSimd) {
+    for (const x of [e.a, e.b, e.c]) {
+      em.value(x, 0)
+      code.op('f32x4.splat')
+    }
+    code.op('f32x4.relaxed_madd')
+    return code.lane('f32x4.extract_lane', 0)
+  }
+  em.value(e.a, 0)
+  em.value(e.b, 0)
+  code.op(shape === 'f64' ? 'f64.mul' : 'f32.mul')
+  em.value(e.c, 0)
+  code.op(shape === 'f64' ? 'f64.add' : 'f32.add')
 }
 
 function emitUnary(em: Emitter, e: Extract<Expr, { kind: 'unary' }>, shape: ScalarShape): void {
@@ -187,7 +202,8 @@ function emitBinary(em: Emitter, e: BinaryExpr, shape: ScalarShape): void {
     return code.op('select')
   }
   if (shape === 'f32' || shape === 'f64') {
-    if (e.op !== 'add' && e.op !== 'sub' && e.op !== 'mul' && e.op !== 'div') throw new InternalError(`${e.op} of ${shape} in a kernel`)
+    if (e.op !== 'add' && e.op !== 'sub' && e.op !== 'mul' && e.op !== 'div')
+      throw new InternalError(`${e.op} of ${shape} in a kernel`)
     em.value(e.a, 0)
     em.value(e.b, 0)
     return code.op(`${shape}.${e.op}`)
@@ -207,13 +223,24 @@ function emitBinary(em: Emitter, e: BinaryExpr, shape: ScalarShape): void {
     if (!known) {
       em.keep(e.a, 0)
       em.keep(e.b, 0)
-      return emitDivision(em, e.op, shape, () => em.value(e.a, 0), () => em.value(e.b, 0))
+      return emitDivision(
+        em,
+        e.op,
+        shape,
+        () => em.value(e.a, 0),
+        () => em.value(e.b, 0),
+      )
     }
     em.value(e.a, 0)
     em.value(e.b, 0)
     return code.op(`${shape}.${e.op}_s`)
   }
   em.value(e.a, 0)
+  const power = e.op === 'mul' && e.b.kind === 'const' ? Math.log2(Number(e.b.value)) : NaN
+  if (Number.isInteger(power) && shape === 'i32') {
+    code.i32(power)
+    return code.op('i32.shl')
+  }
   em.value(e.b, 0)
   code.op(`${shape}.${integerOps[e.op]!}`)
 }
@@ -222,7 +249,13 @@ function emitBinary(em: Emitter, e: BinaryExpr, shape: ScalarShape): void {
  * Integer division that cannot trap: x / 0 and x % 0 are 0, and the lowest number divided by -1 wraps. `pushA` and `pushB` push the
  * operands, as often as they are called.
  */
-export function emitDivision(em: Emitter, op: 'div' | 'rem', shape: 'i32' | 'i64', pushA: () => void, pushB: () => void): void {
+export function emitDivision(
+  em: Emitter,
+  op: 'div' | 'rem',
+  shape: 'i32' | 'i64',
+  pushA: () => void,
+  pushB: () => void,
+): void {
   const { code } = em
   pushB()
   emitConstant(em, 1, shape)
@@ -290,7 +323,10 @@ function emitReduceLanes(em: Emitter, op: Extract<Expr, { kind: 'reduceLanes' }>
     if (g > 0) code.op(join)
   }
   const v = em.temporary('v128')
-  for (const lanes of [[2, 3, 0, 1], [1, 0, 3, 2]] as const) {
+  for (const lanes of [
+    [2, 3, 0, 1],
+    [1, 0, 3, 2],
+  ] as const) {
     code.tee(v)
     code.get(v)
     code.get(v)

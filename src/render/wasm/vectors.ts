@@ -46,7 +46,8 @@ const elements: Partial<Record<DType, readonly [MemoryOpcode, number]>> = {
 
 function lookUp<T>(table: Partial<Record<DType, T>>, dtype: DType): T {
   const row = table[dtype]
-  if (row === undefined) throw new InternalError(`lanes of ${dtype} in a kernel: vectors have elements of at most 32 bits`)
+  if (row === undefined)
+    throw new InternalError(`lanes of ${dtype} in a kernel: vectors have elements of at most 32 bits`)
   return row
 }
 
@@ -174,12 +175,22 @@ function emitByLanes(em: Emitter, e: BinaryExpr, group: number): void {
   em.keep(e.b, group)
   em.value(e.a, group)
   for (let lane = 0; lane < groupLanes; lane++) {
-    for (const [operand, local] of [[e.a, a], [e.b, b]] as const) {
+    for (const [operand, local] of [
+      [e.a, a],
+      [e.b, b],
+    ] as const) {
       em.value(operand, group)
       code.lane('i32x4.extract_lane', lane)
       code.set(local)
     }
-    if (e.op === 'div' || e.op === 'rem') emitDivision(em, e.op, 'i32', () => code.get(a), () => code.get(b))
+    if (e.op === 'div' || e.op === 'rem')
+      emitDivision(
+        em,
+        e.op,
+        'i32',
+        () => code.get(a),
+        () => code.get(b),
+      )
     else {
       code.get(a)
       code.get(b)

@@ -1,19 +1,19 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { ContractRunner } from '../../../test/support/contract-runner.ts'
+import { ContractRunner } from '../support/contract-runner.ts'
 import {
   convolution,
   gradientOf,
   naiveContract,
   type ContractCase,
   type ConvolutionCase,
-} from '../../../test/support/naive-contract.ts'
-import { allocateHost, getElement, setElement, type DType } from '../../common/dtype.ts'
-import { contiguousStrides, numel } from '../../common/shape.ts'
-import type { Capabilities } from '../../runtime/backend.ts'
-import { add, max, mul } from '../builder.ts'
-import { lowerContract } from './lower.ts'
-import type { Epilogue, LoweredContract, StridedView } from './problem.ts'
+} from '../support/naive-contract.ts'
+import { allocateHost, getElement, setElement, type DType } from '../../src/common/dtype.ts'
+import { contiguousStrides, numel } from '../../src/common/shape.ts'
+import type { Capabilities } from '../../src/codegen/capabilities.ts'
+import { add, max, mul } from '../../src/codegen/builder.ts'
+import { lowerContract } from '../../src/codegen/contract/lower.ts'
+import type { Epilogue, LoweredContract, StridedView } from '../../src/codegen/contract/problem.ts'
 
 const capabilities: Capabilities = {
   vectorBytes: 32,

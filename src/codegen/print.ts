@@ -1,0 +1,111 @@
+/** Kernels of the IR as text, for people: what LONGZHOU_DEBUG=3 prints and the documentation shows. */
+import type { Expr, Kernel, Stmt } from './kernel.ts'
+
+const infix: Record<string, string> = {
+  add: '+',
+  sub: '-',
+  mul: '*',
+  div: '/',
+  rem: '%',
+  and: '&',
+  or: '|',
+  xor: '^',
+  shl: '<<',
+  shr: '>>',
+  ushr: '>>>',
+  eq: '==',
+  ne: '!=',
+  lt: '<',
+  le: '<=',
+  gt: '>',
+  ge: '>=',
+}
+
+function expression(e: Expr): string {
+  switch (e.kind) {
+    case 'const':
+      return String(e.value)
+    case 'parameter':
+      return `p${e.index}`
+    case 'variable':
+      return e.name
+    case 'unary':
+      return `${e.op}(${expression(e.x)})`
+    case 'binary':
+    case 'compare':
+      return infix[e.op]
+        ? `(${expression(e.a)} ${infix[e.op]} ${expression(e.b)})`
+        : `${e.op}(${expression(e.a)}, ${expression(e.b)})`
+    case 'select':
+      return `(${expression(e.condition)} ? ${expression(e.a)} : ${expression(e.b)})`
+    case 'fma':
+      return `fma(${expression(e.a)}, ${expression(e.b)}, ${expression(e.c)})`
+    case 'convert':
+    case 'bitcast':
+      return `${e.kind === 'bitcast' ? 'bits_' : ''}${e.type.scalar}(${expression(e.x)})`
+    case 'load':
+      return `p${e.buffer}[${expression(e.at)}${e.type.lanes > 1 ? ` x${e.type.lanes}` : ''}]`
+    case 'splat':
+      return `splat${e.type.lanes}(${expression(e.x)})`
+    case 'gather':
+      return `p${e.buffer}[${expression(e.at)} step ${expression(e.stride)} x${e.type.lanes}]`
+    case 'ramp':
+      return `ramp(${expression(e.base)})`
+    case 'reduceLanes':
+      return `lanes_${e.op}(${expression(e.x)})`
+    case 'call':
+      return `${e.fn}(${e.args.map(expression).join(', ')})`
+  }
+}
+
+function statement(s: Stmt, indent: string): string[] {
+  const inner = (body: readonly Stmt[]): string[] => body.flatMap((b) => statement(b, `${indent}  `))
+  switch (s.kind) {
+    case 'let':
+    case 'declare':
+      return [
+        `${indent}${s.kind === 'declare' ? 'var' : 'let'} ${s.name}: ${s.value.type.scalar}${s.value.type.lanes > 1 ? `x${s.value.type.lanes}` : ''} = ${expression(s.value)}`,
+      ]
+    case 'assign':
+      return [`${indent}${s.name} = ${expression(s.value)}`]
+    case 'accumulate':
+      return [`${indent}${s.name} = ${s.op}(${s.name}, ${expression(s.value)})`]
+    case 'store':
+      return [`${indent}p${s.buffer}[${expression(s.at)}] = ${expression(s.value)}`]
+    case 'for':
+      return [
+        `${indent}${s.loop} ${s.name} = ${expression(s.from)} .. ${expression(s.to)}${s.step === 1 ? '' : ` step ${s.step}`}`,
+        ...inner(s.body),
+      ]
+    case 'if':
+      return [
+        `${indent}if ${expression(s.condition)}`,
+        ...inner(s.then),
+        ...(s.else.length > 0 ? [`${indent}else`, ...inner(s.else)] : []),
+      ]
+    case 'prefetch':
+      return [`${indent}prefetch p${s.buffer}[${expression(s.at)}]`]
+    case 'fail':
+      return [`${indent}fail ${s.code}`]
+    case 'comment':
+      return [`${indent}# ${s.text}`]
+  }
+}
+
+/** A kernel, parameters first. */
+export function printKernel(kernel: Kernel): string {
+  const parameters = kernel.parameters.map((p, i) => {
+    const what =
+      p.kind === 'buffer'
+        ? `${p.access} ${p.dtype}[]`
+        : p.kind === 'scalar'
+          ? p.type
+          : p.kind === 'scratch'
+            ? `scratch ${p.dtype}[]`
+            : 'index'
+    return `p${i}: ${what}`
+  })
+  return [`kernel ${kernel.title} (${parameters.join(', ')})`, ...kernel.body.flatMap((s) => statement(s, '  '))].join(
+    '\n',
+  )
+}
