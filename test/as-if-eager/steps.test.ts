@@ -14,6 +14,7 @@ import {
   metric,
   multiply,
   nn,
+  noGrad,
   optimizer,
   registerDevice,
   setDevice,
@@ -142,6 +143,23 @@ describe.each(['reference', ...judged])('on %s', (device) => {
     expect(await scaled.item()).toBeCloseTo(0.8 * 1024, 2)
     expect((await net.fc.bias!.array()) as number[]).toEqual([close(-0.1)])
   })
+})
+
+test('recordings on two devices do not disturb each other', async () => {
+  setDevice('reference')
+  const [one, two] = [makeNet(), makeNet()]
+  const first = new SGD({ learningRate: 0.1, parameters: one.parameters() })
+  const input = makeInput()
+  const target = makeTarget()
+  const size = sum(abs(two.fc.weight)).keep()
+  setDevice(judged[0] ?? 'reference')
+  const other = makeNet()
+  noGrad(() => other.fc.weight.assign(multiply(other.fc.weight, 2)))
+  lossOf(one(input), target).backward()
+  first.step()
+  expect(await one.fc.bias!.array()).toEqual([close(-0.08)])
+  expect(await other.fc.weight.array()).toEqual([[close(0.2)], [close(-0.4)], [close(0.6)]])
+  expect(await size.item()).toBeCloseTo(0.6, 5)
 })
 
 describe('a step that fails leaves everything as it was', () => {
