@@ -1,8 +1,8 @@
 /** `nn`: layers, their functions and initialisers, as `paddle.nn`. */
 export * as functional from './functional/index.ts'
 export * as initializer from './initializer/index.ts'
+export { LayerDict, LayerList, ParameterList, Sequential, type TensorLayer } from './container.ts'
 export * from './clip.ts'
-export * from './container.ts'
 export {
   Layer,
   type CreateParameterOptions,
@@ -11,8 +11,22 @@ export {
   type StateDictReport,
 } from './layer.ts'
 export * from './layers/activation.ts'
+export * from './layers/alignment-loss.ts'
 export * from './layers/common.ts'
 export * from './layers/conv.ts'
+export * from './layers/dropout.ts'
 export * from './layers/loss.ts'
+export * from './layers/norm.ts'
 export * from './layers/pooling.ts'
+export * from './layers/rnn.ts'
+export {
+  GRUCell,
+  LSTMCell,
+  RNNCellBase,
+  SimpleRNNCell,
+  type CellAttributes,
+  type RNNActivation,
+  type States,
+  type StateShape,
+} from './layers/rnn-cell.ts'
 export { Parameter, ParamAttr, type ParamAttrLike, type ParamAttrOptions, type Regularizer } from './parameter.ts'

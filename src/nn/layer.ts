@@ -227,6 +227,11 @@ export abstract class Layer extends Callable {
     return sublayer
   }
 
+  /** Puts another layer in the place of a sublayer. */
+  replaceSublayer(name: string, sublayer: Layer): void {
+    ;(this as unknown as Record<string, unknown>)[name] = sublayer
+  }
+
   /** Makes a tensor part of the state without being trained, and returns it. Non-persistable buffers stay out of `stateDict`. */
   registerBuffer<T extends Tensor | null>(
     name: string,

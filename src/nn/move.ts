@@ -30,9 +30,7 @@ export function moveTensor(tensor: Tensor, device: string = tensor.place, dtype:
   if (device === tensor.place && dtype === tensor.dtype) return
   const value = cast(detach(tensor.node), dtype)
   const storage =
-    device === tensor.place
-      ? newStorage(tensor, dtype, value)
-      : storageFrom(new Tensor(value).hostArraySync(), device)
+    device === tensor.place ? newStorage(tensor, dtype, value) : storageFrom(new Tensor(value).hostArraySync(), device)
   replaceStorage(tensor, storage)
   tensor.grad = null
 }

@@ -55,7 +55,7 @@ async function loadLines(files: readonly LabelledFile[]): Promise<TextLine[]> {
   const loader = new DataLoader(new LabelledLines(files), { batchSize: null, onSampleError: 'skip' })
   for await (const line of loader) lines.push(line as unknown as TextLine)
   if (loader.skipped.count > 0)
-    say(`left out ${loader.skipped.count} broken images, the first: ${loader.skipped.samples[0]!.error.message}`)
+    say(`left out ${loader.skipped.count} broken images, the first: ${loader.skipped.samples[0]!.reason}`)
   return lines
 }
 

@@ -46,7 +46,8 @@ export class FlatAxes {
 
   constructor(assembler: Assembler, axes: readonly Axis[], views: number) {
     this.views = views
-    this.sizes = axes.map((a) => assembler.size(a.size))
+    // An empty axis is never walked, but its size divides.
+    this.sizes = axes.map((a) => assembler.size(Math.max(1, a.size)))
     this.strides = axes.map((a) => a.strides.map((s) => assembler.stride(s)))
   }
 

@@ -4,13 +4,27 @@
  * sizes decide only whether a long sum is cut.
  */
 import { numel } from '../../common/shape.ts'
-import { affineCases, hasTerm, letterStride, originOf, tapLetters, type AffineCase, type AffineDim } from './affine.ts'
+import {
+  affineCases,
+  hasTerm,
+  letterStride,
+  originOf,
+  positionLetters,
+  tapLetters,
+  type AffineCase,
+  type AffineDim,
+} from './affine.ts'
+import { lowerDirect } from './direct.ts'
 import { formSize, StepList, type Form, type FormAxis } from './form.ts'
 import { lowerGemm } from './gemm.ts'
 import { isWindow } from './letters.ts'
 import { lowerNest } from './nest.ts'
+import { isSmallResult, lowerSplitGemm } from './split.ts'
 import type { ContractProblem, LoweredContract } from './problem.ts'
 import { afterRelayout, leavesAxes, reaches, relayout, type Source } from './relayout.ts'
+
+/** Contracted elements from which on the sum of a small result is cut. */
+const LONG_SUM = 2048
 
 export function lowerContract(problem: ContractProblem): LoweredContract {
   const list = new StepList()
@@ -21,14 +35,16 @@ export function lowerContract(problem: ContractProblem): LoweredContract {
   // Taps of 1 in every case are no loops.
   const absent = new Set([...taps].filter((t) => cases.every((c) => c.sizes.get(t) === 1)))
   const groups = sortLetters(cases[0]!, absent)
-  if (!isProduct(problem, groups)) {
+  if (!isFloat32(problem)) {
     lowerNest(problem, title, list)
     return list
   }
+  if (groups.left.length === 0 || groups.right.length === 0)
+    return lowerWithoutProduct(problem, cases, taps, absent, title)
   const [left, right] = (['lhs', 'rhs'] as const).map((side) =>
     prepare(problem, cases, side, taps, absent, title, list),
   ) as [Side, Side]
-  const isConvolution = taps.size > 0
+  const positions = positionLetters(problem)
   for (const [i, c] of cases.entries()) {
     const form = formOf(
       problem,
@@ -38,12 +54,10 @@ export function lowerContract(problem: ContractProblem): LoweredContract {
       absent,
       title,
     )
-    lowerGemm(
-      form,
-      problem.capabilities,
-      { packRowsOnce: isConvolution && formSize(form.batch) === 1, splits: 1, splitStride: 0 },
-      list,
-    )
+    // A sum over positions (the gradient of a convolution's weights) has no bounds that a program knows.
+    const longSum = groups.contracted.some((l) => positions.has(l)) || formSize(form.contracted) >= LONG_SUM
+    if (longSum && isSmallResult(form)) lowerSplitGemm(form, problem.capabilities, list)
+    else lowerGemm(form, problem.capabilities, { packRowsOnce: taps.size > 0, splits: 1, splitStride: 0 }, list)
   }
   return list
 }
@@ -75,9 +89,47 @@ function sortLetters(c: AffineCase, absent: ReadonlySet<number>): Letters {
   }
 }
 
-function isProduct(problem: ContractProblem, letters: Letters): boolean {
-  const isFloat32 = problem.dtype === 'float32' || problem.dtype === 'bfloat16' || problem.dtype === 'float16'
-  return isFloat32 && letters.left.length > 0 && letters.right.length > 0
+function isFloat32(problem: ContractProblem): boolean {
+  return problem.dtype === 'float32' || problem.dtype === 'bfloat16' || problem.dtype === 'float16'
+}
+
+/** One operand has no free letters: loops with vectors, on planes in scratch or, failing that, on a copy of the operand. */
+function lowerWithoutProduct(
+  problem: ContractProblem,
+  cases: readonly AffineCase[],
+  taps: ReadonlySet<number>,
+  absent: ReadonlySet<number>,
+  title: string,
+): LoweredContract {
+  const windowed = cases[0]!.rhs.some((dim) => dim.terms.length > 1) ? 'rhs' : 'lhs'
+  const other = windowed === 'lhs' ? 'rhs' : 'lhs'
+  const list = new StepList()
+  const view = (
+    side: 'lhs' | 'rhs',
+    source: Source = { memory: { kind: side }, dtype: problem.dtype, offset: problem[side].offset },
+  ) => ({
+    view: source,
+    dims: cases[0]![side],
+  })
+  const direct = cases.map((c) => ({
+    problem,
+    case: c,
+    windowed: { ...view(windowed), dims: c[windowed] },
+    other: { ...view(other), dims: c[other] },
+    absent,
+    taps,
+    title,
+  }))
+  if (direct.every((d) => lowerDirect(d, list))) return list
+  const plain = new StepList()
+  const copied = prepare(problem, cases, windowed, taps, absent, title, plain)
+  const isDone = direct.every((d, i) =>
+    lowerDirect({ ...d, windowed: { view: copied.source, dims: copied.dims[i]! } }, plain),
+  )
+  if (isDone) return plain
+  const nest = new StepList()
+  lowerNest(problem, title, nest)
+  return nest
 }
 
 interface Side {
@@ -169,7 +221,11 @@ function formOf(
     },
     epilogue: epilogue && {
       ...epilogue,
-      operands: epilogue.operands.map((o) => ({ ...o, offset: o.offset + originOf(beside(o.strides)) })),
+      operands: epilogue.operands.map(({ dtype, strides: s, offset }) => ({
+        dtype,
+        strides: s,
+        offset: offset + originOf(beside(s)),
+      })),
     },
     batch: letters.batch.map(axis),
     rows: (swap ? letters.right : letters.left).map(axis),

@@ -7,7 +7,7 @@ import { zeros } from '../../tensor/creation.ts'
 import { concatNodes, stack, unstack } from '../../tensor/manipulation.ts'
 import { checkFloat, checkInteger } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
-import { checkProbability, droppedNode } from '../functional/drop.ts'
+import { dropout as dropElements } from '../functional/dropout.ts'
 import { runLoop, type LoopOptions } from '../functional/loop.ts'
 import { Layer } from '../layer.ts'
 import {
@@ -37,7 +37,9 @@ function validSteps(lengths: Tensor, time: number, batch: number, op: string): N
 function timeAndBatch(x: Tensor, timeMajor: boolean, op: string): [number, number] {
   checkFloat(x, op, 'inputs')
   if (x.ndim < 3)
-    throw new ShapeError(`${op}: inputs must be ${timeMajor ? '[T, B, ..]' : '[B, T, ..]'}, got ${formatShape(x.shape)}`)
+    throw new ShapeError(
+      `${op}: inputs must be ${timeMajor ? '[T, B, ..]' : '[B, T, ..]'}, got ${formatShape(x.shape)}`,
+    )
   return timeMajor ? [x.shape[0]!, x.shape[1]!] : [x.shape[1]!, x.shape[0]!]
 }
 
@@ -56,13 +58,17 @@ function runCell(
   const { timeMajor } = options
   if (cell instanceof GatedCell) {
     const batch = x.shape[timeMajor ? 1 : 0]!
-    if (x.ndim !== 3) throw new ShapeError(`${cell.constructor.name}: inputs must have 3 axes, got ${formatShape(x.shape)}`)
+    if (x.ndim !== 3)
+      throw new ShapeError(`${cell.constructor.name}: inputs must have 3 axes, got ${formatShape(x.shape)}`)
     return cell.sequence(x, cell.checkedStates(states, batch), options)
   }
   const initial = flattenStates(states)
   const result = runLoop(
     (carried, [slice]) => {
-      const before = nestStates(states, carried.map((n) => new Tensor(n)))
+      const before = nestStates(
+        states,
+        carried.map((n) => new Tensor(n)),
+      )
       const [output, after] = cell(new Tensor(slice!), before as never)
       return { states: flattenStates(after).map((t) => t.node), outputs: [output.node] }
     },
@@ -183,7 +189,7 @@ export abstract class RNNBase extends Layer {
       throw new ArgumentError(`${name}: direction must be 'forward', 'bidirect' or 'bidirectional', got '${direction}'`)
     if (!Number.isInteger(numLayers) || numLayers < 1)
       throw new ArgumentError(`${name}: numLayers must be a positive integer, got ${numLayers}`)
-    checkProbability(dropout, name)
+    if (!(dropout >= 0 && dropout <= 1)) throw new ArgumentError(`${name}: dropout must lie in [0, 1], got ${dropout}`)
     this.inputSize = inputSize
     this.hiddenSize = hiddenSize
     this.numLayers = numLayers
@@ -196,7 +202,10 @@ export abstract class RNNBase extends Layer {
     )
     this.#cells.forEach((cells, l) => {
       const [forward, backward] = cells as [GatedCell, GatedCell?]
-      this.addSublayer(String(l), backward ? new BiRNN(forward, backward, { timeMajor }) : new RNN(forward, { timeMajor }))
+      this.addSublayer(
+        String(l),
+        backward ? new BiRNN(forward, backward, { timeMajor }) : new RNN(forward, { timeMajor }),
+      )
       cells.forEach((cell, d) => {
         for (const part of ['weight_ih', 'weight_hh', 'bias_ih', 'bias_hh'] as const)
           this.addParameter(`${part}_l${l}${d === 1 ? '_reverse' : ''}`, cell[part])
@@ -223,7 +232,7 @@ export abstract class RNNBase extends Layer {
     let input = x
     let { timeMajor } = this
     this.#cells.forEach((cells, l) => {
-      if (l > 0) input = new Tensor(droppedNode(input.node, this.dropout, this.training))
+      if (l > 0) input = dropElements(input, this.dropout, { training: this.training })
       const outputs = cells.map((cell, d) => {
         const row = l * cells.length + d
         const states = wanted.map((s, i) => apart?.[i]![row] ?? zeros([batch, s[2]!], x.dtype))
