@@ -65,7 +65,9 @@ export function flops(network: Layer, inputSize: InputSizes, options: FlopsOptio
   }
   if (options.printDetail) {
     const print = options.print ?? ((text: string): void => void process.stdout.write(text))
-    const lines = [...byLayer].map(([path, { name, count }]) => `${path || '(network)'} (${name}): ${count.toLocaleString('en-US')}`)
+    const lines = [...byLayer].map(
+      ([path, { name, count }]) => `${path || '(network)'} (${name}): ${count.toLocaleString('en-US')}`,
+    )
     print(`${[...lines, `Total multiply-accumulates: ${total.toLocaleString('en-US')}`].join('\n')}\n`)
   }
   return total

@@ -34,7 +34,12 @@ export function zeroInputs(sizes: InputSizes, dtypes: readonly DType[] = []): Te
   if (!Array.isArray(sizes) || sizes.length === 0)
     throw new ArgumentError('give the shape of an input, such as [1, 3, 32, 32], or a list of shapes')
   const list = (Array.isArray(sizes[0]) ? sizes : [sizes]) as readonly (readonly (number | null)[])[]
-  return list.map((shape, i) => zeros(shape.map((d) => (d === null || d === -1 ? 1 : d)), dtypes[i] ?? 'float32'))
+  return list.map((shape, i) =>
+    zeros(
+      shape.map((d) => (d === null || d === -1 ? 1 : d)),
+      dtypes[i] ?? 'float32',
+    ),
+  )
 }
 
 /** Calls the network in eval mode without gradients; gives all calls in order, outermost last, and the nodes of the outputs. */

@@ -152,8 +152,7 @@ export class Model {
     options: { readonly update?: boolean } = {},
   ): Promise<BatchResult> {
     const optimizer = this.#optimizer
-    if (!optimizer || !this.#loss)
-      throw new ArgumentError('Model: call prepare({ optimizer, loss }) before training')
+    if (!optimizer || !this.#loss) throw new ArgumentError('Model: call prepare({ optimizer, loss }) before training')
     this.network.train()
     const { outputs, losses } = this.#forward(asList<Tensor>(inputs), asList<Tensor>(labels))
     this.#feedMetrics(outputs, asList<Tensor>(labels))
@@ -267,7 +266,8 @@ export class Model {
     options: { readonly skipMismatch?: boolean; readonly resetOptimizer?: boolean } = {},
   ): Promise<StateDictReport> {
     const weights = await load(`${path}.safetensors`, { returnHostArrays: true })
-    const optimizer = options.resetOptimizer || !this.#optimizer ? null : await loadIfPresent(`${path}.optimizer.safetensors`)
+    const optimizer =
+      options.resetOptimizer || !this.#optimizer ? null : await loadIfPresent(`${path}.optimizer.safetensors`)
     if (!options.skipMismatch) checkMatch(this.network, weights, path)
     const report = this.network.setStateDict(weights)
     if (optimizer) this.#optimizer!.setStateDict(optimizer)
@@ -296,12 +296,17 @@ async function loadIfPresent(path: string): Promise<OptimizerState | null> {
   }
 }
 
-function checkMatch(network: Layer, weights: Readonly<Record<string, { readonly shape: readonly number[] }>>, path: string): void {
+function checkMatch(
+  network: Layer,
+  weights: Readonly<Record<string, { readonly shape: readonly number[] }>>,
+  path: string,
+): void {
   const own = network.stateDict()
   const problems = [...new Set([...Object.keys(own), ...Object.keys(weights)])].flatMap((name) => {
     const [here, there] = [own[name], weights[name]]
     if (here && there && sameShape(here.shape, there.shape)) return []
-    const said = (x: { readonly shape: readonly number[] } | undefined): string => (x ? formatShape(x.shape) : 'missing')
+    const said = (x: { readonly shape: readonly number[] } | undefined): string =>
+      x ? formatShape(x.shape) : 'missing'
     return [`${name} (network: ${said(here)}, file: ${said(there)})`]
   })
   if (problems.length > 0)

@@ -51,6 +51,7 @@ export class ModelCheckpoint extends Callback {
 
   override async onTrainEnd(): Promise<void> {
     const directory = this.#directory
-    if (directory !== null && !this.model.interrupted) await this.model.save(join(directory, 'final'), { training: false })
+    if (directory !== null && !this.model.interrupted)
+      await this.model.save(join(directory, 'final'), { training: false })
   }
 }

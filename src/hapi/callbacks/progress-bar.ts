@@ -14,7 +14,8 @@ export interface ProgBarLoggerOptions {
 
 /** `loss: 2.3026 - acc: 0.1094` */
 function describe(logs: Logs): string {
-  const format = (x: number): string => (Number.isFinite(x) && x !== 0 && Math.abs(x) < 1e-3 ? x.toExponential(3) : x.toFixed(4))
+  const format = (x: number): string =>
+    Number.isFinite(x) && x !== 0 && Math.abs(x) < 1e-3 ? x.toExponential(3) : x.toFixed(4)
   return Object.entries(logs)
     .filter(([name]) => name !== 'batchSize')
     .map(([name, value]) => `${name}: ${typeof value === 'number' ? format(value) : value.map(format).join(' ')}`)
