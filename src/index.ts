@@ -6,6 +6,7 @@ export { dtypes, isDType, type DType, type FloatDType, type HostArray, type Host
 export * from './tensor/index.ts'
 export * as amp from './amp/index.ts'
 export * as autograd from './tensor/autograd.ts'
+export { callbacks, flops, Model, summary } from './hapi/index.ts'
 export * as io from './io/index.ts'
 export { load, save } from './io/save.ts'
 export * as jit from './jit/index.ts'
