@@ -9,7 +9,10 @@ import { topologicalOrder, type Node } from '../../graph/node.ts'
 import { constantLike } from '../../tensor/promotion.ts'
 
 /** What a step makes of the carried states and of one slice of each sequence. */
-export type LoopStep = (states: Node[], slices: Node[]) => { readonly states: readonly Node[]; readonly outputs: readonly Node[] }
+export type LoopStep = (
+  states: Node[],
+  slices: Node[],
+) => { readonly states: readonly Node[]; readonly outputs: readonly Node[] }
 
 export interface LoopOptions {
   /** Runs from the last slice to the first. Default false. */
@@ -49,8 +52,7 @@ export function runLoop(
     next = next.map((n, i) => choose(n, states[i]!))
     if (options.zeroPadding) outputs = outputs.map((o) => choose(o, constantLike(o, 0)))
   }
-  if (length === 0)
-    return { states: [...initial], outputs: outputs.map((o) => constant(0, o.dtype, [0, ...o.shape])) }
+  if (length === 0) return { states: [...initial], outputs: outputs.map((o) => constant(0, o.dtype, [0, ...o.shape])) }
   const results = [...next, ...outputs]
   const outer = invariants(results, new Set([...states, ...slices]))
   const constants = outer.map((n, i) => param(states.length + slices.length + i, n.dtype, n.shape))

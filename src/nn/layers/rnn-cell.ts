@@ -8,7 +8,14 @@ import { underPolicy } from '../../tensor/autocast.ts'
 import { full } from '../../tensor/creation.ts'
 import { checkFloat, getDefaultDtype, promoteTypes } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
-import { cellStep, gateCount, recurrence, type CellKind, type CellWeights, type RecurrenceOptions } from '../functional/rnn.ts'
+import {
+  cellStep,
+  gateCount,
+  recurrence,
+  type CellKind,
+  type CellWeights,
+  type RecurrenceOptions,
+} from '../functional/rnn.ts'
 import { Constant, Uniform } from '../initializer/index.ts'
 import { Layer } from '../layer.ts'
 import type { Parameter, ParamAttrLike } from '../parameter.ts'

@@ -37,7 +37,9 @@ function validSteps(lengths: Tensor, time: number, batch: number, op: string): N
 function timeAndBatch(x: Tensor, timeMajor: boolean, op: string): [number, number] {
   checkFloat(x, op, 'inputs')
   if (x.ndim < 3)
-    throw new ShapeError(`${op}: inputs must be ${timeMajor ? '[T, B, ..]' : '[B, T, ..]'}, got ${formatShape(x.shape)}`)
+    throw new ShapeError(
+      `${op}: inputs must be ${timeMajor ? '[T, B, ..]' : '[B, T, ..]'}, got ${formatShape(x.shape)}`,
+    )
   return timeMajor ? [x.shape[0]!, x.shape[1]!] : [x.shape[1]!, x.shape[0]!]
 }
 
@@ -56,13 +58,17 @@ function runCell(
   const { timeMajor } = options
   if (cell instanceof GatedCell) {
     const batch = x.shape[timeMajor ? 1 : 0]!
-    if (x.ndim !== 3) throw new ShapeError(`${cell.constructor.name}: inputs must have 3 axes, got ${formatShape(x.shape)}`)
+    if (x.ndim !== 3)
+      throw new ShapeError(`${cell.constructor.name}: inputs must have 3 axes, got ${formatShape(x.shape)}`)
     return cell.sequence(x, cell.checkedStates(states, batch), options)
   }
   const initial = flattenStates(states)
   const result = runLoop(
     (carried, [slice]) => {
-      const before = nestStates(states, carried.map((n) => new Tensor(n)))
+      const before = nestStates(
+        states,
+        carried.map((n) => new Tensor(n)),
+      )
       const [output, after] = cell(new Tensor(slice!), before as never)
       return { states: flattenStates(after).map((t) => t.node), outputs: [output.node] }
     },
@@ -196,7 +202,10 @@ export abstract class RNNBase extends Layer {
     )
     this.#cells.forEach((cells, l) => {
       const [forward, backward] = cells as [GatedCell, GatedCell?]
-      this.addSublayer(String(l), backward ? new BiRNN(forward, backward, { timeMajor }) : new RNN(forward, { timeMajor }))
+      this.addSublayer(
+        String(l),
+        backward ? new BiRNN(forward, backward, { timeMajor }) : new RNN(forward, { timeMajor }),
+      )
       cells.forEach((cell, d) => {
         for (const part of ['weight_ih', 'weight_hh', 'bias_ih', 'bias_hh'] as const)
           this.addParameter(`${part}_l${l}${d === 1 ? '_reverse' : ''}`, cell[part])

@@ -4,7 +4,19 @@
  */
 import { ArgumentError, ShapeError } from '../../../common/errors.ts'
 import { formatShape, numel } from '../../../common/shape.ts'
-import { binary, broadcastTo, cast, constant, gather, iota, pad, reshape, sliceAxis, unary, where } from '../../../graph/build.ts'
+import {
+  binary,
+  broadcastTo,
+  cast,
+  constant,
+  gather,
+  iota,
+  pad,
+  reshape,
+  sliceAxis,
+  unary,
+  where,
+} from '../../../graph/build.ts'
 import { spread } from '../../../graph/gradient.ts'
 import type { Node } from '../../../graph/node.ts'
 import { checkInteger, constantLike, floatNode } from '../../../tensor/promotion.ts'
@@ -70,7 +82,11 @@ function ctcNode(x: Node, labels: Node, times: Node, lengths: Node, blank: numbe
   const isLabel = binary('ne', symbols, constantLike(symbols, blank))
   const differs = binary('or', binary('ne', symbols, before), binary('lt', position, constantLike(position, 2)))
   const skips = binary('and', isLabel, differs)
-  const start = where(binary('eq', position, constantLike(position, 0)), constant(0, x.dtype, states), constant(impossible, x.dtype, states))
+  const start = where(
+    binary('eq', position, constantLike(position, 0)),
+    constant(0, x.dtype, states),
+    constant(impossible, x.dtype, states),
+  )
   const mask = binary('lt', iota([time, batch], 0, 'int64'), broadcastTo(times, [time, batch]))
   const { states: last } = runLoop(
     ([alpha], [emitted]) => {
@@ -83,7 +99,11 @@ function ctcNode(x: Node, labels: Node, times: Node, lengths: Node, blank: numbe
   )
   // The last label or the blank after it ends an alignment.
   const end = broadcastTo(reshape(binary('mul', lengths, constantLike(lengths, 2)), [batch, 1]), states)
-  const isEnd = binary('and', binary('le', position, end), binary('ge', position, binary('sub', end, constantLike(end, 1))))
+  const isEnd = binary(
+    'and',
+    binary('le', position, end),
+    binary('ge', position, binary('sub', end, constantLike(end, 1))),
+  )
   return unary('neg', logSumExp(where(isEnd, last[0]!, constant(impossible, x.dtype, states)), 1))
 }
 

@@ -5,7 +5,20 @@
  */
 import { ArgumentError, ShapeError } from '../../../common/errors.ts'
 import { formatShape, numel } from '../../../common/shape.ts'
-import { binary, broadcastTo, cast, constant, gather, iota, pad, reduce, reshape, sliceAxis, unary, where } from '../../../graph/build.ts'
+import {
+  binary,
+  broadcastTo,
+  cast,
+  constant,
+  gather,
+  iota,
+  pad,
+  reduce,
+  reshape,
+  sliceAxis,
+  unary,
+  where,
+} from '../../../graph/build.ts'
 import { spread } from '../../../graph/gradient.ts'
 import type { Node } from '../../../graph/node.ts'
 import { checkInteger, constantLike, floatNode } from '../../../tensor/promotion.ts'
@@ -42,7 +55,11 @@ function steps(x: Node, labels: Node, frames: Node, blank: number): { readonly m
   const both = [...shape, 2]
   const next = pad(labels, [0, 0], [0, 1])
   const isEmission = binary('eq', iota(both, 3, 'int64'), constant(1, 'int64', both))
-  const symbol = where(isEmission, broadcastTo(reshape(next, [1, batch, width, 1]), both), constant(blank, 'int64', both))
+  const symbol = where(
+    isEmission,
+    broadcastTo(reshape(next, [1, batch, width, 1]), both),
+    constant(blank, 'int64', both),
+  )
   const index = add(times(spread(node, both, [3]), classes), symbol)
   const picked = gather(reshape(x, [numel(x.shape)]), index, 0)
   const way = (which: 0 | 1, open: Node): Node =>
