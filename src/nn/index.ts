@@ -12,6 +12,7 @@ export {
 } from './layer.ts'
 export * from './layers/activation.ts'
 export * from './layers/alignment-loss.ts'
+export { MultiHeadAttention, type AttentionCache, type MultiHeadAttentionOptions } from './layers/attention.ts'
 export * from './layers/common.ts'
 export * from './layers/conv.ts'
 export * from './layers/dropout.ts'
@@ -29,4 +30,13 @@ export {
   type States,
   type StateShape,
 } from './layers/rnn-cell.ts'
+export * from './layers/transformer.ts'
+export {
+  TransformerDecoderLayer,
+  TransformerEncoderLayer,
+  type AttributeList,
+  type DecoderCache,
+  type TransformerActivation,
+  type TransformerLayerOptions,
+} from './layers/transformer-layer.ts'
 export { Parameter, ParamAttr, type ParamAttrLike, type ParamAttrOptions, type Regularizer } from './parameter.ts'

@@ -48,7 +48,7 @@ export function lowerSplitGemm(form: Form, capabilities: Capabilities, list: Ste
     rows: dense(form.rows),
     batch: dense(form.batch),
   }
-  lowerGemm(partial, capabilities, { packRowsOnce: false, splits, splitStride: slab }, list)
+  lowerGemm(partial, capabilities, { rows: 'task', splits, splitStride: slab }, list)
   addParts(form, capabilities, parts, { batch, rows, columns, slab, splits }, list)
 }
 

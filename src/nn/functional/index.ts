@@ -1,6 +1,7 @@
 /** `nn.functional`: what layers do, without their parameters. */
 export * from './activation.ts'
 export * from './adaptive-pooling.ts'
+export { scaledDotProductAttention, type AttentionOptions } from './attention.ts'
 export * from './common.ts'
 export * from './conv.ts'
 export * from './dropout.ts'
