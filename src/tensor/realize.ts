@@ -72,11 +72,11 @@ interface Captured {
 function run({ roots, writes, program }: Captured, device: string): void {
   const backend = backendOf(device)
   const storages = program.outputs.map((o) => o.write ?? allocate(backend, device, o.node))
-  laneOf(backend).run(
-    program,
-    program.leaves.map((l) => l.buffer),
-    storages.map((s) => s.buffer),
-  )
+  const leaves = program.leaves.map((l) => l.buffer)
+  const buffers = storages.map((s) => (s.readers > 0 ? backend.allocate(s.bytes) : s.buffer))
+  const fresh = buffers.filter((b, i) => program.outputs[i]!.write?.buffer !== b)
+  laneOf(backend).run(program, leaves, buffers, fresh)
+  storages.forEach((s, i) => (s.buffer = buffers[i]!))
   for (const w of writes) {
     w.version = w.latest
     w.pending = []
@@ -137,16 +137,21 @@ export function readable(node: Node): Node {
   return node.op === 'buffer' && node.storage === null && !isStable(node) ? detach(node) : node
 }
 
-/** Bytes of a node's value. */
+/** Bytes of a node's value as it is now, whatever is overwritten before they arrive: the caller's own copy. */
 export async function readNode(node: Node): Promise<Uint8Array> {
   const storage = computed(node)
-  return laneOf(backendOf(storage.device)).read(storage.buffer)
+  storage.readers++
+  try {
+    return (await laneOf(backendOf(storage.device)).read(storage.buffer)).slice()
+  } finally {
+    storage.readers--
+  }
 }
 
 /** As `readNode`, for devices that can block the JS thread. */
 export function readNodeSync(node: Node): Uint8Array {
   const storage = computed(node)
-  return laneOf(backendOf(storage.device)).readSync(storage.buffer)
+  return laneOf(backendOf(storage.device)).readSync(storage.buffer).slice()
 }
 
 /** The storage of a node's value, which is submitted if it is only recorded. */

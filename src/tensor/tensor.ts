@@ -112,12 +112,12 @@ export class Tensor<D extends DType = DType> implements GradientOwner {
    * The array is a copy: writing to it does not change the tensor.
    */
   async data(): Promise<HostData> {
-    return this.#copyOut(await readNode(this.node))
+    return this.#typed(await readNode(this.node))
   }
 
   /** As `data`, without leaving the JS thread; for devices that can block (not WebGPU). */
   dataSync(): HostData {
-    return this.#copyOut(readNodeSync(this.node))
+    return this.#typed(readNodeSync(this.node))
   }
 
   /** The only element, as a JS number (boolean for bool). Throws ShapeError when there are more. */
@@ -150,9 +150,8 @@ export class Tensor<D extends DType = DType> implements GradientOwner {
     return { dtype: this.dtype, shape: this.shape, data: this.dataSync() }
   }
 
-  #copyOut(bytes: Uint8Array): HostData {
-    const copy = bytes.slice(0, this.size * (bytes.length / Math.max(this.size, 1)))
-    return viewHost(this.dtype, copy.buffer as ArrayBuffer, 0, this.size)
+  #typed(bytes: Uint8Array): HostData {
+    return viewHost(this.dtype, bytes.buffer, bytes.byteOffset, this.size)
   }
 
   #checkSingle(): void {
@@ -185,7 +184,10 @@ export class Tensor<D extends DType = DType> implements GradientOwner {
     for (const hook of this.#hooks ?? []) g = hook(new Tensor(g))?.node ?? g
     if (accumulating && (this.isLeaf || this.#retain)) {
       if (!this.grad) recordGradient(this)
-      this.grad = new Tensor(this.grad ? binary('add', this.grad.node, cast(g, this.grad.dtype)) : g, `${this.name}@GRAD`)
+      this.grad = new Tensor(
+        this.grad ? binary('add', this.grad.node, cast(g, this.grad.dtype)) : g,
+        `${this.name}@GRAD`,
+      )
     }
     return g
   }
