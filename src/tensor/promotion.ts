@@ -3,7 +3,7 @@
  * (the wider wins; float16 with bfloat16 gives float32); a number takes the tensor's dtype, but a fraction turns an integer tensor
  * into the default floating dtype. Graph nodes neither promote nor broadcast, so every function comes through here.
  */
-import { isFloat, isInteger, type DType, type FloatDType } from '../common/dtype.ts'
+import { type DType, type FloatDType, isFloat, isInteger } from '../common/dtype.ts'
 import { ArgumentError, DTypeError } from '../common/errors.ts'
 import { broadcastShapes, type Shape } from '../common/shape.ts'
 import { binary, broadcastTo, cast, constant, scalar, unary } from '../graph/build.ts'
@@ -147,4 +147,10 @@ export function checkFloat(x: Tensor, op: string, what = 'x'): void {
   checkTensor(x, op)
   if (!isFloat(x.dtype))
     throw new DTypeError(`${op}: ${what} must be floating, got ${x.dtype}; cast it with .astype('${defaultDtype}')`)
+}
+
+/** A number or tensor as a node of a dtype, repeated to a shape. */
+export function valueNode(value: Operand, dtype: DType, shape: Shape): Node {
+  checkOperand(value, 'set')
+  return broadcastTo(value instanceof Tensor ? cast(value.node, dtype) : cast(scalarNode(value, dtype), dtype), shape)
 }

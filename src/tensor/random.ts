@@ -2,7 +2,7 @@
  * Random tensors, as in paddle.tensor.random. They are drawn at once, on the host, by Paddle's own generator, so that `seed(s)` gives the
  * numbers of `paddle.seed(s)`. Draws inside a recorded graph (dropout) are counter-based instead: `drawKey` gives them their place.
  */
-import { allocateHost, isFloat, isInteger, setElement, type DType } from '../common/dtype.ts'
+import { allocateHost, type DType, isFloat, isInteger, setElement } from '../common/dtype.ts'
 import { ArgumentError, DTypeError, ShapeError } from '../common/errors.ts'
 import { checkShape, formatShape, numel, type Shape } from '../common/shape.ts'
 import {
@@ -22,9 +22,10 @@ import {
   where,
 } from '../graph/build.ts'
 import type { Node } from '../graph/node.ts'
+import { exp } from './elementary.ts'
 import { defaultGenerator, type FloatArray, type Generator, type GeneratorState } from './generator.ts'
 import { checkReplaceable } from './inplace.ts'
-import { add, exp, multiply } from './math.ts'
+import { add, multiply } from './math.ts'
 import { checkFloat, checkTensor, constantLike, getDefaultDtype, type Operand } from './promotion.ts'
 import { fromHost, Tensor } from './tensor.ts'
 

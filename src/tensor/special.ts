@@ -9,8 +9,8 @@ import {
   constantLike,
   floatNode,
   getDefaultDtype,
-  operandNodes,
   type Operand,
+  operandNodes,
 } from './promotion.ts'
 import { Tensor } from './tensor.ts'
 
