@@ -1,5 +1,5 @@
 /** One element for each index along an axis: takeAlongAxis and putAlongAxis, as in paddle.tensor.manipulation. */
-import { type DType, isFloat } from '../common/dtype.ts'
+import { isFloat, type DType } from '../common/dtype.ts'
 import { ArgumentError, ShapeError } from '../common/errors.ts'
 import { broadcastShapes, formatShape, normalizeAxis, numel, type Shape } from '../common/shape.ts'
 import {
@@ -17,7 +17,7 @@ import {
 } from '../graph/build.ts'
 import type { Node } from '../graph/node.ts'
 import { indexNode } from './indexing.ts'
-import { checkTensor, constantLike, type Operand, valueNode } from './promotion.ts'
+import { checkTensor, constantLike, valueNode, type Operand } from './promotion.ts'
 import { Tensor } from './tensor.ts'
 
 /**

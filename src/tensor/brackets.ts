@@ -3,9 +3,9 @@ import { ArgumentError, ShapeError } from '../common/errors.ts'
 import { formatShape, normalizeAxis, numel, type Shape } from '../common/shape.ts'
 import { broadcastTo, iota, reshape, scatter as scatterNode, where } from '../graph/build.ts'
 import { maskedSelect } from './data-dependent.ts'
-import { type IndexItem, IndexSlice, readIndex } from './index-expression.ts'
+import { IndexSlice, readIndex, type IndexItem } from './index-expression.ts'
 import { maskedScatter } from './indexing.ts'
-import { checkTensor, type Operand, valueNode } from './promotion.ts'
+import { checkTensor, valueNode, type Operand } from './promotion.ts'
 import { Tensor } from './tensor.ts'
 
 /** x with the elements at index tensors (one for each of the first axes, broadcast together) set, or added to, `paddle.index_put`. */

@@ -3,7 +3,7 @@ import { isFloat } from '../common/dtype.ts'
 import { sameShape } from '../common/shape.ts'
 import { binary, cast as castNode, constant, reduce, reshape, unary } from '../graph/build.ts'
 import type { Node } from '../graph/node.ts'
-import { checkTensor, constantLike, elementwise, type Operand, operandNodes, promoted } from './promotion.ts'
+import { checkTensor, constantLike, elementwise, operandNodes, promoted, type Operand } from './promotion.ts'
 import { Tensor } from './tensor.ts'
 
 /** x == y elementwise, `paddle.equal`. */

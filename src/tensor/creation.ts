@@ -1,12 +1,12 @@
 /** Tensors from host data and from rules: `toTensor`, `zeros`, `arange`, `eye`, ... as in paddle.tensor.creation. */
 import {
   allocateHost,
-  type DType,
-  type HostArray,
-  type HostData,
   isDType,
   isFloat,
   setElement,
+  type DType,
+  type HostArray,
+  type HostData,
 } from '../common/dtype.ts'
 import { ArgumentError, DTypeError, ShapeError } from '../common/errors.ts'
 import { checkShape, formatShape, numel as countElements, type Shape } from '../common/shape.ts'
@@ -24,7 +24,7 @@ import {
   where,
 } from '../graph/build.ts'
 import type { Node } from '../graph/node.ts'
-import { checkTensor, getDefaultDtype, type Scalar, scalarNode, scalarType } from './promotion.ts'
+import { checkTensor, getDefaultDtype, scalarNode, scalarType, type Scalar } from './promotion.ts'
 import { fromHost, Tensor } from './tensor.ts'
 
 /** Anything that `toTensor` takes: a number, nested arrays of numbers, a typed array, host data, or a tensor. */

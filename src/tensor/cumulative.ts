@@ -1,5 +1,5 @@
 /** Running sums, products and extrema along an axis, and differences, as in paddle.tensor.math. */
-import { type DType, isFloat } from '../common/dtype.ts'
+import { isFloat, type DType } from '../common/dtype.ts'
 import { ArgumentError, DTypeError } from '../common/errors.ts'
 import { normalizeAxis } from '../common/shape.ts'
 import {

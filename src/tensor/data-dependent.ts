@@ -2,7 +2,7 @@
  * Functions whose result's shape depends on the data: nonzero, maskedSelect, unique, ... They are doors: they return promises, read what
  * they need, and give ordinary tensors. Elements are picked on the device, so gradients flow.
  */
-import { type DType, getElement, type HostData } from '../common/dtype.ts'
+import { getElement, type DType, type HostData } from '../common/dtype.ts'
 import { DTypeError } from '../common/errors.ts'
 import { broadcastShapes, normalizeAxis } from '../common/shape.ts'
 import { broadcastTo, cast as castNode, gather as gatherNode, reshape } from '../graph/build.ts'

@@ -1,5 +1,5 @@
 /** Diagonals and triangles of matrices, as in paddle.tensor.creation and manipulation. */
-import { allocateHost, type DType, setElement } from '../common/dtype.ts'
+import { allocateHost, setElement, type DType } from '../common/dtype.ts'
 import { ArgumentError, ShapeError } from '../common/errors.ts'
 import { formatShape, normalizeAxis, type Shape } from '../common/shape.ts'
 import {

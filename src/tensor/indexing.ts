@@ -18,7 +18,7 @@ import {
 import type { Node } from '../graph/node.ts'
 import { zeros } from './creation.ts'
 import { leadingOffsets } from './index-expression.ts'
-import { checkTensor, constantLike, type Operand, valueNode } from './promotion.ts'
+import { checkTensor, constantLike, valueNode, type Operand } from './promotion.ts'
 import { Tensor } from './tensor.ts'
 
 /** Throws DTypeError unless the index is int32 or int64; narrow integers are widened. */

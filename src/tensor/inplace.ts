@@ -7,7 +7,7 @@ import { AutogradError, DTypeError, ShapeError } from '../common/errors.ts'
 import { formatShape, sameShape } from '../common/shape.ts'
 import { broadcastTo, cast as castNode } from '../graph/build.ts'
 import { isGradEnabled } from '../graph/node.ts'
-import { type Scalar, scalarNode } from './promotion.ts'
+import { scalarNode, type Scalar } from './promotion.ts'
 import type { Tensor } from './tensor.ts'
 
 /** Throws AutogradError where autograd needs the value that would be replaced, as Paddle does. */

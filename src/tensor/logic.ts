@@ -8,9 +8,9 @@ import {
   checkOperand,
   checkTensor,
   elementwise,
-  type Operand,
   scalarNode,
   scalarType,
+  type Operand,
 } from './promotion.ts'
 import { Tensor } from './tensor.ts'
 

@@ -14,7 +14,7 @@ import {
 import type { Node } from '../graph/node.ts'
 import { underPolicy } from './autocast.ts'
 import { checkTensor, promoteTypes } from './promotion.ts'
-import { type Axes, flatten, reshape, reshapeAs, swapaxes, unsqueeze } from './shaping.ts'
+import { flatten, reshape, reshapeAs, swapaxes, unsqueeze, type Axes } from './shaping.ts'
 import { fromHost, Tensor } from './tensor.ts'
 
 // ---- joining and splitting ----------------------------------------------------------------------------------------------

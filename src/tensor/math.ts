@@ -1,5 +1,5 @@
 /** Elementwise arithmetic, and what limits or replaces elements, as in paddle.tensor.math. */
-import { type DType, isFloat, isInteger } from '../common/dtype.ts'
+import { isFloat, isInteger, type DType } from '../common/dtype.ts'
 import { ArgumentError } from '../common/errors.ts'
 import { binary, broadcastTo, cast as castNode, detach, reshape, unary, where as whereNode } from '../graph/build.ts'
 import type { Node } from '../graph/node.ts'
@@ -10,10 +10,10 @@ import {
   elementwise,
   floatNode,
   getDefaultDtype,
-  type Operand,
   operandNodes,
   scalarNode,
   scalarResultType,
+  type Operand,
 } from './promotion.ts'
 import { Tensor } from './tensor.ts'
 

@@ -3,7 +3,7 @@
  * (the wider wins; float16 with bfloat16 gives float32); a number takes the tensor's dtype, but a fraction turns an integer tensor
  * into the default floating dtype. Graph nodes neither promote nor broadcast, so every function comes through here.
  */
-import { type DType, type FloatDType, isFloat, isInteger } from '../common/dtype.ts'
+import { isFloat, isInteger, type DType, type FloatDType } from '../common/dtype.ts'
 import { ArgumentError, DTypeError } from '../common/errors.ts'
 import { broadcastShapes, type Shape } from '../common/shape.ts'
 import { binary, broadcastTo, cast, constant, scalar, unary } from '../graph/build.ts'

@@ -1,5 +1,5 @@
 /** Sums, means, extrema and other functions that fold axes, and the running ones, as in paddle.tensor.math and stat. */
-import { type DType, isFloat } from '../common/dtype.ts'
+import { isFloat, type DType } from '../common/dtype.ts'
 import { normalizeAxes, numel } from '../common/shape.ts'
 import {
   binary,

@@ -14,7 +14,7 @@ import {
 } from '../graph/build.ts'
 import type { Node } from '../graph/node.ts'
 import { nonzero } from './data-dependent.ts'
-import { broadcastNodes, checkOperand, checkTensor, type Operand, promoted } from './promotion.ts'
+import { broadcastNodes, checkOperand, checkTensor, promoted, type Operand } from './promotion.ts'
 import { Tensor } from './tensor.ts'
 
 export interface ArgOptions {

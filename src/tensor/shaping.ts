@@ -1,5 +1,5 @@
 /** dtype and shape: cast, reshape, transpose, expand, ... as in paddle.tensor.manipulation. */
-import { type DType, isFloat, isInteger as isIntegerType } from '../common/dtype.ts'
+import { isFloat, isInteger as isIntegerType, type DType } from '../common/dtype.ts'
 import { ArgumentError, ShapeError } from '../common/errors.ts'
 import { broadcastShapes, formatShape, normalizeAxes, normalizeAxis, numel, type Shape } from '../common/shape.ts'
 import {

@@ -9,8 +9,8 @@ import {
   constantLike,
   floatNode,
   getDefaultDtype,
-  type Operand,
   operandNodes,
+  type Operand,
 } from './promotion.ts'
 import { Tensor } from './tensor.ts'
 

@@ -7,7 +7,7 @@ import { zeros } from '../../tensor/creation.ts'
 import { concatNodes, stack, unstack } from '../../tensor/manipulation.ts'
 import { checkFloat, checkInteger } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
-import { checkProbability, droppedNode } from '../functional/drop.ts'
+import { dropout as dropElements } from '../functional/dropout.ts'
 import { runLoop, type LoopOptions } from '../functional/loop.ts'
 import { Layer } from '../layer.ts'
 import {
@@ -189,7 +189,7 @@ export abstract class RNNBase extends Layer {
       throw new ArgumentError(`${name}: direction must be 'forward', 'bidirect' or 'bidirectional', got '${direction}'`)
     if (!Number.isInteger(numLayers) || numLayers < 1)
       throw new ArgumentError(`${name}: numLayers must be a positive integer, got ${numLayers}`)
-    checkProbability(dropout, name)
+    if (!(dropout >= 0 && dropout <= 1)) throw new ArgumentError(`${name}: dropout must lie in [0, 1], got ${dropout}`)
     this.inputSize = inputSize
     this.hiddenSize = hiddenSize
     this.numLayers = numLayers
@@ -232,7 +232,7 @@ export abstract class RNNBase extends Layer {
     let input = x
     let { timeMajor } = this
     this.#cells.forEach((cells, l) => {
-      if (l > 0) input = new Tensor(droppedNode(input.node, this.dropout, this.training))
+      if (l > 0) input = dropElements(input, this.dropout, { training: this.training })
       const outputs = cells.map((cell, d) => {
         const row = l * cells.length + d
         const states = wanted.map((s, i) => apart?.[i]![row] ?? zeros([batch, s[2]!], x.dtype))
