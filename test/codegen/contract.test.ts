@@ -13,6 +13,7 @@ import { contiguousStrides, numel } from '../../src/common/shape.ts'
 import type { Capabilities } from '../../src/codegen/capabilities.ts'
 import { add, max, mul } from '../../src/codegen/builder.ts'
 import { structureOf } from '../../src/codegen/structure.ts'
+import { withFreshKernels } from '../../src/codegen/contract/assembler.ts'
 import { lowerContract } from '../../src/codegen/contract/lower.ts'
 import type { Epilogue, LoweredContract, StridedView } from '../../src/codegen/contract/problem.ts'
 
@@ -85,6 +86,12 @@ function fill(dtype: DType, length: number, seed: number): ReturnType<typeof all
   return data
 }
 
+/** Kernels kept from other problems must be those that this one would write itself. */
+function expectReuse(c: ContractCase, o: Options): void {
+  const structures = (l: LoweredContract): string[] => l.steps.map((s) => structureOf(s.kernel))
+  expect(structures(lower(c, o))).toEqual(withFreshKernels(() => structures(lower(c, o))))
+}
+
 function compute(c: ContractCase, o: Options = {}): { found: number[]; sum: Float64Array } {
   const dtype = o.dtype ?? 'float32'
   const outDType = o.outDType ?? dtype
@@ -93,6 +100,7 @@ function compute(c: ContractCase, o: Options = {}): { found: number[]; sum: Floa
   const rhs = fill(dtype, r.length, (o.seed ?? 1) + 77)
   const out = allocateHost(outDType, numel(c.out))
   const lowered = lower(c, o)
+  expectReuse(c, o)
   new ContractRunner(lowered, { lhs, rhs, out, ...(o.operands ? { operands: o.operands } : {}), scalars: [2] }).run()
   const read = (data: typeof lhs) => (at: number) => getElement(dtype, data, at)
   const sum = naiveContract(c.spec, { view: l.view, data: read(lhs) }, { view: r.view, data: read(rhs) }, c.out)
@@ -233,6 +241,7 @@ describe('matrix products', () => {
 describe('epilogues', () => {
   const epilogue = (shape: readonly number[]): Epilogue => ({
     title: '+bias+relu',
+    key: 'scale, bias, residual, relu',
     operands: [
       { dtype: 'float32', strides: shape.map((_, i) => (i === shape.length - 1 ? 1 : 0)), offset: 0 },
       { dtype: 'float32', strides: contiguousStrides(shape), offset: 0 },
