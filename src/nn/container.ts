@@ -13,7 +13,7 @@ function position(index: number, length: number, what: string): number {
 }
 
 /** A container whose entries have names, in the order of insertion. Names never clash with methods of the layer. */
-abstract class NamedEntries<T> extends Layer {
+export abstract class NamedEntries<T> extends Layer {
   protected readonly entriesByName = new Map<string, T>()
 
   protected override *ownEntries(): Iterable<[string, unknown]> {
@@ -37,6 +37,11 @@ abstract class NamedEntries<T> extends Layer {
   /** The entry at a position; negative ones count from the end. Throws IndexOutOfRangeError. */
   at(index: number): T {
     return this.list()[position(index, this.length, this.constructor.name)]!
+  }
+
+  override replaceSublayer(name: string, sublayer: Layer): void {
+    if (this.entriesByName.has(name)) this.entriesByName.set(name, sublayer as T)
+    else super.replaceSublayer(name, sublayer)
   }
 
   /** All entries anew, numbered from 0. */

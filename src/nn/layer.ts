@@ -10,7 +10,7 @@ import { defaultGenerator } from '../tensor/generator.ts'
 import { Tensor } from '../tensor/tensor.ts'
 import { callLayer } from './call.ts'
 import { Constant, getGlobalInitializer, XavierUniform, type Initializer } from './initializer/index.ts'
-import { converted, moveTensor } from './move.ts'
+import { converted, holdInPlace, moveTensor } from './move.ts'
 import { Parameter, toParamAttr, type ParamAttrLike } from './parameter.ts'
 import { generate, snakeCase } from './unique-name.ts'
 
@@ -227,6 +227,11 @@ export abstract class Layer extends Callable {
     return sublayer
   }
 
+  /** Puts another layer in the place of a sublayer. */
+  replaceSublayer(name: string, sublayer: Layer): void {
+    ;(this as unknown as Record<string, unknown>)[name] = sublayer
+  }
+
   /** Makes a tensor part of the state without being trained, and returns it. Non-persistable buffers stay out of `stateDict`. */
   registerBuffer<T extends Tensor | null>(
     name: string,
@@ -237,6 +242,7 @@ export abstract class Layer extends Callable {
     if (tensor !== null && !(tensor instanceof Tensor))
       throw new ArgumentError(`registerBuffer: '${name}' must be a Tensor`)
     Object.defineProperty(this, name, { value: tensor, writable: true, enumerable: true, configurable: true })
+    if (tensor) holdInPlace(tensor)
     this.#buffers.set(name, { persistable: options.persistable ?? true })
     return tensor
   }

@@ -1,22 +1,14 @@
 /** How each recorded layer case is built and called in our API: Paddle's expressions are in the case's JSON (`layer`, `call`). */
-import { nn, type Tensor } from '../../src/index.ts'
-import type { Inputs } from './operator-cases.ts'
-
-/** Builds a layer, and says how to call it: outputs in Paddle's order, flattened. */
-export type LayerCase = () => { readonly layer: nn.Layer; readonly call: (inputs: Inputs) => readonly Tensor[] }
-
-function layerCase<L extends nn.Layer>(
-  make: () => L,
-  call: (layer: L, inputs: Inputs) => readonly Tensor[],
-): LayerCase {
-  return () => {
-    const layer = make()
-    return { layer, call: (inputs) => call(layer, inputs) }
-  }
-}
+import { nn } from '../../src/index.ts'
+import { layerCase, type LayerCase } from './layer-case.ts'
+import { sequenceCases } from './sequence-cases.ts'
 
 const ofX = (make: () => nn.TensorLayer): LayerCase => layerCase(make, (m, { x }) => [m(x!)])
 
 export const layerCases: Readonly<Record<string, LayerCase>> = {
+  ...sequenceCases,
+  layer_batchnorm1d_train: ofX(() => new nn.BatchNorm1D(3)),
+  layer_batchnorm2d_train: ofX(() => new nn.BatchNorm2D(3)),
+  layer_groupnorm: ofX(() => new nn.GroupNorm(2, 4)),
   layer_prelu: ofX(() => new nn.PReLU(3)),
 }

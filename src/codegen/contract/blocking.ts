@@ -12,11 +12,12 @@ export interface RegisterTile {
   readonly columns: number
 }
 
-/** 12 accumulators of the 16 registers of SSE, AVX2 and WebAssembly, 24 of the 32 of AVX-512. */
+/** 12 accumulators of the 16 registers of SSE and AVX2, 24 of the 32 of AVX-512, 8 where there are fewer. */
 export function registerTile(capabilities: Capabilities): RegisterTile {
   const lanes = Math.max(4, capabilities.vectorBytes / 4)
   const rows = lanes >= 16 ? 8 : 4
-  return { lanes, rows, vectors: 3, columns: 3 * lanes }
+  const vectors = (capabilities.vectorRegisters ?? 16) < 16 ? 2 : 3
+  return { lanes, rows, vectors, columns: vectors * lanes }
 }
 
 /**
