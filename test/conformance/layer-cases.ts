@@ -13,6 +13,7 @@ export const layerCases: Readonly<Record<string, LayerCase>> = {
     () => new nn.Embedding(10, 4, { paddingIdx: 2 }),
     (m, { i }) => [m(i!)],
   ),
+  layer_spectral_like_weightnorm: ofX(() => nn.utils.weightNorm(new nn.Linear(4, 3), 'weight', 1)),
   layer_groupnorm: ofX(() => new nn.GroupNorm(2, 4)),
   layer_prelu: ofX(() => new nn.PReLU(3)),
 }

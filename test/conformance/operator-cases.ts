@@ -81,5 +81,9 @@ export const operatorCases: Readonly<Record<string, Run>> = {
   one_hot: ({ i }) => F.oneHot(i!, 7),
   sequence_mask_label_smooth: ({ l, x }) => [F.sequenceMask(l!, 6), F.labelSmooth(x!, { epsilon: 0.1 })],
   smooth_l1_loss: xy((x, y) => F.smoothL1Loss(x, y, { delta: 1 })),
+  interp_bilinear_ac: x1((x) => F.interpolate(x, { size: [7, 8], mode: 'bilinear', alignCorners: true })),
+  interp_bilinear_am1: x1((x) => F.interpolate(x, { size: [7, 8], mode: 'bilinear', alignMode: 1 })),
+  pixel_shuffle: x1((x) => F.pixelShuffle(x, 2)),
+  unfold: x1((x) => F.unfold(x, 3, { strides: 2, paddings: 1 })),
   softmax_axis1: x1((x) => F.softmax(x, 1)),
 }

@@ -16,6 +16,8 @@ export {
 export { diagEmbed, oneHot } from '../../tensor/creation.ts'
 export * from './conv.ts'
 export * from './dropout.ts'
+export * from './grid.ts'
+export * from './interpolate.ts'
 export * from './loss/cross-entropy.ts'
 export { ctcLoss, type CTCLossOptions } from './loss/ctc.ts'
 export {
@@ -58,7 +60,21 @@ export {
   type WeightedLossOptions,
 } from './loss/regression.ts'
 export { rnntLoss, type RNNTLossOptions } from './loss/rnnt.ts'
-export * from './pad.ts'
-export * from './pooling.ts'
+export { pad, zeropad2d, type PadMode, type PadOptions } from './pad.ts'
+export {
+  avgPool1d,
+  avgPool2d,
+  avgPool3d,
+  lpPool1d,
+  lpPool2d,
+  maxPool1d,
+  maxPool2d,
+  maxPool3d,
+  type AvgPoolOptions,
+  type MaxPoolOptions,
+  type Pooled,
+  type PoolOptions,
+} from './pooling.ts'
 export * from './norm.ts'
 export * from './random-activation.ts'
+export * from './vision.ts'
