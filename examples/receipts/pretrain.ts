@@ -16,7 +16,7 @@ import { evaluate, trainStep } from '../../src/ocr/recognition/training.ts'
 import { charset } from '../../src/ocr/synthetic/charset.ts'
 import { AdamW, lr } from '../../src/optimizer/index.ts'
 import { ClipGradByGlobalNorm } from '../../src/nn/clip.ts'
-import { Progress } from '../../src/cli/progress.ts'
+import { Progress } from '../../src/hapi/progress.ts'
 
 const { values } = parseArgs({
   options: {

@@ -10,6 +10,7 @@ export {
   type ParameterGradient,
 } from './clip.ts'
 export { LayerDict, LayerList, ParameterList, Sequential, type TensorLayer } from './container.ts'
+export * from './clip.ts'
 export {
   Layer,
   type CreateParameterOptions,
@@ -19,6 +20,7 @@ export {
 } from './layer.ts'
 export * from './layers/activation.ts'
 export * from './layers/alignment-loss.ts'
+export { MultiHeadAttention, type AttentionCache, type MultiHeadAttentionOptions } from './layers/attention.ts'
 export * from './layers/common.ts'
 export * from './layers/conv.ts'
 export * from './layers/dropout.ts'
@@ -37,5 +39,17 @@ export {
   type States,
   type StateShape,
 } from './layers/rnn-cell.ts'
+<<<<<<< HEAD
 export * from './layers/vision.ts'
+=======
+export * from './layers/transformer.ts'
+export {
+  TransformerDecoderLayer,
+  TransformerEncoderLayer,
+  type AttributeList,
+  type DecoderCache,
+  type TransformerActivation,
+  type TransformerLayerOptions,
+} from './layers/transformer-layer.ts'
+>>>>>>> main
 export { Parameter, ParamAttr, type ParamAttrLike, type ParamAttrOptions, type Regularizer } from './parameter.ts'

@@ -15,6 +15,8 @@ const recordedErrors: Readonly<Record<string, number>> = {
   // Paddle's gradient is off by up to 6e-7 where elements are near 0.01.
   ctc_loss_none: 1e-4,
 }
+/** The same number added to all keys changes no softmax: what was recorded is rounding. */
+const vanishing = /k_proj\.bias$/
 
 function tensors(arrays: Readonly<Record<string, HostArray>>, wantGradient: (name: string) => boolean): Inputs {
   return Object.fromEntries(
@@ -66,8 +68,13 @@ describe.each(['reference', ...judged])('recorded by Paddle, on %s', (device) =>
     const inputs = tensors(arrays, (n) => `d_${n}` in arrays)
     await check(name, arrays, inputs, call(inputs))
     const now = layer.stateDict()
-    for (const [key, expected] of withPrefix(arrays, 'dp_'))
+    for (const [key, expected] of withPrefix(arrays, 'dp_')) {
+      if (vanishing.test(key)) {
+        for (const g of (await now[key]!.grad!.data()) as Float32Array) expect(Math.abs(g)).toBeLessThan(1e-6)
+        continue
+      }
       await expectRecorded(now[key]!.grad!, expected, `gradient of ${key}`, usual)
+    }
     for (const [key, expected] of withPrefix(arrays, 'after_'))
       await expectRecorded(now[key]!, expected, `${key} after the step`, usual)
   })

@@ -1,6 +1,7 @@
 /** `nn.functional`: what layers do, without their parameters. */
 export * from './activation.ts'
 export * from './adaptive-pooling.ts'
+<<<<<<< HEAD
 export {
   bilinear,
   cosineSimilarity,
@@ -14,6 +15,10 @@ export {
   type PairwiseDistanceOptions,
 } from './common.ts'
 export { diagEmbed, oneHot } from '../../tensor/creation.ts'
+=======
+export { scaledDotProductAttention, type AttentionOptions } from './attention.ts'
+export * from './common.ts'
+>>>>>>> main
 export * from './conv.ts'
 export * from './dropout.ts'
 export * from './grid.ts'

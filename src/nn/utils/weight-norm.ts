@@ -40,11 +40,7 @@ function derived(weight: Parameter, value: Node, name: string): Parameter {
     trainable: weight.trainable,
     needClip: weight.needClip,
   })
-  const zeros = {
-    dtype: weight.dtype,
-    shape: value.shape,
-    data: weight.hostArraySync().data.slice(0, numel(value.shape)),
-  }
+  const zeros = new Constant(0).initialize(value.shape, weight.dtype)
   const parameter = new Parameter(zeros, name, attr, weight.place)
   withGrad(false, () => parameter.assign(new Tensor(value)))
   return parameter
