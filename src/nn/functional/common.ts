@@ -2,6 +2,7 @@
 import { ShapeError } from '../../common/errors.ts'
 import { formatShape } from '../../common/shape.ts'
 import { contract } from '../../graph/build.ts'
+import { underPolicy } from '../../tensor/autocast.ts'
 import { contractible } from '../../tensor/linalg.ts'
 import { elementwise } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
@@ -26,5 +27,7 @@ export function linear(x: Tensor, weight: Tensor, bias: Tensor | null = null): T
   const shape = [...x.shape.slice(0, -1), weight.shape[1]!]
   const product = contract(a, w, { lhs: letters, rhs: [last, last + 1], out }, shape)
   if (!bias) return new Tensor(product)
-  return elementwise('add', 'add', new Tensor(product), bias)
+  // One op for mixed precision, as Paddle's: the bias is cast like the other operands.
+  const [b] = underPolicy('linear', [bias.node] as const)
+  return elementwise('add', 'add', new Tensor(product), new Tensor(b))
 }
