@@ -46,16 +46,13 @@ async function linesOf<T>({ file, words, input, environment }: Command, form: z.
   return lines
 }
 
-const settingWords = ({ steps, threads }: RunSettings): string[] => [
-  '--steps',
-  String(steps),
-  '--threads',
-  String(threads),
-]
+function settingWords({ steps, threads }: RunSettings): string[] {
+  return ['--steps', String(steps), '--threads', String(threads)]
+}
 
 function ourCommand(words: readonly string[], cacheDirectory?: string): Command {
-  const environment = cacheDirectory === undefined ? {} : { LONGZHOU_CACHE_DIR: cacheDirectory }
-  return { file: process.execPath, words: freshWords(['bench', ...words, '--json']), environment }
+  const command = { file: process.execPath, words: freshWords(['bench', ...words, '--json']) }
+  return cacheDirectory === undefined ? command : { ...command, environment: { LONGZHOU_CACHE_DIR: cacheDirectory } }
 }
 
 /** Longzhou, with a cache directory other than the user's where one is given. */

@@ -2,9 +2,19 @@
  * The networks of the reference workloads, written as a user would. bench/peers/ holds the same ones for PyTorch and PaddlePaddle: a change
  * here must be made there.
  */
-import { LongzhouError } from '../../../common/errors.ts'
 import * as nn from '../../../nn/index.ts'
-import { add, arange, flatten, getItem, mean, slice, squeeze, tanh, transpose, zerosLike } from '../../../tensor/index.ts'
+import {
+  add,
+  arange,
+  flatten,
+  getItem,
+  mean,
+  slice,
+  squeeze,
+  tanh,
+  transpose,
+  zerosLike,
+} from '../../../tensor/index.ts'
 import type { Tensor } from '../../../tensor/tensor.ts'
 
 const { dropout, maxPool2d, relu } = nn.functional
@@ -86,8 +96,16 @@ export class CRNN extends nn.Layer {
     const square = (): nn.Layer => new nn.MaxPool2D(2, { stride: 2 })
     const tall = (): nn.Layer => new nn.MaxPool2D([2, 1], { stride: [2, 1] })
     this.cnn = new nn.Sequential<readonly nn.Layer[]>(
-      ...[...convolve(1, 64), square(), ...convolve(64, 128), square(), ...convolve(128, 256), ...convolve(256, 256)],
-      ...[tall(), ...convolve(256, 512, 3, 1, true), ...convolve(512, 512, 3, 1, true), tall()],
+      ...convolve(1, 64),
+      square(),
+      ...convolve(64, 128),
+      square(),
+      ...convolve(128, 256),
+      ...convolve(256, 256),
+      tall(),
+      ...convolve(256, 512, 3, 1, true),
+      ...convolve(512, 512, 3, 1, true),
+      tall(),
       ...convolve(512, 512, 2, 0),
     )
     this.fc = new nn.Linear(512, classes)
@@ -112,19 +130,11 @@ export interface EncoderSizes {
   readonly classes?: number
 }
 
-type EmbeddingLayer = nn.Layer & ((ids: Tensor) => Tensor)
-
-function embedding(rows: number, size: number): EmbeddingLayer {
-  const { Embedding } = nn as { readonly Embedding?: new (rows: number, size: number) => EmbeddingLayer }
-  if (!Embedding) throw new LongzhouError('this workload needs nn.Embedding, which this build does not have')
-  return new Embedding(rows, size)
-}
-
 /** Classifies token sequences [N, T] as BERT and ERNIE do: embeddings, post-norm encoder layers, tanh pooling of the first token. */
 export class EncoderClassifier extends nn.Layer {
-  word: EmbeddingLayer
-  position: EmbeddingLayer
-  segment: EmbeddingLayer
+  word: nn.Embedding
+  position: nn.Embedding
+  segment: nn.Embedding
   norm: nn.LayerNorm
   encoder: nn.TransformerEncoder
   pool: nn.Linear
@@ -133,9 +143,9 @@ export class EncoderClassifier extends nn.Layer {
   constructor(sizes: EncoderSizes) {
     super()
     const { layers, hidden, heads, feedForward, vocabulary = 40_000, positions = 512, classes = 2 } = sizes
-    this.word = embedding(vocabulary, hidden)
-    this.position = embedding(positions, hidden)
-    this.segment = embedding(4, hidden)
+    this.word = new nn.Embedding(vocabulary, hidden)
+    this.position = new nn.Embedding(positions, hidden)
+    this.segment = new nn.Embedding(4, hidden)
     this.norm = new nn.LayerNorm(hidden)
     const layer = new nn.TransformerEncoderLayer(hidden, heads, feedForward, { dropout: 0.1, activation: 'gelu' })
     this.encoder = new nn.TransformerEncoder(layer, layers)

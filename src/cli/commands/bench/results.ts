@@ -106,15 +106,20 @@ export function sweepResults(ours: Rounds<readonly SweepRun[]>, theirs: Rounds<r
     const speed = pairedRatio(mine, other)
     const middle = (values: readonly (number | undefined)[]): number =>
       round(median(values.filter((v) => v !== undefined)), 1)
-    const known = !Number.isNaN(speed)
-    return { case: name, gflops: middle(mine), ...(known && { torch_gflops: middle(other), speed: round(speed, 3) }) }
+    const result = { case: name, gflops: middle(mine) }
+    return Number.isNaN(speed) ? result : Object.assign(result, { torch_gflops: middle(other), speed: round(speed, 3) })
   })
 }
 
 function budget(what: string, limit: number, unit: string, measured: number, atLeast = false): Budget {
   const limitText = `${atLeast ? 'at least' : 'at most'} ${limit}${unit}`
   if (!Number.isFinite(measured)) return { what, limit: limitText, measured: null, holds: null }
-  return { what, limit: limitText, measured: round(measured, 3), holds: atLeast ? measured >= limit : measured <= limit }
+  return {
+    what,
+    limit: limitText,
+    measured: round(measured, 3),
+    holds: atLeast ? measured >= limit : measured <= limit,
+  }
 }
 
 /** The extreme of some numbers; NaN of none, so that it counts as not measured. */
