@@ -13,7 +13,8 @@ export {
   type EmbeddingOptions,
   type PairwiseDistanceOptions,
 } from './common.ts'
-export { diagEmbed, oneHot } from '../../tensor/creation.ts'
+export { oneHot } from '../../tensor/creation.ts'
+export { diagEmbed } from '../../tensor/diagonal.ts'
 export { scaledDotProductAttention, type AttentionOptions } from './attention.ts'
 export * from './conv.ts'
 export * from './dropout.ts'

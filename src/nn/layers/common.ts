@@ -2,7 +2,7 @@
 import { Tensor } from '../../tensor/tensor.ts'
 import { binary, constant, iota, where } from '../../graph/build.ts'
 import { withGrad } from '../../graph/node.ts'
-import { flatten, unflatten } from '../../tensor/manipulation.ts'
+import { flatten, unflatten } from '../../tensor/shaping.ts'
 import * as F from '../functional/common.ts'
 import { Layer } from '../layer.ts'
 import type { Parameter, ParamAttrLike } from '../parameter.ts'

@@ -3,7 +3,8 @@ import { ShapeError } from '../../common/errors.ts'
 import { formatShape } from '../../common/shape.ts'
 import { reshape, sliceAxis } from '../../graph/build.ts'
 import { withGrad } from '../../graph/node.ts'
-import { concat, flatten } from '../../tensor/manipulation.ts'
+import { concat } from '../../tensor/manipulation.ts'
+import { flatten } from '../../tensor/shaping.ts'
 import { Tensor } from '../../tensor/tensor.ts'
 
 /** All elements in one vector, in order, `paddle.nn.utils.parameters_to_vector`. */
