@@ -39,9 +39,7 @@ export {
   type States,
   type StateShape,
 } from './layers/rnn-cell.ts'
-<<<<<<< HEAD
 export * from './layers/vision.ts'
-=======
 export * from './layers/transformer.ts'
 export {
   TransformerDecoderLayer,
@@ -51,5 +49,4 @@ export {
   type TransformerActivation,
   type TransformerLayerOptions,
 } from './layers/transformer-layer.ts'
->>>>>>> main
 export { Parameter, ParamAttr, type ParamAttrLike, type ParamAttrOptions, type Regularizer } from './parameter.ts'

@@ -54,8 +54,7 @@ describe('optimizers give the parameters that Paddle had', () => {
       parameters.forEach((p, i) => (p.grad = fromHost(arrays[`g${t}_${names[i]}`]!)))
       opt.step()
       opt.clearGrad()
-      for (const p of parameters)
-        await expectRecorded(p, arrays[`p${t + 1}_${p.name}`]!, `${p.name}, step ${t}`, 1e-5)
+      for (const p of parameters) await expectRecorded(p, arrays[`p${t + 1}_${p.name}`]!, `${p.name}, step ${t}`, 1e-5)
     }
   })
 })

@@ -1,7 +1,6 @@
 /** `nn.functional`: what layers do, without their parameters. */
 export * from './activation.ts'
 export * from './adaptive-pooling.ts'
-<<<<<<< HEAD
 export {
   bilinear,
   cosineSimilarity,
@@ -15,10 +14,7 @@ export {
   type PairwiseDistanceOptions,
 } from './common.ts'
 export { diagEmbed, oneHot } from '../../tensor/creation.ts'
-=======
 export { scaledDotProductAttention, type AttentionOptions } from './attention.ts'
-export * from './common.ts'
->>>>>>> main
 export * from './conv.ts'
 export * from './dropout.ts'
 export * from './grid.ts'
