@@ -5,6 +5,7 @@ import { formatShape, normalizeAxis, sameShape } from '../../common/shape.ts'
 import { binary, cast, contract, gather, gatherElements, iota, reduce, unary, where } from '../../graph/build.ts'
 import { spread } from '../../graph/gradient.ts'
 import type { Node } from '../../graph/node.ts'
+import { underPolicy } from '../../tensor/autocast.ts'
 import { contractible } from '../../tensor/linalg.ts'
 import { vectorNorm } from '../../tensor/norm.ts'
 import {
@@ -38,7 +39,9 @@ export function linear(x: Tensor, weight: Tensor, bias: Tensor | null = null): T
   const shape = [...x.shape.slice(0, -1), weight.shape[1]!]
   const product = contract(a, w, { lhs: letters, rhs: [last, last + 1], out }, shape)
   if (!bias) return new Tensor(product)
-  return elementwise('add', 'add', new Tensor(product), bias)
+  // The bias belongs to the op: under autoCast it is low where the product is.
+  const [shift] = underPolicy('linear', [bias.node])
+  return elementwise('add', 'add', new Tensor(product), shift === bias.node ? bias : new Tensor(shift!))
 }
 
 /**
