@@ -3,7 +3,7 @@
  * the gradient of that sum must be what central differences say, and so must the gradient of a weighted sum of the gradients.
  */
 import { expect } from 'vitest'
-import { grad, Tensor, type HostArray } from '../src/index.ts'
+import { grad, type HostArray, type Tensor } from '../src/index.ts'
 import { fromHost } from '../src/tensor/tensor.ts'
 import { numel } from '../src/common/shape.ts'
 

@@ -13,6 +13,8 @@ export interface CommandRow {
 /** A citty command whose `run` returns the exit code (nothing means 0). */
 export interface CliCommand {
   readonly args?: ArgsDef
+  /** The last positional may be repeated; all of them are in `_`. */
+  readonly variadic?: true
   readonly subCommands?: readonly CommandRow[]
   readonly run?: (args: Readonly<Record<string, unknown>>) => Promise<number | void>
 }
@@ -22,6 +24,17 @@ export const COMMANDS: readonly CommandRow[] = [
     name: 'doctor',
     description: 'Check this machine: compiler, CPU features, devices, caches, with one fix per problem',
     load: () => import('./commands/doctor.ts'),
+  },
+  {
+    name: 'demo',
+    description:
+      'Whole runs to look at: `demo receipts` fine-tunes a Chinese text recogniser on bank receipts and reads with it',
+    load: () => import('./commands/demo.ts'),
+  },
+  {
+    name: 'read',
+    description: 'Read images of text lines with a recogniser file',
+    load: () => import('./commands/read.ts'),
   },
 ]
 

@@ -40,7 +40,7 @@ export async function runCli(argv: readonly string[], commands: readonly Command
       const names = (command.subCommands ?? []).map((row) => row.name).join(', ')
       throw new UsageError(rest[0] === undefined ? `no command given; there are: ${names}` : unknownOption(rest[0]))
     }
-    return (await command.run(readArguments(rest, command.args ?? {}))) ?? EXIT.ok
+    return (await command.run(readArguments(rest, command))) ?? EXIT.ok
   } catch (error) {
     process.stderr.write(`${describeFailure(error)}\n`)
     if (error instanceof UsageError) process.stderr.write(`  see: ${path.join(' ')} --help\n`)
@@ -82,8 +82,9 @@ async function usage({ path, description, command }: Resolved): Promise<string> 
 }
 
 /** Parses the arguments of one command; what it does not know is an error, never ignored. */
-function readArguments(words: readonly string[], definitions: ArgsDef): Readonly<Record<string, unknown>> {
-  checkArguments(words, definitions)
+function readArguments(words: readonly string[], command: CliCommand): Readonly<Record<string, unknown>> {
+  const definitions = command.args ?? {}
+  checkArguments(words, definitions, command.variadic ?? false)
   try {
     return parseArgs([...words], definitions)
   } catch (cause) {
@@ -91,7 +92,7 @@ function readArguments(words: readonly string[], definitions: ArgsDef): Readonly
   }
 }
 
-function checkArguments(words: readonly string[], definitions: ArgsDef): void {
+function checkArguments(words: readonly string[], definitions: ArgsDef, variadic: boolean): void {
   const options: Record<string, { type: 'string' | 'boolean'; short?: string }> = {}
   let positionals = 0
   for (const [name, definition] of Object.entries(definitions)) {
@@ -108,7 +109,8 @@ function checkArguments(words: readonly string[], definitions: ArgsDef): void {
   }
   const { tokens } = parseTokens({ args: [...words], options, strict: false, allowPositionals: true, tokens: true })
   for (const token of tokens) {
-    if (token.kind === 'positional' && --positionals < 0) throw new UsageError(`unexpected argument '${token.value}'`)
+    if (token.kind === 'positional' && --positionals < 0 && !variadic)
+      throw new UsageError(`unexpected argument '${token.value}'`)
     if (token.kind !== 'option') continue
     const type = options[token.name]?.type
     if (type === undefined) throw new UsageError(unknownOption(token.rawName))

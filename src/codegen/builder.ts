@@ -21,6 +21,7 @@ import type {
   UnaryIr,
 } from './kernel.ts'
 import { formatType, registerTypes, sameType, verifyKernel } from './verify.ts'
+import { isAtom } from './walk.ts'
 
 /** An expression, or a number that takes the type of the operand beside it. */
 export type Operand = Expr | number | bigint
@@ -207,8 +208,6 @@ export interface Scope {
   /** Names a value: the result is cheap to repeat. */
   let(name: string, value: Expr): Expr
 }
-
-const isAtom = (e: Expr): boolean => e.kind === 'const' || e.kind === 'variable' || e.kind === 'parameter'
 
 /** Collects the parameters and the statements of one kernel. */
 export class KernelBuilder implements Scope {

@@ -2,6 +2,8 @@
 export interface Capabilities {
   /** Bytes of a vector register that kernels should use; 0 for none. */
   readonly vectorBytes: number
+  /** Vector registers that a kernel may fill before values go to memory; 16 if not given. */
+  readonly vectorRegisters?: number
   readonly threads: number
   /** Data cache of a core in bytes, level 1 and 2, and what a core may count on of level 3. */
   readonly cacheBytes: readonly [number, number, number]

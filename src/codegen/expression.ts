@@ -2,7 +2,7 @@
  * Fused expressions: what one element of a kernel's result is, as a DAG over loads, with every view already turned into index
  * arithmetic. Reductions inside stand for values that an earlier phase of the same kernel computes.
  */
-import type { DType } from '../common/dtype.ts'
+import { isFloat, type DType } from '../common/dtype.ts'
 import { contiguousStrides, numel } from '../common/shape.ts'
 import type { Node } from '../graph/node.ts'
 import { opInfo, type OpName } from '../graph/ops.ts'
@@ -73,6 +73,13 @@ export interface Surroundings {
   isMaterialized(node: Node): boolean
   /** Number of a scalar node. */
   scalarSlot(node: Node): number
+}
+
+const unrolledOps: Partial<Record<OpName, OpName>> = {
+  reduceSum: 'add',
+  reduceProd: 'mul',
+  reduceMax: 'max',
+  reduceMin: 'min',
 }
 
 const noLoops: ReadonlySet<Variable> = new Set()
@@ -269,11 +276,54 @@ export class ExpressionBuilder {
     }
   }
 
+  /** A reduction over a handful of elements, as one expression. */
+  #unrolled(node: Node, x: Node, axes: readonly number[], c: readonly Affine[]): Expression {
+    const count = axes.reduce((n, a) => n * x.shape[a]!, 1)
+    const operation = (op: OpName, dtype: DType, ...args: Expression[]): Expression => ({
+      kind: 'operation',
+      dtype,
+      op,
+      args,
+      loops: union(args.map((a) => a.loops)),
+    })
+    const element = (i: number): Expression => {
+      let rest = i
+      const taps = new Map<number, number>()
+      for (const a of [...axes].reverse()) {
+        taps.set(a, rest % x.shape[a]!)
+        rest = Math.floor(rest / x.shape[a]!)
+      }
+      let next = 0
+      return this.at(
+        x,
+        x.shape.map((_, a) => (taps.has(a) ? affineConstant(taps.get(a)!) : c[next++]!)),
+      )
+    }
+    const elements = Array.from({ length: count }, (_, i) => element(i))
+    if (node.op !== 'argmax' && node.op !== 'argmin') {
+      const boolean = ({ reduceMax: 'or', reduceMin: 'and' } as Partial<Record<OpName, OpName>>)[node.op]
+      const op = node.dtype === 'bool' ? boolean! : (unrolledOps[node.op] as OpName)
+      return elements.reduce((a, b) => operation(op, node.dtype, a, b))
+    }
+    const position = (i: number): Expression => ({ kind: 'constant', dtype: 'int64', loops: noLoops, value: i })
+    let best = elements[0]!
+    let at = position(0)
+    elements.slice(1).forEach((v, i) => {
+      const better = operation(node.op === 'argmax' ? 'gt' : 'lt', 'bool', v, best)
+      const firstNaN = operation('and', 'bool', operation('ne', 'bool', v, v), operation('eq', 'bool', best, best))
+      const take = isFloat(x.dtype) ? operation('or', 'bool', better, firstNaN) : better
+      best = operation('where', x.dtype, take, v, best)
+      at = operation('where', 'int64', take, position(i + 1), at)
+    })
+    return at
+  }
+
   /** A reduction gets loops of its own; reductions over the same axes of the same domain share them. */
   #reduced(node: Node, axes: readonly number[], c: readonly Affine[], guards: readonly Bound[]): Expression {
     if (guards.length > 0) throw new MaterializeRequest(node)
     const x = node.sources[0]!
     const where = c.map(affineKey).join(';')
+    if (isTiny(x.shape, axes)) return this.#unrolled(node, x, axes, c)
     let next = 0
     const own: Affine[] = []
     const coordinates = x.shape.map((extent, i) => {
@@ -288,6 +338,11 @@ export class ExpressionBuilder {
     const position = linearize(own, contiguousStrides(axes.map((a) => x.shape[a]!)))
     return { kind: 'reduction', dtype: node.dtype, loops, node, op: node.op, over, x: value, position }
   }
+}
+
+/** Taps of a pooling window and the like: few enough to be written out, so that the loops around them can run in lanes. */
+function isTiny(shape: readonly number[], axes: readonly number[]): boolean {
+  return axes.every((a) => a > 0 && shape[a]! <= 5) && axes.reduce((n, a) => n * shape[a]!, 1) <= 25
 }
 
 /** Visits every expression of a DAG once, arguments first. */

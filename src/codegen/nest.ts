@@ -178,8 +178,9 @@ class Nest {
 
   /** Stores only: parallel over all loops but the last, and over chunks of that. */
   #elementwise(groups: readonly Group[]): number {
-    const last = groups[groups.length - 1] ?? { members: [], extent: 1 }
-    const before = groups.slice(0, -1)
+    const [looped, tail] = splitTail(groups)
+    const last = looped[looped.length - 1] ?? { members: [], extent: 1 }
+    const before = looped.slice(0, -1)
     const rows = before.reduce((n, g) => n * g.extent, 1)
     const chunk = rows >= 16 || last.extent <= chunkElements ? last.extent : chunkElements
     const chunks = Math.ceil(last.extent / Math.max(chunk, 1))
@@ -190,7 +191,7 @@ class Nest {
       const from = this.#ir.let('from', ir.mul(ir.rem(p, count), size))
       const to = this.#ir.let('to', ir.min(ir.add(from, size), length))
       const outer = this.#enter(null, before, ir.div(p, count))
-      this.#innermost(outer, last, from, to, this.#expressions, this.#stores, () => this.#storeAll(this.#current!))
+      this.#innermost(outer, last, from, to, this.#expressions, this.#stores, () => this.#storeTail(tail))
     })
     return rows * chunks
   }
@@ -204,7 +205,8 @@ class Nest {
         this.#current = outer
         this.#storeAll(outer)
       } else {
-        this.#loops(outer, innerGroups, this.#expressions, this.#stores, () => this.#storeAll(this.#current!))
+        const [looped, tail] = splitTail(innerGroups)
+        this.#loops(outer, looped, this.#expressions, this.#stores, () => this.#storeTail(tail))
       }
     })
     return outerGroups.reduce((n, g) => n * g.extent, 1)
@@ -455,6 +457,17 @@ class Nest {
     return all
   }
 
+  /** Stores; a last loop of a few iterations is written out. */
+  #storeTail(tail: Group | null): void {
+    const level = this.#current!
+    if (!tail) return this.#storeAll(level)
+    this.#hoist(level, this.#expressions, this.#stores)
+    for (let i = 0; i < tail.extent; i++) {
+      this.#groupVariables.set(tail, ir.index(i))
+      this.#storeAll(new Level(level, tail.members))
+    }
+  }
+
   #storeAll(level: Level): void {
     const values = this.#expressions.map((e) => this.#value(level, e))
     values.forEach((v, i) => this.#ir.store(this.#sinkParameters[i]!, this.#address(level, this.#stores[i]!), v))
@@ -478,6 +491,7 @@ class Nest {
         return this.#scalar(`slot${e.slot}`, e, { kind: 'scalar', slot: e.slot })
       case 'index':
         return emitCast(
+          this.#ir,
           ir.convert(this.#address(level, e.at), e.dtype === 'int64' ? 'i64' : 'i32'),
           e.dtype === 'int64' ? 'int64' : 'int32',
           e.dtype,
@@ -490,7 +504,7 @@ class Nest {
       }
       case 'operation': {
         const args = e.args.map((a) => this.#value(level, a))
-        if (e.op === 'cast') return emitCast(args[0]!, e.args[0]!.dtype, e.dtype)
+        if (e.op === 'cast') return emitCast(this.#ir, args[0]!, e.args[0]!.dtype, e.dtype)
         return emitOperation(this.#ir, e.op, e.args[0]!.dtype, args)
       }
       case 'guard': {
@@ -738,6 +752,13 @@ class Nest {
       shifted,
     }
   }
+}
+
+/** The loops, and the last one apart where it is so short that the one before is the better vector loop. */
+function splitTail(groups: readonly Group[]): [looped: readonly Group[], tail: Group | null] {
+  const last = groups[groups.length - 1]
+  const before = groups[groups.length - 2]
+  return last && before && last.extent <= 4 && before.extent >= 8 ? [groups.slice(0, -1), last] : [groups, null]
 }
 
 /** First value of an accumulator. */

@@ -2,7 +2,7 @@
  * Walks over kernel IR: the operands of an expression, an expression rebuilt with other operands, and expressions made once, so that
  * equal ones are one object.
  */
-import type { Expr } from './kernel.ts'
+import type { Expr, Stmt } from './kernel.ts'
 
 export function operands(e: Expr): readonly Expr[] {
   switch (e.kind) {
@@ -33,6 +33,41 @@ export function operands(e: Expr): readonly Expr[] {
       return e.args
     default:
       return e satisfies never
+  }
+}
+
+/** The blocks inside a statement. */
+export function blocksOf(s: Stmt): readonly (readonly Stmt[])[] {
+  if (s.kind === 'for') return [s.body]
+  return s.kind === 'if' ? [s.then, s.else] : []
+}
+
+/** Statements and all inside them. */
+export function flatten(statements: readonly Stmt[]): Stmt[] {
+  return statements.flatMap((s) => [s, ...blocksOf(s).flatMap(flatten)])
+}
+
+/** The expressions of a statement, without those of the statements inside it. */
+export function expressionsOf(s: Stmt): readonly Expr[] {
+  switch (s.kind) {
+    case 'let':
+    case 'declare':
+    case 'assign':
+    case 'accumulate':
+      return [s.value]
+    case 'store':
+      return [s.at, s.value]
+    case 'for':
+      return [s.from, s.to]
+    case 'if':
+      return [s.condition]
+    case 'prefetch':
+      return [s.at]
+    case 'fail':
+    case 'comment':
+      return []
+    default:
+      return s satisfies never
   }
 }
 

@@ -21,6 +21,8 @@ export class IndexOutOfRangeError extends LongzhouError {}
 export class StaleTensorError extends LongzhouError {}
 /** `backward` through a graph that was released, or from a tensor without one. */
 export class AutogradError extends LongzhouError {}
+/** A function under `jit.toStatic` that cannot be recorded: it reads a value, is async, or changes what a replay cannot change. */
+export class TraceError extends LongzhouError {}
 /** A device that this machine or this build does not have. */
 export class DeviceError extends LongzhouError {}
 /** The system's compiler is missing, failed or hung. */

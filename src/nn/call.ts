@@ -4,6 +4,7 @@
  */
 import { LongzhouError } from '../common/errors.ts'
 import { Tensor } from '../tensor/tensor.ts'
+import { currentTracer } from '../tensor/tracer.ts'
 import type { Layer } from './layer.ts'
 
 /** Layers whose calls are running, outermost first. */
@@ -12,6 +13,7 @@ const located = new WeakSet<Error>()
 
 /** Calls a layer: hooks, `forward`, and what is said above. */
 export function callLayer(layer: Layer, args: readonly unknown[]): unknown {
+  currentTracer()?.enter(layer)
   running.push(layer)
   try {
     const output = layer.runForward(args)
@@ -25,8 +27,13 @@ export function callLayer(layer: Layer, args: readonly unknown[]): unknown {
   }
 }
 
+/** Whether a layer is being called. */
+export function isInsideLayer(): boolean {
+  return running.length > 0
+}
+
 /** Keeps every tensor in an output: a tensor, or arrays and plain objects of them. */
-function keepAll(output: unknown): void {
+export function keepAll(output: unknown): void {
   if (output instanceof Tensor) {
     output.keep()
     return

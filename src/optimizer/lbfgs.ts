@@ -285,19 +285,24 @@ async function closureLoss(closure: Closure): Promise<Tensor> {
   return loss
 }
 
-/** -H g for the inverse Hessian H that the history approximates. */
+/**
+ * -H g for the inverse Hessian H that the history approximates. One small plan for each past step: they all have the same structure, so
+ * a growing history compiles nothing.
+ */
 function twoLoops(gradient: Node, history: readonly Correction[], diagonal: number): Node {
   let q = unary('neg', gradient)
   const weights: Node[] = []
   for (const { s, y, rho } of history.toReversed()) {
     const weight = mul(dot(s.node, q), number(rho, q))
-    weights.unshift(weight)
     q = sub(q, mul(y.node, weight))
+    submit([q, weight])
+    weights.unshift(weight)
   }
   let r = mul(q, number(diagonal, q))
   history.forEach(({ s, y, rho }, i) => {
     const back = mul(dot(y.node, r), number(rho, r))
     r = add(r, mul(s.node, sub(weights[i]!, back)))
+    submit([r])
   })
   return r
 }

@@ -77,7 +77,12 @@ export abstract class RuleOptimizer<H extends object> extends Optimizer<H> {
   #prepare(active: readonly (readonly Tensor[])[]): void {
     active.forEach((params, i) => {
       const fresh = new Map<string, Clock>()
-      for (const p of params) if (!this.#states.has(p)) this.#states.set(p, this.#makeState(p, this.groups[i]!, fresh))
+      for (const p of params) {
+        const state = this.#states.get(p) ?? this.#makeState(p, this.groups[i]!, fresh)
+        if (this.multiPrecision && lowPrecision(p.dtype))
+          state.master ??= storedTensor(cast(p.node, 'float32'), p.place)
+        this.#states.set(p, state)
+      }
     })
     splitClocks(this.#states.values(), new Set(active.flat().map((p) => this.#states.get(p)!)))
   }
@@ -92,7 +97,7 @@ export abstract class RuleOptimizer<H extends object> extends Optimizer<H> {
     }
     return {
       accumulators: makeAccumulators(this.#rule.state(group.hyper, this.getLr()), p.shape, dtype, p.place),
-      master: this.multiPrecision && lowPrecision(p.dtype) ? storedTensor(cast(p.node, dtype), p.place) : null,
+      master: null,
       clock,
     }
   }

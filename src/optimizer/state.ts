@@ -24,7 +24,7 @@ export interface Clock {
 
 export interface ParameterState {
   readonly accumulators: Readonly<Record<string, Tensor>>
-  readonly master: Tensor | null
+  master: Tensor | null
   clock: Clock
 }
 

@@ -178,7 +178,11 @@ describe('modules of kernels', () => {
     k.parallel('i', (i) => k.store(x, i, ir.call('atan2', ir.call('exp', ir.load(x, i)), ir.f64(2))))
     const bytes = renderWasm([scaleRows().build(), k.build()], { relaxedSimd: false })
     const module = new WebAssembly.Module(Buffer.from(bytes))
-    expect(WebAssembly.Module.imports(module).map((i) => `${i.module}.${i.name}`)).toEqual(['env.memory', 'math.atan2', 'math.exp'])
+    expect(WebAssembly.Module.imports(module).map((i) => `${i.module}.${i.name}`)).toEqual([
+      'env.memory',
+      'math.atan2',
+      'math.exp',
+    ])
     expect(WebAssembly.Module.exports(module).map((e) => e.name)).toEqual(['k0', 'k1'])
   })
 

@@ -4,9 +4,9 @@
  * the arguments, the first and last + 1 iteration of the parallel loop, the address of private memory, and the address of the fault
  * code. Arguments are 64-bit words in the order of the parameters: pointers, indices and integers as int64, floats as a double.
  */
-import { operands } from '../codegen/walk.ts'
+import { expressionsOf, flatten, operands } from '../codegen/walk.ts'
 import { vectorize } from '../codegen/vectorize.ts'
-import type { CallIr, Expr, Kernel, Stmt } from '../codegen/kernel.ts'
+import type { CallIr, Expr, Kernel } from '../codegen/kernel.ts'
 import { groupLanes } from './wasm/emitter.ts'
 import { ModuleEncoder, type FunctionType } from './wasm/encoder.ts'
 import { compileFunction, kernelType } from './wasm/function.ts'
@@ -27,7 +27,7 @@ export function exportName(kernel: number): string {
   return `k${kernel}`
 }
 
-const binaryCalls: ReadonlySet<CallIr> = new Set(['pow', 'atan2'])
+const binaryCalls: ReadonlySet<CallIr> = new Set(['pow', 'atan2', 'fmod'])
 
 /** The bytes of a module with all kernels. */
 export function renderWasm(kernels: readonly Kernel[], options: WasmOptions): Uint8Array {
@@ -67,22 +67,6 @@ function callsOf(kernels: readonly Kernel[]): Set<CallIr> {
     if (e.kind === 'call') found.add(e.fn)
     operands(e).forEach(expression)
   }
-  const block = (statements: readonly Stmt[]): void => {
-    for (const s of statements) {
-      if ('value' in s) expression(s.value)
-      if ('at' in s) expression(s.at)
-      if (s.kind === 'for') {
-        expression(s.from)
-        expression(s.to)
-        block(s.body)
-      }
-      if (s.kind === 'if') {
-        expression(s.condition)
-        block(s.then)
-        block(s.else)
-      }
-    }
-  }
-  for (const k of kernels) block(k.body)
+  for (const k of kernels) for (const s of flatten(k.body)) expressionsOf(s).forEach(expression)
   return found
 }

@@ -4,7 +4,7 @@
  * key; a plan is looked up by it.
  */
 import { dtypes } from '../common/dtype.ts'
-import { StaleTensorError } from '../common/errors.ts'
+import { StaleTensorError, TraceError } from '../common/errors.ts'
 import { formatShape, sameShape, type Shape } from '../common/shape.ts'
 import { topologicalOrder, withSources, type ContractAxis, type Node, type NodeOf } from '../graph/node.ts'
 import { opTable } from '../graph/ops.ts'
@@ -247,6 +247,10 @@ export function capture(roots: readonly Node[], writes: readonly Storage[]): Cap
         canonical.set(node, leaf(node, node.attributes.storage))
         continue
       }
+      if (node.op === 'param')
+        throw new TraceError(
+          `a tensor of shape ${formatShape(node.shape)} that jit.toStatic recorded has left its function by a side door: it has no value. Return it from the function`,
+        )
       const next = progress.get(node) ?? 0
       if (next < node.sources.length) {
         progress.set(node, next + 1)

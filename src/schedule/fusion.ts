@@ -63,7 +63,11 @@ export class Fusion {
     const weights = new Map<Node, number>()
     for (const n of this.#nodes) {
       let w = operationWeight(n)
-      if (!this.#materialized.has(n)) for (const s of n.sources) w += this.#materialized.has(s) ? 0.5 : weights.get(s)!
+      if (!this.#materialized.has(n)) {
+        // What is repeated along an axis is computed once and kept outside the loop over it.
+        const share = n.op === 'expand' ? numel(n.sources[0]!.shape) / Math.max(numel(n.shape), 1) : 1
+        for (const s of n.sources) w += this.#materialized.has(s) ? 0.5 : weights.get(s)! * share
+      }
       weights.set(n, Math.min(w, 1e6))
     }
     const sinks = new Map<Node, Set<Node>>()

@@ -16,6 +16,11 @@ export function setOperandPolicy(next: OperandPolicy | null): OperandPolicy | nu
   return before
 }
 
+/** The policy that is installed, or null. */
+export function currentOperandPolicy(): OperandPolicy | null {
+  return policy
+}
+
 /** The operands as the current policy wants them. */
 export function underPolicy<T extends readonly Node[]>(op: string, operands: T): T {
   return policy ? (policy(op, operands) as T) : operands

@@ -7,6 +7,7 @@ import { differentiate, ones } from '../graph/gradient.ts'
 import { isGradEnabled, withGrad, type Node } from '../graph/node.ts'
 import { keepForNextWrite } from './session.ts'
 import { Tensor, withAccumulation } from './tensor.ts'
+import { checkNotTracing } from './tracer.ts'
 
 export interface BackwardOptions {
   /** Allows another `backward` through the same graph. Default false. */
@@ -65,6 +66,7 @@ export function backward(
   gradients?: readonly (Tensor | null)[],
   options: BackwardOptions = {},
 ): void {
+  checkNotTracing('backward() is called')
   const list = outputs instanceof Tensor ? [outputs] : outputs
   for (const o of list) keepForNextWrite(o)
   walk(list, gradients, [], false, options.retainGraph ?? false)

@@ -42,9 +42,10 @@ function along(x: Tensor, axis: number | null | undefined, op: string, dtype?: D
 const restore = (x: Tensor, axis: number | null | undefined, node: Node): Tensor =>
   new Tensor(x.ndim === 0 && typeof axis === 'number' ? reshape(node, []) : node)
 
-/** Running sum along an axis, or over the flat tensor, `paddle.cumsum`. */
+/** Running sum along an axis, or over the flat tensor; bool and int32 give int64, `paddle.cumsum`. */
 export function cumsum(x: Tensor, axis?: number | null, options: CumulativeOptions = {}): Tensor {
-  const { node, axis: a } = along(x, axis, 'cumsum', options.dtype)
+  checkTensor(x, 'cumsum')
+  const { node, axis: a } = along(x, axis, 'cumsum', options.dtype ?? (x.dtype === 'int32' ? 'int64' : undefined))
   return restore(x, axis, cumulate('sum', node, a))
 }
 

@@ -130,8 +130,9 @@ export function hypot(x: Operand, y: Operand): Tensor {
   const isZero = binary('eq', large, constantLike(large, 0))
   const ratio = binary('div', small, whereNode(isZero, constantLike(large, 1), large))
   const root = unary('sqrt', binary('add', constantLike(ratio, 1), binary('mul', ratio, ratio)))
-  const infinite = binary('eq', large, constantLike(large, Infinity))
-  return new Tensor(whereNode(infinite, large, binary('mul', large, root)))
+  const endless = constantLike(a, Infinity)
+  const infinite = binary('or', binary('eq', a, endless), binary('eq', b, endless))
+  return new Tensor(whereNode(infinite, endless, binary('mul', large, root)))
 }
 
 /** x with the sign of y, `paddle.copysign`. The sign of a zero counts. */

@@ -81,7 +81,8 @@ export function matrixNorm(
 
 /**
  * The norm of a tensor, `paddle.linalg.norm`: without an axis of all elements, with one axis a vector norm, with two a matrix norm
- * (for p = `fro`, the default, the root of the sum of squares in all cases).
+ * (for p = `fro`, the default, the root of the sum of squares in all cases). Throws ArgumentError for the norms of matrices that need
+ * singular values (2, -2, `nuc`).
  */
 export function norm(
   x: Tensor,
@@ -92,10 +93,7 @@ export function norm(
   if (p === 'fro' || typeof axis === 'number' || axis === undefined || axis === null || axis.length === 1)
     return vectorNorm(x, p === 'fro' ? 2 : p, axis, options)
   if (axis.length !== 2) throw new ArgumentError(`norm: takes one or two axes, got [${axis.join(', ')}]`)
-  // Paddle folds two axes as a vector for numbers other than the matrix norms.
-  return Math.abs(p) === 1 || Math.abs(p) === Infinity
-    ? matrixNorm(x, p, [axis[0]!, axis[1]!], options)
-    : vectorNorm(x, p, axis, options)
+  return matrixNorm(x, p, [axis[0]!, axis[1]!], options)
 }
 
 /** The p-norm of x - y (broadcast), a number, `paddle.dist`. */

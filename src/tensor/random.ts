@@ -2,7 +2,7 @@
  * Random tensors, as in paddle.tensor.random. They are drawn at once, on the host, by Paddle's own generator, so that `seed(s)` gives the
  * numbers of `paddle.seed(s)`. Draws inside a recorded graph (dropout) are counter-based instead: `drawKey` gives them their place.
  */
-import { allocateHost, isFloat, isInteger, setElement, type DType } from '../common/dtype.ts'
+import { allocateHost, isFloat, isInteger, setElement, type DType, type HostData } from '../common/dtype.ts'
 import { ArgumentError, DTypeError, ShapeError } from '../common/errors.ts'
 import { checkShape, formatShape, numel, type Shape } from '../common/shape.ts'
 import {
@@ -27,6 +27,7 @@ import { checkReplaceable } from './inplace.ts'
 import { add, exp, multiply } from './math.ts'
 import { checkFloat, checkTensor, constantLike, getDefaultDtype, type Operand } from './promotion.ts'
 import { fromHost, Tensor } from './tensor.ts'
+import { madeAnew } from './tracer.ts'
 
 /** Starts the default generator's sequence, and gives the generator, as `paddle.seed`. */
 export function seed(seed: number): Generator {
@@ -48,23 +49,34 @@ export function setRngState(state: GeneratorState): void {
  * own, which `seed` and the generator's state determine.
  */
 export function drawKey(elements: number): { key: Node; offset: Node } {
-  const { key, offset } = defaultGenerator().incrementOffset(Math.ceil(elements / 4))
-  return { key: scalar(key, 'int64'), offset: scalar(offset, 'int64') }
+  const [key, offset] = madeAnew(() => {
+    const draw = defaultGenerator().incrementOffset(Math.ceil(elements / 4))
+    return [scalar(draw.key, 'int64'), scalar(draw.offset, 'int64')] as const
+  })
+  return { key, offset }
 }
 
 type Fill = (out: FloatArray) => unknown
+
+/** A tensor of values drawn on the host. */
+function hostDrawn(shape: Shape, dtype: DType, draw: () => HostData): Tensor {
+  const [node] = madeAnew(() => [fromHost({ dtype, shape, data: draw() }).node] as const)
+  return new Tensor(node)
+}
 
 /** Draws in float64 for float64, else in float32, as Paddle's CPU kernels. */
 function drawn(op: string, shape: Shape, dtype: DType, fill: Fill): Tensor {
   if (!isFloat(dtype)) throw new DTypeError(`${op}: ${dtype} is not a floating dtype`)
   checkShape(shape, op)
   const n = numel(shape)
-  const values = dtype === 'float64' ? new Float64Array(n) : new Float32Array(n)
-  fill(values)
-  if (dtype === 'float64' || dtype === 'float32') return fromHost({ dtype, shape, data: values })
-  const data = allocateHost(dtype, n)
-  for (let i = 0; i < n; i++) setElement(dtype, data, i, values[i]!)
-  return fromHost({ dtype, shape, data })
+  return hostDrawn(shape, dtype, () => {
+    const values = dtype === 'float64' ? new Float64Array(n) : new Float32Array(n)
+    fill(values)
+    if (dtype === 'float64' || dtype === 'float32') return values
+    const data = allocateHost(dtype, n)
+    for (let i = 0; i < n; i++) setElement(dtype, data, i, values[i]!)
+    return data
+  })
 }
 
 /** Uniform in [min, max), `paddle.uniform`. Default [-1, 1) in float32. */
@@ -122,10 +134,8 @@ export function randint(low = 0, high?: number | null, shape: Shape = [1], dtype
   if (!isInteger(dtype) && !isFloat(dtype)) throw new DTypeError(`randint: ${dtype} is not a number`)
   checkShape(shape, 'randint')
   const n = numel(shape)
-  if (dtype === 'int32')
-    return fromHost({ dtype, shape, data: defaultGenerator().randint(new Int32Array(n), from, to) })
-  const data = defaultGenerator().randint(new BigInt64Array(n), from, to)
-  const drawn = fromHost({ dtype: 'int64', shape, data })
+  if (dtype === 'int32') return hostDrawn(shape, dtype, () => defaultGenerator().randint(new Int32Array(n), from, to))
+  const drawn = hostDrawn(shape, 'int64', () => defaultGenerator().randint(new BigInt64Array(n), from, to))
   return dtype === 'int64' ? drawn : new Tensor(castNode(drawn.node, dtype))
 }
 
@@ -137,9 +147,8 @@ export function randintLike(x: Tensor, low = 0, high?: number | null, dtype?: DT
 
 /** 0 ... n - 1 in random order, `paddle.randperm`. */
 export function randperm(n: number, dtype: DType = 'int64'): Tensor {
-  const order = defaultGenerator().randperm(n)
-  if (dtype === 'int32') return fromHost({ dtype, shape: [n], data: order })
-  const wide = fromHost({ dtype: 'int64', shape: [n], data: BigInt64Array.from(order, BigInt) })
+  if (dtype === 'int32') return hostDrawn([n], dtype, () => defaultGenerator().randperm(n))
+  const wide = hostDrawn([n], 'int64', () => BigInt64Array.from(defaultGenerator().randperm(n), BigInt))
   return dtype === 'int64' ? wide : new Tensor(castNode(wide.node, dtype))
 }
 

@@ -44,20 +44,20 @@ function fold(op: ReduceOp, x: Node, axes: readonly number[], keepdim = false): 
   return keepdim ? reduceKeep(op, x, axes) : reduce(op, x, axes)
 }
 
-/** Folds in the dtype that sums use: bool and narrow integers become int64. */
-function accumulator(x: Tensor, op: string, dtype: DType | undefined): Node {
+/** Folds in the dtype that sums and products use: the one asked for; for bools, and in sums for int32, int64. */
+function accumulator(x: Tensor, op: string, dtype: DType | undefined, widens: readonly DType[]): Node {
   checkTensor(x, op)
   const node = underPolicy(op, [x.node])[0]!
   if (dtype !== undefined) {
     checkDtype(dtype, op)
     return castNode(node, dtype)
   }
-  return isFloat(node.dtype) ? node : castNode(node, 'int64')
+  return widens.includes(node.dtype) ? castNode(node, 'int64') : node
 }
 
 /** Sum over axes (default all); bool and int32 give int64, `paddle.sum`. An empty sum is 0. */
 export function sum(x: Tensor, axis?: AxesOption, options: SumOptions = {}): Tensor {
-  const node = accumulator(x, 'sum', options.dtype)
+  const node = accumulator(x, 'sum', options.dtype, ['bool', 'int32'])
   return new Tensor(fold('reduceSum', node, axesOf(axis, x.ndim, 'sum'), options.keepdim))
 }
 
@@ -104,7 +104,7 @@ export function nanmean(x: Tensor, axis?: AxesOption, options: ReduceOptions = {
 
 /** Product over axes (default all), `paddle.prod`. An empty product is 1. */
 export function prod(x: Tensor, axis?: AxesOption, options: SumOptions = {}): Tensor {
-  const node = accumulator(x, 'prod', options.dtype)
+  const node = accumulator(x, 'prod', options.dtype, ['bool'])
   return new Tensor(fold('reduceProd', node, axesOf(axis, x.ndim, 'prod'), options.keepdim))
 }
 

@@ -13,6 +13,7 @@ import {
   where as whereNode,
 } from '../graph/build.ts'
 import type { Node } from '../graph/node.ts'
+import { nonzero } from './data-dependent.ts'
 import { broadcastNodes, checkOperand, checkTensor, promoted, type Operand } from './promotion.ts'
 import { Tensor } from './tensor.ts'
 
@@ -104,14 +105,18 @@ export function topk(x: Tensor, k: number, options: TopkOptions = {}): [Tensor, 
   return [new Tensor(reshape(gatherElements(node, order, axis), shape)), new Tensor(reshape(order, shape))]
 }
 
-/** x where the condition holds, y elsewhere, with broadcasting, `paddle.where`; with the condition alone see `nonzero`. */
-export function where(condition: Tensor, x: Operand, y: Operand): Tensor {
+/** x where the condition holds, y elsewhere, with broadcasting, `paddle.where`. */
+export function where(condition: Tensor, x: Operand, y: Operand): Tensor
+/** The positions where the condition holds, a vector for each axis, as `nonzero(condition, true)`. */
+export function where(condition: Tensor): Promise<Tensor[]>
+export function where(condition: Tensor, x?: Operand, y?: Operand): Tensor | Promise<Tensor[]> {
   checkTensor(condition, 'where')
+  if (x === undefined && y === undefined) return nonzero(condition, true)
   if (condition.dtype !== 'bool')
     throw new DTypeError(`where: the condition must be bool, got ${condition.dtype}; compare it with 0 first`)
   checkOperand(x, 'where')
   checkOperand(y, 'where')
-  const [a, b] = promoted('where', x, y)
+  const [a, b] = promoted('where', x as Operand, y as Operand)
   const [c, p, q] = broadcastNodes('where', [condition.node, a, b])
   return new Tensor(whereNode(c!, p!, q!))
 }

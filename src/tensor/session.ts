@@ -4,6 +4,7 @@
  */
 import { recordingMark, type Node } from '../graph/node.ts'
 import type { Storage } from '../graph/storage.ts'
+import { currentTracer } from './tracer.ts'
 
 /** Something with a current node: a Tensor. */
 export interface NodeHolder {
@@ -24,6 +25,7 @@ export function recordWrite(storage: Storage, value: Node): void {
 
 /** Makes a tensor a root of the next plan that overwrites anything. */
 export function keepForNextWrite(tensor: NodeHolder): void {
+  if (currentTracer()) return
   kept.push(new WeakRef(tensor))
   if (kept.length > 4096) kept = kept.filter((r) => r.deref() !== undefined)
 }
@@ -80,6 +82,7 @@ export function clearRecording(): void {
   lastFlush = recordingMark()
 }
 
+/** Number of nodes recorded since the last submission; nothing is submitted from the middle of a trace. */
 export function recordedNodes(): number {
-  return recordingMark() - lastFlush
+  return currentTracer() ? 0 : recordingMark() - lastFlush
 }

@@ -165,6 +165,7 @@ function eliminate(matrix: Node, right: Node): Elimination {
   const { dtype } = matrix
   const [b, n, m] = [matrix.shape[0]!, matrix.shape[1]!, right.shape[2]!]
   const width = n + m
+  if (n === 0) return { right, pivots: constant(1, dtype, [0, b]), signs: constant(1, dtype, [0, b]) }
   const whole = concatNodes([matrix, right], 2)
   const unit = units(n, dtype)
   const wideUnit = castNode(binary('eq', iota([n, width], 0, 'int32'), iota([n, width], 1, 'int32')), dtype)

@@ -102,10 +102,11 @@ function digammaNode(x: Node): Node {
   const cotangent = div(unary('cos', radians), unary('sin', radians))
   const reflected = sub(positive, mul(cotangent, of(x, Math.PI)))
   const pole = binary('and', reflects, binary('eq', fraction, of(x, 0)))
-  return where(reflects, where(pole, of(x, NaN), reflected), positive)
+  const atPole = where(binary('eq', x, of(x, 0)), of(x, -Infinity), of(x, NaN))
+  return where(reflects, where(pole, atPole, reflected), positive)
 }
 
-/** The derivative of `lgamma`, NaN at 0 and the negative integers, `paddle.digamma`. */
+/** The derivative of `lgamma`, -Infinity at 0 and NaN at the negative integers, `paddle.digamma`. */
 export function digamma(x: Tensor): Tensor {
   return new Tensor(widened(floatNode(x, 'digamma'), digammaNode))
 }

@@ -6,12 +6,13 @@
 import { getElement, isFloat, viewHost, type DType, type HostArray, type HostData } from '../common/dtype.ts'
 import { ArgumentError, AutogradError, DTypeError, ShapeError } from '../common/errors.ts'
 import { formatShape, numel, sameShape, type Shape } from '../common/shape.ts'
-import { binary, detach } from '../graph/build.ts'
+import { binary, cast, detach } from '../graph/build.ts'
 import { isGradEnabled, makeLeaf, withGrad, type GradientOwner, type Node } from '../graph/node.ts'
 import { Storage } from '../graph/storage.ts'
 import { backendOf, getDevice } from './device.ts'
 import { readNode, readNodeSync, storageOf, submit } from './realize.ts'
 import { keepForNextWrite, maxRecordedNodes, recordedNodes, recordGradient, recordWrite } from './session.ts'
+import { currentTracer } from './tracer.ts'
 
 /** A nested JS array of a tensor's elements; a single element for rank 0. */
 export type NestedArray = number | boolean | NestedArray[]
@@ -33,8 +34,7 @@ export function withAccumulation<T>(enabled: boolean, body: () => T): T {
 let nextTensorName = 0
 
 export class Tensor<D extends DType = DType> implements GradientOwner {
-  /** The node that computes the current value. */
-  node: Node
+  #node: Node
   /** The accumulated gradient of a variable after `backward`, or null. */
   grad: Tensor | null = null
   name: string
@@ -43,9 +43,19 @@ export class Tensor<D extends DType = DType> implements GradientOwner {
 
   /** For the library's own use; users call `toTensor`, `zeros`, `randn`, ... */
   constructor(node: Node, name?: string) {
-    this.node = node
+    this.#node = node
     this.name = name ?? `generated_tensor_${nextTensorName++}`
     if (recordedNodes() > maxRecordedNodes && node.storage === null) submit([node])
+  }
+
+  /** The node that computes the current value. */
+  get node(): Node {
+    currentTracer()?.read(this, this.#node)
+    return this.#node
+  }
+
+  set node(node: Node) {
+    this.#node = node
   }
 
   get dtype(): D {
@@ -175,7 +185,7 @@ export class Tensor<D extends DType = DType> implements GradientOwner {
     for (const hook of this.#hooks ?? []) g = hook(new Tensor(g))?.node ?? g
     if (accumulating && (this.isLeaf || this.#retain)) {
       if (!this.grad) recordGradient(this)
-      this.grad = new Tensor(this.grad ? binary('add', this.grad.node, g) : g, `${this.name}@GRAD`)
+      this.grad = new Tensor(this.grad ? binary('add', this.grad.node, cast(g, this.grad.dtype)) : g, `${this.name}@GRAD`)
     }
     return g
   }
@@ -207,6 +217,11 @@ export class Tensor<D extends DType = DType> implements GradientOwner {
       throw new ShapeError(
         `assign: ${this.name} is ${this.dtype}${formatShape(this.node.shape)}, the value is ${value.dtype}${formatShape(value.node.shape)}`,
       )
+    }
+    const tracer = currentTracer()
+    if (tracer) {
+      tracer.assign(this, value.node)
+      return
     }
     const variable = this.node.needsGrad
     if (this.node.op !== 'buffer') {

@@ -12,6 +12,7 @@ import { allocateHost, getElement, setElement, type DType } from '../../src/comm
 import { contiguousStrides, numel } from '../../src/common/shape.ts'
 import type { Capabilities } from '../../src/codegen/capabilities.ts'
 import { add, max, mul } from '../../src/codegen/builder.ts'
+import { structureOf } from '../../src/codegen/structure.ts'
 import { lowerContract } from '../../src/codegen/contract/lower.ts'
 import type { Epilogue, LoweredContract, StridedView } from '../../src/codegen/contract/problem.ts'
 
@@ -181,6 +182,41 @@ describe('matrix products', () => {
     })
   })
 
+  test('with vectors of other widths', () => {
+    for (const vectorBytes of [0, 16, 64]) {
+      const other = { ...capabilities, vectorBytes }
+      check(matmul(37, 101, 70), { capabilities: other })
+      check(matmul(37, 20, 70), { capabilities: other, rhs: { order: [1, 0] } })
+      check(gradientOf(convolution(oneConvolution), 1), { capabilities: other })
+    }
+  })
+
+  test('of few columns, whose rows are read where they lie', () => {
+    fc.assert(
+      fc.property(size(4), size(40), size(32), size(600), (b, m, n, k) =>
+        check(batched(b, 2, m, n, k), { lhs: { order: [0, 2, 1, 3] } }),
+      ),
+      { numRuns: 15 },
+    )
+  })
+
+  test('of vectors and matrices, long and short', () => {
+    fc.assert(
+      fc.property(size(300), size(300), fc.boolean(), (n, k, turned) => {
+        const order = turned ? [1, 0] : [0, 1]
+        check(
+          { name: 'v', spec: { lhs: [0, 1], rhs: [1], out: [0] }, lhs: [n, k], rhs: [k], out: [n] },
+          { lhs: { order } },
+        )
+        check(
+          { name: 'v', spec: { lhs: [1], rhs: [1, 2], out: [2] }, lhs: [k], rhs: [k, n], out: [n] },
+          { rhs: { order } },
+        )
+      }),
+      { numRuns: 15 },
+    )
+  })
+
   test('with nothing to sum, and with nothing to compute', () => {
     check(matmul(5, 30, 0))
     expect(lower(matmul(0, 3, 4)).steps).toEqual([])
@@ -282,13 +318,32 @@ describe('convolutions', () => {
         check(gradientOf(forward, 0))
         check(gradientOf(forward, 1))
       }),
-      { numRuns: 40 },
+      { numRuns: 20 },
     )
   })
 
   test('channels last', () => {
     const c = convolution(oneConvolution)
     check(c, { lhs: { order: [0, 2, 3, 1] }, rhs: { order: [2, 3, 1, 0] } })
+  })
+
+  test('whose weight gradients have long sums', () => {
+    check(gradientOf(convolution({ ...oneConvolution, batch: 9, size: [23, 19] }), 1))
+    check(matmul(20, 30, 2500))
+    check(batched(2, 1, 20, 30, 2500))
+  })
+
+  test('depthwise of any size', () => {
+    fc.assert(
+      fc.property(arbitrary, fc.integer({ min: 1, max: 50 }), (c, width) => {
+        const size = [...c.size.slice(0, -1), c.size.at(-1)! + width]
+        const forward = convolution({ ...c, size, groups: 3, inChannels: 1, outChannels: 1 })
+        check(forward)
+        check(gradientOf(forward, 0))
+        check(gradientOf(forward, 1))
+      }),
+      { numRuns: 15 },
+    )
   })
 
   test('depthwise', () => {
@@ -305,15 +360,28 @@ describe('convolutions', () => {
 })
 
 describe('structure', () => {
-  const kernels = (l: LoweredContract): string => JSON.stringify(l.steps.map((s) => s.kernel))
+  const kernels = (l: LoweredContract): string => l.steps.map((s) => structureOf(s.kernel)).join(' ')
 
   test('does not depend on sizes', () => {
-    expect(kernels(lower(matmul(20, 30, 40)))).toBe(kernels(lower(matmul(2048, 1000, 777))))
-    expect(kernels(lower(batched(2, 3, 20, 30, 40)))).toBe(kernels(lower(batched(8, 12, 128, 128, 26))))
+    expect(kernels(lower(matmul(20, 50, 40)))).toBe(kernels(lower(matmul(2048, 1000, 777))))
+    expect(kernels(lower(batched(2, 3, 20, 50, 40)))).toBe(kernels(lower(batched(8, 12, 128, 128, 26))))
     const narrow = convolution(oneConvolution)
     const wide = convolution({ ...oneConvolution, batch: 16, size: [32, 320] })
     expect(kernels(lower(narrow))).toBe(kernels(lower(wide)))
     expect(kernels(lower(gradientOf(narrow, 0)))).toBe(kernels(lower(gradientOf(wide, 0))))
     expect(kernels(lower(gradientOf(narrow, 1)))).toBe(kernels(lower(gradientOf(wide, 1))))
+    const depthwise = { ...oneConvolution, groups: 7, inChannels: 1, outChannels: 1 }
+    for (const stride of [
+      [1, 1],
+      [2, 2],
+    ]) {
+      const [small, large] = [
+        convolution({ ...depthwise, stride }),
+        convolution({ ...depthwise, stride, batch: 16, size: [32, 320] }),
+      ]
+      expect(kernels(lower(small))).toBe(kernels(lower(large)))
+      expect(kernels(lower(gradientOf(small, 0)))).toBe(kernels(lower(gradientOf(large, 0))))
+      expect(kernels(lower(gradientOf(small, 1)))).toBe(kernels(lower(gradientOf(large, 1))))
+    }
   })
 })

@@ -4,7 +4,7 @@ import * as nn from '../../src/nn/clip.ts'
 import * as optimizer from '../../src/optimizer/index.ts'
 import { fromHost, type Tensor } from '../../src/tensor/tensor.ts'
 import '../../src/tensor/index.ts'
-import { readArrays, readJson, largestDifference } from '../support/fixtures.ts'
+import { expectRecorded, readArrays, readJson } from '../support/fixtures.ts'
 
 const { Adagrad, Adam, AdamW, Adamax, L1Decay, Lamb, Momentum, RMSProp, SGD } = optimizer
 
@@ -55,10 +55,7 @@ describe('optimizers give the parameters that Paddle had', () => {
       opt.step()
       opt.clearGrad()
       for (const p of parameters)
-        expect(
-          largestDifference(await p.hostArray(), arrays[`p${t + 1}_${p.name}`]!),
-          `${p.name}, step ${t}`,
-        ).toBeLessThan(1e-5)
+        await expectRecorded(p, arrays[`p${t + 1}_${p.name}`]!, `${p.name}, step ${t}`, 1e-5)
     }
   })
 })

@@ -1,26 +1,11 @@
 /** The network of the recorded training run: its names, its first logits, loss and gradients. */
 import { describe, expect, test } from 'vitest'
-import { flatten, nn, ones, setDevice, type Tensor } from '../../src/index.ts'
+import { nn, ones, setDevice } from '../../src/index.ts'
 import { guard } from '../../src/nn/unique-name.ts'
 import { fromHost } from '../../src/tensor/tensor.ts'
 import { judged } from '../support/backends.ts'
 import { expectRecorded, readArrays, readJson, withPrefix } from '../support/fixtures.ts'
-
-class SimpleCNN extends nn.Layer {
-  conv1 = new nn.Conv2D(3, 32, { kernelSize: 3 })
-  relu = new nn.ReLU()
-  pool = new nn.MaxPool2D({ kernelSize: 2, stride: 2 })
-  fc
-
-  constructor(features = 32 * 15 * 15, numClasses = 10) {
-    super()
-    this.fc = new nn.Linear(features, numClasses)
-  }
-
-  forward(x: Tensor): Tensor {
-    return this.fc(flatten(this.pool(this.relu(this.conv1(x))), 1))
-  }
-}
+import { SimpleCNN } from '../support/simple-cnn.ts'
 
 describe.each(['reference', ...judged])('SimpleCNN on %s', (device) => {
   test('gives the recorded logits, loss and gradients', async () => {

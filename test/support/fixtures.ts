@@ -51,17 +51,3 @@ export async function expectRecorded(
       expect.fail(`${what}: element ${i} of [${expected.shape.join(', ')}] is ${g}, Paddle gave ${e}`)
   }
 }
-
-/** The largest |got - expected| / max(1, |expected|); NaN counts as equal to NaN. Infinity where the shapes differ. */
-export function largestDifference(got: HostArray, expected: HostArray): number {
-  if (got.shape.join() !== expected.shape.join()) return Infinity
-  let worst = 0
-  for (let i = 0; i < expected.data.length; i++) {
-    const a = getElement(got.dtype, got.data, i)
-    const b = getElement(expected.dtype, expected.data, i)
-    if (Object.is(a, b) || a === b) continue
-    const difference = Math.abs(a - b) / Math.max(1, Math.abs(b))
-    worst = Number.isNaN(difference) ? Infinity : Math.max(worst, difference)
-  }
-  return worst
-}

@@ -34,6 +34,12 @@ export function tapLetters(problem: ContractProblem): ReadonlySet<number> {
   return new Set([...lhs, ...rhs, ...out].filter(isWindow).map((w) => w.tap))
 }
 
+/** Letters that are positions of a window. */
+export function positionLetters(problem: ContractProblem): ReadonlySet<number> {
+  const { lhs, rhs, out } = problem.spec
+  return new Set([...lhs, ...rhs, ...out].filter(isWindow).map((w) => w.position))
+}
+
 export function affineCases(problem: ContractProblem): AffineCase[] {
   const { spec } = problem
   const sizes = new Map(lettersOf(problem).map((l) => [l.letter, l.size]))

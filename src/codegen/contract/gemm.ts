@@ -7,14 +7,11 @@ import { sizeOf } from '../../common/dtype.ts'
 import type { Capabilities } from '../capabilities.ts'
 import {
   add,
-  and,
   constant,
   div,
   eq,
   fma,
-  gather,
   index,
-  le,
   load,
   min,
   mul,
@@ -25,24 +22,28 @@ import {
   type BufferParameter,
 } from '../builder.ts'
 import type { Expr } from '../kernel.ts'
-import { Assembler, isStride, type Memory } from './assembler.ts'
-import { FlatAxes, mergeAxes } from './axes.ts'
-import { chooseBlocking, registerTile, type Blocking, type RegisterTile } from './blocking.ts'
+import { Assembler, type Memory } from './assembler.ts'
+import { FlatAxes, loopRuns, mergeAxes } from './axes.ts'
+import { chooseBlocking, narrowTile, registerTile, rowLanes, type Blocking, type RegisterTile } from './blocking.ts'
 import { axesIn, formSize, type Form, type StepList } from './form.ts'
 import { emitPackPanel, type PanelSource } from './pack.ts'
+import { eachSum, TileStore, type Sums } from './store.ts'
 
 export interface GemmOptions {
-  /** The rows are packed once by a launch of their own: for operands that many tasks would pack again (weights). */
-  readonly packRowsOnce: boolean
+  /**
+   * How the micro-kernel gets at rows: packed `once` by a launch of their own, for operands that many tasks would pack again (weights);
+   * packed by each `task`; or `direct`, read where they lie, for operands of which each element is used a few times only.
+   */
+  readonly rows: 'once' | 'task' | 'direct'
   /** The contracted axis is cut in so many parts; the result has a slab for each, `splitStride` elements apart. */
   readonly splits: number
   readonly splitStride: number
 }
 
 export function lowerGemm(form: Form, capabilities: Capabilities, options: GemmOptions, list: StepList): void {
-  const tile = registerTile(capabilities)
   const rows = formSize(form.rows)
   const columns = formSize(form.columns)
+  const tile = options.rows === 'direct' ? narrowTile(capabilities, columns) : registerTile(capabilities)
   const batch = formSize(form.batch)
   const depth = formSize(form.contracted)
   const splitDepth = Math.ceil(depth / options.splits / 4) * 4
@@ -51,10 +52,10 @@ export function lowerGemm(form: Form, capabilities: Capabilities, options: GemmO
     rows,
     columns,
     depth: options.splits === 1 ? depth : splitDepth,
-    rowsArePacked: options.packRowsOnce,
+    packsRows: options.rows === 'task',
   }
   const blocking = chooseBlocking(size, tile, capabilities)
-  const packed = options.packRowsOnce ? packRows(form, tile, blocking, list) : null
+  const packed = options.rows === 'once' ? packRows(form, tile, blocking, list) : null
 
   const k = new Assembler(form.title)
   const shape = { batch, rows, columns, depth, splitDepth: size.depth }
@@ -101,7 +102,7 @@ function packRows(form: Form, tile: RegisterTile, blocking: Blocking, list: Step
     const before = mul(mul(panelsOf, tile.rows), add(mul(item, depthOf), from))
     const at = k.let('at', add(before, mul(mul(panel, tile.rows), sub(to, from))))
     const place = { base, row: k.let('row', mul(panel, tile.rows)), from, to, target, at }
-    emitPackPanel(k, { ...views, buffer: source }, { rows: tile.rows, lanes: tile.rows }, place)
+    emitPackPanel(k, { ...views, buffer: source }, { rows: tile.rows, lanes: rowLanes(tile) }, place)
   })
   list.steps.push(k.step(batch * blocks * panels, Math.ceil(2000 / (blocking.depth * tile.rows)), 0, 8 * elements))
   return memory
@@ -130,6 +131,7 @@ function emitProduct(
   const store = new TileStore(k, form, tile)
   const columnSource = { ...panelSource(k, form, 'b'), buffer: b }
   const rowSource = packed ? null : { ...panelSource(k, form, 'a'), buffer: a }
+  const isDirect = options.rows === 'direct'
   const batchViews = 3 + (form.epilogue?.operands.length ?? 0)
   const batchAxes = new FlatAxes(
     k,
@@ -161,7 +163,8 @@ function emitProduct(
     blocking.depthBlocks > 1 ? blocking.rowPanels * blocking.columnPanels * tileSize : tileSize,
   )
   const packedColumns = k.reserve('float32', blocking.columnPanels * tile.columns * blocking.depth)
-  const packedRows = packed ? null : k.reserve('float32', blocking.rowPanels * tile.rows * blocking.depth)
+  const packedRows =
+    options.rows === 'task' ? k.reserve('float32', blocking.rowPanels * tile.rows * blocking.depth) : null
 
   k.parallel('t', (t) => {
     const firstRowPanel = k.let('firstRowPanel', mul(rem(t, rowTasks), rowPanels))
@@ -194,19 +197,25 @@ function emitProduct(
         const place = { base: bBase, row, from, to, target: packedColumns.buffer, at }
         emitPackPanel(k, columnSource, { rows: tile.columns, lanes: tile.lanes }, place)
       })
-      if (rowSource) {
+      if (rowSource && packedRows) {
         k.loop('panel', 0, ownRows, 1, (panel) => {
           const row = k.let('row', add(row0, mul(panel, tile.rows)))
-          const at = k.let('at', add(packedRows!.at, mul(mul(panel, tile.rows), kc)))
-          const place = { base: aBase, row, from, to, target: packedRows!.buffer, at }
-          emitPackPanel(k, rowSource, { rows: tile.rows, lanes: tile.rows }, place)
+          const at = k.let('at', add(packedRows.at, mul(mul(panel, tile.rows), kc)))
+          const place = { base: aBase, row, from, to, target: packedRows.buffer, at }
+          emitPackPanel(k, rowSource, { rows: tile.rows, lanes: rowLanes(tile) }, place)
         })
       }
-      const rowsBuffer = packedRows ? packedRows.buffer : a
-      const rowsAt = packedRows
-        ? packedRows.at
-        : k.let('rowsAt', mul(mul(allRowPanels, tile.rows), add(mul(item, depth), from)))
-      const firstPanel = packedRows ? index(0) : firstRowPanel
+      const rowsAt = packed ? k.let('rowsAt', mul(mul(allRowPanels, tile.rows), add(mul(item, depth), from))) : index(0)
+      const readRows = (panel: Expr): RowReader => {
+        if (rowSource && isDirect) {
+          const row = k.let('row', add(row0, mul(panel, tile.rows)))
+          return directRows(k, tile, rowSource, { base: aBase, row, from, to })
+        }
+        const buffer = packedRows ? packedRows.buffer : a
+        const start = packedRows ? packedRows.at : rowsAt
+        const number = packedRows ? panel : add(firstRowPanel, panel)
+        return packedPanel(k, tile, buffer, k.let('aAt', add(start, mul(mul(number, tile.rows), kc))), kc)
+      }
 
       k.loop('cached', 0, div(add(ownRows, sub(cachedRowPanels, 1)), cachedRowPanels), 1, (cached) => {
         const panelFrom = k.let('panelFrom', mul(cached, cachedRowPanels))
@@ -216,9 +225,8 @@ function emitProduct(
           const column = k.let('column', add(column0, mul(j, tile.columns)))
           const runs = store.columns(column, columns)
           k.loop('i', panelFrom, panelTo, 1, (i) => {
-            const aAt = k.let('aAt', add(rowsAt, mul(mul(add(firstPanel, i), tile.rows), kc)))
             const slot = k.let('slot', add(slots.at, mul(add(mul(j, ownRows), i), slotStride)))
-            const sums = emitMicroKernel(k, tile, { a: rowsBuffer, aAt, b: packedColumns.buffer, bAt, kc })
+            const sums = emitMicroKernel(k, tile, readRows(i), packedColumns.buffer, bAt)
             eachSum(sums, tile, (sum, at) => {
               k.if(ne(block, 0), () => k.assign(sum, add(sum, load(slots.buffer, add(slot, at), tile.lanes))))
             })
@@ -239,183 +247,57 @@ function emitProduct(
   })
 }
 
-type Sums = readonly (readonly Expr[])[]
+/** Walks the contracted axis; `value(r)` loads the element of row r. */
+type RowReader = (body: (step: Expr, value: (row: number) => Expr) => void) => void
 
-/** Visits the accumulators with their offsets in a tile kept in scratch. */
-function eachSum(sums: Sums, tile: RegisterTile, visit: (sum: Expr, at: number) => void): void {
-  sums.forEach((row, r) => row.forEach((sum, v) => visit(sum, r * tile.columns + v * tile.lanes)))
+/** Copies of the innermost loop's body, so that its counting does not show. */
+const COPIES = 4
+
+function packedPanel(k: Assembler, tile: RegisterTile, buffer: BufferParameter, at: Expr, depth: Expr): RowReader {
+  return (body) => {
+    k.unrolled('step', 0, depth, COPIES, (step) => {
+      const here = k.let('pa', add(at, mul(step, tile.rows)))
+      body(step, (r) => load(buffer, add(here, r)))
+    })
+  }
+}
+
+/** Rows where they lie; those behind the last repeat it, and their sums are not stored. */
+function directRows(
+  k: Assembler,
+  tile: RegisterTile,
+  source: PanelSource,
+  place: { base: Expr; row: Expr; from: Expr; to: Expr },
+): RowReader {
+  const last = k.let('last', sub(source.size, 1))
+  const starts = Array.from({ length: tile.rows }, (_, r) => {
+    const position = source.free.locate(k, k.let('r', min(add(place.row, r), last)))
+    return k.let('s', add(place.base, position.offsets[0]!))
+  })
+  return (body) => {
+    const visit = (step: Expr, offset: Expr): void => {
+      const o = k.let('o', offset)
+      body(step, (r) => load(source.buffer, add(starts[r]!, o)))
+    }
+    loopRuns(k, source.contracted, place.from, place.to, visit, COPIES)
+  }
 }
 
 /** sum over k of a[k][row] * b[k][column]: all accumulators live in registers. */
-function emitMicroKernel(
-  k: Assembler,
-  tile: RegisterTile,
-  p: { a: BufferParameter; aAt: Expr; b: BufferParameter; bAt: Expr; kc: Expr },
-): Sums {
+function emitMicroKernel(k: Assembler, tile: RegisterTile, rows: RowReader, columns: BufferParameter, at: Expr): Sums {
   const zero = constant(0, 'f32', tile.lanes)
   const sums = Array.from({ length: tile.rows }, () =>
     Array.from({ length: tile.vectors }, () => k.declare('sum', zero)),
   )
-  k.unrolled('step', 0, p.kc, 4, (step) => {
-    const pa = k.let('pa', add(p.aAt, mul(step, tile.rows)))
-    const pb = k.let('pb', add(p.bAt, mul(step, tile.columns)))
-    const b = Array.from({ length: tile.vectors }, (_, v) => k.let('b', load(p.b, add(pb, v * tile.lanes), tile.lanes)))
+  rows((step, rowValue) => {
+    const pb = k.let('pb', add(at, mul(step, tile.columns)))
+    const b = Array.from({ length: tile.vectors }, (_, v) =>
+      k.let('b', load(columns, add(pb, v * tile.lanes), tile.lanes)),
+    )
     sums.forEach((row, r) => {
-      const value = k.let('a', splat(load(p.a, add(pa, r)), tile.lanes))
+      const value = k.let('a', splat(rowValue(r), tile.lanes))
       row.forEach((sum, v) => k.assign(sum, fma(value, b[v]!, sum)))
     })
   })
   return sums
-}
-
-/** Where the vectors of a tile lie in the result and in the epilogue's operands. */
-interface ColumnRuns {
-  readonly offsets: readonly (readonly Expr[])[]
-  /** Every vector is one run of memory of the result. */
-  readonly whole: Expr
-}
-
-/**
- * Writes finished tiles to the result through the epilogue: from the registers where the tile is full and its vectors are runs of memory
- * there, from scratch elsewhere.
- */
-class TileStore {
-  private readonly k: Assembler
-  private readonly form: Form
-  private readonly tile: RegisterTile
-  private readonly out: BufferParameter
-  private readonly operands: readonly BufferParameter[]
-  private readonly offsets: readonly Expr[]
-  private readonly rowAxes: FlatAxes
-  private readonly columnAxes: FlatAxes
-  private readonly scalars: readonly Expr[]
-  /** Whether vectors can be stored at all. */
-  private readonly unit: boolean
-
-  constructor(k: Assembler, form: Form, tile: RegisterTile) {
-    this.k = k
-    this.form = form
-    this.tile = tile
-    const operands = form.epilogue?.operands ?? []
-    this.out = k.memory(form.out.memory, form.out.dtype, 'write')
-    this.operands = operands.map((o, number) => k.memory({ kind: 'operand', number }, o.dtype, 'read'))
-    this.offsets = [form.out.offset, ...operands.map((o) => o.offset)].map((o) => k.size(o))
-    const views = 1 + operands.length
-    this.rowAxes = new FlatAxes(k, mergeAxes(axesIn(form.rows, ['out', 'operands']), views), views)
-    this.columnAxes = new FlatAxes(k, mergeAxes(axesIn(form.columns, ['out', 'operands']), views), views)
-    this.scalars = k.scalars(form.epilogue)
-    this.unit = isStride(this.columnAxes.innerStride(0), 1)
-  }
-
-  /** Offsets of a task in the result and in the operands. */
-  begin(batchOffsets: readonly Expr[]): Expr[] {
-    return batchOffsets.map((o, v) => this.k.let('base', add(o, this.offsets[v]!)))
-  }
-
-  columns(column: Expr, columns: Expr): ColumnRuns | null {
-    const { k, tile } = this
-    if (!this.unit) return null
-    const vectors = Array.from({ length: tile.vectors }, (_, v) => {
-      const { offsets, inner } = this.columnAxes.locate(k, k.let('c', add(column, v * tile.lanes)))
-      return { offsets, whole: le(add(inner, tile.lanes), this.columnAxes.innerSize) }
-    })
-    const inside = le(add(column, tile.columns), columns)
-    return { offsets: vectors.map((v) => v.offsets), whole: vectors.reduce((all, v) => and(all, v.whole), inside) }
-  }
-
-  /** `keep` stores the accumulators to scratch. */
-  emit(
-    base: readonly Expr[],
-    runs: ColumnRuns | null,
-    sums: Sums,
-    keep: () => void,
-    t: { slots: BufferParameter; slot: Expr; row: Expr; column: Expr; rows: Expr; columns: Expr },
-  ): void {
-    const { k, tile } = this
-    const fromScratch = (): void => {
-      keep()
-      this.emitFromScratch(base, t)
-    }
-    if (!runs) {
-      fromScratch()
-      return
-    }
-    k.if(
-      and(runs.whole, le(add(t.row, tile.rows), t.rows)),
-      () => {
-        sums.forEach((row, r) => {
-          const rowOffsets = this.rowAxes.locate(k, k.let('row', add(t.row, r))).offsets
-          const start = base.map((o, v) => k.let('at', add(o, rowOffsets[v]!)))
-          row.forEach((sum, v) => {
-            const at = start.map((o, view) => add(o, runs.offsets[v]![view]!))
-            this.storeElement(sum, at, tile.lanes)
-          })
-        })
-      },
-      fromScratch,
-    )
-  }
-
-  private emitFromScratch(
-    base: readonly Expr[],
-    t: { slots: BufferParameter; slot: Expr; row: Expr; column: Expr; rows: Expr; columns: Expr },
-  ): void {
-    const { k, tile } = this
-    const count = k.let('count', min(tile.rows, sub(t.rows, t.row)))
-    const width = k.let('width', min(tile.columns, sub(t.columns, t.column)))
-    const eachRow = (visit: (row: Expr, at: readonly Expr[]) => void): void => {
-      k.loop('r', 0, count, 1, (r) => {
-        const rowOffsets = this.rowAxes.locate(k, k.let('row', add(t.row, r))).offsets
-        visit(
-          k.let('from', add(t.slot, mul(r, tile.columns))),
-          base.map((o, v) => k.let('at', add(o, rowOffsets[v]!))),
-        )
-      })
-    }
-    k.loop('v', 0, width, tile.lanes, (v) => {
-      const end = k.let('end', min(add(v, tile.lanes), width))
-      const { offsets, inner } = this.columnAxes.locate(k, k.let('c', add(t.column, v)))
-      // Within one run neighbours are a stride apart; elsewhere each column is located by itself.
-      const run = le(add(inner, sub(end, v)), this.columnAxes.innerSize)
-      k.if(
-        run,
-        () =>
-          eachRow((from, at) => {
-            k.loop('column', 0, sub(end, v), 1, (column) => {
-              const where = at.map((o, view) =>
-                add(add(o, offsets[view]!), mul(column, this.columnAxes.innerStride(view))),
-              )
-              this.storeElement(load(t.slots, add(add(from, v), column)), where, 1)
-            })
-          }),
-        () =>
-          k.loop('column', v, end, 1, (column) => {
-            const located = this.columnAxes.locate(k, k.let('c', add(t.column, column))).offsets
-            eachRow((from, at) => {
-              this.storeElement(
-                load(t.slots, add(from, column)),
-                at.map((o, view) => add(o, located[view]!)),
-                1,
-              )
-            })
-          }),
-      )
-    })
-  }
-
-  private storeElement(sum: Expr, at: readonly Expr[], lanes: number): void {
-    const { k, form } = this
-    if (!form.epilogue) {
-      k.store(this.out, at[0]!, sum)
-      return
-    }
-    const operands = this.operands.map((o, n) => {
-      const stride = this.columnAxes.innerStride(n + 1)
-      const where = at[n + 1]!
-      if (lanes === 1 || isStride(stride, 1)) return k.let('operand', load(o, where, lanes))
-      if (isStride(stride, 0)) return k.let('operand', splat(load(o, where), lanes))
-      return k.let('operand', gather(o, where, stride, lanes))
-    })
-    k.store(this.out, at[0]!, form.epilogue.build(k, k.let('sum', sum), operands, this.scalars))
-  }
 }

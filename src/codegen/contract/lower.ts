@@ -4,13 +4,29 @@
  * sizes decide only whether a long sum is cut.
  */
 import { numel } from '../../common/shape.ts'
-import { affineCases, hasTerm, letterStride, originOf, tapLetters, type AffineCase, type AffineDim } from './affine.ts'
+import {
+  affineCases,
+  hasTerm,
+  letterStride,
+  originOf,
+  positionLetters,
+  tapLetters,
+  type AffineCase,
+  type AffineDim,
+} from './affine.ts'
+import type { Capabilities } from '../capabilities.ts'
+import { registerTile } from './blocking.ts'
+import { lowerDirect } from './direct.ts'
 import { formSize, StepList, type Form, type FormAxis } from './form.ts'
-import { lowerGemm } from './gemm.ts'
+import { lowerGemm, type GemmOptions } from './gemm.ts'
 import { isWindow } from './letters.ts'
 import { lowerNest } from './nest.ts'
+import { isSmallResult, lowerSplitGemm } from './split.ts'
 import type { ContractProblem, LoweredContract } from './problem.ts'
 import { afterRelayout, leavesAxes, reaches, relayout, type Source } from './relayout.ts'
+
+/** Contracted elements from which on the sum of a small result is cut. */
+const LONG_SUM = 2048
 
 export function lowerContract(problem: ContractProblem): LoweredContract {
   const list = new StepList()
@@ -21,14 +37,16 @@ export function lowerContract(problem: ContractProblem): LoweredContract {
   // Taps of 1 in every case are no loops.
   const absent = new Set([...taps].filter((t) => cases.every((c) => c.sizes.get(t) === 1)))
   const groups = sortLetters(cases[0]!, absent)
-  if (!isProduct(problem, groups)) {
+  if (!isFloat32(problem)) {
     lowerNest(problem, title, list)
     return list
   }
+  if (groups.left.length === 0 || groups.right.length === 0)
+    return lowerWithoutProduct(problem, cases, taps, absent, title)
   const [left, right] = (['lhs', 'rhs'] as const).map((side) =>
     prepare(problem, cases, side, taps, absent, title, list),
   ) as [Side, Side]
-  const isConvolution = taps.size > 0
+  const positions = positionLetters(problem)
   for (const [i, c] of cases.entries()) {
     const form = formOf(
       problem,
@@ -38,14 +56,24 @@ export function lowerContract(problem: ContractProblem): LoweredContract {
       absent,
       title,
     )
-    lowerGemm(
-      form,
-      problem.capabilities,
-      { packRowsOnce: isConvolution && formSize(form.batch) === 1, splits: 1, splitStride: 0 },
-      list,
-    )
+    // A sum over positions (the gradient of a convolution's weights) has no bounds that a program knows.
+    const longSum = groups.contracted.some((l) => positions.has(l)) || formSize(form.contracted) >= LONG_SUM
+    if (longSum && isSmallResult(form)) lowerSplitGemm(form, problem.capabilities, list)
+    else
+      lowerGemm(
+        form,
+        problem.capabilities,
+        { rows: rowsMode(form, taps.size > 0, problem.capabilities), splits: 1, splitStride: 0 },
+        list,
+      )
   }
   return list
+}
+
+/** Rows are packed once if they are the weights of a convolution, and not at all if a tile or two hold all columns. */
+function rowsMode(form: Form, isConvolution: boolean, capabilities: Capabilities): GemmOptions['rows'] {
+  if (isConvolution) return 'once'
+  return formSize(form.columns) <= 4 * registerTile(capabilities).lanes ? 'direct' : 'task'
 }
 
 function titleOf(problem: ContractProblem): string {
@@ -75,9 +103,39 @@ function sortLetters(c: AffineCase, absent: ReadonlySet<number>): Letters {
   }
 }
 
-function isProduct(problem: ContractProblem, letters: Letters): boolean {
-  const isFloat32 = problem.dtype === 'float32' || problem.dtype === 'bfloat16' || problem.dtype === 'float16'
-  return isFloat32 && letters.left.length > 0 && letters.right.length > 0
+function isFloat32(problem: ContractProblem): boolean {
+  return problem.dtype === 'float32' || problem.dtype === 'bfloat16' || problem.dtype === 'float16'
+}
+
+/** One operand has no free letters: loops with vectors, on planes in scratch or, failing that, on a copy of the operand. */
+function lowerWithoutProduct(
+  problem: ContractProblem,
+  cases: readonly AffineCase[],
+  taps: ReadonlySet<number>,
+  absent: ReadonlySet<number>,
+  title: string,
+): LoweredContract {
+  const windowed = cases[0]!.rhs.some((dim) => dim.terms.length > 1) ? 'rhs' : 'lhs'
+  const other = windowed === 'lhs' ? 'rhs' : 'lhs'
+  const list = new StepList()
+  const source = (side: 'lhs' | 'rhs'): Source => ({
+    memory: { kind: side },
+    dtype: problem.dtype,
+    offset: problem[side].offset,
+  })
+  const emit = (view: Source, dims: readonly (readonly AffineDim[])[], isCopied: boolean, to: StepList): boolean =>
+    cases.every((c, i) => {
+      const operands = { windowed: { view, dims: dims[i]! }, other: { view: source(other), dims: c[other] } }
+      return lowerDirect({ problem, case: c, ...operands, absent, taps, isCopied, title }, to)
+    })
+  const inPlace = cases.map((c) => c[windowed])
+  if (emit(source(windowed), inPlace, false, list)) return list
+  const plain = new StepList()
+  const copied = prepare(problem, cases, windowed, taps, absent, title, plain)
+  if (emit(copied.source, copied.dims, true, plain)) return plain
+  const nest = new StepList()
+  lowerNest(problem, title, nest)
+  return nest
 }
 
 interface Side {
@@ -109,7 +167,10 @@ function prepare(
       )
     : -1
   const moves = channel >= 0 && dims[channel]!.stride !== 1 && dims.some((d) => d.terms.length > 1)
-  if (!moves && !leavesAxes(dims, reach)) return { source, dims: cases.map((c) => c[side]) }
+  // Windows with padding, or turned around, leave their axes for most sizes: copied for all, so that sizes do not change the kernels.
+  const isPadded = (d: AffineDim): boolean =>
+    d.terms.filter((t) => !absent.has(t.letter)).length > 1 && (d.shift < 0 || d.terms.some((t) => t.factor < 0))
+  if (!moves && !dims.some(isPadded) && !leavesAxes(dims, reach)) return { source, dims: cases.map((c) => c[side]) }
   const order = dims.map((_, i) => i).sort((i, j) => Math.abs(dims[j]!.stride) - Math.abs(dims[i]!.stride) || i - j)
   if (moves) order.push(...order.splice(order.indexOf(channel), 1))
   const copy = relayout(source, dims, reach, order, title, list)
@@ -169,7 +230,11 @@ function formOf(
     },
     epilogue: epilogue && {
       ...epilogue,
-      operands: epilogue.operands.map((o) => ({ ...o, offset: o.offset + originOf(beside(o.strides)) })),
+      operands: epilogue.operands.map(({ dtype, strides: s, offset }) => ({
+        dtype,
+        strides: s,
+        offset: offset + originOf(beside(s)),
+      })),
     },
     batch: letters.batch.map(axis),
     rows: (swap ? letters.right : letters.left).map(axis),

@@ -9,6 +9,7 @@ import {
   and,
   constant,
   div,
+  gather,
   ge,
   index,
   load,
@@ -113,20 +114,20 @@ export function relayout(
   return { source: { memory, dtype: source.dtype, offset: 0 }, strides }
 }
 
-interface CopyAxis {
+export interface CopyAxis {
   readonly size: Expr
   readonly stride: Expr
   readonly low: Expr
   readonly length: Expr
 }
 
-interface CopyBuffers {
+export interface CopyBuffers {
   readonly from: BufferParameter
   readonly to: BufferParameter
   readonly zero: Expr
 }
 
-interface CopyPlace {
+export interface CopyPlace {
   readonly outerAt: Expr
   /** Null where there are no axes but the two innermost. */
   readonly outerInside: Expr | null
@@ -139,32 +140,61 @@ function insideOf(k: Assembler, axis: CopyAxis): { begin: Expr; end: Expr } {
   return { begin, end: k.let('end', max(begin, min(axis.length, sub(axis.size, axis.low)))) }
 }
 
-/** Row by row: zeros, the part inside, zeros. */
-function copyRows(k: Assembler, b: CopyBuffers, middle: CopyAxis, inner: CopyAxis, place: CopyPlace): void {
-  const { begin, end } = insideOf(k, inner)
-  k.loop('row', 0, middle.length, 1, (row) => {
-    const c = k.let('c', add(row, middle.low))
-    const inside = and(ge(c, 0), lt(c, middle.size))
-    const target = k.let('to', add(place.target, mul(row, inner.length)))
-    const start = k.let('start', add(add(place.outerAt, mul(c, middle.stride)), mul(inner.low, inner.stride)))
+/**
+ * Row by row: zeros, the part inside, zeros. With `phases` p > 1 a row is p runs, of every p-th element each, `run` elements long: a window
+ * that moves by p then reads neighbours.
+ */
+export function copyRows(
+  k: Assembler,
+  b: CopyBuffers,
+  middle: CopyAxis,
+  inner: CopyAxis,
+  place: CopyPlace,
+  phases = 1,
+  run: Expr = inner.length,
+): void {
+  const copyRun = (inside: Expr, start: Expr, target: Expr, phase: Expr): void => {
+    const ceilPhases = (x: Expr): Expr => (phases === 1 ? x : div(add(x, phases - 1), phases))
+    const begin = k.let('begin', min(run, max(ceilPhases(sub(sub(0, inner.low), phase)), 0)))
+    const end = k.let('end', max(begin, min(run, ceilPhases(sub(sub(inner.size, inner.low), phase)))))
     const fill = (from: Expr | number, to: Expr): void => {
       k.vector('i', from, to, (i) => k.store(b.to, add(target, i), b.zero))
     }
     k.if(
-      place.outerInside ? and(place.outerInside, inside) : inside,
+      inside,
       () => {
+        const step = mul(inner.stride, phases)
         fill(0, begin)
-        k.vector('i', begin, end, (i) => k.store(b.to, add(target, i), load(b.from, add(start, mul(i, inner.stride)))))
-        fill(end, inner.length)
+        k.vector('i', begin, end, (i) => k.store(b.to, add(target, i), load(b.from, add(start, mul(i, step)))))
+        fill(end, run)
       },
-      () => fill(0, inner.length),
+      () => fill(0, run),
     )
+  }
+  k.loop('row', 0, middle.length, 1, (row) => {
+    const c = k.let('c', add(row, middle.low))
+    const insideRow = and(ge(c, 0), lt(c, middle.size))
+    const inside = place.outerInside ? and(place.outerInside, insideRow) : insideRow
+    const start = k.let('start', add(add(place.outerAt, mul(c, middle.stride)), mul(inner.low, inner.stride)))
+    const target = k.let('to', add(place.target, mul(row, mul(run, phases))))
+    if (phases === 1) {
+      copyRun(inside, start, target, index(0))
+    } else {
+      k.loop('phase', 0, phases, 1, (phase) => {
+        copyRun(
+          inside,
+          k.let('from', add(start, mul(phase, inner.stride))),
+          k.let('to', add(target, mul(phase, run))),
+          phase,
+        )
+      })
+    }
   })
 }
 
 /**
- * For an inner axis that is not innermost in the operand: tiles of 16 rows, one cache line of the operand each, because the lines of
- * neighbouring inner elements may all fall into one set of the cache.
+ * For an inner axis that is not innermost in the operand: tiles of 16 rows, one cache line of the operand each, and four lines at a
+ * time, because the lines of neighbouring inner elements may all fall into one set of the cache.
  */
 function copyTransposed(k: Assembler, b: CopyBuffers, middle: CopyAxis, inner: CopyAxis, place: CopyPlace): void {
   const { begin, end } = insideOf(k, inner)
@@ -184,14 +214,19 @@ function copyTransposed(k: Assembler, b: CopyBuffers, middle: CopyAxis, inner: C
         })
       }
       zeroColumns(0, begin)
-      k.loop('i', begin, end, 1, (i) => {
+      const columns = (i: Expr, lanes: number): void => {
         const start = add(place.outerAt, add(mul(middle.low, middle.stride), mul(add(i, inner.low), inner.stride)))
         const source = k.let('source', start)
         const target = k.let('to', add(place.target, i))
         k.loop('row', tile, tileEnd, 1, (row) => {
-          k.store(b.to, add(target, mul(row, inner.length)), load(b.from, add(source, mul(row, middle.stride))))
+          const at = k.let('at', add(source, mul(row, middle.stride)))
+          const value = lanes === 1 ? load(b.from, at) : gather(b.from, at, inner.stride, lanes)
+          k.store(b.to, add(target, mul(row, inner.length)), value)
         })
-      })
+      }
+      const whole = k.let('whole', sub(end, rem(sub(end, begin), 4)))
+      k.loop('i', begin, whole, 4, (i) => columns(i, 4))
+      k.loop('i', whole, end, 1, (i) => columns(i, 1))
       zeroColumns(end, inner.length)
     })
     zeroRows(rows.end, middle.length)

@@ -108,6 +108,17 @@ async function drawLine(seed: number, family: Family, index: number): Promise<Te
   return { pixels: s.data, width: s.width, height: s.height, text: s.text }
 }
 
+/** Renders lines into memory: held-out sets. */
+export async function drawLines(request: {
+  readonly seed: number
+  readonly family: Family
+  readonly count: number
+}): Promise<TextLine[]> {
+  const lines: TextLine[] = []
+  for (let index = 0; index < request.count; index++) lines.push(await drawLine(request.seed, request.family, index))
+  return lines
+}
+
 export interface WrittenLinesOptions {
   readonly seed: number
   readonly family: Family

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { CodeWriter } from './code.ts'
 import { Bytes, ModuleEncoder, type FunctionType } from './encoder.ts'
@@ -43,11 +43,31 @@ describe('LEB128', () => {
 
   test('comes back for any number', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 0, max: 2 ** 32 - 1 }), fc.integer(), fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }), (u, s, l) => {
-        expect(decode(written((b) => b.u32(u)), false)).toBe(BigInt(u))
-        expect(decode(written((b) => b.s32(s)), true)).toBe(BigInt(s))
-        expect(decode(written((b) => b.s64(l)), true)).toBe(l)
-      }),
+      fc.property(
+        fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+        fc.integer(),
+        fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+        (u, s, l) => {
+          expect(
+            decode(
+              written((b) => b.u32(u)),
+              false,
+            ),
+          ).toBe(BigInt(u))
+          expect(
+            decode(
+              written((b) => b.s32(s)),
+              true,
+            ),
+          ).toBe(BigInt(s))
+          expect(
+            decode(
+              written((b) => b.s64(l)),
+              true,
+            ),
+          ).toBe(l)
+        },
+      ),
     )
   })
 })

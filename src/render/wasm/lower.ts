@@ -51,6 +51,7 @@ class Lowering {
   private readonly variableLevels = new Map<string, number>()
   private readonly levels = new Map<Expr, number>()
   private readonly rewritten = new Map<Expr, Expr>()
+  private readonly sums = new Map<Expr, readonly Term[]>()
   private readonly loops: OpenLoop[] = []
   private names = 0
 
@@ -124,7 +125,10 @@ class Lowering {
 
   /** Gives a name a meaning; expressions rewritten under an older one are forgotten. */
   private bind(name: string, value: Expr): void {
-    if (this.scope.has(name)) this.rewritten.clear()
+    if (this.scope.has(name)) {
+      this.rewritten.clear()
+      this.sums.clear()
+    }
     this.scope.set(name, value)
   }
 
@@ -181,7 +185,13 @@ class Lowering {
   }
 
   /** An index expression as a sum of products. */
-  private terms(e: Expr): Term[] {
+  private terms(e: Expr): readonly Term[] {
+    let known = this.sums.get(e)
+    if (!known) this.sums.set(e, (known = this.findTerms(e)))
+    return known
+  }
+
+  private findTerms(e: Expr): readonly Term[] {
     if (e.kind === 'const') return [{ coefficient: Number(BigInt.asIntN(32, BigInt(e.value))), factors: [] }]
     if (e.kind === 'convert' && e.x.type.scalar === 'i32') return this.terms(e.x)
     if (e.kind === 'unary' && e.op === 'neg') return scale(this.terms(e.x), -1)

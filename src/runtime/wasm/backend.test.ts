@@ -17,7 +17,9 @@ function axpy(): Kernel {
   const [n, scale] = [k.index(), k.scalar('f32')]
   k.parallel('b', (b) => {
     const start = k.let('start', ir.mul(b, 8))
-    k.vector('i', start, ir.min(ir.add(start, 8), n), (i) => k.store(out, i, ir.add(ir.mul(ir.load(x, i), scale), ir.load(y, i))))
+    k.vector('i', start, ir.min(ir.add(start, 8), n), (i) =>
+      k.store(out, i, ir.add(ir.mul(ir.load(x, i), scale), ir.load(y, i))),
+    )
   })
   return k.build()
 }
@@ -46,12 +48,23 @@ describe('plans on the wasm device', () => {
     const plan = planOf(
       [
         launchOf(0, [memory('leaf', 0), memory('leaf', 1), memory('arena', 0, 128), n, { kind: 'scalar', slot: 1 }], 3),
-        launchOf(0, [memory('arena', 0, 128), memory('leaf', 0), memory('output', 0), n, { kind: 'number', value: -1 }], 3),
+        launchOf(
+          0,
+          [memory('arena', 0, 128), memory('leaf', 0), memory('output', 0), n, { kind: 'number', value: -1 }],
+          3,
+        ),
       ],
       4096,
     )
     const program = await backend.compile(plan, [axpy()])
-    const [x, y, out] = [floats(backend, range(19)), floats(backend, range(19).map((i) => i * 10)), backend.allocate(19 * 4)]
+    const [x, y, out] = [
+      floats(backend, range(19)),
+      floats(
+        backend,
+        range(19).map((i) => i * 10),
+      ),
+      backend.allocate(19 * 4),
+    ]
     for (const scale of [2, 3]) {
       await backend.run(program, [x, y], [out], [NaN, scale])
       expect(contents(backend, out)).toEqual(range(19).map((i) => i - (i * scale + i * 10)))
@@ -61,9 +74,24 @@ describe('plans on the wasm device', () => {
 
   test('a loop advances its pointers by their steps', async () => {
     const backend = new WasmBackend()
-    const args = [memory('leaf', 0, 0, 16), memory('output', 0), memory('output', 0), { kind: 'index', value: 4 }, { kind: 'number', value: 2 }] as const
-    const back = [memory('output', 0), memory('output', 0), memory('output', 1, 32, -16), { kind: 'index', value: 4 }, { kind: 'number', value: 0 }] as const
-    const program = await backend.compile(planOf([{ kind: 'loop', count: 3, steps: [launchOf(0, args, 1), launchOf(0, back, 1)] }]), [axpy()])
+    const args = [
+      memory('leaf', 0, 0, 16),
+      memory('output', 0),
+      memory('output', 0),
+      { kind: 'index', value: 4 },
+      { kind: 'number', value: 2 },
+    ] as const
+    const back = [
+      memory('output', 0),
+      memory('output', 0),
+      memory('output', 1, 32, -16),
+      { kind: 'index', value: 4 },
+      { kind: 'number', value: 0 },
+    ] as const
+    const program = await backend.compile(
+      planOf([{ kind: 'loop', count: 3, steps: [launchOf(0, args, 1), launchOf(0, back, 1)] }]),
+      [axpy()],
+    )
     const x = floats(backend, range(12))
     for (let repeat = 0; repeat < 2; repeat++) {
       const [sum, steps] = [floats(backend, [0, 0, 0, 0]), backend.allocate(48)]
@@ -76,7 +104,13 @@ describe('plans on the wasm device', () => {
 
   test('an extent of 0 and a loop of 0 run nothing', async () => {
     const backend = new WasmBackend()
-    const args = [memory('leaf', 0), memory('leaf', 0), memory('output', 0), { kind: 'index', value: 4 }, { kind: 'number', value: 1 }] as const
+    const args = [
+      memory('leaf', 0),
+      memory('leaf', 0),
+      memory('output', 0),
+      { kind: 'index', value: 4 },
+      { kind: 'number', value: 1 },
+    ] as const
     const plan = planOf([launchOf(0, args, 0), { kind: 'loop', count: 0, steps: [launchOf(0, args, 1)] }])
     const [x, out] = [floats(backend, range(4)), floats(backend, [7, 7, 7, 7])]
     await backend.run(await backend.compile(plan, [axpy()]), [x], [out], [])
@@ -89,7 +123,12 @@ describe('plans on the wasm device', () => {
     const out = k.buffer('float32', 'update')
     k.parallel('i', (i) => k.store(out, i, ir.add(ir.load(out, i), 1)))
     const out0 = floats(backend, new Array(1003).fill(0))
-    await backend.run(await backend.compile(planOf([launchOf(0, [memory('output', 0)], 1003)]), [k.build()]), [], [out0], [])
+    await backend.run(
+      await backend.compile(planOf([launchOf(0, [memory('output', 0)], 1003)]), [k.build()]),
+      [],
+      [out0],
+      [],
+    )
     expect(contents(backend, out0)).toEqual(new Array(1003).fill(1))
   })
 
@@ -98,28 +137,50 @@ describe('plans on the wasm device', () => {
     const k = new KernelBuilder('embedding')
     const [limit, at] = [k.scalar('i64'), k.scalar('i64')]
     k.parallel('i', () => k.if(ir.ge(at, limit), () => k.fail(1)))
-    const args = [{ kind: 'number', value: 2n ** 40n }, { kind: 'scalar', slot: 0 }] as const
+    const args = [
+      { kind: 'number', value: 2n ** 40n },
+      { kind: 'scalar', slot: 0 },
+    ] as const
     const program = await backend.compile(planOf([launchOf(0, args, 1)]), [k.build()])
     await expect(backend.run(program, [], [], [2 ** 40])).rejects.toThrow(IndexOutOfRangeError)
     await expect(backend.run(program, [], [], [2 ** 40])).rejects.toThrow(/'embedding'/)
     await backend.run(program, [], [], [2 ** 40 - 1])
+    backend.synchronizeSync()
+    const unheard = backend.run(program, [], [], [2 ** 40])
+    expect(() => backend.synchronizeSync()).toThrow(/'embedding'/)
+    backend.synchronizeSync()
+    await expect(unheard).rejects.toThrow(IndexOutOfRangeError)
   })
 
   test('sizes beyond 32 bits are refused where the plan is compiled', async () => {
     const backend = new WasmBackend()
-    const args = [memory('leaf', 0), memory('leaf', 0), memory('output', 0), { kind: 'index', value: 2 ** 31 }, { kind: 'number', value: 1 }] as const
+    const args = [
+      memory('leaf', 0),
+      memory('leaf', 0),
+      memory('output', 0),
+      { kind: 'index', value: 2 ** 31 },
+      { kind: 'number', value: 1 },
+    ] as const
     await expect(backend.compile(planOf([launchOf(0, args, 1)]), [axpy()])).rejects.toThrow(DeviceError)
   })
 
   test('what a plan does not give is an error, not a wrong address', async () => {
     const backend = new WasmBackend()
-    const args = [memory('leaf', 0), memory('leaf', 1), memory('output', 0), { kind: 'index', value: 1 }, { kind: 'scalar', slot: 0 }] as const
+    const args = [
+      memory('leaf', 0),
+      memory('leaf', 1),
+      memory('output', 0),
+      { kind: 'index', value: 1 },
+      { kind: 'scalar', slot: 0 },
+    ] as const
     const program = await backend.compile(planOf([launchOf(0, args, 1)]), [axpy()])
     const x = floats(backend, [1])
     await expect(backend.run(program, [x], [x], [1])).rejects.toThrow(InternalError)
     await expect(backend.run(program, [x, x], [x], [])).rejects.toThrow(/scalar 0/)
     await expect(backend.run(program, [x, { bytes: 4 }], [x], [1])).rejects.toThrow(/another device/)
-    await expect(backend.compile(planOf([launchOf(0, args.slice(1), 1)]), [axpy()])).rejects.toThrow(/4 arguments, expected 5/)
+    await expect(backend.compile(planOf([launchOf(0, args.slice(1), 1)]), [axpy()])).rejects.toThrow(
+      /4 arguments, expected 5/,
+    )
   })
 })
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { fromBfloat16Bits, fromFloat16Bits, toBfloat16Bits, toFloat16Bits } from '../../common/dtype.ts'
+import { erf } from '../../common/erf.ts'
 import { IndexOutOfRangeError } from '../../common/errors.ts'
 import * as ir from '../../codegen/builder.ts'
 import { KernelBuilder } from '../../codegen/builder.ts'
@@ -7,7 +8,6 @@ import type { BinaryIr, CallIr, CompareIr, Expr, Kernel, UnaryIr } from '../../c
 import { mathUnary } from '../../codegen/math.ts'
 import { vectorize } from '../../codegen/vectorize.ts'
 import { verifyKernel } from '../../codegen/verify.ts'
-import { erf } from '../../render/wasm/host.ts'
 import { WasmBackend } from './backend.ts'
 import { arrayOf, noise, runKernel } from './test-support.ts'
 

@@ -37,7 +37,9 @@ describe('linear memory', () => {
     const memory = new LinearMemory(2 * MiB)
     const address = memory.allocate(MiB)
     expect(() => memory.allocate(MiB)).toThrow(OutOfMemoryError)
-    expect(() => memory.allocate(MiB)).toThrow(/cannot allocate 1048576 bytes: 1048576 bytes are in use.*grow to 2097152/)
+    expect(() => memory.allocate(MiB)).toThrow(
+      /cannot allocate 1048576 bytes: 1048576 bytes are in use.*grow to 2097152/,
+    )
     memory.release(address, MiB)
     memory.allocate(MiB)
   })

@@ -1,7 +1,7 @@
 /** What losses over alignments (CTC, transducers) share: probabilities in log space without infinities, and their reductions. */
 import { formatShape, sameShape } from '../../../common/shape.ts'
 import { ShapeError } from '../../../common/errors.ts'
-import { binary, cast, detach, gather, iota, pad, reduce, sliceAxis, unary, where } from '../../../graph/build.ts'
+import { binary, cast, detach, iota, pad, reduce, sliceAxis, unary, where } from '../../../graph/build.ts'
 import { spread } from '../../../graph/gradient.ts'
 import type { Node } from '../../../graph/node.ts'
 import { checkInteger, constantLike } from '../../../tensor/promotion.ts'
@@ -35,13 +35,6 @@ export function shiftUp(x: Node, by: number): Node {
   const moved = pad(sliceAxis(x, last, 0, size - by), along(by), along(0))
   const position = iota(x.shape, last, 'int32')
   return where(binary('ge', position, constantLike(position, by)), moved, constantLike(x, impossible))
-}
-
-/** Class numbers, checked when they are used: one outside [0, classes) is an IndexOutOfRangeError. */
-export function checkedClasses(label: Node, classes: number): Node {
-  // A look-up in 0, 1, 2, .. checks; negative numbers, which it would count from the end, are sent out of range.
-  const negative = binary('lt', label, constantLike(label, 0))
-  return gather(iota([classes], 0, 'int64'), where(negative, constantLike(label, classes), label), 0)
 }
 
 /** Lengths as int64, one for each of `batch` sequences. */

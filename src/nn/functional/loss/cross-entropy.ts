@@ -11,6 +11,7 @@ import type { Node } from '../../../graph/node.ts'
 import { checkInteger, checkTensor, constantLike, floatNode } from '../../../tensor/promotion.ts'
 import { Tensor } from '../../../tensor/tensor.ts'
 import { logSoftmaxNode, softmaxNode } from '../activation.ts'
+import { hardLabels } from './labels.ts'
 import { checkReduction, reduced, type Reduction } from './reduction.ts'
 
 export interface CrossEntropyOptions {
@@ -28,23 +29,6 @@ export interface CrossEntropyOptions {
   readonly useSoftmax?: boolean
   /** Mixes each label with the uniform distribution. Default 0. */
   readonly labelSmoothing?: number
-}
-
-/** Class numbers and which samples to leave out, from integer labels in the shape of the input without its class axis. */
-interface HardLabels {
-  /** int64, 0 where ignored. Out of range of the classes is an IndexOutOfRangeError when it runs. */
-  readonly classes: Node
-  readonly kept: Node
-}
-
-function hardLabels(label: Node, classes: number, ignoreIndex: number): HardLabels {
-  const wide = cast(label, 'int64')
-  const kept = binary('ne', wide, constantLike(wide, ignoreIndex))
-  const candidate = where(kept, wide, constantLike(wide, 0))
-  // A look-up in 0, 1, 2, ... checks the labels; negative ones, which a look-up would count from the end, are sent out of range.
-  const negative = binary('lt', candidate, constantLike(candidate, 0))
-  const inRange = where(negative, constantLike(candidate, classes), candidate)
-  return { classes: gather(iota([classes], 0, 'int64'), inRange, 0), kept }
 }
 
 /** The element of each row of `x` (along `axis`) that its class number names. */

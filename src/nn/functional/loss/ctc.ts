@@ -22,15 +22,8 @@ import type { Node } from '../../../graph/node.ts'
 import { checkInteger, constantLike, floatNode } from '../../../tensor/promotion.ts'
 import { Tensor } from '../../../tensor/tensor.ts'
 import { runLoop } from '../loop.ts'
-import {
-  checkedClasses,
-  impossible,
-  lengthNode,
-  logAddExp,
-  logSumExp,
-  shiftUp,
-  withScaledGradient,
-} from './alignment.ts'
+import { impossible, lengthNode, logAddExp, logSumExp, shiftUp, withScaledGradient } from './alignment.ts'
+import { checkedClasses } from './labels.ts'
 import { reduced, type Reduction } from './reduction.ts'
 
 export interface CTCLossOptions {

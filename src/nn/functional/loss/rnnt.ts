@@ -24,7 +24,8 @@ import type { Node } from '../../../graph/node.ts'
 import { checkInteger, constantLike, floatNode } from '../../../tensor/promotion.ts'
 import { Tensor } from '../../../tensor/tensor.ts'
 import { runLoop } from '../loop.ts'
-import { checkedClasses, impossible, lengthNode, logAddExp, shiftUp, withScaledGradient } from './alignment.ts'
+import { impossible, lengthNode, logAddExp, shiftUp, withScaledGradient } from './alignment.ts'
+import { checkedClasses } from './labels.ts'
 import { reduced, type Reduction } from './reduction.ts'
 
 export interface RNNTLossOptions {

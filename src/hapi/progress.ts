@@ -3,7 +3,7 @@
  * terminal; where nobody watches (a log file, a CI job) a line now and then.
  */
 import cliProgress from 'cli-progress'
-import { formatDuration } from './ui.ts'
+import { formatDuration } from '../common/format.ts'
 
 export interface ProgressOptions {
   /** Steps of the whole run. */

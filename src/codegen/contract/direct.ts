@@ -1,0 +1,461 @@
+/**
+ * Contractions that are no matrix products because one operand has no free letters (depthwise convolutions and their gradients,
+ * matrix times vector, sums of elementwise products): loops over memory in order, with vectors along one letter. That letter is free (each
+ * lane sums for itself) or contracted (lanes are added at the end). An operand with windows is copied plane by plane to scratch, with zeros
+ * around it, so that no window needs a test.
+ */
+import {
+  add,
+  constant,
+  div,
+  fma,
+  ge,
+  index,
+  load,
+  min,
+  mul,
+  reduceLanes,
+  rem,
+  splat,
+  sub,
+  type BufferParameter,
+} from '../builder.ts'
+import type { Expr } from '../kernel.ts'
+import { hasTerm, letterStride, originOf, reachOf, type AffineCase, type AffineDim } from './affine.ts'
+import { Assembler, isStride } from './assembler.ts'
+import { FlatAxes, mergeAxes, type Axis } from './axes.ts'
+import { registerTile } from './blocking.ts'
+import type { FormView, StepList } from './form.ts'
+import type { ContractProblem } from './problem.ts'
+import { copyRows, type CopyAxis } from './relayout.ts'
+import { ResultStore } from './store.ts'
+
+/** Vectors that one pass over the summed letters feeds. */
+const UNROLL = 4
+/** Tasks that one long vector axis is cut into where nothing else is parallel. */
+const AXIS_TASKS = 16
+const GRAIN_FLOPS = 100_000
+
+export interface DirectProblem {
+  readonly problem: ContractProblem
+  readonly case: AffineCase
+  /** The operand with windows, or either. Its dims may leave their axes. */
+  readonly windowed: { readonly view: FormView; readonly dims: readonly AffineDim[] }
+  readonly other: { readonly view: FormView; readonly dims: readonly AffineDim[] }
+  /** Letters without loops, and letters that are taps. */
+  readonly absent: ReadonlySet<number>
+  readonly taps: ReadonlySet<number>
+  /** Whether the windowed operand was laid out so that no window leaves it. */
+  readonly isCopied: boolean
+  readonly title: string
+}
+
+/** The two axes of the windowed operand that lie innermost in memory, as they are copied to scratch. */
+interface Plane {
+  readonly middle: AffineDim | null
+  readonly inner: AffineDim
+  /** Step of the inner axis' window: the copy has as many interleaved runs, of `run` elements. */
+  readonly phases: number
+  readonly run: number
+  readonly rows: number
+  readonly low: { readonly middle: number; readonly inner: number }
+}
+
+/** Memory order, outermost first. */
+function byStride(dims: readonly AffineDim[]): AffineDim[] {
+  return dims.toSorted((x, y) => Math.abs(y.stride) - Math.abs(x.stride))
+}
+
+/** Whether the operand has windows; whether they leave their axes often depends on sizes, which must not decide. */
+function needsPlane(d: DirectProblem): boolean {
+  const isWindow = (dim: AffineDim): boolean => dim.terms.filter((t) => !d.absent.has(t.letter)).length > 1
+  const inner = byStride(d.windowed.dims).at(-1)
+  const gathers = (dim: AffineDim): boolean => dim === inner && windowStep(dim, d.taps) > 1
+  return !d.isCopied && d.windowed.dims.some((dim) => isWindow(dim) || leaves(dim, d.case) || gathers(dim))
+}
+
+function leaves(dim: AffineDim, c: AffineCase): boolean {
+  const { low, high } = reachOf(dim, c.sizes)
+  return low < 0 || high >= dim.size
+}
+
+/** Factor of the letter that is no tap. */
+function windowStep(dim: AffineDim, taps: ReadonlySet<number>): number {
+  return dim.terms.length > 1 ? (dim.terms.find((t) => !taps.has(t.letter))?.factor ?? 1) : 1
+}
+
+/** The plane to copy, or null where windows lie on other axes than the two innermost. */
+function planeOf(d: DirectProblem): Plane | null {
+  const order = byStride(d.windowed.dims)
+  const inner = order.at(-1)!
+  const middle = order.at(-2) ?? null
+  if (d.windowed.dims.some((dim) => dim !== inner && dim !== middle && leaves(dim, d.case))) return null
+  const letters = [inner, middle].map((dim) => (dim ? dim.terms.map((t) => t.letter) : []))
+  if (letters[0]!.some((l) => letters[1]!.includes(l))) return null
+  if (order.slice(0, -2).some((dim) => dim.terms.some((t) => letters.flat().includes(t.letter)))) return null
+  const reach = reachOf(inner, d.case.sizes)
+  const step = windowStep(inner, d.taps)
+  // Runs interleave only where taps move forward from the first element.
+  const phases = inner.terms.every((t) => t.factor > 0) ? step : 1
+  const rows = middle ? reachOf(middle, d.case.sizes) : { low: 0, high: 0 }
+  return {
+    middle,
+    inner,
+    phases,
+    run: Math.ceil((reach.high - reach.low + 1) / phases),
+    rows: rows.high - rows.low + 1,
+    low: { middle: rows.low, inner: reach.low },
+  }
+}
+
+/** A letter's stride in the two operands, the result and the epilogue's operands; `tap` is its step inside a plane with phases. */
+interface Loop extends Axis {
+  readonly letter: number
+  readonly phasedStep: number
+}
+
+/** How a case is computed; null where no letter suits vectors. */
+interface Scheme {
+  readonly vector: Loop
+  readonly contracted: boolean
+  /** Outer to inner: tasks, contracted letters around a plane, loops over results in a task, summed letters. */
+  readonly tasks: readonly Loop[]
+  readonly around: readonly Loop[]
+  readonly results: readonly Loop[]
+  readonly summed: readonly Loop[]
+}
+
+function schemeOf(d: DirectProblem, plane: Plane | null): Scheme | null {
+  const c = d.case
+  const { epilogue } = d.problem
+  const operands = (epilogue?.operands ?? []).map((o) => c.out.map((dim, i) => ({ ...dim, stride: o.strides[i]! })))
+  const planeDims = plane ? [plane.inner, ...(plane.middle ? [plane.middle] : [])] : []
+  const isInPlane = (l: number): boolean => hasTerm(planeDims, l)
+  const planeStride = (l: number): number => {
+    const p = plane!
+    const inner = p.inner.terms.find((t) => t.letter === l)?.factor ?? 0
+    const middle = p.middle?.terms.find((t) => t.letter === l)?.factor ?? 0
+    return inner / (d.taps.has(l) ? 1 : p.phases) + middle * p.run * p.phases
+  }
+  const loop = (letter: number): Loop => {
+    const phased = plane !== null && plane.phases > 1 && d.taps.has(letter) && hasTerm([plane.inner], letter)
+    const views = [d.other.dims, c.out, ...operands].map((dims) => letterStride(dims, letter))
+    const first = isInPlane(letter) ? planeStride(letter) : letterStride(d.windowed.dims, letter)
+    return {
+      letter,
+      size: c.sizes.get(letter)!,
+      strides: [phased ? 0 : first, ...views],
+      phasedStep: phased ? plane.inner.terms.find((t) => t.letter === letter)!.factor : 0,
+    }
+  }
+  const loops = [...c.sizes.keys()].filter((l) => !d.absent.has(l)).map(loop)
+  const inOut = (l: Loop): boolean => hasTerm(c.out, l.letter)
+  const smooth = (l: Loop): boolean => {
+    const [a, b] = [l.strides[0]!, l.strides[1]!]
+    return !d.taps.has(l.letter) && (a === 1 || b === 1) && (a === 1 || a === 0) && (b === 1 || b === 0)
+  }
+  const canGoAround = (l: Loop): boolean => plane !== null && !inOut(l) && !isInPlane(l.letter) && l.strides[0] !== 0
+  const around = loops.filter(canGoAround)
+  const free = loops.filter((l) => inOut(l) && smooth(l))
+  const vectorFree = around.length > 0 ? undefined : (free.find((l) => l.strides[2] === 1) ?? undefined)
+  const vectorSummed = loops.find(
+    (l) => !inOut(l) && smooth(l) && l.strides[0] === 1 && l.strides[1] === 1 && !around.includes(l),
+  )
+  const vector = vectorFree ?? vectorSummed ?? (around.length > 0 ? undefined : free[0])
+  if (!vector) return null
+  const others = loops.filter((l) => l !== vector)
+  return {
+    vector,
+    contracted: !inOut(vector),
+    tasks: others.filter((l) => inOut(l) && !isInPlane(l.letter)),
+    around,
+    results: others.filter((l) => inOut(l) && isInPlane(l.letter)),
+    summed: others.filter((l) => !inOut(l) && !around.includes(l)),
+  }
+}
+
+/** Writes the step of one case, or returns false where the plain loop nest has to do. */
+export function lowerDirect(d: DirectProblem, list: StepList): boolean {
+  const isNeeded = needsPlane(d)
+  const plane = isNeeded ? planeOf(d) : null
+  if (isNeeded && plane === null) return false
+  const scheme = schemeOf(d, plane)
+  if (!scheme) return false
+  new DirectKernel(d, plane, scheme).emit(list)
+  return true
+}
+
+/** Offsets in the windowed operand (or its plane), the other operand, the result, and the epilogue's operands. */
+type Offsets = readonly Expr[]
+
+interface LoopParameters {
+  readonly size: Expr
+  readonly strides: readonly Expr[]
+  readonly phase: { readonly step: number; readonly phases: number; readonly run: Expr } | null
+}
+
+interface ScratchPlace {
+  readonly buffer: BufferParameter
+  readonly at: Expr
+}
+
+interface Range {
+  readonly from: Expr
+  readonly to: Expr
+}
+
+class DirectKernel {
+  private readonly k: Assembler
+  private readonly d: DirectProblem
+  private readonly plane: Plane | null
+  private readonly scheme: Scheme
+  private readonly lanes: number
+  private readonly source: BufferParameter
+  private readonly other: BufferParameter
+  private readonly result: ResultStore
+  private readonly views: number
+  private planeBuffer: BufferParameter | null = null
+
+  constructor(d: DirectProblem, plane: Plane | null, scheme: Scheme) {
+    this.d = d
+    this.plane = plane
+    this.scheme = scheme
+    this.k = new Assembler(d.title)
+    this.lanes = registerTile(d.problem.capabilities).lanes
+    this.source = this.k.memory(d.windowed.view.memory, d.windowed.view.dtype, 'read')
+    this.other = this.k.memory(d.other.view.memory, d.other.view.dtype, 'read')
+    const { problem } = d
+    const out: FormView = {
+      memory: { kind: 'out' },
+      dtype: problem.outDType ?? problem.dtype,
+      offset: problem.out.offset + originOf(d.case.out),
+    }
+    const beside = (strides: readonly number[]): AffineDim[] =>
+      d.case.out.map((dim, i) => ({ size: dim.size, stride: strides[i]!, terms: dim.terms, shift: dim.shift }))
+    const epilogue = problem.epilogue && {
+      ...problem.epilogue,
+      operands: problem.epilogue.operands.map(({ dtype, strides, offset }) => ({
+        dtype,
+        strides,
+        offset: offset + originOf(beside(strides)),
+      })),
+    }
+    this.result = new ResultStore(this.k, out, epilogue)
+    this.views = 2 + this.result.views
+  }
+
+  emit(list: StepList): void {
+    const { k, plane, scheme, views } = this
+    const { vector } = scheme
+    const taskAxes = mergeAxes(scheme.tasks, views)
+    const tasks = new FlatAxes(k, taskAxes, views)
+    const taskCount = taskAxes.reduce((n, a) => n * a.size, 1)
+    const cut = !scheme.contracted && plane === null && taskCount < AXIS_TASKS
+    const block = cut ? Math.max(UNROLL, Math.ceil(vector.size / AXIS_TASKS / this.lanes)) * this.lanes : vector.size
+    const blocks = Math.max(1, Math.ceil(vector.size / Math.max(1, block)))
+    const [vectorSize, blockSize, blockCount] = [vector.size, Math.max(1, block), blocks].map((n) => k.size(n)) as [
+      Expr,
+      Expr,
+      Expr,
+    ]
+    const otherOffset = k.size(this.d.other.view.offset + originOf(this.d.other.dims))
+    const outer = plane
+      ? this.d.windowed.dims.filter((dim) => dim !== plane.inner && dim !== plane.middle)
+      : this.d.windowed.dims
+    const sourceOffset = k.size(this.d.windowed.view.offset + originOf(outer))
+    const planeSize = plane ? plane.rows * plane.run * plane.phases : 0
+    const scratch = plane ? k.reserve('float32', planeSize) : null
+    this.planeBuffer = scratch?.buffer ?? null
+    // Lanes whose results are not neighbours, and sums that wait for the next plane.
+    const resultCount = scheme.results.reduce((n, l) => n * l.size, 1)
+    const waiting = k.reserve('float32', scheme.contracted ? resultCount : this.lanes)
+    const copy = plane ? this.planeCopy(plane) : null
+    const planeOrigin = plane ? k.size(this.originInPlane(plane)) : null
+    const [around, results, summed] = [scheme.around, scheme.results, scheme.summed].map((l) => this.parameters(l)) as [
+      LoopParameters[],
+      LoopParameters[],
+      LoopParameters[],
+    ]
+    const strides = vector.strides.map((s) => k.stride(s))
+    const total = k.size(resultCount)
+
+    const inPlane = (at: Offsets): Offsets =>
+      scratch && planeOrigin ? [k.let('at', add(scratch.at, planeOrigin)), ...at.slice(1)] : at
+
+    k.parallel('t', (t) => {
+      const part = k.let('part', rem(t, blockCount))
+      const located = tasks.locate(k, k.let('task', div(t, blockCount))).offsets
+      const bases = located.map((o, v) => {
+        const start = v === 0 ? sourceOffset : v === 1 ? otherOffset : this.result.offsets[v - 2]!
+        return k.let('base', add(o, start))
+      })
+      const start = k.let('vectorFrom', mul(part, blockSize))
+      const range = { from: start, to: k.let('vectorTo', min(add(start, blockSize), vectorSize)) }
+      const eachResult = (base: Offsets, visit: (at: Offsets, number: Expr) => void): void => {
+        const number = k.declare('number', index(0))
+        this.loops(results, base, (at) => {
+          visit(at, number)
+          k.assign(number, add(number, 1))
+        })
+      }
+      if (!scheme.contracted) {
+        if (copy) copy(bases[0]!, scratch!)
+        const from = inPlane(bases)
+        this.loops(results, from, (at) => this.freeVector(at, strides, summed, range, waiting))
+        return
+      }
+      k.loop('i', 0, total, 1, (i) => k.store(waiting.buffer, add(waiting.at, i), constant(0, 'f32')))
+      this.loops(around, bases, (base) => {
+        if (copy) copy(base[0]!, scratch!)
+        eachResult(inPlane(base), (at, number) => {
+          const sum = this.summedVector(at, strides, summed, range)
+          const place = add(waiting.at, number)
+          k.store(waiting.buffer, place, add(load(waiting.buffer, place), sum))
+        })
+      })
+      eachResult(bases, (at, number) => {
+        this.result.store(load(waiting.buffer, add(waiting.at, number)), at.slice(2), strides.slice(2), 1)
+      })
+    })
+
+    const terms = [...scheme.around, ...scheme.summed, ...(scheme.contracted ? [vector] : [])].reduce(
+      (n, l) => n * l.size,
+      1,
+    )
+    const elements = taskCount * resultCount * (scheme.contracted ? 1 : vector.size)
+    const flops = 2 * terms * elements
+    const extent = taskCount * blocks
+    if (extent === 0) return
+    const bytes = 4 * (elements + taskCount * Math.max(planeSize, terms))
+    list.steps.push(k.step(extent, GRAIN_FLOPS / (flops / extent + 1), flops, bytes))
+  }
+
+  /** Emits the copy of the plane that starts at `base` to the front of the scratch; returns where its elements start. */
+  private planeCopy(plane: Plane): (base: Expr, scratch: ScratchPlace) => void {
+    const { k } = this
+    const axis = (dim: AffineDim, low: number, length: number): CopyAxis => ({
+      size: k.size(dim.size),
+      stride: k.stride(dim.stride),
+      low: k.size(low),
+      length: k.size(length),
+    })
+    const one: CopyAxis = { size: index(1), stride: index(0), low: index(0), length: index(1) }
+    const middle = plane.middle ? axis(plane.middle, plane.low.middle, plane.rows) : one
+    const inner = axis(plane.inner, plane.low.inner, plane.run * plane.phases)
+    const run = plane.phases === 1 ? inner.length : k.size(plane.run)
+    const zero = constant(0, 'f32')
+    return (base, scratch) => {
+      const place = { outerAt: base, outerInside: null, target: scratch.at }
+      copyRows(k, { from: this.source, to: scratch.buffer, zero }, middle, inner, place, plane.phases, run)
+    }
+  }
+
+  /** Offset in the plane of the element at which all letters are 0. */
+  private originInPlane(plane: Plane): number {
+    const middle = plane.middle ? (plane.middle.shift - plane.low.middle) * plane.run * plane.phases : 0
+    return middle + (plane.phases === 1 ? plane.inner.shift - plane.low.inner : 0)
+  }
+
+  private parameters(loops: readonly Loop[]): LoopParameters[] {
+    const { k, plane } = this
+    return loops.map((l) => ({
+      size: k.size(l.size),
+      strides: l.strides.map((s) => k.stride(s)),
+      phase: l.phasedStep > 0 ? { step: l.phasedStep, phases: plane!.phases, run: k.size(plane!.run) } : null,
+    }))
+  }
+
+  /** Nested loops, with the offsets inside them. */
+  private loops(loops: readonly LoopParameters[], base: Offsets, body: (at: Offsets) => void): void {
+    const { k } = this
+    const [first, ...rest] = loops
+    if (!first) {
+      body(base)
+      return
+    }
+    const { phase } = first
+    const [run, quotient] = phase ? [k.declare('phase', index(0)), k.declare('quotient', index(0))] : [null, null]
+    k.loop('i', 0, first.size, 1, (i) => {
+      const at = base.map((o, v) => k.let('at', add(o, mul(i, first.strides[v]!))))
+      const here = phase ? [k.let('at', add(at[0]!, add(mul(run!, phase.run), quotient!))), ...at.slice(1)] : at
+      this.loops(rest, here, body)
+      if (!phase) return
+      // The next tap's place among the interleaved runs.
+      k.assign(run!, add(run!, phase.step % phase.phases))
+      k.assign(quotient!, add(quotient!, Math.floor(phase.step / phase.phases)))
+      k.if(ge(run!, phase.phases), () => {
+        k.assign(run!, sub(run!, phase.phases))
+        k.assign(quotient!, add(quotient!, 1))
+      })
+    })
+  }
+
+  private product(at: Offsets, strides: Offsets, v: Expr | number, lanes: number, sum: Expr): Expr {
+    const [a, b] = [this.source, this.other].map((buffer, side) => {
+      const stride = strides[side]!
+      const from = side === 0 && this.plane ? this.planeBuffer! : buffer
+      const where = add(at[side]!, mul(stride, v))
+      if (lanes === 1 || isStride(stride, 1)) return load(from, where, lanes)
+      return splat(load(from, where), lanes)
+    }) as [Expr, Expr]
+    return fma(a, b, sum)
+  }
+
+  /** Splits [from, to) into passes of several vectors, single vectors, and elements. */
+  private passes(from: Expr, to: Expr, visit: (v: Expr, vectors: number, lanes: number) => void): void {
+    const { k, lanes } = this
+    const wide = UNROLL * lanes
+    const wideEnd = k.let('wideEnd', sub(to, rem(sub(to, from), wide)))
+    const vectorEnd = k.let('vectorEnd', sub(to, rem(sub(to, from), lanes)))
+    k.loop('v', from, wideEnd, wide, (v) => visit(v, UNROLL, lanes))
+    k.loop('v', wideEnd, vectorEnd, lanes, (v) => visit(v, 1, lanes))
+    k.loop('v', vectorEnd, to, 1, (v) => visit(v, 1, 1))
+  }
+
+  /** Results along a free letter, each lane its own. */
+  private freeVector(
+    at: Offsets,
+    strides: Offsets,
+    summed: readonly LoopParameters[],
+    r: Range,
+    spill: ScratchPlace,
+  ): void {
+    const { k } = this
+    const outStrides = strides.slice(2)
+    this.passes(r.from, r.to, (v, vectors, lanes) => {
+      const sums = Array.from({ length: vectors }, () => k.declare('sum', constant(0, 'f32', lanes)))
+      this.loops(summed, at, (p) => {
+        sums.forEach((sum, u) => k.assign(sum, this.product(p, strides, add(v, u * lanes), lanes, sum)))
+      })
+      sums.forEach((sum, u) => {
+        const where = at.slice(2).map((o, view) => k.let('at', add(o, mul(outStrides[view]!, add(v, u * lanes)))))
+        if (lanes === 1 || isStride(outStrides[0]!, 1)) {
+          this.result.store(sum, where, outStrides, lanes)
+          return
+        }
+        k.store(spill.buffer, spill.at, sum)
+        k.loop('lane', 0, lanes, 1, (lane) => {
+          const each = where.map((o, view) => add(o, mul(outStrides[view]!, lane)))
+          this.result.store(load(spill.buffer, add(spill.at, lane)), each, outStrides, 1)
+        })
+      })
+    })
+  }
+
+  /** The sum along a contracted letter and the loops around it. */
+  private summedVector(at: Offsets, strides: Offsets, summed: readonly LoopParameters[], r: Range): Expr {
+    const { k, lanes } = this
+    const sums = Array.from({ length: UNROLL }, () => k.declare('sum', constant(0, 'f32', lanes)))
+    const rest = k.declare('rest', constant(0, 'f32'))
+    this.loops(summed, at, (p) => {
+      this.passes(r.from, r.to, (v, vectors, width) => {
+        for (let u = 0; u < vectors; u++) {
+          const sum = width === 1 ? rest : sums[u]!
+          k.assign(sum, this.product(p, strides, add(v, u * width), width, sum))
+        }
+      })
+    })
+    const all = sums.reduce((x, y) => add(x, y))
+    return k.let('total', add(reduceLanes('add', all), rest))
+  }
+}

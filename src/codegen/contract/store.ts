@@ -1,0 +1,194 @@
+/**
+ * Writing tiles of a product to its result: from the registers where the tile is full and its vectors are runs of memory there, from
+ * scratch elsewhere; through the epilogue, with its operands loaded from the same coordinates.
+ */
+import { add, and, eq, gather, le, load, min, mul, splat, sub, type BufferParameter } from '../builder.ts'
+import type { Expr } from '../kernel.ts'
+import { isStride, type Assembler } from './assembler.ts'
+import { FlatAxes, mergeAxes } from './axes.ts'
+import type { RegisterTile } from './blocking.ts'
+import { axesIn, type Form, type FormView } from './form.ts'
+import type { Epilogue } from './problem.ts'
+
+/** The accumulators of a tile by row and vector. */
+export type Sums = readonly (readonly Expr[])[]
+
+/** Visits the accumulators with their offsets in a tile kept in scratch. */
+export function eachSum(sums: Sums, tile: RegisterTile, visit: (sum: Expr, at: number) => void): void {
+  sums.forEach((row, r) => row.forEach((sum, v) => visit(sum, r * tile.columns + v * tile.lanes)))
+}
+
+/** The result and the operands of the epilogue, as parameters of a kernel. */
+export class ResultStore {
+  private readonly k: Assembler
+  private readonly epilogue: Epilogue | undefined
+  private readonly out: BufferParameter
+  private readonly operands: readonly BufferParameter[]
+  private readonly scalars: readonly Expr[]
+  /** Of the first element, in the result and in each operand. */
+  readonly offsets: readonly Expr[]
+
+  constructor(k: Assembler, out: FormView, epilogue: Epilogue | undefined) {
+    const operands = epilogue?.operands ?? []
+    this.k = k
+    this.epilogue = epilogue
+    this.out = k.memory(out.memory, out.dtype, 'write')
+    this.operands = operands.map((o, number) => k.memory({ kind: 'operand', number }, o.dtype, 'read'))
+    this.offsets = [out.offset, ...operands.map((o) => o.offset)].map((o) => k.size(o))
+    this.scalars = k.scalars(epilogue)
+  }
+
+  /** Views that a store addresses: the result, then the operands. */
+  get views(): number {
+    return this.offsets.length
+  }
+
+  /** Stores the epilogue of one sum, or of `lanes` neighbours: `at` and `strides` (of the lanes) are by view. */
+  store(sum: Expr, at: readonly Expr[], strides: readonly Expr[], lanes: number): void {
+    const { k, epilogue } = this
+    if (!epilogue) {
+      k.store(this.out, at[0]!, sum)
+      return
+    }
+    const operands = this.operands.map((o, n) => {
+      const stride = strides[n + 1]!
+      const where = at[n + 1]!
+      if (lanes === 1 || isStride(stride, 1)) return k.let('operand', load(o, where, lanes))
+      if (isStride(stride, 0)) return k.let('operand', splat(load(o, where), lanes))
+      return k.let('operand', gather(o, where, stride, lanes))
+    })
+    k.store(this.out, at[0]!, epilogue.build(k, k.let('sum', sum), operands, this.scalars))
+  }
+}
+
+/** Where the vectors of a tile lie in the result and in the epilogue's operands. */
+export interface ColumnRuns {
+  readonly offsets: readonly (readonly Expr[])[]
+  /** Every vector is one run of memory of the result. */
+  readonly whole: Expr
+}
+
+/** A tile: its place in scratch, its first element, and the size of the whole product. */
+export interface TilePlace {
+  readonly slots: BufferParameter
+  readonly slot: Expr
+  readonly row: Expr
+  readonly column: Expr
+  readonly rows: Expr
+  readonly columns: Expr
+}
+
+export class TileStore {
+  private readonly k: Assembler
+  private readonly tile: RegisterTile
+  private readonly result: ResultStore
+  private readonly rowAxes: FlatAxes
+  private readonly columnAxes: FlatAxes
+  private readonly columnStrides: readonly Expr[]
+  /** Whether vectors can be stored at all. */
+  private readonly unit: boolean
+
+  constructor(k: Assembler, form: Form, tile: RegisterTile) {
+    this.k = k
+    this.tile = tile
+    this.result = new ResultStore(k, form.out, form.epilogue)
+    const { views } = this.result
+    this.rowAxes = new FlatAxes(k, mergeAxes(axesIn(form.rows, ['out', 'operands']), views), views)
+    this.columnAxes = new FlatAxes(k, mergeAxes(axesIn(form.columns, ['out', 'operands']), views), views)
+    this.columnStrides = Array.from({ length: views }, (_, v) => this.columnAxes.innerStride(v))
+    this.unit = isStride(this.columnStrides[0]!, 1)
+  }
+
+  /** Offsets of a task in the result and in the operands. */
+  begin(batchOffsets: readonly Expr[]): Expr[] {
+    return batchOffsets.map((o, v) => this.k.let('base', add(o, this.result.offsets[v]!)))
+  }
+
+  columns(column: Expr, columns: Expr): ColumnRuns | null {
+    const { k, tile } = this
+    if (!this.unit) return null
+    const vectors = Array.from({ length: tile.vectors }, (_, v) => {
+      const { offsets, inner } = this.columnAxes.locate(k, k.let('c', add(column, v * tile.lanes)))
+      return { offsets, whole: le(add(inner, tile.lanes), this.columnAxes.innerSize) }
+    })
+    const inside = le(add(column, tile.columns), columns)
+    return { offsets: vectors.map((v) => v.offsets), whole: vectors.reduce((all, v) => and(all, v.whole), inside) }
+  }
+
+  /** `keep` stores the accumulators to scratch. */
+  emit(base: readonly Expr[], runs: ColumnRuns | null, sums: Sums, keep: () => void, t: TilePlace): void {
+    const { k, tile } = this
+    const fromScratch = (): void => {
+      keep()
+      this.emitFromScratch(base, t)
+    }
+    if (!runs) {
+      fromScratch()
+      return
+    }
+    k.if(
+      and(runs.whole, le(add(t.row, tile.rows), t.rows)),
+      () => {
+        sums.forEach((row, r) => {
+          const rowOffsets = this.rowAxes.locate(k, k.let('row', add(t.row, r))).offsets
+          const start = base.map((o, v) => k.let('at', add(o, rowOffsets[v]!)))
+          row.forEach((sum, v) => {
+            const at = start.map((o, view) => add(o, runs.offsets[v]![view]!))
+            this.result.store(sum, at, this.columnStrides, tile.lanes)
+          })
+        })
+      },
+      fromScratch,
+    )
+  }
+
+  /** Stores a tile that lies in scratch, `tile.columns` elements a row. */
+  emitFromScratch(base: readonly Expr[], t: TilePlace): void {
+    const { k, tile } = this
+    const count = k.let('count', min(tile.rows, sub(t.rows, t.row)))
+    const width = k.let('width', min(tile.columns, sub(t.columns, t.column)))
+    const eachRow = (visit: (row: Expr, at: readonly Expr[]) => void): void => {
+      k.loop('r', 0, count, 1, (r) => {
+        const rowOffsets = this.rowAxes.locate(k, k.let('row', add(t.row, r))).offsets
+        visit(
+          k.let('from', add(t.slot, mul(r, tile.columns))),
+          base.map((o, v) => k.let('at', add(o, rowOffsets[v]!))),
+        )
+      })
+    }
+    k.loop('v', 0, width, tile.lanes, (v) => {
+      const end = k.let('end', min(add(v, tile.lanes), width))
+      const { offsets, inner } = this.columnAxes.locate(k, k.let('c', add(t.column, v)))
+      // Within one run neighbours are a stride apart; elsewhere each column is located by itself.
+      const run = le(add(inner, sub(end, v)), this.columnAxes.innerSize)
+      k.if(
+        run,
+        () =>
+          eachRow((from, at) => {
+            const start = at.map((o, view) => k.let('at', add(o, offsets[view]!)))
+            const source = k.let('source', add(from, v))
+            const single = (): void =>
+              k.loop('column', 0, sub(end, v), 1, (column) => {
+                const where = start.map((o, view) => add(o, mul(column, this.columnStrides[view]!)))
+                this.result.store(load(t.slots, add(source, column)), where, this.columnStrides, 1)
+              })
+            if (!this.unit) {
+              single()
+              return
+            }
+            const vector = (): void =>
+              this.result.store(load(t.slots, source, tile.lanes), start, this.columnStrides, tile.lanes)
+            k.if(eq(sub(end, v), tile.lanes), vector, single)
+          }),
+        () =>
+          k.loop('column', v, end, 1, (column) => {
+            const located = this.columnAxes.locate(k, k.let('c', add(t.column, column))).offsets
+            eachRow((from, at) => {
+              const where = at.map((o, view) => add(o, located[view]!))
+              this.result.store(load(t.slots, add(from, column)), where, this.columnStrides, 1)
+            })
+          }),
+      )
+    })
+  }
+}
