@@ -204,8 +204,14 @@ describe('building', () => {
     const names = encoder.namedParameters().map(([name]) => name)
     expect(names.slice(0, 16)).toEqual(
       [
-        ...['q_proj', 'k_proj', 'v_proj', 'out_proj'].map((p) => `self_attn.${p}`),
-        ...['linear1', 'linear2', 'norm1', 'norm2'],
+        'self_attn.q_proj',
+        'self_attn.k_proj',
+        'self_attn.v_proj',
+        'self_attn.out_proj',
+        'linear1',
+        'linear2',
+        'norm1',
+        'norm2',
       ].flatMap((p) => [`layers.0.${p}.weight`, `layers.0.${p}.bias`]),
     )
     expect(names.length).toBe(32)

@@ -113,7 +113,7 @@ export interface SpectralNormHookOptions {
 }
 
 /** Layers whose weights are [in, out, ..]. */
-const outputsSecond = ['Linear', 'Conv1DTranspose', 'Conv2DTranspose', 'Conv3DTranspose']
+const outputsSecond = new Set(['Linear', 'Conv1DTranspose', 'Conv2DTranspose', 'Conv3DTranspose'])
 
 /**
  * Divides a weight by its largest singular value before each `forward` (Miyato et al. 2018), `paddle.nn.utils.spectral_norm`. While training the
@@ -122,7 +122,7 @@ const outputsSecond = ['Linear', 'Conv1DTranspose', 'Conv2DTranspose', 'Conv3DTr
 export function spectralNorm<L extends Layer>(layer: L, options: SpectralNormHookOptions = {}): L {
   const { name = 'weight', nPowerIterations = 1, eps = 1e-12 } = options
   const weight = weightOf('spectralNorm', layer, name)
-  const dim = options.dim ?? (outputsSecond.includes(layer.constructor.name) ? 1 : 0)
+  const dim = options.dim ?? (outputsSecond.has(layer.constructor.name) ? 1 : 0)
   if (!(Number.isInteger(dim) && dim >= 0 && dim < weight.ndim))
     throw new ArgumentError(`spectralNorm: dim must lie within [0, ${weight.ndim}), got ${dim}`)
   if (!Number.isInteger(nPowerIterations) || nPowerIterations < 1)
