@@ -95,7 +95,7 @@ function splitByDevice({ roots, writes }: Captured): Captured[] {
   }
   for (const root of roots) groupOf(capture([root], []), []).roots.push(root)
   for (const write of writes) groupOf(capture([], [write]), [write]).writes.push(write)
-  return [...groups.values()].map((g) => ({ ...g, program: capture(g.roots, g.writes) }))
+  return [...groups.values()].map((g) => ({ roots: g.roots, writes: g.writes, program: capture(g.roots, g.writes) }))
 }
 
 /**

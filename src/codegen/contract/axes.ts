@@ -46,6 +46,7 @@ export class FlatAxes {
 
   constructor(assembler: Assembler, axes: readonly Axis[], views: number) {
     this.views = views
+    assembler.note(`axes ${axes.length} ${views}`)
     // An empty axis is never walked, but its size divides.
     this.sizes = axes.map((a) => assembler.size(Math.max(1, a.size)))
     this.strides = axes.map((a) => a.strides.map((s) => assembler.stride(s)))

@@ -31,6 +31,11 @@ export function narrowTile(capabilities: Capabilities, columns: number): Registe
   return { lanes, rows: (wide.rows * 3) / vectors, vectors, columns: vectors * lanes }
 }
 
+/** For the names of structures. */
+export function tileName(tile: RegisterTile): string {
+  return `${tile.rows}x${tile.vectors}x${tile.lanes}`
+}
+
 /** Rows that one vector load packs: a power of two that divides the tile's. */
 export function rowLanes(tile: RegisterTile): number {
   return tile.rows % 8 === 0 ? 8 : 4

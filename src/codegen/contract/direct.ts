@@ -185,6 +185,12 @@ export function lowerDirect(d: DirectProblem, list: StepList): boolean {
   return true
 }
 
+function structureOf(plane: Plane | null, scheme: Scheme): string {
+  const loops = (list: readonly Loop[]): string => list.map((l) => l.phasedStep).join(',')
+  const parts = [scheme.around, scheme.results, scheme.summed].map(loops)
+  return `${plane ? `plane ${plane.phases} ${plane.middle !== null}` : 'flat'} ${scheme.contracted} ${parts.join(' | ')}`
+}
+
 /** Offsets in the windowed operand (or its plane), the other operand, the result, and the epilogue's operands. */
 type Offsets = readonly Expr[]
 
@@ -220,8 +226,8 @@ class DirectKernel {
     this.d = d
     this.plane = plane
     this.scheme = scheme
-    this.k = new Assembler(d.title)
     this.lanes = registerTile(d.problem.capabilities).lanes
+    this.k = new Assembler(`direct ${this.lanes} ${structureOf(plane, scheme)}`, d.title)
     this.source = this.k.memory(d.windowed.view.memory, d.windowed.view.dtype, 'read')
     this.other = this.k.memory(d.other.view.memory, d.other.view.dtype, 'read')
     const { problem } = d

@@ -24,7 +24,15 @@ import {
 import type { Expr } from '../kernel.ts'
 import { Assembler, type Memory } from './assembler.ts'
 import { FlatAxes, loopRuns, mergeAxes } from './axes.ts'
-import { chooseBlocking, narrowTile, registerTile, rowLanes, type Blocking, type RegisterTile } from './blocking.ts'
+import {
+  chooseBlocking,
+  narrowTile,
+  registerTile,
+  rowLanes,
+  tileName,
+  type Blocking,
+  type RegisterTile,
+} from './blocking.ts'
 import { axesIn, formSize, type Form, type StepList } from './form.ts'
 import { emitPackPanel, type PanelSource } from './pack.ts'
 import { eachSum, TileStore, type Sums } from './store.ts'
@@ -57,7 +65,7 @@ export function lowerGemm(form: Form, capabilities: Capabilities, options: GemmO
   const blocking = chooseBlocking(size, tile, capabilities)
   const packed = options.rows === 'once' ? packRows(form, tile, blocking, list) : null
 
-  const k = new Assembler(form.title)
+  const k = new Assembler(`product ${options.rows} ${tileName(tile)}`, form.title)
   const shape = { batch, rows, columns, depth, splitDepth: size.depth }
   emitProduct(k, form, tile, blocking, options, shape, packed)
   const flops = 2 * batch * rows * columns * depth
@@ -84,7 +92,7 @@ function packRows(form: Form, tile: RegisterTile, blocking: Blocking, list: Step
   const elements = batch * panels * tile.rows * depth
   const memory = list.temporary(4 * elements)
 
-  const k = new Assembler(`pack rows of ${form.title}`)
+  const k = new Assembler(`pack rows ${tileName(tile)}`, `pack rows of ${form.title}`)
   const source = k.memory(form.a.memory, form.a.dtype, 'read')
   const target = k.memory(memory, 'float32', 'write')
   const views = panelSource(k, form, 'a')
