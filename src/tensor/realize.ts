@@ -46,15 +46,16 @@ function settle(node: Node, storage: Storage): void {
 }
 
 /**
- * Submits one plan (one for each device) that computes `wanted` and all writes recorded so far. Returns at once where the backend runs on
- * its own; the values are there when the device's lane is through. Throws StaleTensorError, DeviceError, ShapeError before anything changes.
+ * Submits one plan (one for each device) that computes `wanted`, what is not stale of `optional`, and all writes recorded so far. Returns
+ * at once where the backend runs on its own; the values are there when the device's lane is through. Throws StaleTensorError, DeviceError,
+ * ShapeError before anything changes.
  */
-export function submit(wanted: readonly Node[]): void {
+export function submit(wanted: readonly Node[], optional: readonly Node[] = []): void {
   checkNotTracing('a value is read, or a step taken,')
   const writes = pendingWrites()
   const isMissing = (n: Node): boolean => storageOf(n) === null && !isStable(n)
-  const kept = writes.length > 0 ? keptNodes().filter(isMissing) : []
-  const captured = captureWith(wanted.filter(isMissing), kept, writes)
+  const kept = writes.length > 0 ? [...keptNodes(), ...optional] : optional
+  const captured = captureWith(wanted.filter(isMissing), kept.filter(isMissing), writes)
   if (captured.roots.length === 0 && writes.length === 0) return
   const plans = devicesOf(captured.program, writes).length > 1 ? splitByDevice(captured) : [captured]
   const devices = plans.map(deviceOf)

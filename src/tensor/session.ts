@@ -2,7 +2,7 @@
  * The recording: what was recorded and not yet submitted. Writes wait here in order; outputs of outermost layers, losses and metric
  * inputs are kept as roots of the next plan, so that reading them after a step gives the value from before it.
  */
-import { recordingMark, type Node } from '../graph/node.ts'
+import { recordingMark, topologicalOrder, type Node } from '../graph/node.ts'
 import type { Storage } from '../graph/storage.ts'
 import { currentTracer } from './tracer.ts'
 
@@ -15,8 +15,10 @@ const writes = new Set<Storage>()
 let kept: WeakRef<NodeHolder>[] = []
 let lastFlush = 0
 
-/** Recordings longer than this are submitted without being asked for. */
-export const maxRecordedNodes = 20_000
+/** Recordings longer than this are submitted without being asked for: the tensors made among the last `watchedNodes`. */
+const maxRecordedNodes = 20_000
+const watchedNodes = 4096
+let watched: Node[] = []
 
 export function recordWrite(storage: Storage, value: Node): void {
   storage.pending.push(value)
@@ -80,9 +82,36 @@ export function clearRecording(): void {
   if (writes.size > 0) kept = []
   writes.clear()
   lastFlush = recordingMark()
+  watched = []
 }
 
 /** Number of nodes recorded since the last submission; nothing is submitted from the middle of a trace. */
 export function recordedNodes(): number {
   return currentTracer() ? 0 : recordingMark() - lastFlush
+}
+
+/**
+ * Called with the node of each new tensor. Where the recording has grown too long, gives what to submit: of the tensors made of late those
+ * that no other one is computed from, so that every chain that goes on is cut.
+ */
+export function noteTensor(node: Node): readonly Node[] {
+  const length = recordedNodes()
+  if (length <= maxRecordedNodes - watchedNodes || currentTracer()) return []
+  watched.push(node)
+  if (length <= maxRecordedNodes) return []
+  const ends = endsOf(watched)
+  watched = []
+  lastFlush = recordingMark() - (maxRecordedNodes - watchedNodes)
+  return ends
+}
+
+/** Nodes that can be computed (the body of a loop cannot, outside it) and that none of the others needs. */
+function endsOf(nodes: readonly Node[]): Node[] {
+  const used = new Set<Node>()
+  const inLoop = new Set<Node>()
+  for (const n of topologicalOrder(nodes)) {
+    if (n.op === 'param' || n.sources.some((s) => inLoop.has(s))) inLoop.add(n)
+    for (const s of n.sources) used.add(s)
+  }
+  return nodes.filter((n) => n.storage === null && n.op !== 'buffer' && !used.has(n) && !inLoop.has(n))
 }

@@ -11,7 +11,7 @@ import { isGradEnabled, makeLeaf, withGrad, type GradientOwner, type Node } from
 import { Storage } from '../graph/storage.ts'
 import { backendOf, getDevice } from './device.ts'
 import { readNode, readNodeSync, storageOf, submit } from './realize.ts'
-import { keepForNextWrite, maxRecordedNodes, recordedNodes, recordGradient, recordWrite } from './session.ts'
+import { keepForNextWrite, noteTensor, recordGradient, recordWrite } from './session.ts'
 import { currentTracer } from './tracer.ts'
 
 /** A nested JS array of a tensor's elements; a single element for rank 0. */
@@ -45,7 +45,8 @@ export class Tensor<D extends DType = DType> implements GradientOwner {
   constructor(node: Node, name?: string) {
     this.#node = node
     this.name = name ?? `generated_tensor_${nextTensorName++}`
-    if (recordedNodes() > maxRecordedNodes && node.storage === null) submit([node])
+    const ends = noteTensor(node)
+    if (ends.length > 0) submit([], ends)
   }
 
   /** The node that computes the current value. */
