@@ -80,7 +80,8 @@ function run({ roots, writes, program }: Captured, device: string): void {
   storages.forEach((s, i) => (s.buffer = buffers[i]!))
   for (const w of writes) {
     w.version = w.latest
-    w.pending = []
+    // Emptied, not replaced: a discarded array that has grown old would keep the step's graph alive until a major collection.
+    w.pending.length = 0
   }
   roots.forEach((r, i) => settle(r, storages[i]!))
 }

@@ -47,55 +47,113 @@ function withGradients(result: Tensor, variables: readonly Tensor[]): Tensor[] {
 type Program = (...sizes: number[]) => Tensor | readonly Tensor[]
 
 /** Programs of some sizes, and pairs of sizes on the same side of what templates tell apart (1, a register, a cache). */
-const programs: readonly (readonly [name: string, program: Program, ...sizes: number[][]])[] = [
-  ['elementwise with broadcasting', (n, m) => lz.exp(data(n!, m!)).add(data(m!)).multiply(data(n!, 1)), [3, 17], [40, 1000]],
-  ['a product with bias and relu', (n, k, m) => nn.functional.relu(data(n!, k!).matmul(data(k!, m!)).add(data(m!))), [16, 64, 32], [24, 96, 80]],
-  ['its gradients', (n, k, m) => {
-    const [x, w, b] = [variable(n!, k!), variable(k!, m!), variable(m!)]
-    return withGradients(nn.functional.relu(x.matmul(w).add(b)), [x, w, b])
-  }, [16, 64, 32], [24, 96, 80]],
+type Sizes = readonly number[]
+const programs: readonly (readonly [name: string, program: Program, one: Sizes, other: Sizes])[] = [
+  [
+    'elementwise with broadcasting',
+    (n, m) => lz.exp(data(n!, m!)).add(data(m!)).multiply(data(n!, 1)),
+    [3, 17],
+    [40, 1000],
+  ],
+  [
+    'a product with bias and relu',
+    (n, k, m) => nn.functional.relu(data(n!, k!).matmul(data(k!, m!)).add(data(m!))),
+    [16, 64, 32],
+    [24, 96, 80],
+  ],
+  [
+    'its gradients',
+    (n, k, m) => {
+      const [x, w, b] = [variable(n!, k!), variable(k!, m!), variable(m!)]
+      return withGradients(nn.functional.relu(x.matmul(w).add(b)), [x, w, b])
+    },
+    [16, 64, 32],
+    [24, 96, 80],
+  ],
   ['batched products', (b, n) => data(b!, n!, 32).matmul(data(b!, 32, n!)), [2, 16], [6, 40]],
-  ['softmax and its gradient', (n, m) => {
-    const x = variable(n!, m!)
-    return withGradients(nn.functional.softmax(x), [x])
-  }, [5, 33], [64, 700]],
-  ['layer norm and its gradients', (n, m) => {
-    const [x, w, b] = [variable(n!, m!), variable(m!), variable(m!)]
-    return withGradients(nn.functional.layerNorm(x, m!, { weight: w, bias: b }), [x, w, b])
-  }, [16, 40], [64, 256]],
-  ['reductions over rows, columns and all', (n, m) => [data(n!, m!).sum(0), data(n!, m!).max(1), data(n!, m!).mean(), data(n!, m!).argmax(1)], [20, 30], [64, 99]],
-  ['a convolution with its gradients', (n, h, w) => {
-    const [x, k] = [variable(n!, 8, h!, w!), variable(16, 8, 3, 3)]
-    return withGradients(nn.functional.conv2d(x, k, null, { padding: 1, stride: 2 }), [x, k])
-  }, [2, 32, 32], [3, 32, 96]],
-  ['pooling', (n, w) => {
-    const x = variable(n!, 4, 16, w!)
-    return withGradients(nn.functional.maxPool2d(x, 2), [x])
-  }, [2, 32], [5, 80]],
-  ['look-ups and their gradient', (n, m) => {
-    const table = variable(100, 16)
-    return withGradients(lz.gather(table, zeros([n! * m!], 'int64').add(toTensor(new BigInt64Array(n! * m!)))), [table])
-  }, [4, 7], [9, 31]],
-  ['cross entropy', (n) => {
-    const x = variable(n!, 10)
-    return withGradients(nn.functional.crossEntropy(x, toTensor(new BigInt64Array(n!))), [x])
-  }, [8], [20]],
-  ['a loop over time', (t, n) => {
-    const cell = new nn.LSTM(8, 16)
-    const x = variable(n!, t!, 8)
-    return withGradients((cell(x) as unknown as [Tensor])[0], [x, ...cell.parameters()])
-  }, [5, 4], [12, 6]],
+  [
+    'softmax and its gradient',
+    (n, m) => {
+      const x = variable(n!, m!)
+      return withGradients(nn.functional.softmax(x), [x])
+    },
+    [5, 33],
+    [64, 700],
+  ],
+  [
+    'layer norm and its gradients',
+    (n, m) => {
+      const [x, w, b] = [variable(n!, m!), variable(m!), variable(m!)]
+      return withGradients(nn.functional.layerNorm(x, m!, { weight: w, bias: b }), [x, w, b])
+    },
+    [16, 40],
+    [64, 256],
+  ],
+  [
+    'reductions over rows, columns and all',
+    (n, m) => [data(n!, m!).sum(0), data(n!, m!).max(1), data(n!, m!).mean(), data(n!, m!).argmax(1)],
+    [20, 30],
+    [64, 99],
+  ],
+  [
+    'a convolution with its gradients',
+    (n, h, w) => {
+      const [x, k] = [variable(n!, 8, h!, w!), variable(16, 8, 3, 3)]
+      return withGradients(nn.functional.conv2d(x, k, null, { padding: 1, stride: 2 }), [x, k])
+    },
+    [2, 32, 32],
+    [3, 32, 96],
+  ],
+  [
+    'pooling',
+    (n, w) => {
+      const x = variable(n!, 4, 16, w!)
+      return withGradients(nn.functional.maxPool2d(x, 2), [x])
+    },
+    [2, 32],
+    [5, 80],
+  ],
+  [
+    'look-ups and their gradient',
+    (n, m) => {
+      const table = variable(100, 16)
+      return withGradients(lz.gather(table, zeros([n! * m!], 'int64').add(toTensor(new BigInt64Array(n! * m!)))), [
+        table,
+      ])
+    },
+    [4, 7],
+    [9, 31],
+  ],
+  [
+    'cross entropy',
+    (n) => {
+      const x = variable(n!, 10)
+      return withGradients(nn.functional.crossEntropy(x, toTensor(new BigInt64Array(n!))), [x])
+    },
+    [8],
+    [20],
+  ],
+  [
+    'a loop over time',
+    (t, n) => {
+      const cell = new nn.LSTM(8, 16)
+      const x = variable(n!, t!, 8)
+      return withGradients((cell(x) as unknown as [Tensor])[0], [x, ...cell.parameters()])
+    },
+    [5, 4],
+    [12, 6],
+  ],
 ]
 
 beforeEach(() => setDevice('null'))
 
 describe('two sizes have one set of kernels', () => {
   it.each(programs)('%s', (_, program, ...sizes) => {
-    const [one, other] = sizes.map((s) => kernelsOf(program(...s)))
-    const extra = other!.filter((k) => !one!.some((j) => structureOf(j) === structureOf(k)))
+    const [one, other] = sizes.map((s) => kernelsOf(program(...s))) as [Kernel[], Kernel[]]
+    const extra = other.filter((k) => !one.some((j) => structureOf(j) === structureOf(k)))
 
     expect(extra.map((k) => k.title)).toEqual([])
-    expect(other!.length).toBe(one!.length)
+    expect(other.length).toBe(one.length)
   })
 
   it('numbers of the program that are no structure are arguments', () => {
@@ -130,11 +188,20 @@ describe.runIf(compilerCandidates().length > 0)('on cpu', () => {
 
   it('a training step of another batch and width calls no compiler', async () => {
     setDevice('cpu')
-    const model = new nn.Sequential(new nn.Conv2D(1, 4, { kernelSize: 3 }), new nn.ReLU(), new nn.Conv2D(4, 2, { kernelSize: 3 }))
+    const model = new nn.Sequential(
+      new nn.Conv2D(1, 4, { kernelSize: 3 }),
+      new nn.ReLU(),
+      new nn.Conv2D(4, 2, { kernelSize: 3 }),
+    )
     const adam = new optimizer.Adam({ parameters: model.parameters() })
-    const compiled = (): string[] => readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((f) => f.endsWith('.so')).sort()
+    const compiled = (): string[] =>
+      readdirSync(root, { recursive: true, encoding: 'utf8' })
+        .filter((f) => f.endsWith('.so'))
+        .sort()
     const step = async (batch: number, width: number): Promise<string[]> => {
-      const loss = model(lz.ones([batch, 1, 12, width])).square().mean()
+      const loss = model(lz.ones([batch, 1, 12, width]))
+        .square()
+        .mean()
       loss.backward()
       adam.step()
       adam.clearGrad()

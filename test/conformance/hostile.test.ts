@@ -2,11 +2,11 @@
  * Hostile input: every public function of tensors, one argument after the other spoiled. What comes out is a right answer (the backends
  * agree with the oracle, and with each other about what is refused) or a typed error that says so; never a crash or a raw TypeError.
  */
-import { beforeEach, describe, expect, it } from 'vitest'
-import { IndexOutOfRangeError, LongzhouError } from '../../src/common/errors.ts'
+import { describe, expect, it } from 'vitest'
+import { LongzhouError } from '../../src/common/errors.ts'
 import { numel } from '../../src/common/shape.ts'
 import * as lz from '../../src/index.ts'
-import { nn, setDevice, Tensor, toTensor } from '../../src/index.ts'
+import { setDevice, Tensor, toTensor } from '../../src/index.ts'
 import { submit } from '../../src/tensor/realize.ts'
 import { firstDifference, judged } from '../support/backends.ts'
 import { calls, sample, type Arguments } from '../support/calls.ts'
@@ -39,7 +39,18 @@ const hostileTensors: readonly (readonly [string, (x: Tensor) => unknown])[] = [
   ['a string', () => 'tensor'],
 ]
 const hostileNumbers = [0, -1, -2, 1.5, 5, -5, 2 ** 31, 2 ** 53, NaN, Infinity]
-const hostileLists: readonly (readonly number[])[] = [[], [0], [-1], [0, 0], [1, -1], [1.5], [9], [-9, 0, 0, 0], [2 ** 33], [NaN]]
+const hostileLists: readonly (readonly number[])[] = [
+  [],
+  [0],
+  [-1],
+  [0, 0],
+  [1, -1],
+  [1.5],
+  [9],
+  [-9, 0, 0, 0],
+  [2 ** 33],
+  [NaN],
+]
 
 interface Spoiled {
   readonly what: string
@@ -69,7 +80,10 @@ function spoil(name: string, make: () => Arguments): Spoiled[] {
       for (const n of hostileNumbers) replaced(i, String(n), () => n)
     } else if (Array.isArray(argument) && argument[0] instanceof Tensor) {
       for (const [what, of] of hostileTensors)
-        replaced(i, `a list that ends with ${what}`, (old) => [...(old as Tensor[]).slice(0, -1), of((old as Tensor[])[0]!)])
+        replaced(i, `a list that ends with ${what}`, (old) => [
+          ...(old as Tensor[]).slice(0, -1),
+          of((old as Tensor[])[0]!),
+        ])
       replaced(i, 'an empty list', () => [])
     } else if (Array.isArray(argument)) {
       for (const list of hostileLists) replaced(i, `[${list.join()}]`, () => list)
@@ -111,7 +125,11 @@ interface Value {
 
 const valuesOf = (tensors: readonly Tensor[]): Promise<Value[]> =>
   Promise.all(
-    tensors.map(async (t) => ({ dtype: t.dtype, shape: t.shape, numbers: [await t.astype('float64').data()].flatMap((d) => Array.from(d, Number)) })),
+    tensors.map(async (t) => ({
+      dtype: t.dtype,
+      shape: t.shape,
+      numbers: [await t.astype('float64').data()].flatMap((d) => Array.from(d, Number)),
+    })),
   )
 
 function differs(a: readonly Value[], b: readonly Value[]): string | null {
@@ -175,7 +193,9 @@ const text = (lines: readonly string[]): string => lines.slice(0, 60).join('\n')
 
 /** Not functions of tensors: the session, the generator, and what autograd's own tests cover. */
 const apart = new Set(
-  'backward grad noGrad enableGrad isGradEnabled devices getDevice isCompiledWithCuda registerDevice setDevice realize synchronize defaultGenerator getDefaultDtype setDefaultDtype getRngState setRngState seed isDType'.split(' '),
+  'backward grad noGrad enableGrad isGradEnabled devices getDevice isCompiledWithCuda registerDevice setDevice realize synchronize defaultGenerator getDefaultDtype setDefaultDtype getRngState setRngState seed isDType'.split(
+    ' ',
+  ),
 )
 
 describe('hostile arguments', () => {

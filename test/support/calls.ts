@@ -9,8 +9,13 @@ export type Call = readonly [name: string, args: () => Arguments]
 /** Small numbers of both signs (0 and positive for unsigned dtypes), none of them twice in a row. */
 export function sample(shape: readonly number[], dtype: DType = 'float32'): Tensor {
   const lowest = dtype === 'uint8' || dtype === 'bool' ? 0 : -3
-  const values = Array.from({ length: numel(shape) }, (_, i) => lowest + ((i * 5) % 7) / (dtype.includes('float') ? 2 : 1))
-  return toTensor(values, dtype === 'bool' ? 'int64' : dtype).astype(dtype).reshape([...shape])
+  const values = Array.from(
+    { length: numel(shape) },
+    (_, i) => lowest + ((i * 5) % 7) / (dtype.includes('float') ? 2 : 1),
+  )
+  return toTensor(values, dtype === 'bool' ? 'int64' : dtype)
+    .astype(dtype)
+    .reshape([...shape])
 }
 
 const ints = (...values: number[]): Tensor => toTensor(values)
@@ -28,8 +33,13 @@ export const calls: readonly Call[] = [
     'abs neg sign sgn signbit floor ceil trunc frac square exp expm1 log log1p log2 log10 sqrt rsqrt reciprocal sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf sigmoid stanh rad2deg deg2rad nanToNum',
     () => [x()],
   ),
-  ...alike('lgamma gammaln digamma erfinv sinc frexp isnan isinf isposinf isneginf isfinite isEmpty logicalNot', () => [x()]),
-  ...alike('clone numel zerosLike onesLike emptyLike t rank shape isTensor isFloatingPoint isInteger nonzero unique uniqueConsecutive', () => [x()]),
+  ...alike('lgamma gammaln digamma erfinv sinc frexp isnan isinf isposinf isneginf isfinite isEmpty logicalNot', () => [
+    x(),
+  ]),
+  ...alike(
+    'clone numel zerosLike onesLike emptyLike t rank shape isTensor isFloatingPoint isInteger nonzero unique uniqueConsecutive',
+    () => [x()],
+  ),
   ...alike('bitwiseNot bitwiseInvert', () => [whole()]),
   ...alike('round', () => [x(), 1]),
   ...alike('logit', () => [positive(), 0.1]),
@@ -37,14 +47,26 @@ export const calls: readonly Call[] = [
   ...alike('polygamma', () => [positive(), 1]),
   ...alike('scale', () => [x(), 2, 1]),
   ...alike('clip', () => [x(), -1, 1]),
-  ...alike('add subtract multiply divide floorDivide mod remainder floorMod pow maximum minimum fmax fmin atan2 hypot copysign heaviside logaddexp', () => [x(), positive()]),
-  ...alike('equal notEqual lessThan lessEqual greaterThan greaterEqual logicalAnd logicalOr logicalXor isclose allclose equalAll isin', () => [x(), x()]),
-  ...alike('bitwiseAnd bitwiseOr bitwiseXor bitwiseLeftShift bitwiseRightShift gcd lcm', () => [whole(), sample([3], 'int64')]),
+  ...alike(
+    'add subtract multiply divide floorDivide mod remainder floorMod pow maximum minimum fmax fmin atan2 hypot copysign heaviside logaddexp',
+    () => [x(), positive()],
+  ),
+  ...alike(
+    'equal notEqual lessThan lessEqual greaterThan greaterEqual logicalAnd logicalOr logicalXor isclose allclose equalAll isin',
+    () => [x(), x()],
+  ),
+  ...alike('bitwiseAnd bitwiseOr bitwiseXor bitwiseLeftShift bitwiseRightShift gcd lcm', () => [
+    whole(),
+    sample([3], 'int64'),
+  ]),
   ...alike('ldexp', () => [x(), whole()]),
   ...alike('lerp', () => [x(), x(), 0.5]),
   ...alike('where', () => [mask(), x(), x()]),
   ...alike('multiplex', () => [[x(), x()], ints(1, 0)]),
-  ...alike('sum nansum mean nanmean prod max min amax amin logsumexp all any countNonzero variance var std nanmedian median', () => [x(), 1]),
+  ...alike(
+    'sum nansum mean nanmean prod max min amax amin logsumexp all any countNonzero variance var std nanmedian median',
+    () => [x(), 1],
+  ),
   ...alike('cumsum cumprod cummax cummin logcumsumexp', () => [x(), 1]),
   ...alike('trace diagonal', () => [x(), 0, 0, 1]),
   ...alike('tril triu diag diagflat', () => [x(), 1]),

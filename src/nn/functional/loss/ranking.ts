@@ -170,11 +170,12 @@ export function multiMarginLoss(input: Tensor, label: Tensor, options: MultiMarg
   const own = checkedClasses(label.node, classes)
   const isOwn = binary('eq', iota(x.shape, 1, 'int64'), spread(own, x.shape, [1]))
   const score = reduce('reduceSum', where(isOwn, x, at(x, 0)), [1])
-  let excess = add(sub(x, spread(score, x.shape, [1])), at(x, margin))
-  if (weight) excess = mul(excess, spread(gather(cast(weight.node, x.dtype), own, 0), x.shape, [1]))
+  const excess = add(sub(x, spread(score, x.shape, [1])), at(x, margin))
   const hinge = where(isOwn, at(x, 0), positivePart(excess))
   const powers = p === 1 ? hinge : p === 2 ? mul(hinge, hinge) : binary('pow', hinge, at(hinge, p))
-  const loss = reduce('reduceSum', powers, [1])
+  // As computed by Paddle, the weight stands outside the power (its documentation has it inside).
+  const sum = reduce('reduceSum', powers, [1])
+  const loss = weight ? mul(sum, gather(cast(weight.node, x.dtype), own, 0)) : sum
   return reduced(new Tensor(mul(loss, at(loss, 1 / classes))), options.reduction, op)
 }
 
