@@ -178,6 +178,11 @@ export function permute(x: Node, order: readonly number[]): Node {
   )
 }
 
+/** The same value as a node of its own: for a tensor that must not share what belongs to another one. */
+export function alias(x: Node): Node {
+  return make('reshape', x.dtype, x.shape, [x], {})
+}
+
 /** Repeats axes of size 1; ranks are equal. */
 export function expand(x: Node, shape: Shape): Node {
   if (sameShape(x.shape, shape)) return x

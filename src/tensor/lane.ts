@@ -56,7 +56,13 @@ export class Lane {
     fresh: readonly DeviceBuffer[],
   ): void {
     if (this.#backend.interpret) {
-      this.#backend.interpret(program, leaves, outputs)
+      try {
+        for (const leaf of leaves) this.#checkValue(leaf)
+        this.#backend.interpret(program, leaves, outputs)
+      } catch (error) {
+        this.#failure ??= error
+        for (const buffer of fresh) this.#faults.set(buffer, error)
+      }
       return
     }
     if (this.#running >= maxAhead && this.#queue.length === 0 && this.#backend.capabilities.blocking) this.#block()

@@ -12,7 +12,7 @@ import type { Backend } from '../runtime/backend.ts'
 import { capture, type Capture } from '../schedule/capture.ts'
 import { backendOf, getDevice } from './device.ts'
 import { laneOf } from './lane.ts'
-import { clearRecording, keptNodes, pendingWrites } from './session.ts'
+import { clearRecording, keptNodes, pendingWrites, settleWrite } from './session.ts'
 import { checkNotTracing } from './tracer.ts'
 
 /** The storage that holds a node's value, or null while it is only recorded. */
@@ -60,7 +60,7 @@ export function submit(wanted: readonly Node[], optional: readonly Node[] = []):
   const plans = devicesOf(captured.program, writes).length > 1 ? splitByDevice(captured) : [captured]
   const devices = plans.map(deviceOf)
   plans.forEach((plan, i) => run(plan, devices[i]!))
-  clearRecording()
+  clearRecording(writes.length > 0)
 }
 
 /** Roots and writes, and the program that computes them. */
@@ -78,11 +78,7 @@ function run({ roots, writes, program }: Captured, device: string): void {
   const fresh = buffers.filter((b, i) => program.outputs[i]!.write?.buffer !== b)
   laneOf(backend).run(program, leaves, buffers, fresh)
   storages.forEach((s, i) => (s.buffer = buffers[i]!))
-  for (const w of writes) {
-    w.version = w.latest
-    // Emptied, not replaced: a discarded array that has grown old would keep the step's graph alive until a major collection.
-    w.pending.length = 0
-  }
+  writes.forEach(settleWrite)
   roots.forEach((r, i) => settle(r, storages[i]!))
 }
 

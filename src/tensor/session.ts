@@ -77,10 +77,17 @@ export function keptNodes(): Node[] {
   })
 }
 
-/** Called once the writes have been submitted. */
-export function clearRecording(): void {
-  if (writes.size > 0) kept.length = 0
-  writes.clear()
+/** Called for each write that has been submitted: the storage holds its latest version from now on. */
+export function settleWrite(storage: Storage): void {
+  storage.version = storage.latest
+  // Emptied, not replaced: a discarded array that has grown old would keep the step's graph alive until a major collection.
+  storage.pending.length = 0
+  writes.delete(storage)
+}
+
+/** Called once everything has been submitted; with writes among it, what was kept for them has been computed. */
+export function clearRecording(withWrites: boolean): void {
+  if (withWrites) kept.length = 0
   lastFlush = recordingMark()
   watched = []
 }

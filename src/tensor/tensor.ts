@@ -6,7 +6,7 @@
 import { getElement, isFloat, viewHost, type DType, type HostArray, type HostData } from '../common/dtype.ts'
 import { ArgumentError, AutogradError, DTypeError, ShapeError } from '../common/errors.ts'
 import { formatShape, numel, sameShape, type Shape } from '../common/shape.ts'
-import { binary, cast, detach } from '../graph/build.ts'
+import { alias, binary, cast, detach } from '../graph/build.ts'
 import { isGradEnabled, makeLeaf, withGrad, type GradientOwner, type Node } from '../graph/node.ts'
 import { Storage } from '../graph/storage.ts'
 import { backendOf, getDevice } from './device.ts'
@@ -33,8 +33,11 @@ export function withAccumulation<T>(enabled: boolean, body: () => T): T {
 
 let nextTensorName = 0
 
+/** Leaves that are the value of a tensor. */
+const leaves = new WeakSet<Node>()
+
 export class Tensor<D extends DType = DType> implements GradientOwner {
-  #node: Node
+  #node!: Node
   /** The accumulated gradient of a variable after `backward`, or null. */
   grad: Tensor | null = null
   name: string
@@ -43,7 +46,7 @@ export class Tensor<D extends DType = DType> implements GradientOwner {
 
   /** For the library's own use; users call `toTensor`, `zeros`, `randn`, ... */
   constructor(node: Node, name?: string) {
-    this.#node = node
+    this.#node = this.#own(node)
     this.name = name ?? `generated_tensor_${nextTensorName++}`
     const ends = noteTensor(node)
     if (ends.length > 0) submit([], ends)
@@ -56,7 +59,17 @@ export class Tensor<D extends DType = DType> implements GradientOwner {
   }
 
   set node(node: Node) {
-    this.#node = node
+    this.#node = this.#own(node)
+  }
+
+  /** A node to write to, to hang hooks on: one that belongs to another tensor is seen through a node of its own. */
+  #own(node: Node): Node {
+    if (node.op !== 'buffer') return node.owner === null || node.owner === this ? node : alias(node)
+    if (node === this.#node || !leaves.has(node)) {
+      leaves.add(node)
+      return node
+    }
+    return alias(node)
   }
 
   get dtype(): D {
