@@ -75,7 +75,12 @@ function product(c: Contraction, absent: ReadonlySet<number>): LoweredContract {
   const rhs = prepare(c, 'rhs', absent, list)
   const contracted = sortLetters(c.cases[0]!, absent).contracted
   c.cases.forEach((one, i) => {
-    const form = formOf(c, { sizes: one.sizes, lhs: lhs.dims[i]!, rhs: rhs.dims[i]!, out: one.out }, [lhs.source, rhs.source], absent)
+    const form = formOf(
+      c,
+      { sizes: one.sizes, lhs: lhs.dims[i]!, rhs: rhs.dims[i]!, out: one.out },
+      [lhs.source, rhs.source],
+      absent,
+    )
     // A sum over positions (the gradient of a convolution's weights) has no bounds that a program knows.
     const isLong = contracted.some((l) => c.positions.has(l)) || formSize(form.contracted) >= LONG_SUM
     if (isLong && isSmallResult(form)) {
@@ -102,7 +107,10 @@ function alongVectors(c: Contraction): LoweredContract {
   const other = windowed === 'lhs' ? 'rhs' : 'lhs'
   const emit = (view: Source, dims: readonly (readonly AffineDim[])[], isCopied: boolean, list: StepList): boolean =>
     cases.every((one, i) => {
-      const operands = { windowed: { view, dims: dims[i]! }, other: { view: sourceOf(problem, other), dims: one[other] } }
+      const operands = {
+        windowed: { view, dims: dims[i]! },
+        other: { view: sourceOf(problem, other), dims: one[other] },
+      }
       return lowerDirect({ problem, case: one, ...operands, absent, taps, isCopied, title }, list)
     })
   const inPlace = cases.map((one) => one[windowed])
@@ -153,8 +161,11 @@ function prepare(c: Contraction, side: 'lhs' | 'rhs', absent: ReadonlySet<number
   const isFree = (letter: number): boolean => hasTerm(cases[0]!.out, letter)
   const isWindowed = (d: AffineDim): boolean => d.terms.filter((t) => !absent.has(t.letter)).length > 1
   // Free taps (the gradient of weights): vectors run along a plain free axis, which then lies innermost.
-  const hasFreeTap = dims.some((d) => d.terms.some((t) => taps.has(t.letter) && !absent.has(t.letter) && isFree(t.letter)))
-  const isChannel = (d: AffineDim): boolean => d.terms.length === 1 && isFree(d.terms[0]!.letter) && !taps.has(d.terms[0]!.letter)
+  const hasFreeTap = dims.some((d) =>
+    d.terms.some((t) => taps.has(t.letter) && !absent.has(t.letter) && isFree(t.letter)),
+  )
+  const isChannel = (d: AffineDim): boolean =>
+    d.terms.length === 1 && isFree(d.terms[0]!.letter) && !taps.has(d.terms[0]!.letter)
   const channel = hasFreeTap ? dims.findLastIndex(isChannel) : -1
   const moves = channel >= 0 && dims[channel]!.stride !== 1 && dims.some((d) => d.terms.length > 1)
   // Windows with padding, or turned around, leave their axes for most sizes: copied for all, so that sizes do not change the kernels.
@@ -170,7 +181,12 @@ function prepare(c: Contraction, side: 'lhs' | 'rhs', absent: ReadonlySet<number
  * The normal form of one case. Columns, along which vectors run, are the free letters of the operand with windows over free taps; else of
  * the one that shares the result's unit stride; else of the one with positions of windows, which are many.
  */
-function formOf(c: Contraction, one: AffineCase, sources: readonly [Source, Source], absent: ReadonlySet<number>): Form {
+function formOf(
+  c: Contraction,
+  one: AffineCase,
+  sources: readonly [Source, Source],
+  absent: ReadonlySet<number>,
+): Form {
   const { problem, taps } = c
   const { epilogue } = problem
   const letters = sortLetters(one, absent)
