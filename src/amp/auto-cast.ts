@@ -40,6 +40,17 @@ export function autoCastState(): AutoCastState | null {
 /** Operands that take part: float64 is what the user asked for, and integers are not numbers to round. */
 const adaptable = (n: Node): boolean => n.dtype === 'float32' || n.dtype === 'float16' || n.dtype === 'bfloat16'
 
+/** Policies by their settings: equal scopes share one, by which frozen functions (jit.toStatic) tell scopes apart. */
+const policies = new Map<string, OperandPolicy>()
+
+function policyOf(options: AutoCastOptions, level: 'O1' | 'O2', low: AmpDtype): OperandPolicy {
+  const lists = [options.customWhiteList ?? [], options.customBlackList ?? []].map((list) => [...list].toSorted())
+  const key = JSON.stringify([level, low, options.usePromote ?? true, ...lists])
+  let policy = policies.get(key)
+  if (!policy) policies.set(key, (policy = makePolicy(options, level, low)))
+  return policy
+}
+
 function makePolicy(options: AutoCastOptions, level: 'O1' | 'O2', low: AmpDtype): OperandPolicy {
   const custom = (list: Iterable<string> = []): string[] => [...list].map(paddleName)
   const customWhite = custom(options.customWhiteList)
@@ -76,7 +87,7 @@ export function autoCast<T>(first: AutoCastOptions | (() => T), second?: () => T
   if (dtype !== 'float16' && dtype !== 'bfloat16')
     throw new ArgumentError(`autoCast: dtype must be 'float16' or 'bfloat16', got '${String(dtype)}'`)
   const next = enable && level !== 'O0' ? { level, dtype } : null
-  const policyBefore = setOperandPolicy(next && makePolicy(options, next.level, dtype))
+  const policyBefore = setOperandPolicy(next && policyOf(options, next.level, dtype))
   const stateBefore = state
   state = next
   try {

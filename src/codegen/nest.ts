@@ -83,11 +83,7 @@ class Level {
   }
 
   find<K>(map: (l: Level) => ReadonlyMap<K, Expr>, key: K): Expr | undefined {
-    for (let l: Level | null = this; l; l = l.parent) {
-      const found = map(l).get(key)
-      if (found) return found
-    }
-    return undefined
+    return map(this).get(key) ?? this.parent?.find(map, key)
   }
 }
 

@@ -146,12 +146,13 @@ class FitLoop implements Run {
     let isWhole = true
     for await (const batch of this.#loader) {
       logs = await this.#trainBatch(batch)
-      if (!this.#mayPause() || !(this.#watch?.requested || this.#isOver())) continue
-      isWhole = this.#stepInEpoch === batchesOf(this.#loader)
-      break
+      if (!this.#mayPause()) continue
+      this.interrupted = this.#watch?.requested ?? false
+      // Interrupted at its last batch, an epoch is resumed for what comes after its batches.
+      if (this.interrupted) return logs
+      isWhole = !this.#isOver() || this.#stepInEpoch === batchesOf(this.#loader)
+      if (!isWhole) break
     }
-    this.interrupted = this.#watch?.requested ?? false
-    if (this.interrupted) return logs
     if (isWhole) {
       this.#epoch++
       this.#stepInEpoch = 0

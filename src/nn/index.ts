@@ -1,6 +1,14 @@
 /** `nn`: layers, their functions and initialisers, as `paddle.nn`. */
 export * as functional from './functional/index.ts'
+export * as utils from './utils/index.ts'
 export * as initializer from './initializer/index.ts'
+export {
+  ClipGradByGlobalNorm,
+  ClipGradByNorm,
+  ClipGradByValue,
+  type GradientClip,
+  type ParameterGradient,
+} from './clip.ts'
 export { LayerDict, LayerList, ParameterList, Sequential, type TensorLayer } from './container.ts'
 export * from './clip.ts'
 export {
@@ -19,6 +27,7 @@ export * from './layers/dropout.ts'
 export * from './layers/loss.ts'
 export * from './layers/norm.ts'
 export * from './layers/pooling.ts'
+export * from './layers/random-activation.ts'
 export * from './layers/rnn.ts'
 export {
   GRUCell,
@@ -30,6 +39,7 @@ export {
   type States,
   type StateShape,
 } from './layers/rnn-cell.ts'
+export * from './layers/vision.ts'
 export * from './layers/transformer.ts'
 export {
   TransformerDecoderLayer,

@@ -79,7 +79,8 @@ function run({ roots, writes, program }: Captured, device: string): void {
   )
   for (const w of writes) {
     w.version = w.latest
-    w.pending = []
+    // Emptied, not replaced: a discarded array that has grown old would keep the step's graph alive until a major collection.
+    w.pending.length = 0
   }
   roots.forEach((r, i) => settle(r, storages[i]!))
 }
@@ -95,7 +96,7 @@ function splitByDevice({ roots, writes }: Captured): Captured[] {
   }
   for (const root of roots) groupOf(capture([root], []), []).roots.push(root)
   for (const write of writes) groupOf(capture([], [write]), [write]).writes.push(write)
-  return [...groups.values()].map((g) => ({ ...g, program: capture(g.roots, g.writes) }))
+  return [...groups.values()].map((g) => ({ roots: g.roots, writes: g.writes, program: capture(g.roots, g.writes) }))
 }
 
 /**

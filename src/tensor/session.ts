@@ -77,7 +77,7 @@ export function keptNodes(): Node[] {
 
 /** Called once the writes have been submitted. */
 export function clearRecording(): void {
-  if (writes.size > 0) kept = []
+  if (writes.size > 0) kept.length = 0
   writes.clear()
   lastFlush = recordingMark()
 }

@@ -15,8 +15,8 @@ const recordedErrors: Readonly<Record<string, number>> = {
   // Paddle's gradient is off by up to 6e-7 where elements are near 0.01.
   ctc_loss_none: 1e-4,
 }
-/** The same number added to all keys changes no softmax: what was recorded is rounding. */
-const vanishing = /k_proj\.bias$/
+/** Gradients of queries and keys are differences within a softmax: next to nothing is left of their terms but rounding. */
+const cancelling = /[qk]_proj\.(weight|bias)$/
 
 function tensors(arrays: Readonly<Record<string, HostArray>>, wantGradient: (name: string) => boolean): Inputs {
   return Object.fromEntries(
@@ -69,11 +69,8 @@ describe.each(['reference', ...judged])('recorded by Paddle, on %s', (device) =>
     await check(name, arrays, inputs, call(inputs))
     const now = layer.stateDict()
     for (const [key, expected] of withPrefix(arrays, 'dp_')) {
-      if (vanishing.test(key)) {
-        for (const g of (await now[key]!.grad!.data()) as Float32Array) expect(Math.abs(g)).toBeLessThan(1e-6)
-        continue
-      }
-      await expectRecorded(now[key]!.grad!, expected, `gradient of ${key}`, usual)
+      const least = cancelling.test(key) ? 5e-8 : 0
+      await expectRecorded(now[key]!.grad!, expected, `gradient of ${key}`, usual, least)
     }
     for (const [key, expected] of withPrefix(arrays, 'after_'))
       await expectRecorded(now[key]!, expected, `${key} after the step`, usual)

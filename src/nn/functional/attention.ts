@@ -42,7 +42,7 @@ function maskBias(mask: Tensor, like: Node, op: string): Node {
     ? cast(mask.node, like.dtype)
     : binary(
         'mul',
-        binary('sub', cast(mask.node, like.dtype), constant(1, like.dtype, mask.shape)),
+        binary('sub', constant(1, like.dtype, mask.shape), cast(mask.node, like.dtype)),
         constant(forbidden, like.dtype, mask.shape),
       )
   return broadcastTo(bias, like.shape)

@@ -1,6 +1,7 @@
 /** Stacks of transformer layers and the whole encoder-decoder model, as in paddle.nn.layer.transformer. */
 import { ArgumentError } from '../../common/errors.ts'
-import { full, triu } from '../../tensor/creation.ts'
+import { full } from '../../tensor/creation.ts'
+import { triu } from '../../tensor/diagonal.ts'
 import type { Tensor } from '../../tensor/tensor.ts'
 import { LayerList } from '../container.ts'
 import { Layer } from '../layer.ts'

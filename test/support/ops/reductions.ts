@@ -83,7 +83,7 @@ interface Contraction {
   readonly out: Shape
 }
 
-const taps = (position: number, tap: number, stride = 1, padding = 0, dilation = 1) => ({
+export const taps = (position: number, tap: number, stride = 1, padding = 0, dilation = 1) => ({
   position,
   tap,
   stride,

@@ -1,10 +1,22 @@
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { ArgumentError, DTypeError, ShapeError, TraceError } from '../common/errors.ts'
-import { guard } from '../nn/unique-name.ts'
-import * as nn from '../nn/index.ts'
-import { Momentum } from '../optimizer/index.ts'
-import { grad, noGrad, ones, rand, randint, randn, seed, setDevice, zeros, type Tensor } from '../tensor/index.ts'
-import { InputSpec, notToStatic, staticFunctionOf, toStatic } from './index.ts'
+import { autoCast } from '../../src/amp/index.ts'
+import { ArgumentError, DTypeError, ShapeError, TraceError } from '../../src/common/errors.ts'
+import { guard } from '../../src/nn/unique-name.ts'
+import * as nn from '../../src/nn/index.ts'
+import { Momentum } from '../../src/optimizer/index.ts'
+import {
+  grad,
+  noGrad,
+  ones,
+  rand,
+  randint,
+  randn,
+  seed,
+  setDevice,
+  zeros,
+  type Tensor,
+} from '../../src/tensor/index.ts'
+import { InputSpec, notToStatic, staticFunctionOf, toStatic } from '../../src/jit/index.ts'
 
 beforeAll(() => setDevice('reference'))
 beforeEach(() => void seed(7))
@@ -129,6 +141,20 @@ describe('a frozen layer', () => {
 })
 
 describe('a frozen function', () => {
+  test('is recorded for float32 and once for each kind of autocast scope', async () => {
+    let runs = 0
+    const layer = guard(() => new nn.Linear(2, 2))
+    const f = toStatic((x: Tensor) => {
+      runs++
+      return layer(x)
+    })
+    const x = ones([1, 2])
+    const half = () => autoCast({ dtype: 'bfloat16' }, () => f(x))
+    expect([f(x).dtype, half().dtype, f(x).dtype, half().dtype]).toEqual(['float32', 'bfloat16', 'float32', 'bfloat16'])
+    expect(autoCast(() => f(x)).dtype).toBe('float16')
+    expect(runs).toBe(3)
+  })
+
   test('nested arguments, constants as guards, several results', async () => {
     let runs = 0
     const f = toStatic((inputs: { a: Tensor; b: Tensor[] }, scale: number) => {
