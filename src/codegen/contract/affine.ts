@@ -120,6 +120,11 @@ function turnAround(c: AffineCase, window: Window, axis: number): AffineCase[] {
   return cases
 }
 
+/** Whether no tap reaches the case's elements: they are sums of nothing. */
+export function isEmptyCase(c: AffineCase, taps: ReadonlySet<number>): boolean {
+  return [...taps].some((t) => c.sizes.get(t) === 0)
+}
+
 /** Smallest and largest coordinate that the letters reach. */
 export function reachOf(dim: AffineDim, sizes: ReadonlyMap<number, number>): { low: number; high: number } {
   let low = dim.shift

@@ -92,7 +92,12 @@ export function chooseBlocking(size: ProductSize, tile: RegisterTile, capabiliti
     else break
   }
   const rowTasks = Math.max(1, ceilDiv(allRows, rows))
-  const columnTasks = Math.max(1, ceilDiv(allColumns, columns))
+  const columnTasks = evenTasks(
+    Math.max(1, ceilDiv(allColumns, columns)),
+    allColumns,
+    size.batch * rowTasks,
+    capabilities.threads,
+  )
   const rowPanels = Math.max(1, ceilDiv(allRows, rowTasks))
   const columnPanels = Math.max(1, ceilDiv(allColumns, columnTasks))
   return {
@@ -104,4 +109,14 @@ export function chooseBlocking(size: ProductSize, tile: RegisterTile, capabiliti
     rowTasks: Math.max(1, ceilDiv(allRows, rowPanels)),
     columnTasks: Math.max(1, ceilDiv(allColumns, columnPanels)),
   }
+}
+
+/** A few more parts, where tasks are few and would not come out even among the threads. */
+function evenTasks(parts: number, most: number, others: number, threads: number): number {
+  if (parts * others >= 8 * threads) return parts
+  for (let p = parts; p <= Math.min(most, 2 * parts + threads); p++) {
+    const actual = ceilDiv(most, ceilDiv(most, p))
+    if ((actual * others) % threads === 0) return actual
+  }
+  return parts
 }

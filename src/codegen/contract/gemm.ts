@@ -34,7 +34,7 @@ import {
   type RegisterTile,
 } from './blocking.ts'
 import { axesIn, formSize, type Form, type StepList } from './form.ts'
-import { emitPackPanel, type PanelSource } from './pack.ts'
+import { emitPackPanel, emitPackPanels, type PanelSource } from './pack.ts'
 import { eachSum, TileStore, type Sums } from './store.ts'
 
 export interface GemmOptions {
@@ -199,19 +199,11 @@ function emitProduct(
       const from = k.let('from', min(add(splitFrom, mul(block, blockDepth)), splitTo))
       const to = k.let('to', min(add(from, blockDepth), splitTo))
       const kc = k.let('kc', sub(to, from))
-      k.loop('panel', 0, ownColumns, 1, (panel) => {
-        const row = k.let('column', add(column0, mul(panel, tile.columns)))
-        const at = k.let('at', add(packedColumns.at, mul(mul(panel, tile.columns), kc)))
-        const place = { base: bBase, row, from, to, target: packedColumns.buffer, at }
-        emitPackPanel(k, columnSource, { rows: tile.columns, lanes: tile.lanes }, place)
-      })
+      const columnsPlace = { base: bBase, row: column0, from, to, target: packedColumns.buffer, at: packedColumns.at }
+      emitPackPanels(k, columnSource, { rows: tile.columns, lanes: tile.lanes }, columnsPlace, ownColumns)
       if (rowSource && packedRows) {
-        k.loop('panel', 0, ownRows, 1, (panel) => {
-          const row = k.let('row', add(row0, mul(panel, tile.rows)))
-          const at = k.let('at', add(packedRows.at, mul(mul(panel, tile.rows), kc)))
-          const place = { base: aBase, row, from, to, target: packedRows.buffer, at }
-          emitPackPanel(k, rowSource, { rows: tile.rows, lanes: rowLanes(tile) }, place)
-        })
+        const rowsPlace = { base: aBase, row: row0, from, to, target: packedRows.buffer, at: packedRows.at }
+        emitPackPanels(k, rowSource, { rows: tile.rows, lanes: rowLanes(tile) }, rowsPlace, ownRows)
       }
       const rowsAt = packed ? k.let('rowsAt', mul(mul(allRowPanels, tile.rows), add(mul(item, depth), from))) : index(0)
       const readRows = (panel: Expr): RowReader => {

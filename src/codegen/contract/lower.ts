@@ -1,12 +1,14 @@
 /**
- * Chooses how a contraction is computed and writes the steps: the packed product where both operands have free letters and share
- * contracted ones, the plain loop nest for the rest. The choice depends on the structure (letters, windows, strides of 0 and 1, dtype);
- * sizes decide only whether a long sum is cut.
+ * Chooses how a contraction is computed and writes the steps: the packed product where both operands have free letters, vectors along one
+ * letter where one operand has none, the plain loop nest for the rest. The choice depends on the structure (letters, windows, strides of 0
+ * and 1, dtype); sizes decide only whether a long sum is cut, and constants of a program (the size of a head) which tile is used.
  */
 import { numel } from '../../common/shape.ts'
+import type { Capabilities } from '../capabilities.ts'
 import {
   affineCases,
   hasTerm,
+  isEmptyCase,
   letterStride,
   originOf,
   positionLetters,
@@ -14,59 +16,80 @@ import {
   type AffineCase,
   type AffineDim,
 } from './affine.ts'
-import type { Capabilities } from '../capabilities.ts'
 import { registerTile } from './blocking.ts'
 import { lowerDirect } from './direct.ts'
 import { formSize, StepList, type Form, type FormAxis } from './form.ts'
 import { lowerGemm, type GemmOptions } from './gemm.ts'
 import { isWindow } from './letters.ts'
 import { lowerNest } from './nest.ts'
-import { isSmallResult, lowerSplitGemm } from './split.ts'
 import type { ContractProblem, LoweredContract } from './problem.ts'
 import { afterRelayout, leavesAxes, reaches, relayout, type Source } from './relayout.ts'
+import { isSmallResult, lowerSplitGemm } from './split.ts'
 
 /** Contracted elements from which on the sum of a small result is cut. */
 const LONG_SUM = 2048
 
+/** A problem with what its structure tells. */
+interface Contraction {
+  readonly problem: ContractProblem
+  readonly cases: readonly AffineCase[]
+  /** Letters that are taps and positions of windows. */
+  readonly taps: ReadonlySet<number>
+  readonly positions: ReadonlySet<number>
+  readonly title: string
+}
+
 export function lowerContract(problem: ContractProblem): LoweredContract {
-  const list = new StepList()
-  if (numel(problem.out.shape) === 0) return list
-  const title = titleOf(problem)
-  const taps = tapLetters(problem)
-  const cases = affineCases(problem)
-  // Taps of 1 in every case are no loops.
-  const absent = new Set([...taps].filter((t) => cases.every((c) => c.sizes.get(t) === 1)))
-  const groups = sortLetters(cases[0]!, absent)
-  if (!isFloat32(problem)) {
-    lowerNest(problem, title, list)
-    return list
+  if (numel(problem.out.shape) === 0) return new StepList()
+  const c: Contraction = {
+    problem,
+    cases: affineCases(problem),
+    taps: tapLetters(problem),
+    positions: positionLetters(problem),
+    title: titleOf(problem),
   }
-  if (groups.left.length === 0 || groups.right.length === 0)
-    return lowerWithoutProduct(problem, cases, taps, absent, title)
-  const [left, right] = (['lhs', 'rhs'] as const).map((side) =>
-    prepare(problem, cases, side, taps, absent, title, list),
-  ) as [Side, Side]
-  const positions = positionLetters(problem)
-  for (const [i, c] of cases.entries()) {
+  if (problem.dtype !== 'float32' && problem.dtype !== 'bfloat16' && problem.dtype !== 'float16') return plainNest(c)
+  // Taps that are 1 at most are no loops; cases without any are sums of nothing.
+  const absent = new Set([...c.taps].filter((t) => c.cases.every((k) => k.sizes.get(t)! <= 1)))
+  const { left, right } = sortLetters(c.cases[0]!, absent)
+  return left.length > 0 && right.length > 0 ? product(c, absent) : alongVectors(c)
+}
+
+function titleOf(problem: ContractProblem): string {
+  const { spec } = problem
+  const windowed = [...spec.lhs, ...spec.rhs, ...spec.out].some(isWindow)
+  return `${windowed ? 'convolution' : 'matmul'}${problem.epilogue?.title ?? ''}`
+}
+
+function plainNest(c: Contraction): LoweredContract {
+  const list = new StepList()
+  lowerNest(c.problem, c.title, list)
+  return list
+}
+
+/** Both operands have free letters: products of matrices, one for each case. */
+function product(c: Contraction, absent: ReadonlySet<number>): LoweredContract {
+  const { problem } = c
+  const list = new StepList()
+  const lhs = prepare(c, 'lhs', absent, list)
+  const rhs = prepare(c, 'rhs', absent, list)
+  const contracted = sortLetters(c.cases[0]!, absent).contracted
+  c.cases.forEach((one, i) => {
     const form = formOf(
-      problem,
-      { ...c, lhs: left.dims[i]!, rhs: right.dims[i]! },
-      [left.source, right.source],
-      taps,
+      c,
+      { sizes: one.sizes, lhs: lhs.dims[i]!, rhs: rhs.dims[i]!, out: one.out },
+      [lhs.source, rhs.source],
       absent,
-      title,
     )
     // A sum over positions (the gradient of a convolution's weights) has no bounds that a program knows.
-    const longSum = groups.contracted.some((l) => positions.has(l)) || formSize(form.contracted) >= LONG_SUM
-    if (longSum && isSmallResult(form)) lowerSplitGemm(form, problem.capabilities, list)
-    else
-      lowerGemm(
-        form,
-        problem.capabilities,
-        { rows: rowsMode(form, taps.size > 0, problem.capabilities), splits: 1, splitStride: 0 },
-        list,
-      )
-  }
+    const isLong = contracted.some((l) => c.positions.has(l)) || formSize(form.contracted) >= LONG_SUM
+    if (isLong && isSmallResult(form)) {
+      lowerSplitGemm(form, problem.capabilities, list)
+    } else {
+      const rows = rowsMode(form, c.taps.size > 0, problem.capabilities)
+      lowerGemm(form, problem.capabilities, { rows, splits: 1, splitStride: 0 }, list)
+    }
+  })
   return list
 }
 
@@ -76,10 +99,30 @@ function rowsMode(form: Form, isConvolution: boolean, capabilities: Capabilities
   return formSize(form.columns) <= 4 * registerTile(capabilities).lanes ? 'direct' : 'task'
 }
 
-function titleOf(problem: ContractProblem): string {
-  const { spec } = problem
-  const windowed = [...spec.lhs, ...spec.rhs, ...spec.out].some(isWindow)
-  return `${windowed ? 'convolution' : 'matmul'}${problem.epilogue?.title ?? ''}`
+/** One operand has no free letters: loops with vectors, on planes in scratch or, failing that, on a copy of the operand. */
+function alongVectors(c: Contraction): LoweredContract {
+  const { problem, cases, taps, title } = c
+  const absent = new Set([...taps].filter((t) => cases.every((k) => k.sizes.get(t) === 1)))
+  const windowed = cases[0]!.rhs.some((dim) => dim.terms.length > 1) ? 'rhs' : 'lhs'
+  const other = windowed === 'lhs' ? 'rhs' : 'lhs'
+  const emit = (view: Source, dims: readonly (readonly AffineDim[])[], isCopied: boolean, list: StepList): boolean =>
+    cases.every((one, i) => {
+      const operands = {
+        windowed: { view, dims: dims[i]! },
+        other: { view: sourceOf(problem, other), dims: one[other] },
+      }
+      return lowerDirect({ problem, case: one, ...operands, absent, taps, isCopied, title }, list)
+    })
+  const inPlace = cases.map((one) => one[windowed])
+  const list = new StepList()
+  if (emit(sourceOf(problem, windowed), inPlace, false, list)) return list
+  const later = new StepList()
+  const copied = prepare(c, windowed, absent, later)
+  return emit(copied.source, copied.dims, true, later) ? later : plainNest(c)
+}
+
+function sourceOf(problem: ContractProblem, side: 'lhs' | 'rhs'): Source {
+  return { memory: { kind: side }, dtype: problem.dtype, offset: problem[side].offset }
 }
 
 interface Letters {
@@ -103,41 +146,6 @@ function sortLetters(c: AffineCase, absent: ReadonlySet<number>): Letters {
   }
 }
 
-function isFloat32(problem: ContractProblem): boolean {
-  return problem.dtype === 'float32' || problem.dtype === 'bfloat16' || problem.dtype === 'float16'
-}
-
-/** One operand has no free letters: loops with vectors, on planes in scratch or, failing that, on a copy of the operand. */
-function lowerWithoutProduct(
-  problem: ContractProblem,
-  cases: readonly AffineCase[],
-  taps: ReadonlySet<number>,
-  absent: ReadonlySet<number>,
-  title: string,
-): LoweredContract {
-  const windowed = cases[0]!.rhs.some((dim) => dim.terms.length > 1) ? 'rhs' : 'lhs'
-  const other = windowed === 'lhs' ? 'rhs' : 'lhs'
-  const list = new StepList()
-  const source = (side: 'lhs' | 'rhs'): Source => ({
-    memory: { kind: side },
-    dtype: problem.dtype,
-    offset: problem[side].offset,
-  })
-  const emit = (view: Source, dims: readonly (readonly AffineDim[])[], isCopied: boolean, to: StepList): boolean =>
-    cases.every((c, i) => {
-      const operands = { windowed: { view, dims: dims[i]! }, other: { view: source(other), dims: c[other] } }
-      return lowerDirect({ problem, case: c, ...operands, absent, taps, isCopied, title }, to)
-    })
-  const inPlace = cases.map((c) => c[windowed])
-  if (emit(source(windowed), inPlace, false, list)) return list
-  const plain = new StepList()
-  const copied = prepare(problem, cases, windowed, taps, absent, title, plain)
-  if (emit(copied.source, copied.dims, true, plain)) return plain
-  const nest = new StepList()
-  lowerNest(problem, title, nest)
-  return nest
-}
-
 interface Side {
   readonly source: Source
   /** By case. */
@@ -145,62 +153,57 @@ interface Side {
 }
 
 /** Copies an operand to where its windows need no tests, if it has windows that leave it. */
-function prepare(
-  problem: ContractProblem,
-  cases: readonly AffineCase[],
-  side: 'lhs' | 'rhs',
-  taps: ReadonlySet<number>,
-  absent: ReadonlySet<number>,
-  title: string,
-  list: StepList,
-): Side {
-  const source: Source = { memory: { kind: side }, dtype: problem.dtype, offset: problem[side].offset }
+function prepare(c: Contraction, side: 'lhs' | 'rhs', absent: ReadonlySet<number>, list: StepList): Side {
+  const { cases, taps } = c
+  const source = sourceOf(c.problem, side)
   const dims = cases[0]![side]
   const reach = reaches(cases, side)
+  const isFree = (letter: number): boolean => hasTerm(cases[0]!.out, letter)
+  const isWindowed = (d: AffineDim): boolean => d.terms.filter((t) => !absent.has(t.letter)).length > 1
   // Free taps (the gradient of weights): vectors run along a plain free axis, which then lies innermost.
-  const freeTap = dims.some((d) =>
-    d.terms.some((t) => taps.has(t.letter) && !absent.has(t.letter) && hasTerm(cases[0]!.out, t.letter)),
+  const hasFreeTap = dims.some((d) =>
+    d.terms.some((t) => taps.has(t.letter) && !absent.has(t.letter) && isFree(t.letter)),
   )
-  const channel = freeTap
-    ? dims.findLastIndex(
-        (d) => d.terms.length === 1 && hasTerm(cases[0]!.out, d.terms[0]!.letter) && !taps.has(d.terms[0]!.letter),
-      )
-    : -1
+  const isChannel = (d: AffineDim): boolean =>
+    d.terms.length === 1 && isFree(d.terms[0]!.letter) && !taps.has(d.terms[0]!.letter)
+  const channel = hasFreeTap ? dims.findLastIndex(isChannel) : -1
   const moves = channel >= 0 && dims[channel]!.stride !== 1 && dims.some((d) => d.terms.length > 1)
   // Windows with padding, or turned around, leave their axes for most sizes: copied for all, so that sizes do not change the kernels.
-  const isPadded = (d: AffineDim): boolean =>
-    d.terms.filter((t) => !absent.has(t.letter)).length > 1 && (d.shift < 0 || d.terms.some((t) => t.factor < 0))
-  if (!moves && !dims.some(isPadded) && !leavesAxes(dims, reach)) return { source, dims: cases.map((c) => c[side]) }
+  const isPadded = (d: AffineDim): boolean => isWindowed(d) && (d.shift < 0 || d.terms.some((t) => t.factor < 0))
+  if (!moves && !dims.some(isPadded) && !leavesAxes(dims, reach)) return { source, dims: cases.map((one) => one[side]) }
   const order = dims.map((_, i) => i).sort((i, j) => Math.abs(dims[j]!.stride) - Math.abs(dims[i]!.stride) || i - j)
   if (moves) order.push(...order.splice(order.indexOf(channel), 1))
-  const copy = relayout(source, dims, reach, order, title, list)
-  return { source: copy.source, dims: cases.map((c) => afterRelayout(c[side], reach, copy.strides)) }
+  const copy = relayout(source, dims, reach, order, c.title, list)
+  return { source: copy.source, dims: cases.map((one) => afterRelayout(one[side], reach, copy.strides)) }
 }
 
-/** The normal form of one case. The columns are the side along which the result or, failing that, an operand has unit stride. */
+/**
+ * The normal form of one case. Columns, along which vectors run, are the free letters of the operand with windows over free taps; else of
+ * the one that shares the result's unit stride; else of the one with positions of windows, which are many.
+ */
 function formOf(
-  problem: ContractProblem,
-  c: AffineCase,
+  c: Contraction,
+  one: AffineCase,
   sources: readonly [Source, Source],
-  taps: ReadonlySet<number>,
   absent: ReadonlySet<number>,
-  title: string,
 ): Form {
+  const { problem, taps } = c
   const { epilogue } = problem
-  const letters = sortLetters(c, absent)
-  const strides = { lhs: c.lhs, rhs: c.rhs, out: c.out }
-  const stride = (side: keyof typeof strides, letter: number): number => letterStride(strides[side], letter)
-  const beside = (strides: readonly number[]): AffineDim[] => c.out.map((dim, i) => ({ ...dim, stride: strides[i]! }))
-  const score = (side: 'lhs' | 'rhs', free: readonly number[]): number =>
-    Math.max(...free.map((l) => 2 * Number(stride('out', l) === 1) + Number(stride(side, l) === 1)), 0)
-  const freeTaps = (free: readonly number[]): number => 4 * Number(free.some((l) => taps.has(l)))
-  const leftScore = score('lhs', letters.left) + freeTaps(letters.left) * Number(c.lhs.some((d) => d.terms.length > 1))
-  const rightScore =
-    score('rhs', letters.right) + freeTaps(letters.right) * Number(c.rhs.some((d) => d.terms.length > 1))
-  const swap = leftScore > rightScore
+  const letters = sortLetters(one, absent)
+  const stride = (side: 'lhs' | 'rhs' | 'out', letter: number): number => letterStride(one[side], letter)
+  const beside = (strides: readonly number[]): AffineDim[] =>
+    one.out.map((dim, i) => ({ size: dim.size, stride: strides[i]!, terms: dim.terms, shift: dim.shift }))
+  const score = (side: 'lhs' | 'rhs', free: readonly number[]): number => {
+    const isWindowed = one[side].some((d) => d.terms.length > 1)
+    const unit = Math.max(...free.map((l) => 4 * Number(stride('out', l) === 1) + 2 * Number(stride(side, l) === 1)), 0)
+    const position = Number(free.some((l) => c.positions.has(l)))
+    return unit + position + 8 * Number(isWindowed && free.some((l) => taps.has(l)))
+  }
+  const swap = score('lhs', letters.left) > score('rhs', letters.right)
   const [a, b] = swap ? (['rhs', 'lhs'] as const) : (['lhs', 'rhs'] as const)
+  const isEmpty = isEmptyCase(one, taps)
   const axis = (l: number): FormAxis => ({
-    size: c.sizes.get(l)!,
+    size: one.sizes.get(l)!,
     a: stride(a, l),
     b: stride(b, l),
     out: stride('out', l),
@@ -217,16 +220,17 @@ function formOf(
   }
   const view = (side: 'lhs' | 'rhs'): Source => {
     const s = sources[side === 'lhs' ? 0 : 1]
-    return { ...s, offset: s.offset + originOf(c[side]) }
+    return { ...s, offset: s.offset + originOf(one[side]) }
   }
+  const contracted = tapsFirst(letters.contracted).map(axis)
   return {
-    title,
+    title: c.title,
     a: view(a),
     b: view(b),
     out: {
       memory: { kind: 'out' },
       dtype: problem.outDType ?? problem.dtype,
-      offset: problem.out.offset + originOf(c.out),
+      offset: problem.out.offset + originOf(one.out),
     },
     epilogue: epilogue && {
       ...epilogue,
@@ -239,6 +243,12 @@ function formOf(
     batch: letters.batch.map(axis),
     rows: (swap ? letters.right : letters.left).map(axis),
     columns: vectorLast(tapsFirst(swap ? letters.left : letters.right).map(axis)),
-    contracted: tapsFirst(letters.contracted).map(axis),
+    contracted: isEmpty ? emptied(contracted) : contracted,
   }
+}
+
+/** The same axes with nothing to sum. */
+function emptied(axes: readonly FormAxis[]): FormAxis[] {
+  if (axes.length === 0) return [{ size: 0, a: 0, b: 0, out: 0, operands: [] }]
+  return axes.map(({ a, b, out, operands }) => ({ size: 0, a, b, out, operands }))
 }

@@ -3,10 +3,10 @@
  * after another along the contracted axis, zeros where the free axis has ended. Where the operand has unit stride along the free axis
  * whole vectors are copied; elsewhere element by element.
  */
-import { add, and, constant, index, le, load, lt, mul, sub, type BufferParameter } from '../builder.ts'
+import { add, and, constant, index, le, load, lt, min, mul, sub, type BufferParameter } from '../builder.ts'
 import type { Expr } from '../kernel.ts'
 import { isStride, type Assembler } from './assembler.ts'
-import { loopRuns, type FlatAxes, type Position } from './axes.ts'
+import { loopRuns, type FlatAxes } from './axes.ts'
 
 export interface PanelSource {
   readonly buffer: BufferParameter
@@ -23,80 +23,163 @@ export interface PanelShape {
   readonly lanes: number
 }
 
-/** Emits the packing of one panel: free elements from `row`, contracted elements [from, to), operand offset `base`. */
-export function emitPackPanel(
+/** Panels that are read side by side, so that the operand's rows are read in longer pieces. */
+const GROUP = 4
+
+interface PanelPlace {
+  /** Offset of the operand's batch. */
+  readonly base: Expr
+  /** First element on the free axis. */
+  readonly row: Expr
+  /** Range on the contracted axis. */
+  readonly from: Expr
+  readonly to: Expr
+  readonly target: BufferParameter
+  readonly at: Expr
+}
+
+/** Emits the packing of `count` panels, one after another from `place.at`. */
+export function emitPackPanels(
   k: Assembler,
   source: PanelSource,
   shape: PanelShape,
-  place: { base: Expr; row: Expr; from: Expr; to: Expr; target: BufferParameter; at: Expr },
+  place: PanelPlace,
+  count: Expr,
 ): void {
   const { rows, lanes } = shape
-  const { base, row, from, to, target, at } = place
-  const unit = isStride(source.free.innerStride(0), 1)
-  const locate = (r: Expr): { position: Position; start: Expr } => {
-    const position = source.free.locate(k, r)
-    return { position, start: k.let('s', add(base, position.offsets[0]!)) }
+  const depth = k.let('depth', sub(place.to, place.from))
+  const panelAt = (panel: Expr): PanelPlace => ({
+    ...place,
+    row: k.let('row', add(place.row, mul(panel, rows))),
+    at: k.let('at', add(place.at, mul(mul(panel, rows), depth))),
+  })
+  const one = (panel: Expr): void => emitPackPanel(k, source, shape, panelAt(panel))
+  if (!isUnit(source)) {
+    k.loop('panel', 0, count, 1, one)
+    return
   }
-  const copy = (starts: readonly Expr[], width: number, column: Expr | number): void => {
-    loopRuns(k, source.contracted, from, to, (i, offset) => {
-      const o = k.let('o', offset)
-      const d = k.let('d', add(at, add(mul(i, rows), column)))
-      if (width > 1) k.prefetch(source.buffer, add(add(starts[0]!, o), mul(source.contracted.innerStride(0), 12)))
-      starts.forEach((s, n) => k.store(target, add(d, n * width), load(source.buffer, add(s, o), width)))
-    })
-  }
-  /** Columns one at a time, with zeros behind the end of the free axis. */
-  const single = (first: Expr, count: number): void => {
-    k.loop('column', first, add(first, count), 1, (column) => {
-      const r = k.let('r', add(row, column))
-      k.if(
-        lt(r, source.size),
-        () => copy([locate(r).start], 1, column),
-        () => {
-          const zero = constant(0, load(target, 0).type.scalar)
-          k.loop('k', 0, sub(to, from), 1, (i) => k.store(target, add(at, add(mul(i, rows), column)), zero))
-        },
-      )
-    })
-  }
+  const emitter = new PanelEmitter(k, source, shape, place)
+  k.loop('group', 0, count, GROUP, (group) => {
+    const end = k.let('end', min(add(group, GROUP), count))
+    const here = panelAt(group)
+    const vectors = Array.from({ length: (GROUP * rows) / lanes }, (_, n) => emitter.vector(add(here.row, n * lanes)))
+    const isFull = le(add(group, GROUP), count)
+    k.if(
+      vectors.reduce((all, v) => and(all, v.whole), isFull),
+      () => {
+        const perPanel = rows / lanes
+        const columnOf = (n: number): Expr => add(mul(depth, Math.floor(n / perPanel) * rows), (n % perPanel) * lanes)
+        emitter.copy(
+          vectors.map((v, n) => ({ start: v.start, at: k.let('to', add(here.at, columnOf(n))) })),
+          lanes,
+        )
+      },
+      () => k.loop('panel', group, end, 1, one),
+    )
+  })
+}
 
-  if (!unit) {
+/** Emits the packing of one panel. */
+export function emitPackPanel(k: Assembler, source: PanelSource, shape: PanelShape, place: PanelPlace): void {
+  const { rows, lanes } = shape
+  const { row, at } = place
+  const emitter = new PanelEmitter(k, source, shape, place)
+  if (!isUnit(source)) {
     const group = [8, 7, 6, 5, 4, 3, 2, 1].find((g) => rows % g === 0)!
     k.loop('group', 0, rows, group, (column) => {
       const first = k.let('r', add(row, column))
-      k.if(
-        le(add(first, group), source.size),
-        () => {
-          const starts = Array.from({ length: group }, (_, n) => locate(k.let('r', add(first, n))).start)
-          copy(starts, 1, column)
-        },
-        () => single(column, group),
-      )
+      const isWhole = le(add(first, group), source.size)
+      const whole = (): void => {
+        const to = k.let('to', add(at, column))
+        emitter.copy(
+          Array.from({ length: group }, (_, n) => ({ start: emitter.start(add(first, n)), at: add(to, n) })),
+          1,
+        )
+      }
+      k.if(isWhole, whole, () => emitter.single(column, group))
     })
     return
   }
-  const vectors = Array.from({ length: rows / lanes }, (_, n) => {
-    const r = k.let('r', add(row, n * lanes))
-    const { position, start } = locate(r)
-    const whole = le(add(position.inner, lanes), source.free.innerSize)
-    return { start, whole: source.free.sizes.length > 1 ? and(whole, lt(r, source.size)) : whole }
-  })
+  const vectors = Array.from({ length: rows / lanes }, (_, n) => ({
+    ...emitter.vector(add(row, n * lanes)),
+    at: add(at, n * lanes),
+  }))
   k.if(
-    vectors.map((v) => v.whole).reduce((a, b) => and(a, b)),
-    () =>
-      copy(
-        vectors.map((v) => v.start),
-        lanes,
-        0,
-      ),
+    vectors.reduce<Expr | null>((all, v) => (all ? and(all, v.whole) : v.whole), null)!,
+    () => emitter.copy(vectors, lanes),
     () => {
-      vectors.forEach((v, n) =>
+      vectors.forEach((v, n) => {
         k.if(
           v.whole,
-          () => copy([v.start], lanes, n * lanes),
-          () => single(index(n * lanes), lanes),
-        ),
-      )
+          () => emitter.copy([v], lanes),
+          () => emitter.single(index(n * lanes), lanes),
+        )
+      })
     },
   )
+}
+
+function isUnit(source: PanelSource): boolean {
+  return isStride(source.free.innerStride(0), 1)
+}
+
+class PanelEmitter {
+  private readonly k: Assembler
+  private readonly source: PanelSource
+  private readonly rows: number
+  private readonly lanes: number
+  private readonly place: PanelPlace
+
+  constructor(k: Assembler, source: PanelSource, shape: PanelShape, place: PanelPlace) {
+    this.k = k
+    this.source = source
+    this.rows = shape.rows
+    this.lanes = shape.lanes
+    this.place = place
+  }
+
+  /** Offset of a free element where the contracted axis begins. */
+  start(row: Expr): Expr {
+    const { k } = this
+    return k.let('s', add(this.place.base, this.source.free.locate(k, k.let('r', row)).offsets[0]!))
+  }
+
+  /** A vector of free elements from `row`, and whether they exist and are neighbours in memory. */
+  vector(row: Expr): { start: Expr; whole: Expr } {
+    const { k, source, lanes } = this
+    const r = k.let('r', row)
+    const { inner, offsets } = source.free.locate(k, r)
+    const whole = le(add(inner, lanes), source.free.innerSize)
+    return {
+      start: k.let('s', add(this.place.base, offsets[0]!)),
+      whole: source.free.sizes.length > 1 ? and(whole, lt(r, source.size)) : whole,
+    }
+  }
+
+  /** Walks the contracted axis once for several pieces of `width` elements. */
+  copy(pieces: readonly { readonly start: Expr; readonly at: Expr }[], width: number): void {
+    const { k, source, rows } = this
+    const { from, to, target } = this.place
+    loopRuns(k, source.contracted, from, to, (i, offset) => {
+      const o = k.let('o', offset)
+      const d = k.let('d', mul(i, rows))
+      for (const p of pieces) k.store(target, add(p.at, d), load(source.buffer, add(p.start, o), width))
+    })
+  }
+
+  /** Elements one at a time, with zeros behind the end of the free axis. */
+  single(first: Expr, count: number): void {
+    const { k, source, rows } = this
+    const { row, from, to, target, at } = this.place
+    k.loop('column', first, add(first, count), 1, (column) => {
+      const r = k.let('r', add(row, column))
+      const here = k.let('to', add(at, column))
+      const zero = constant(0, load(target, 0).type.scalar)
+      k.if(
+        lt(r, source.size),
+        () => this.copy([{ start: this.start(r), at: here }], 1),
+        () => k.loop('k', 0, sub(to, from), 1, (i) => k.store(target, add(here, mul(i, rows)), zero)),
+      )
+    })
+  }
 }

@@ -42,8 +42,10 @@ export interface Reach {
 }
 
 export function reaches(cases: readonly AffineCase[], side: 'lhs' | 'rhs'): Reach[] {
+  const read = cases.filter((c) => [...c.sizes.values()].every((n) => n > 0))
   return cases[0]![side].map((_, i) => {
-    const all = cases.map((c) => reachOf(c[side][i]!, c.sizes))
+    const all = read.map((c) => reachOf(c[side][i]!, c.sizes))
+    if (all.length === 0) return { low: 0, high: 0 }
     return { low: Math.min(...all.map((r) => r.low)), high: Math.max(...all.map((r) => r.high)) }
   })
 }
