@@ -4,7 +4,7 @@
  */
 import type { ContractCase } from '../test/support/naive-contract.ts'
 import { convolution, gradientOf } from '../test/support/naive-contract.ts'
-import { ContractRunner } from '../test/support/contract-runner.ts'
+import { ContractRunner, setOptimisation } from '../test/support/contract-runner.ts'
 import { lowerContract } from '../src/codegen/contract/lower.ts'
 import { contiguousStrides, numel } from '../src/common/shape.ts'
 import { detectCpuFeatures } from '../src/runtime/cpu-features.ts'
@@ -24,8 +24,20 @@ function attention(batch: number, heads: number, length: number, size: number): 
   const scores = [batch, heads, length, length]
   const shape = `${batch}x${heads}x${length}x${length}x${size}`
   return [
-    { name: `attention scores ${shape}`, spec: { lhs: [b, i, h, d], rhs: [b, j, h, d], out: [b, h, i, j] }, lhs: hidden, rhs: hidden, out: scores },
-    { name: `attention values ${shape}`, spec: { lhs: [b, h, i, j], rhs: [b, j, h, d], out: [b, i, h, d] }, lhs: scores, rhs: hidden, out: hidden },
+    {
+      name: `attention scores ${shape}`,
+      spec: { lhs: [b, i, h, d], rhs: [b, j, h, d], out: [b, h, i, j] },
+      lhs: hidden,
+      rhs: hidden,
+      out: scores,
+    },
+    {
+      name: `attention values ${shape}`,
+      spec: { lhs: [b, h, i, j], rhs: [b, j, h, d], out: [b, i, h, d] },
+      lhs: scores,
+      rhs: hidden,
+      out: hidden,
+    },
   ]
 }
 
@@ -57,6 +69,7 @@ const cases: readonly ContractCase[] = [
   matmul(312, 1248, 2048, 'tn'),
   matmul(2048, 312, 312),
   ...attention(16, 12, 128, 26),
+  ...attention(1, 6, 128, 26),
   // ResNet-18 on CIFAR, batch 32.
   ...conv(32, 3, 64, [32, 32], [3, 3]),
   ...conv(32, 64, 64, [32, 32], [3, 3]),
@@ -84,6 +97,7 @@ const cases: readonly ContractCase[] = [
   matmul(32, 32, 32),
 ]
 
+setOptimisation('-O2')
 const argumentsOf = process.argv.slice(2)
 const at = argumentsOf.indexOf('--threads')
 const threads = at >= 0 ? Number(argumentsOf[at + 1]) : 1
@@ -101,7 +115,14 @@ const data = (n: number): Float32Array => Float32Array.from({ length: n }, (_, i
 
 for (const c of cases) {
   if (!c.name.includes(pattern)) continue
-  const lowered = lowerContract({ spec: c.spec, dtype: 'float32', lhs: view(c.lhs), rhs: view(c.rhs), out: view(c.out), capabilities })
+  const lowered = lowerContract({
+    spec: c.spec,
+    dtype: 'float32',
+    lhs: view(c.lhs),
+    rhs: view(c.rhs),
+    out: view(c.out),
+    capabilities,
+  })
   const memory = { lhs: data(numel(c.lhs)), rhs: data(numel(c.rhs)), out: new Float32Array(numel(c.out)) }
   const runner = new ContractRunner(lowered, memory, threads)
   const flops = lowered.steps.reduce((n, s) => n + s.flops, 0)
@@ -123,6 +144,9 @@ for (const c of cases) {
     }
     if (detailed) runner.timeSteps().forEach((t, n) => (steps[n] = Math.min(steps[n]!, t)))
   }
-  console.log(`${c.name.padEnd(62)} ${(flops / best / 1e9).toFixed(1).padStart(7)} GFLOP/s ${(best * 1e3).toFixed(2).padStart(8)} ms`)
-  if (detailed) lowered.steps.forEach((s, n) => console.log(`    ${s.kernel.title.padEnd(58)} ${(steps[n]! * 1e3).toFixed(2)} ms`))
+  console.log(
+    `${c.name.padEnd(62)} ${(flops / best / 1e9).toFixed(1).padStart(7)} GFLOP/s ${(best * 1e3).toFixed(2).padStart(8)} ms`,
+  )
+  if (detailed)
+    lowered.steps.forEach((s, n) => console.log(`    ${s.kernel.title.padEnd(58)} ${(steps[n]! * 1e3).toFixed(2)} ms`))
 }

@@ -22,7 +22,9 @@ test('with 32 * 14 * 14 the error names the layer, shows the shapes, and says wh
   const directory = await mkdtemp(join(here, '.slip-'))
   try {
     const slip = join(directory, 'slip.ts')
-    const text = (await readFile(program, 'utf8')).replace('32 * 15 * 15', '32 * 14 * 14').replace("'../src", "'../../src")
+    const text = (await readFile(program, 'utf8'))
+      .replace('32 * 15 * 15', '32 * 14 * 14')
+      .replace("'../src", "'../../src")
     await writeFile(slip, text)
     const failure = await start(slip).then(
       () => '',

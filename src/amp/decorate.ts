@@ -2,11 +2,11 @@
 import { ArgumentError } from '../common/errors.ts'
 import { isFloat } from '../common/dtype.ts'
 import { Layer } from '../nn/layer.ts'
+import * as norms from '../nn/layers/norm.ts'
 import { moveTensor } from '../nn/move.ts'
 import type { Optimizer } from '../optimizer/optimizer.ts'
 import { RuleOptimizer } from '../optimizer/rule-optimizer.ts'
 import type { AmpDtype } from './lists.ts'
-import { keepsFloat32 } from './norm-layers.ts'
 
 /** A layer, or every layer of a class. */
 export type LayerChoice = Layer | (abstract new (...args: never[]) => Layer)
@@ -26,6 +26,17 @@ export interface DecorateOptions<M, O> {
   readonly masterGrad?: boolean
   /** Layers that stay float32, with all below them. */
   readonly excludedLayers?: LayerChoice | readonly LayerChoice[]
+}
+
+/** Layers that are never cast: their statistics need the digits. */
+const alwaysWide = [norms.BatchNorm, norms.BatchNorm1D, norms.BatchNorm2D, norms.BatchNorm3D, norms.SyncBatchNorm]
+/** Layers that are cast to bfloat16 only: float16 overflows in their sums. */
+const wideForFloat16 = [norms.LayerNorm, norms.InstanceNorm1D, norms.InstanceNorm2D, norms.InstanceNorm3D]
+
+function keepsFloat32(layer: Layer, dtype: AmpDtype): boolean {
+  const among = (classes: readonly (abstract new (...args: never[]) => Layer)[]): boolean =>
+    classes.some((c) => layer instanceof c)
+  return among(alwaysWide) || (dtype === 'float16' && among(wideForFloat16))
 }
 
 const listOf = <T>(value: T | readonly T[] | undefined): readonly T[] =>

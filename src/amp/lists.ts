@@ -20,22 +20,24 @@ const WHITE = [
   'mul',
 ] as const
 
+const words = (text: string): string[] => text.trim().split(/\s+/)
+
 /** Dangerous in low precision: sums, exponentials, losses, norms. */
-const BLACK = [
-  ...['tan', 'acos', 'asin', 'sinh', 'cosh', 'atanh', 'tanh_shrink', 'erfinv'],
-  ...['exp', 'expm1', 'log', 'log10', 'log2', 'reciprocal', 'rsqrt', 'pow', 'square'],
-  ...['reduce_sum', 'mean', 'reduce_mean', 'reduce_prod', 'cumprod', 'cumsum'],
-  ...['dist', 'p_norm', 'frobenius_norm', 'renorm', 'group_norm', 'layer_norm'],
-  ...['softmax', 'softmin', 'softplus', 'log_softmax', 'softmax_with_cross_entropy'],
-  ...['sigmoid_cross_entropy_with_logits', 'cross_entropy', 'cross_entropy2', 'nll_loss', 'huber_loss'],
-  ...['triplet_margin_loss', 'log_loss', 'hsigmoid_loss', 'margin_cross_entropy'],
-]
+const BLACK = words(`
+  tan acos asin sinh cosh atanh tanh_shrink erfinv
+  exp expm1 log log10 log2 reciprocal rsqrt pow square
+  reduce_sum mean reduce_mean reduce_prod cumprod cumsum
+  dist p_norm frobenius_norm renorm group_norm layer_norm
+  softmax softmin softplus log_softmax softmax_with_cross_entropy
+  sigmoid_cross_entropy_with_logits cross_entropy cross_entropy2 nll_loss huber_loss
+  triplet_margin_loss log_loss hsigmoid_loss margin_cross_entropy
+`)
 
 /** Their gradients are slow or inexact in low precision; black at O2 too. */
-const EXTRA_BLACK = [
-  ...['linear_interp_v2', 'nearest_interp_v2', 'bilinear_interp_v2', 'bicubic_interp_v2', 'trilinear_interp_v2'],
-  ...['lookup_table', 'lookup_table_v2', 'scatter'],
-]
+const EXTRA_BLACK = words(`
+  linear_interp_v2 nearest_interp_v2 bilinear_interp_v2 bicubic_interp_v2 trilinear_interp_v2
+  lookup_table lookup_table_v2 scatter
+`)
 
 /** Functions of this library whose op has another name in Paddle. */
 const PADDLE_NAMES: Readonly<Record<string, string>> = {

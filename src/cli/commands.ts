@@ -36,6 +36,11 @@ export const COMMANDS: readonly CommandRow[] = [
     description: 'Read images of text lines with a recogniser file',
     load: () => import('./commands/read.ts'),
   },
+  {
+    name: 'bench',
+    description: 'Training steps, products and convolutions against PyTorch and PaddlePaddle on this machine',
+    load: () => import('./commands/bench.ts'),
+  },
 ]
 
 /** The row as citty's usage printer wants it. */

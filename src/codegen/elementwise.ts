@@ -1,5 +1,5 @@
 /** Lowering of the elementwise ops to the kernel IR, for any dtype and number of lanes. bool values are masks in registers. */
-import { isFloat, type DType } from '../common/dtype.ts'
+import { isFloat, isInteger, type DType } from '../common/dtype.ts'
 import { InternalError } from '../common/errors.ts'
 import { opInfo, type OpName } from '../graph/ops.ts'
 import * as ir from './builder.ts'
@@ -24,9 +24,18 @@ export function constantOf(value: number | bigint, dtype: DType): Expr {
   return ir.constant(scalar === 'f32' || scalar === 'f64' ? Number(value) : value, scalar)
 }
 
-export function emitCast(x: Expr, from: DType, to: DType): Expr {
+export function emitCast(scope: ir.Scope, x: Expr, from: DType, to: DType): Expr {
   if (to === 'bool') return from === 'bool' ? x : ir.ne(x, 0)
+  if (isFloat(from) && isInteger(to)) return wrap(to, toInteger(scope, x, to === 'int64' ? 'i64' : 'i32'))
   return wrap(to, ir.convert(x, valueScalar(to)))
+}
+
+/** Truncation; what the integer cannot hold, and NaN, give the smallest one, as x86 and Paddle on it do. */
+function toInteger(scope: ir.Scope, x: Expr, scalar: 'i32' | 'i64'): Expr {
+  const value = scope.let('x', x)
+  const limit = scalar === 'i64' ? 2 ** 63 : 2 ** 31
+  const fits = ir.and(ir.ge(value, -limit), ir.lt(value, limit))
+  return ir.select(fits, ir.convert(value, scalar), scalar === 'i64' ? -(2n ** 63n) : -(2 ** 31))
 }
 
 /** NaN where either is NaN, unlike the IR's one-instruction min and max. */
@@ -39,10 +48,15 @@ function propagating(scope: ir.Scope, op: 'max' | 'min', a: Expr, b: Expr): Expr
 function floorQuotient(scope: ir.Scope, a: Expr, b: Expr): { quotient: Expr; remainder: Expr } {
   const [x, y] = [scope.let('a', a), scope.let('b', b)]
   if (x.type.scalar === 'f32' || x.type.scalar === 'f64') {
-    const ratio = scope.let('ratio', ir.div(x, y))
-    const raw = scope.let('rest', ir.sub(x, ir.mul(y, ir.trunc(ratio))))
-    const opposite = ir.and(ir.ne(raw, 0), ir.ne(ir.lt(raw, 0), ir.lt(y, 0)))
-    return { quotient: ir.floor(ratio), remainder: ir.select(opposite, ir.add(raw, y), raw) }
+    const raw = scope.let('rest', ir.call('fmod', x, y))
+    const opposite = scope.let('opposite', ir.and(ir.ne(raw, 0), ir.ne(ir.lt(raw, 0), ir.lt(y, 0))))
+    // x less its rest is a multiple of y, but for rounding.
+    const whole = scope.let('whole', ir.round(ir.div(ir.sub(x, raw), y)))
+    const lower = ir.select(opposite, ir.sub(whole, 1), whole)
+    return {
+      quotient: ir.select(ir.eq(y, 0), ir.div(x, y), lower),
+      remainder: ir.select(opposite, ir.add(raw, y), raw),
+    }
   }
   // Zero divisors give 0 and -1 negates: neither may reach the division instruction.
   const zero = ir.eq(y, 0)
@@ -65,9 +79,19 @@ function truncatedQuotient(scope: ir.Scope, a: Expr, b: Expr): Expr {
   return ir.select(zero, 0, ir.select(minusOne, ir.neg(x), q))
 }
 
-/** x ** n for integers, through float64 (exact below 2^53). */
-function integerPower(x: Expr, n: Expr): Expr {
-  return ir.convert(ir.call('pow', ir.convert(x, 'f64'), ir.convert(n, 'f64')), x.type.scalar)
+/** x ** n for integers, through float64 as in Paddle: exact below 2^53. */
+function integerPower(scope: ir.Scope, x: Expr, n: Expr): Expr {
+  const exact = ir.call('pow', ir.convert(x, 'f64'), ir.convert(n, 'f64'))
+  return toInteger(scope, ir.round(exact), x.type.scalar === 'i64' ? 'i64' : 'i32')
+}
+
+/** Shifts by any number: beyond the width, and by negative numbers, nothing but the sign is left. */
+function shift(scope: ir.Scope, op: 'shl' | 'shr', x: Expr, by: Expr): Expr {
+  const last = x.type.scalar === 'i64' ? 63 : 31
+  const n = scope.let('n', by)
+  const outside = scope.let('outside', ir.or(ir.lt(n, 0), ir.gt(n, last)))
+  const shifted = ir.binary(op, x, ir.select(outside, last, n))
+  return op === 'shr' ? shifted : ir.select(outside, 0, shifted)
 }
 
 /** One op on values in registers. `dtype` is that of the sources. */
@@ -97,13 +121,13 @@ export function emitOperation(scope: ir.Scope, op: OpName, dtype: DType, args: r
     case 'mul':
       return wrap(dtype, ir.binary(op, a, b))
     case 'div':
-      return truncatedQuotient(scope, a, b)
+      return wrap(dtype, truncatedQuotient(scope, a, b))
     case 'mod':
       return wrap(dtype, floorQuotient(scope, a, b).remainder)
     case 'floordiv':
       return wrap(dtype, floorQuotient(scope, a, b).quotient)
     case 'pow':
-      return isFloat(dtype) ? mathPower(scope, a, b) : wrap(dtype, integerPower(a, b))
+      return isFloat(dtype) ? mathPower(scope, a, b) : wrap(dtype, integerPower(scope, a, b))
     case 'atan2':
       return mathArctangent2(scope, a, b)
     case 'max':
@@ -120,9 +144,10 @@ export function emitOperation(scope: ir.Scope, op: OpName, dtype: DType, args: r
     case 'and':
     case 'or':
     case 'xor':
+      return wrap(dtype, ir.binary(op, a, b))
     case 'shl':
     case 'shr':
-      return wrap(dtype, ir.binary(op, a, b))
+      return wrap(dtype, shift(scope, op, a, b))
     case 'where':
       return mask || b.type.scalar === 'mask' ? maskSelect(a, b, c) : ir.select(a, b, c)
     default:

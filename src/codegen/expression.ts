@@ -323,6 +323,8 @@ export class ExpressionBuilder {
     if (guards.length > 0) throw new MaterializeRequest(node)
     const x = node.sources[0]!
     const where = c.map(affineKey).join(';')
+    if (numel(x.shape) === 0)
+      return { kind: 'constant', dtype: node.dtype, loops: noLoops, value: node.op === 'reduceProd' ? 1 : 0 }
     if (isTiny(x.shape, axes)) return this.#unrolled(node, x, axes, c)
     let next = 0
     const own: Affine[] = []

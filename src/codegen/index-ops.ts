@@ -192,18 +192,29 @@ export function cumulateStep(node: NodeOf<'cumulate'>): Step<IndexRole> {
   const chunk = t.index(width)
   const chunks = Math.ceil(after / width)
   const chunkCount = t.index(chunks)
+  // Low precision is accumulated beside the result, which would round at each step.
+  const wide = sizeOf(x.dtype) === 2 ? t.scratch('float32') : null
   t.ir.parallel('p', (p) => {
     const from = t.ir.let('from', ir.mul(ir.rem(p, chunkCount), chunk))
     const to = t.ir.let('to', ir.min(ir.add(from, chunk), columns))
     const block = t.ir.let('block', ir.mul(ir.div(p, chunkCount), ir.mul(length, columns)))
-    t.ir.vector('k', from, to, (k) => t.ir.store(out, ir.add(block, k), ir.load(source, ir.add(block, k))))
+    const put = (k: Expr, at: Expr, value: Expr): void => {
+      const v = t.ir.let('v', value)
+      if (wide) t.ir.store(wide, ir.sub(k, from), v)
+      t.ir.store(out, at, v)
+    }
+    t.ir.vector('k', from, to, (k) => {
+      const at = t.ir.let('at', ir.add(block, k))
+      put(k, at, ir.load(source, at))
+    })
     t.ir.loop('i', 1, length, 1, (i) => {
       const row = t.ir.let('row', ir.add(block, ir.mul(i, columns)))
       t.ir.vector('k', from, to, (k) => {
         const at = t.ir.let('at', ir.add(row, k))
-        t.ir.store(out, at, combine(ir.load(out, ir.sub(at, columns)), ir.load(source, at)))
+        const before = wide ? ir.load(wide, ir.sub(k, from)) : ir.load(out, ir.sub(at, columns))
+        put(k, at, combine(before, ir.load(source, at)))
       })
     })
   })
-  return t.finish(before * chunks, 0, moved)
+  return t.finish(before * chunks, wide ? width * 4 : 0, moved)
 }

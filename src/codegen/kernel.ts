@@ -55,6 +55,7 @@ export type CallIr =
   | 'erf'
   | 'pow'
   | 'atan2'
+  | 'fmod'
 
 export type Expr = { readonly type: Type } & (
   | { readonly kind: 'const'; readonly value: number | bigint }

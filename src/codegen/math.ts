@@ -18,7 +18,7 @@ import { arccosine, arcsine, arctangent, arctangent2 } from './math-inverse.ts'
 import { power } from './math-power.ts'
 import { cosine, sine, tangent } from './math-trigonometry.ts'
 
-export type MathFunction = Exclude<CallIr, 'pow' | 'atan2'> | 'sigmoid' | 'rsqrt' | 'reciprocal'
+export type MathFunction = Exclude<CallIr, 'pow' | 'atan2' | 'fmod'> | 'sigmoid' | 'rsqrt' | 'reciprocal'
 
 /** The function of x, by statements in `scope` where values are used more than once. */
 export function mathUnary(scope: Scope, fn: MathFunction, x: Expr): Expr {

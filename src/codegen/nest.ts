@@ -83,11 +83,7 @@ class Level {
   }
 
   find<K>(map: (l: Level) => ReadonlyMap<K, Expr>, key: K): Expr | undefined {
-    for (let l: Level | null = this; l; l = l.parent) {
-      const found = map(l).get(key)
-      if (found) return found
-    }
-    return undefined
+    return map(this).get(key) ?? this.parent?.find(map, key)
   }
 }
 
@@ -491,6 +487,7 @@ class Nest {
         return this.#scalar(`slot${e.slot}`, e, { kind: 'scalar', slot: e.slot })
       case 'index':
         return emitCast(
+          this.#ir,
           ir.convert(this.#address(level, e.at), e.dtype === 'int64' ? 'i64' : 'i32'),
           e.dtype === 'int64' ? 'int64' : 'int32',
           e.dtype,
@@ -503,7 +500,7 @@ class Nest {
       }
       case 'operation': {
         const args = e.args.map((a) => this.#value(level, a))
-        if (e.op === 'cast') return emitCast(args[0]!, e.args[0]!.dtype, e.dtype)
+        if (e.op === 'cast') return emitCast(this.#ir, args[0]!, e.args[0]!.dtype, e.dtype)
         return emitOperation(this.#ir, e.op, e.args[0]!.dtype, args)
       }
       case 'guard': {

@@ -129,14 +129,22 @@ export function getElement(dtype: DType, data: HostData, i: number): number {
   return Number(data[i])
 }
 
-/** Writes a JS number as Paddle's cast does: truncation for integers, `!= 0` for bool, rounding for low-precision floats. */
+/**
+ * Writes a JS number as Paddle's cast does on x86: truncation for integers, where numbers that an int32 or int64 cannot hold become the
+ * smallest one and 8 bits are the low ones of an int32; `!= 0` for bool; rounding for low-precision floats.
+ */
 export function setElement(dtype: DType, data: HostData, i: number, value: number): void {
   switch (dtype) {
     case 'bool':
       data[i] = value !== 0 ? 1 : 0
       return
     case 'int64':
-      ;(data as BigInt64Array)[i] = Number.isFinite(value) ? BigInt(Math.trunc(value)) : -(2n ** 63n)
+      ;(data as BigInt64Array)[i] = value >= -(2 ** 63) && value < 2 ** 63 ? BigInt(Math.trunc(value)) : -(2n ** 63n)
+      return
+    case 'int32':
+    case 'int8':
+    case 'uint8':
+      data[i] = value >= -(2 ** 31) && value < 2 ** 31 ? Math.trunc(value) : -(2 ** 31)
       return
     case 'bfloat16':
       data[i] = toBfloat16Bits(value)

@@ -80,7 +80,8 @@ export function param(index: number, dtype: DType, shape: Shape): Node {
 /** The value of a constant seen through views that repeat it, or null. */
 export function constantValue(node: Node): number | bigint | null {
   let n = node
-  while (n.op === 'expand' || n.op === 'reshape' || n.op === 'permute') n = n.sources[0]!
+  // A realised node may have forgotten its sources: then its value is in memory, and no constant.
+  while ((n.op === 'expand' || n.op === 'reshape' || n.op === 'permute') && n.sources.length > 0) n = n.sources[0]!
   return n.op === 'constant' ? n.attributes.value : null
 }
 
@@ -89,7 +90,7 @@ export function constantValue(node: Node): number | bigint | null {
 export function unary(op: UnaryOp, x: Node): Node {
   checkDType(op, opInfo(op).takes, x.dtype)
   if (isInteger(x.dtype) && (op === 'floor' || op === 'ceil' || op === 'round' || op === 'trunc')) return x
-  if (op === 'neg' && x.op === 'neg') return x.sources[0]!
+  if (op === 'neg' && x.op === 'neg' && x.storage === null) return x.sources[0]!
   return make(op, x.dtype, x.shape, [x], {})
 }
 
@@ -132,7 +133,7 @@ export function cast(x: Node, dtype: DType): Node {
   if (x.dtype === dtype) return x
   if (x.op === 'constant' && typeof x.attributes.value === 'number')
     return constant(castConstant(x.attributes.value, dtype), dtype)
-  if (x.op === 'expand') return broadcastTo(cast(x.sources[0]!, dtype), x.shape)
+  if (x.op === 'expand' && x.storage === null) return broadcastTo(cast(x.sources[0]!, dtype), x.shape)
   return make('cast', dtype, x.shape, [x], {})
 }
 

@@ -2,7 +2,7 @@
  * Reverse-mode differentiation: a table of vector-Jacobian products, one row an op, and a walk over the graph. The rules emit
  * ordinary nodes, so gradients of gradients come by themselves.
  */
-import { isFloat } from '../common/dtype.ts'
+import { isFloat, sizeOf } from '../common/dtype.ts'
 import { InternalError } from '../common/errors.ts'
 import type { Shape } from '../common/shape.ts'
 import { numel } from '../common/shape.ts'
@@ -207,7 +207,10 @@ export const gradientRules: { readonly [K in OpName]?: Rule<K> } = {
   },
   gather: (n, g) => {
     const [x, index] = n.sources as [Node, Node]
-    return [scatter(like(x, 0), index, g, n.attributes.axis, 'add'), null]
+    // Rows that are picked often add up many gradients: too many for the digits of float16 and bfloat16.
+    const wide = sizeOf(g.dtype) < 4 ? 'float32' : g.dtype
+    const sum = scatter(constant(0, wide, x.shape), index, cast(g, wide), n.attributes.axis, 'add')
+    return [cast(sum, g.dtype), null]
   },
   scatter: (n, g) => {
     const [, index, updates] = n.sources as [Node, Node, Node]

@@ -9,7 +9,15 @@ import * as nn from '../nn/index.ts'
 import { guard } from '../nn/unique-name.ts'
 import { Adam, lr, SGD } from '../optimizer/index.ts'
 import { ones, seed, setDevice, toTensor, type Tensor } from '../tensor/index.ts'
-import { Callback, CSVLogger, EarlyStopping, JSONLogger, ModelCheckpoint, ReduceLROnPlateau, type Logs } from './callbacks/index.ts'
+import {
+  Callback,
+  CSVLogger,
+  EarlyStopping,
+  JSONLogger,
+  ModelCheckpoint,
+  ReduceLROnPlateau,
+  type Logs,
+} from './callbacks/index.ts'
 import { Model } from './index.ts'
 
 let directory: string
@@ -102,10 +110,27 @@ describe('fit', () => {
 
   test('calls callbacks in order, with results', async () => {
     const recorder = new Recorder()
-    await build().fit({ ...quiet, trainData: new Points(12), evalData: new Points(6), epochs: 2, evalFreq: 2, callbacks: [recorder] })
-    expect(recorder.calls).toEqual(
-      ['train begin', 'epoch 0', 'batch 0', 'batch 1', 'end 0', 'epoch 1', 'batch 0', 'batch 1', 'eval', 'end 1', 'train end'],
-    )
+    await build().fit({
+      ...quiet,
+      trainData: new Points(12),
+      evalData: new Points(6),
+      epochs: 2,
+      evalFreq: 2,
+      callbacks: [recorder],
+    })
+    expect(recorder.calls).toEqual([
+      'train begin',
+      'epoch 0',
+      'batch 0',
+      'batch 1',
+      'end 0',
+      'epoch 1',
+      'batch 0',
+      'batch 1',
+      'eval',
+      'end 1',
+      'train end',
+    ])
     expect(recorder.logs[0]).toMatchObject({ lr: 0.05, batchSize: 6 })
     expect(Object.keys(recorder.logs[0]!)).toEqual(['loss', 'acc', 'lr', 'batchSize'])
   })
@@ -139,8 +164,18 @@ describe('fit', () => {
       seed(3)
       const network = guard(() => new nn.Linear(2, 2))
       const loss = (y: Tensor, label: Tensor): Tensor => nn.functional.crossEntropy(y, label, { reduction: 'sum' })
-      const model = new Model(network).prepare({ optimizer: new SGD({ learningRate: 0.1, parameters: network.parameters() }), loss })
-      await model.fit({ trainData: new Points(14), batchSize, accumulateGradBatches, epochs: 1, shuffle: false, verbose: 0 })
+      const model = new Model(network).prepare({
+        optimizer: new SGD({ learningRate: 0.1, parameters: network.parameters() }),
+        loss,
+      })
+      await model.fit({
+        trainData: new Points(14),
+        batchSize,
+        accumulateGradBatches,
+        epochs: 1,
+        shuffle: false,
+        verbose: 0,
+      })
       return Array.from((await network.weight.data()) as Float32Array)
     }
     const large = await train(6, 1)
@@ -169,7 +204,9 @@ describe('fit', () => {
     const network = new nn.Linear(2, 2)
     await expect(new Model(network).fit({ trainData: new Points() })).rejects.toThrow(/prepare/)
     await expect(build().fit({ ...quiet, trainData: new Points(), epochs: 0 })).rejects.toThrow(ArgumentError)
-    await expect(build().fit({ ...quiet, trainData: new Points(), resume: at('nowhere') })).rejects.toThrow(/no checkpoint/)
+    await expect(build().fit({ ...quiet, trainData: new Points(), resume: at('nowhere') })).rejects.toThrow(
+      /no checkpoint/,
+    )
     const words = new DataLoader<unknown, unknown>(new Points(), { collateFn: () => ({ text: 'a' }) })
     await expect(build().fit({ ...quiet, trainData: words })).rejects.toThrow(/list of tensors/)
   })
@@ -184,7 +221,13 @@ describe('single batches', () => {
       ampConfigs: { level: 'O1', initLossScaling: 128 },
     })
     expect(await model.scaler!.lossScaling.item()).toBe(128)
-    const x = toTensor([[1, 0], [0, 1]], { dtype: 'float32' })
+    const x = toTensor(
+      [
+        [1, 0],
+        [0, 1],
+      ],
+      { dtype: 'float32' },
+    )
     const y = toTensor([0, 1])
     const before = await network.weight.array()
     const first = await model.trainBatch(x, y)
@@ -211,7 +254,14 @@ describe('callbacks', () => {
     const saveDir = at('early')
     const stop = new EarlyStopping({ monitor: 'acc', patience: 2, verbose: 0 })
     const model = build(0)
-    const history = await model.fit({ ...quiet, trainData: new Points(), evalData: new Points(6), epochs: 20, saveDir, callbacks: [stop] })
+    const history = await model.fit({
+      ...quiet,
+      trainData: new Points(),
+      evalData: new Points(6),
+      epochs: 20,
+      saveDir,
+      callbacks: [stop],
+    })
     expect(history.epochs.length).toBeLessThan(20)
     expect(await readdir(saveDir)).toContain('best_model.safetensors')
   })
@@ -232,7 +282,10 @@ describe('callbacks', () => {
     const rows = (await readFile(at('log.csv'), 'utf8')).trimEnd().split('\n')
     expect(rows[0]).toBe('epoch,step,loss,acc,lr,eval_loss,eval_acc')
     expect(rows).toHaveLength(4)
-    const lines = (await readFile(at('log.jsonl'), 'utf8')).trimEnd().split('\n').map((l) => JSON.parse(l) as Logs)
+    const lines = (await readFile(at('log.jsonl'), 'utf8'))
+      .trimEnd()
+      .split('\n')
+      .map((l) => JSON.parse(l) as Logs)
     expect(lines.map((l) => l['step'])).toEqual([2, 4])
   })
 })
@@ -254,7 +307,9 @@ describe('files', () => {
 
   test('another network is refused, unless mismatches are to be skipped', async () => {
     await build().save(at('net'))
-    const other = new Model(guard(() => new nn.Sequential(['hidden', new nn.Linear(2, 8)], ['last', new nn.Linear(8, 3)])))
+    const other = new Model(
+      guard(() => new nn.Sequential(['hidden', new nn.Linear(2, 8)], ['last', new nn.Linear(8, 3)])),
+    )
     await expect(other.load(at('net'))).rejects.toThrow(/last.weight \(network: \[8, 3\], file: \[8, 2\]\)/)
     expect((await other.load(at('net'), { skipMismatch: true })).missing).toEqual(['last.weight', 'last.bias'])
   })

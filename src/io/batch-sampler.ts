@@ -1,8 +1,8 @@
 /** Batches of indices, as in `paddle.io`: from any sampler, and dealt to the ranks of a distributed run. */
 import { ArgumentError, FormatError } from '../common/errors.ts'
 import { RandomState } from '../common/numpy-random.ts'
-import { isResumable, RandomSampler, ResumableSampler, Sampler, SequenceSampler, startStateOf } from './sampler.ts'
-import type { GeneratorOption, SamplerState, Sized } from './sampler.ts'
+import { isResumable, RandomSampler, ResumableSampler, SequenceSampler, startStateOf } from './sampler.ts'
+import type { GeneratorOption, SamplerState, Sized, Sampler } from './sampler.ts'
 
 function checkBatchSize(name: string, batchSize: number): number {
   if (!Number.isSafeInteger(batchSize) || batchSize <= 0) {

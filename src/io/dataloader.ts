@@ -290,6 +290,11 @@ export class DataLoader<S = unknown, B = unknown> implements AsyncIterable<B> {
   }
 }
 
+/** Throws ArgumentError where NumPy's generator does not take the seed. */
+function checkSeed(seed: number): RandomState {
+  return new RandomState(seed)
+}
+
 function checkOptions<S>(options: DataLoaderOptions<S>, iterable: boolean): void {
   const {
     batchSize = 1,
@@ -310,7 +315,7 @@ function checkOptions<S>(options: DataLoaderOptions<S>, iterable: boolean): void
   whole('numWorkers', numWorkers, 0)
   whole('prefetchFactor', prefetchFactor, 1)
   if (!(timeout >= 0)) throw new ArgumentError(`DataLoader: timeout is ${timeout} seconds; give 0 or more`)
-  if (seed !== undefined) new RandomState(seed)
+  if (seed !== undefined) checkSeed(seed)
   if (batchSampler !== undefined && (batchSize !== 1 || shuffle === true || dropLast === true)) {
     throw new ArgumentError(
       'DataLoader: batchSampler decides batches and order; leave out batchSize, shuffle and dropLast',

@@ -2,7 +2,7 @@
 import { TraceError } from '../common/errors.ts'
 import { detach, param } from '../graph/build.ts'
 import { makeLeaf, recordingMark, topologicalOrder, withGrad, type Node } from '../graph/node.ts'
-import { Layer } from '../nn/layer.ts'
+import type { Layer } from '../nn/layer.ts'
 import { defaultGenerator } from '../tensor/generator.ts'
 import type { NodeHolder } from '../tensor/session.ts'
 import { Tensor } from '../tensor/tensor.ts'

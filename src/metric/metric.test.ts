@@ -73,7 +73,7 @@ test('Precision, Recall and Auc give what Paddle gives, fed in parts', async () 
       const preds = metric instanceof Auc ? pairs : probabilities.map((p) => [p])
       metric.update(toTensor(preds.slice(from, to)), toTensor(classes.slice(from, to).map((c) => [c])))
     }
-    expect(await metric.accumulate(), metric.name()).toBeCloseTo(value, 10)
+    expect(await metric.accumulate()).toBeCloseTo(value, 10)
     metric.reset()
     expect(await metric.accumulate()).toBe(0)
   }

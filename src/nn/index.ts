@@ -1,6 +1,14 @@
 /** `nn`: layers, their functions and initialisers, as `paddle.nn`. */
 export * as functional from './functional/index.ts'
+export * as utils from './utils/index.ts'
 export * as initializer from './initializer/index.ts'
+export {
+  ClipGradByGlobalNorm,
+  ClipGradByNorm,
+  ClipGradByValue,
+  type GradientClip,
+  type ParameterGradient,
+} from './clip.ts'
 export { LayerDict, LayerList, ParameterList, Sequential, type TensorLayer } from './container.ts'
 export * from './clip.ts'
 export {
@@ -12,12 +20,14 @@ export {
 } from './layer.ts'
 export * from './layers/activation.ts'
 export * from './layers/alignment-loss.ts'
+export { MultiHeadAttention, type AttentionCache, type MultiHeadAttentionOptions } from './layers/attention.ts'
 export * from './layers/common.ts'
 export * from './layers/conv.ts'
 export * from './layers/dropout.ts'
 export * from './layers/loss.ts'
 export * from './layers/norm.ts'
 export * from './layers/pooling.ts'
+export * from './layers/random-activation.ts'
 export * from './layers/rnn.ts'
 export {
   GRUCell,
@@ -29,4 +39,14 @@ export {
   type States,
   type StateShape,
 } from './layers/rnn-cell.ts'
+export * from './layers/vision.ts'
+export * from './layers/transformer.ts'
+export {
+  TransformerDecoderLayer,
+  TransformerEncoderLayer,
+  type AttributeList,
+  type DecoderCache,
+  type TransformerActivation,
+  type TransformerLayerOptions,
+} from './layers/transformer-layer.ts'
 export { Parameter, ParamAttr, type ParamAttrLike, type ParamAttrOptions, type Regularizer } from './parameter.ts'

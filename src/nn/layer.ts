@@ -391,4 +391,3 @@ export abstract class Layer extends Callable {
     return this.toString()
   }
 }
-// NOTE to the author of branch nn (delete this line): RNN/LSTM/GRU, CTC/RNNT, attention, Transformer are written in /work/wt/nn2 (branch nn2) by another helper; skip them. Please commit your Layer, Linear, Conv, pool, norm layers and cross entropy NOW (even if unfinished): others wait for them.

@@ -1,5 +1,5 @@
 /** Relatives of Adam: Adamax, NAdam, RAdam, as in paddle.optimizer. */
-import { constant } from '../graph/build.ts'
+import { constant, reshape } from '../graph/build.ts'
 import {
   abs,
   add,
@@ -21,18 +21,17 @@ import { checkNotNegative } from './check.ts'
 import { RuleOptimizer, type RuleOptimizerOptions } from './rule-optimizer.ts'
 import type { Rule } from './rule.ts'
 
-const adamax: Rule<BetaHyper, 'moment' | 'inf_norm', 'beta1_pow_acc', 'bias'> = {
+const adamax: Rule<BetaHyper, 'moment' | 'inf_norm', 'beta1_pow_acc', 'rate'> = {
   state: () => ({ moment: { initial: 0 }, inf_norm: { initial: 0 } }),
   counters: (hyper) => ({ beta1_pow_acc: { initial: hyper.beta1 } }),
-  tick: ({ beta1_pow_acc: power }, hyper) => ({
+  tick: ({ beta1_pow_acc: power }, hyper, lr) => ({
     counters: { beta1_pow_acc: mul(power, hyper.beta1) },
-    numbers: { bias: oneMinus(power) },
+    numbers: { rate: div(reshape(lr, [1]), oneMinus(power)) },
   }),
-  update({ param, grad, lr, state, numbers, hyper }) {
+  update({ param, grad, state, numbers, hyper }) {
     const moment = movingAverage(state.moment, grad, hyper.beta1)
     const infNorm = max(abs(grad), add(mul(state.inf_norm, hyper.beta2), hyper.epsilon))
-    const step = div(div(mul(moment, lr), numbers.bias), infNorm)
-    return { param: sub(param, step), state: { moment, inf_norm: infNorm } }
+    return { param: sub(param, div(mul(moment, numbers.rate), infNorm)), state: { moment, inf_norm: infNorm } }
   },
 }
 
@@ -60,7 +59,7 @@ const nadam: Rule<
   state: () => ({ moment1: { initial: 0 }, moment2: { initial: 0 } }),
   counters: () => ({ momentum_decay_pow: { initial: 1 }, beta2_pow: { initial: 1 }, mu_product: { initial: 1 } }),
   fullSizeCounters: true,
-  tick(counters, { beta1, beta2, momentumDecay }) {
+  tick(counters, { beta1, beta2, momentumDecay }, lr) {
     const decayPower = mul(counters.momentum_decay_pow, NADAM_BASE)
     const power2 = mul(counters.beta2_pow, beta2)
     const raised = pow(decayPower, momentumDecay)
@@ -70,18 +69,18 @@ const nadam: Rule<
     return {
       counters: { momentum_decay_pow: decayPower, beta2_pow: power2, mu_product: product },
       numbers: {
-        ofMoment: div(muNext, oneMinus(mul(product, muNext))),
-        ofGradient: div(oneMinus(mu), oneMinus(product)),
+        ofMoment: mul(div(muNext, oneMinus(mul(product, muNext))), lr),
+        ofGradient: mul(div(oneMinus(mu), oneMinus(product)), lr),
         bias2: oneMinus(power2),
       },
     }
   },
-  update({ param, grad, lr, state, numbers, hyper }) {
+  update({ param, grad, state, numbers, hyper }) {
     const moment1 = movingAverage(state.moment1, grad, hyper.beta1)
     const moment2 = movingAverage(state.moment2, square(grad), hyper.beta2)
     const direction = add(mul(moment1, numbers.ofMoment), mul(grad, numbers.ofGradient))
     const size = add(sqrt(div(moment2, numbers.bias2)), hyper.epsilon)
-    return { param: sub(param, mul(div(direction, size), lr)), state: { moment1, moment2 } }
+    return { param: sub(param, div(direction, size)), state: { moment1, moment2 } }
   },
 }
 
@@ -98,12 +97,12 @@ const radam: Rule<
   BetaHyper,
   'moment1' | 'moment2',
   'beta1_pow' | 'beta2_pow' | 'rho',
-  'bias1' | 'rectified' | 'rectification'
+  'rate' | 'rectified' | 'rectification'
 > = {
   state: () => ({ moment1: { initial: 0 }, moment2: { initial: 0 } }),
   counters: () => ({ beta1_pow: { initial: 1 }, beta2_pow: { initial: 1 }, rho: { initial: 1 } }),
   fullSizeCounters: true,
-  tick(counters, { beta1, beta2 }) {
+  tick(counters, { beta1, beta2 }, lr) {
     const power1 = mul(counters.beta1_pow, beta1)
     const power2 = mul(counters.beta2_pow, beta2)
     const bias2 = oneMinus(power2)
@@ -115,16 +114,16 @@ const radam: Rule<
     return {
       counters: { beta1_pow: power1, beta2_pow: power2, rho },
       numbers: {
-        bias1: oneMinus(power1),
+        rate: div(reshape(lr, [1]), oneMinus(power1)),
         rectified: greater(length, 5),
         rectification: mul(sqrt(ratio), sqrt(bias2)),
       },
     }
   },
-  update({ param, grad, lr, state, numbers, hyper }) {
+  update({ param, grad, state, numbers, hyper }) {
     const moment1 = movingAverage(state.moment1, grad, hyper.beta1)
     const moment2 = movingAverage(state.moment2, square(grad), hyper.beta2)
-    const mean = mul(div(moment1, numbers.bias1), lr)
+    const mean = mul(moment1, numbers.rate)
     const adaptive = div(mul(mean, numbers.rectification), add(sqrt(moment2), hyper.epsilon))
     return { param: sub(param, choose(numbers.rectified, adaptive, mean, param)), state: { moment1, moment2 } }
   },

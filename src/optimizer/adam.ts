@@ -1,5 +1,4 @@
 /** Adam and AdamW, as in paddle.optimizer. */
-import { constant } from '../graph/build.ts'
 import type { Node } from '../graph/node.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { add, div, max, movingAverage, mul, oneMinus, sqrt, square, sub } from './arithmetic.ts'
@@ -48,7 +47,7 @@ export interface AdamHyper extends BetaHyper {
 }
 
 type AdamState = 'moment1' | 'moment2' | 'moment2_max'
-type AdamNumbers = 'correction' | 'root'
+type AdamNumbers = 'rate' | 'epsilon'
 
 const adamState = (hyper: AdamHyper): AccumulatorSpecs<AdamState> => {
   const moments = { moment1: { initial: 0 }, moment2: { initial: 0 } }
@@ -56,23 +55,25 @@ const adamState = (hyper: AdamHyper): AccumulatorSpecs<AdamState> => {
   return specs as AccumulatorSpecs<AdamState>
 }
 
-function adamTick(counters: Nodes<BetaPowers>, hyper: BetaHyper): Tick<BetaPowers, AdamNumbers> {
+/** Numbers: the bias-corrected rate and epsilon. */
+function adamTick(counters: Nodes<BetaPowers>, hyper: BetaHyper, lr: Node): Tick<BetaPowers, AdamNumbers> {
   const { counters: next, numbers } = tickBetas(counters, hyper)
   const root = sqrt(numbers.bias2)
-  return { counters: next, numbers: { correction: div(root, numbers.bias1), root } }
+  const rate = mul(div(root, numbers.bias1), lr)
+  return { counters: next, numbers: { rate, epsilon: mul(root, hyper.epsilon) } }
 }
 
 /** One step of Adam from `param`, which AdamW has decayed before (Kingma and Ba 2015, section 2, the efficient order). */
 function adamStep(
   param: Node,
-  lr: Node,
+  rate: Node,
   { grad, state, numbers, hyper }: UpdateInput<AdamHyper, AdamState, AdamNumbers>,
 ): UpdateResult<AdamState> {
   const moment1 = movingAverage(state.moment1, grad, hyper.beta1)
   const moment2 = movingAverage(state.moment2, square(grad), hyper.beta2)
   const largest = hyper.amsgrad ? max(state.moment2_max, moment2) : null
-  const denominator = add(sqrt(largest ?? moment2), mul(numbers.root, hyper.epsilon))
-  const step = mul(div(moment1, denominator), mul(numbers.correction, lr))
+  const denominator = add(sqrt(largest ?? moment2), numbers.epsilon)
+  const step = mul(div(moment1, denominator), rate)
   const moments = { moment1, moment2 }
   return { param: sub(param, step), state: largest ? { ...moments, moment2_max: largest } : moments }
 }
@@ -81,7 +82,7 @@ const adam: Rule<AdamHyper, AdamState, BetaPowers, AdamNumbers> = {
   state: adamState,
   counters: betaPowers,
   tick: adamTick,
-  update: (input) => adamStep(input.param, input.lr, input),
+  update: (input) => adamStep(input.param, input.numbers.rate, input),
 }
 
 export interface AdamOptions extends RuleOptimizerOptions<AdamHyper>, Partial<AdamHyper> {}
@@ -111,9 +112,10 @@ const adamw: Rule<AdamWHyper, AdamState, BetaPowers, AdamNumbers> = {
   update(input) {
     const { param, hyper, parameter, weightDecay } = input
     const ratio = hyper.lrRatio?.(parameter) ?? 1
-    const lr = ratio === 1 ? input.lr : mul(input.lr, constant(ratio, input.lr.dtype))
+    const scaled = (rate: Node): Node => (ratio === 1 ? rate : mul(rate, ratio))
     const decays = weightDecay !== 0 && (hyper.applyDecayParamFun?.(parameter.name) ?? true)
-    return adamStep(decays ? mul(param, oneMinus(mul(lr, weightDecay))) : param, lr, input)
+    const start = decays ? mul(param, oneMinus(mul(scaled(input.lr), weightDecay))) : param
+    return adamStep(start, scaled(input.numbers.rate), input)
   },
 }
 

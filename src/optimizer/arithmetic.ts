@@ -45,9 +45,9 @@ export function choose(condition: Node, a: Factor, b: Factor, like: Node): Node 
   return where(broadcastTo(condition, like.shape), fit(a, like), fit(b, like))
 }
 
-/** decay * average + (1 - decay) * value */
+/** decay * average + (1 - decay) * value, written with one constant: a step of many parameters is many nodes. */
 export function movingAverage(average: Node, value: Node, decay: number): Node {
-  return add(mul(average, decay), mul(value, complement(decay, average.dtype)))
+  return add(average, mul(sub(value, average), complement(decay, average.dtype)))
 }
 
 /** 1 - x as arithmetic in `dtype` gives it: in float32, 1 - 0.999 is 5e-5 off 0.001, and so is Paddle. */

@@ -34,7 +34,8 @@ interface Step {
   readonly skip: Node | null
   readonly writes: Write[]
   readonly rates: Map<string, Node>
-  readonly ticks: Map<Clock, Nodes>
+  /** What `tick` made of each clock at each learning rate. */
+  readonly ticks: Map<Clock, Map<Node, Nodes>>
 }
 
 const lowPrecision = (dtype: DType): boolean => dtype === 'float16' || dtype === 'bfloat16'
@@ -119,12 +120,13 @@ export abstract class RuleOptimizer<H extends object> extends Optimizer<H> {
     let grad = cast(gradient, dtype)
     if (regularizer) grad = new Tensor(grad).add(regularizer.gradientOf(new Tensor(param))).node
     const before = nodesOf(state.accumulators)
+    const lr = this.#rate(group, index, p, dtype, step)
     const after = this.#rule.update({
       param,
       grad,
-      lr: this.#rate(group, index, p, dtype, step),
+      lr,
       state: before,
-      numbers: this.#tick(state.clock, group, step),
+      numbers: this.#tick(state.clock, group, lr, step),
       hyper: group.hyper,
       weightDecay: decoupled ? (group.weightDecay as number) : 0,
       parameter: p,
@@ -148,15 +150,20 @@ export abstract class RuleOptimizer<H extends object> extends Optimizer<H> {
   }
 
   /** Moves a clock on, once a step. */
-  #tick(clock: Clock, group: ResolvedGroup<H>, step: Step): Nodes {
-    const known = step.ticks.get(clock)
-    if (known) return known
+  #tick(clock: Clock, group: ResolvedGroup<H>, lr: Node, step: Step): Nodes {
     if (!this.#rule.tick) return {}
+    const known = step.ticks.get(clock)?.get(lr)
+    if (known) return known
     const before = nodesOf(clock.counters)
-    const { counters, numbers } = this.#rule.tick(before, group.hyper)
+    const { counters, numbers } = this.#rule.tick(before, group.hyper, lr)
+    const rates = step.ticks.get(clock)
+    if (rates) {
+      rates.set(lr, numbers)
+      return numbers
+    }
     for (const [name, value] of Object.entries(counters))
       step.writes.push({ tensor: clock.counters[name]!, value: unlessSkipped(step.skip, before[name]!, value) })
-    step.ticks.set(clock, numbers)
+    step.ticks.set(clock, new Map([[lr, numbers]]))
     return numbers
   }
 

@@ -57,7 +57,8 @@ export interface Rule<H, S extends string = string, C extends string = string, N
   state(hyper: H, lr: number): AccumulatorSpecs<S>
   /** Accumulators of shape [1] that move alike for all parameters with the same past (powers of beta): these share one tensor. */
   counters?(hyper: H): AccumulatorSpecs<C>
-  tick?(counters: Nodes<C>, hyper: H): Tick<C, N>
+  /** Once a step for all parameters that share counters and learning rate: what need not be recorded for each. */
+  tick?(counters: Nodes<C>, hyper: H, lr: Node): Tick<C, N>
   update(input: UpdateInput<H, S, N>): UpdateResult<S>
   /** Weight decay that is a number goes to `update` instead of into the gradient (AdamW). */
   readonly decoupledDecay?: boolean

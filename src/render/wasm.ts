@@ -27,7 +27,7 @@ export function exportName(kernel: number): string {
   return `k${kernel}`
 }
 
-const binaryCalls: ReadonlySet<CallIr> = new Set(['pow', 'atan2'])
+const binaryCalls: ReadonlySet<CallIr> = new Set(['pow', 'atan2', 'fmod'])
 
 /** The bytes of a module with all kernels. */
 export function renderWasm(kernels: readonly Kernel[], options: WasmOptions): Uint8Array {

@@ -7,6 +7,7 @@ import { DTypeError } from '../common/errors.ts'
 import { broadcastShapes, normalizeAxis } from '../common/shape.ts'
 import { broadcastTo, cast as castNode, gather as gatherNode, reshape } from '../graph/build.ts'
 import { checkTensor } from './promotion.ts'
+import { transpose } from './shaping.ts'
 import { fromHost, Tensor } from './tensor.ts'
 
 function integers(values: readonly number[], shape: readonly number[], dtype: DType = 'int64'): Tensor {
@@ -99,7 +100,7 @@ async function comparable(
   const count = source.shape[a]!
   const width = count === 0 ? 0 : x.size / count
   const { dtype } = x
-  const data: HostData = await (flat ? new Tensor(source) : new Tensor(source).transpose(order)).data()
+  const data: HostData = await (flat ? new Tensor(source) : transpose(new Tensor(source), order)).data()
   const key = (i: number): number | bigint => (dtype === 'int64' ? data[i]! : getElement(dtype, data, i))
   const compare = (p: number, q: number): number => {
     for (let i = 0; i < width; i++) {

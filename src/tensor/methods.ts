@@ -5,11 +5,16 @@
 import { isDType, sizeOf, type DType } from '../common/dtype.ts'
 import { ShapeError } from '../common/errors.ts'
 import { backward, type BackwardOptions } from './autograd.ts'
+import * as alongAxes from './along-axis.ts'
+import * as binning from './binning.ts'
+import * as brackets from './brackets.ts'
 import * as comparison from './comparison.ts'
-import { clone, diag, diagEmbed, diagflat, diagonal, diagonalScatter, tril, triu } from './creation.ts'
+import { clone } from './creation.ts'
 import * as cumulative from './cumulative.ts'
 import { maskedSelect, nonzero, unique, uniqueConsecutive, type UniqueOptions } from './data-dependent.ts'
 import { backendOf } from './device.ts'
+import * as diagonals from './diagonal.ts'
+import * as elementary from './elementary.ts'
 import type { IndexItem } from './index-expression.ts'
 import * as indexing from './indexing.ts'
 import { fill_, reform, replaceValue, zero_ } from './inplace.ts'
@@ -23,6 +28,7 @@ import * as reduction from './reduction.ts'
 import type { ReduceOptions } from './reduction.ts'
 import type { Operand } from './promotion.ts'
 import * as search from './search.ts'
+import * as shaping from './shaping.ts'
 import * as solving from './solve.ts'
 import * as special from './special.ts'
 import * as statistics from './statistics.ts'
@@ -31,41 +37,43 @@ import { fromHost, Tensor } from './tensor.ts'
 /** Functions of these files that are no methods: their first argument is not a tensor, or they are for the library itself. */
 const { multiplex: _multiplex, logaddexpNodes: _logaddexpNodes, ...arithmetic } = math
 const { allNode: _allNode, ...comparisons } = comparison
-const { broadcastShape: _broadcastShape, broadcastTensors: _broadcastTensors, ...shaping } = manipulation
-const { columnStack: _columnStack, concat: _concat, dstack: _dstack, hstack: _hstack, ...arranging } = shaping
-const { rowStack: _rowStack, stack: _stack, vstack: _vstack, concatNodes: _concatNodes, ...splitting } = arranging
-const { isTensor: _isTensor, shape: _shape, ...arrangement } = splitting
+const { broadcastShape: _broadcastShape, broadcastTensors: _broadcastTensors, ...reshaping } = shaping
+const { isTensor: _isTensor, shape: _shape, ...shapes } = reshaping
+const { columnStack: _columnStack, concat: _concat, dstack: _dstack, hstack: _hstack, ...arranging } = manipulation
+const { rowStack: _rowStack, stack: _stack, vstack: _vstack, concatNodes: _concatNodes, ...arrangement } = arranging
+const { isNaNNode: _isNaNNode, ...moments } = statistics
+const { trilIndices: _trilIndices, triuIndices: _triuIndices, ...diagonalFunctions } = diagonals
 const { variance, ...reductions } = reduction
-const { alongAxis: _alongAxis, elementOffsets: _offsets, indexNode: _indexNode, ...accessing } = indexing
-const { getItem, setItem, ...access } = accessing
+const { alongAxis: _alongAxis, elementOffsets: _elementOffsets, ...elementAccess } = alongAxes
+const { checkMask: _checkMask, indexNode: _indexNode, vectorIndex: _vectorIndex, ...access } = indexing
+const { getItem, setItem, ...slicing } = brackets
 const { blockDiag: _blockDiag, contractible: _contractible, multiDot: _multiDot, ...products } = linalg
 
 /** Every function whose first argument becomes `this`. */
 const methods = {
   ...arithmetic,
+  ...elementary,
   ...special,
   ...comparisons,
   ...logic,
+  ...shapes,
   ...arrangement,
+  ...diagonalFunctions,
   ...reductions,
   ...cumulative,
-  ...statistics,
+  ...moments,
+  ...binning,
   ...search,
   ...access,
+  ...elementAccess,
+  ...slicing,
   ...products,
   ...norms,
   ...solving,
-  clone,
-  diag,
-  diagEmbed,
-  diagflat,
-  diagonal,
-  diagonalScatter,
-  tril,
-  triu,
   bernoulli,
-  multinomial,
+  clone,
   maskedSelect,
+  multinomial,
   var: variance,
 }
 
@@ -206,7 +214,7 @@ const own = {
       backward(x, [gradient ?? null], options)
     else backward(x, [null], gradient)
   },
-  to: (x: Tensor, target: string): Tensor => (isDType(target) ? manipulation.cast(x, target) : toDevice(x, target)),
+  to: (x: Tensor, target: string): Tensor => (isDType(target) ? shaping.cast(x, target) : toDevice(x, target)),
   cpu: (x: Tensor): Tensor => toDevice(x, 'cpu'),
   cuda: (x: Tensor, deviceId?: number): Tensor => toDevice(x, deviceId === undefined ? 'gpu' : `gpu:${deviceId}`),
   dim: (x: Tensor): number => x.ndim,
@@ -239,5 +247,5 @@ for (const name of replacing)
   attach(`${name}_`, (x, ...rest) => replaceValue(x, table[name]!(x, ...rest) as Tensor, `${name}_`))
 for (const name of reforming)
   attach(`${name}_`, (x, ...rest) => reform(x, table[name]!(x, ...rest) as Tensor, `${name}_`))
-attachGetter('T', (x) => manipulation.transpose(x))
-attachGetter('mT', (x) => manipulation.swapaxes(x, -2, -1))
+attachGetter('T', (x) => shaping.transpose(x))
+attachGetter('mT', (x) => shaping.swapaxes(x, -2, -1))

@@ -148,3 +148,9 @@ export function checkFloat(x: Tensor, op: string, what = 'x'): void {
   if (!isFloat(x.dtype))
     throw new DTypeError(`${op}: ${what} must be floating, got ${x.dtype}; cast it with .astype('${defaultDtype}')`)
 }
+
+/** A number or tensor as a node of a dtype, repeated to a shape. */
+export function valueNode(value: Operand, dtype: DType, shape: Shape): Node {
+  checkOperand(value, 'set')
+  return broadcastTo(value instanceof Tensor ? cast(value.node, dtype) : cast(scalarNode(value, dtype), dtype), shape)
+}

@@ -22,9 +22,10 @@ import {
   where,
 } from '../graph/build.ts'
 import type { Node } from '../graph/node.ts'
+import { exp } from './elementary.ts'
 import { defaultGenerator, type FloatArray, type Generator, type GeneratorState } from './generator.ts'
 import { checkReplaceable } from './inplace.ts'
-import { add, exp, multiply } from './math.ts'
+import { add, multiply } from './math.ts'
 import { checkFloat, checkTensor, constantLike, getDefaultDtype, type Operand } from './promotion.ts'
 import { fromHost, Tensor } from './tensor.ts'
 import { madeAnew } from './tracer.ts'

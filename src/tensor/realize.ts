@@ -3,7 +3,7 @@
  * (`data`, `item`, `realize`, a step) comes through here.
  */
 import { sizeOf } from '../common/dtype.ts'
-import { DeviceError } from '../common/errors.ts'
+import { DeviceError, StaleTensorError } from '../common/errors.ts'
 import { numel } from '../common/shape.ts'
 import { detach } from '../graph/build.ts'
 import type { Node } from '../graph/node.ts'
@@ -27,11 +27,16 @@ function isStable(node: Node): boolean {
   return node.op === 'buffer' && node.attributes.version === 0 && node.attributes.storage.latest === 0
 }
 
-function deviceOf(leaves: readonly Storage[]): string {
-  const names = new Set(leaves.map((s) => s.device))
-  if (names.size > 1)
-    throw new DeviceError(`tensors on ${[...names].join(' and ')} meet in one computation; move them with .to(device)`)
-  return [...names][0] ?? getDevice()
+/** The one device of a program; with nothing in it, the current one. */
+function deviceOf({ program, writes }: Captured): string {
+  const names = devicesOf(program, writes)
+  if (names.length > 1)
+    throw new DeviceError(`tensors on ${names.join(' and ')} meet in one computation; move them with .to(device)`)
+  return names[0] ?? getDevice()
+}
+
+function devicesOf(program: Capture, writes: readonly Storage[]): string[] {
+  return [...new Set([...program.leaves, ...writes].map((s) => s.device))]
 }
 
 /** Records that a storage now holds a node's value; the node forgets its past where autograd does not want it. */
@@ -41,18 +46,30 @@ function settle(node: Node, storage: Storage): void {
 }
 
 /**
- * Submits one plan that computes `wanted` and all writes recorded so far. Returns at once where the backend runs on its own; the
- * values are there when the device's lane is through. Throws StaleTensorError, DeviceError, ShapeError before anything changes.
+ * Submits one plan (one for each device) that computes `wanted` and all writes recorded so far. Returns at once where the backend runs on
+ * its own; the values are there when the device's lane is through. Throws StaleTensorError, DeviceError, ShapeError before anything changes.
  */
 export function submit(wanted: readonly Node[]): void {
   checkNotTracing('a value is read, or a step taken,')
   const writes = pendingWrites()
-  const roots = [...new Set([...wanted, ...(writes.length > 0 ? keptNodes() : [])])].filter(
-    (n) => storageOf(n) === null && !isStable(n),
-  )
-  if (roots.length === 0 && writes.length === 0) return
-  const program = capture(roots, writes)
-  const device = deviceOf([...program.leaves, ...writes])
+  const isMissing = (n: Node): boolean => storageOf(n) === null && !isStable(n)
+  const kept = writes.length > 0 ? keptNodes().filter(isMissing) : []
+  const captured = captureWith(wanted.filter(isMissing), kept, writes)
+  if (captured.roots.length === 0 && writes.length === 0) return
+  const plans = devicesOf(captured.program, writes).length > 1 ? splitByDevice(captured) : [captured]
+  const devices = plans.map(deviceOf)
+  plans.forEach((plan, i) => run(plan, devices[i]!))
+  clearRecording()
+}
+
+/** Roots and writes, and the program that computes them. */
+interface Captured {
+  readonly roots: readonly Node[]
+  readonly writes: readonly Storage[]
+  readonly program: Capture
+}
+
+function run({ roots, writes, program }: Captured, device: string): void {
   const backend = backendOf(device)
   const storages = program.outputs.map((o) => o.write ?? allocate(backend, device, o.node))
   laneOf(backend).run(
@@ -66,7 +83,46 @@ export function submit(wanted: readonly Node[]): void {
     w.pending.length = 0
   }
   roots.forEach((r, i) => settle(r, storages[i]!))
-  clearRecording()
+}
+
+/** Recordings on several devices that have nothing to do with each other: a program for each. */
+function splitByDevice({ roots, writes }: Captured): Captured[] {
+  const groups = new Map<string, { roots: Node[]; writes: Storage[] }>()
+  const groupOf = (program: Capture, own: readonly Storage[]): { roots: Node[]; writes: Storage[] } => {
+    const key = deviceOf({ roots: [], writes: own, program })
+    const group = groups.get(key) ?? { roots: [], writes: [] }
+    groups.set(key, group)
+    return group
+  }
+  for (const root of roots) groupOf(capture([root], []), []).roots.push(root)
+  for (const write of writes) groupOf(capture([], [write]), [write]).writes.push(write)
+  return [...groups.values()].map((g) => ({ roots: g.roots, writes: g.writes, program: capture(g.roots, g.writes) }))
+}
+
+/**
+ * The program of what is wanted and what is kept. A kept tensor that comes too late, since an earlier plan overwrote what it needs, is left
+ * out: whoever reads it gets the error, not the step of another model.
+ */
+function captureWith(wanted: readonly Node[], kept: readonly Node[], writes: readonly Storage[]): Captured {
+  const all = [...new Set([...wanted, ...kept])]
+  try {
+    return { roots: all, writes, program: capture(all, writes) }
+  } catch (error) {
+    if (!(error instanceof StaleTensorError) || kept.length === 0) throw error
+  }
+  const roots = [...new Set([...wanted, ...kept.filter(isFresh)])]
+  return { roots, writes, program: capture(roots, writes) }
+}
+
+/** Whether a node can still be computed. */
+function isFresh(node: Node): boolean {
+  try {
+    capture([node], [])
+    return true
+  } catch (error) {
+    if (error instanceof StaleTensorError) return false
+    throw error
+  }
 }
 
 function allocate(backend: Backend, device: string, node: Capture['nodes'][number]): Storage {

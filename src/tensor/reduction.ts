@@ -15,11 +15,12 @@ import {
 import { spread } from '../graph/gradient.ts'
 import type { Node } from '../graph/node.ts'
 import type { ReduceOp } from '../graph/ops.ts'
-import { checkDtype, diagonal } from './creation.ts'
-import type { Axes } from './manipulation.ts'
-import { checkFloat, checkTensor, constantLike, floatNode, getDefaultDtype } from './promotion.ts'
-import { Tensor } from './tensor.ts'
 import { underPolicy } from './autocast.ts'
+import { checkDtype } from './creation.ts'
+import { diagonal } from './diagonal.ts'
+import { checkFloat, checkTensor, constantLike, floatNode, getDefaultDtype } from './promotion.ts'
+import type { Axes } from './shaping.ts'
+import { Tensor } from './tensor.ts'
 
 export interface ReduceOptions {
   /** Keeps the folded axes with size 1. Default false. */

@@ -1,5 +1,5 @@
 /** Where things are: argmax, sort, top-k, where, ... as in paddle.tensor.search. */
-import { type DType } from '../common/dtype.ts'
+import type { DType } from '../common/dtype.ts'
 import { ArgumentError, DTypeError } from '../common/errors.ts'
 import { normalizeAxis } from '../common/shape.ts'
 import {

@@ -22,10 +22,12 @@ import {
   where,
 } from '../graph/build.ts'
 import type { Node } from '../graph/node.ts'
-import { eye, tril, triu } from './creation.ts'
-import { concatNodes, swapaxes } from './manipulation.ts'
+import { eye } from './creation.ts'
+import { tril, triu } from './diagonal.ts'
 import { matmul } from './linalg.ts'
+import { concatNodes } from './manipulation.ts'
 import { checkFloat, constantLike } from './promotion.ts'
+import { swapaxes } from './shaping.ts'
 import { Tensor } from './tensor.ts'
 
 /** Square matrices as one batch axis: [b, n, n]. */

@@ -185,7 +185,10 @@ export class Tensor<D extends DType = DType> implements GradientOwner {
     for (const hook of this.#hooks ?? []) g = hook(new Tensor(g))?.node ?? g
     if (accumulating && (this.isLeaf || this.#retain)) {
       if (!this.grad) recordGradient(this)
-      this.grad = new Tensor(this.grad ? binary('add', this.grad.node, cast(g, this.grad.dtype)) : g, `${this.name}@GRAD`)
+      this.grad = new Tensor(
+        this.grad ? binary('add', this.grad.node, cast(g, this.grad.dtype)) : g,
+        `${this.name}@GRAD`,
+      )
     }
     return g
   }

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ContractRunner } from '../support/contract-runner.ts'
 import {
@@ -12,6 +12,8 @@ import { allocateHost, getElement, setElement, type DType } from '../../src/comm
 import { contiguousStrides, numel } from '../../src/common/shape.ts'
 import type { Capabilities } from '../../src/codegen/capabilities.ts'
 import { add, max, mul } from '../../src/codegen/builder.ts'
+import { structureOf } from '../../src/codegen/structure.ts'
+import { withFreshKernels } from '../../src/codegen/contract/assembler.ts'
 import { lowerContract } from '../../src/codegen/contract/lower.ts'
 import type { Epilogue, LoweredContract, StridedView } from '../../src/codegen/contract/problem.ts'
 
@@ -84,6 +86,12 @@ function fill(dtype: DType, length: number, seed: number): ReturnType<typeof all
   return data
 }
 
+/** Kernels kept from other problems must be those that this one would write itself. */
+function expectReuse(c: ContractCase, o: Options): void {
+  const structures = (l: LoweredContract): string[] => l.steps.map((s) => structureOf(s.kernel))
+  expect(structures(lower(c, o))).toEqual(withFreshKernels(() => structures(lower(c, o))))
+}
+
 function compute(c: ContractCase, o: Options = {}): { found: number[]; sum: Float64Array } {
   const dtype = o.dtype ?? 'float32'
   const outDType = o.outDType ?? dtype
@@ -92,13 +100,14 @@ function compute(c: ContractCase, o: Options = {}): { found: number[]; sum: Floa
   const rhs = fill(dtype, r.length, (o.seed ?? 1) + 77)
   const out = allocateHost(outDType, numel(c.out))
   const lowered = lower(c, o)
+  expectReuse(c, o)
   new ContractRunner(lowered, { lhs, rhs, out, ...(o.operands ? { operands: o.operands } : {}), scalars: [2] }).run()
   const read = (data: typeof lhs) => (at: number) => getElement(dtype, data, at)
   const sum = naiveContract(c.spec, { view: l.view, data: read(lhs) }, { view: r.view, data: read(rhs) }, c.out)
   return { found: Array.from({ length: out.length }, (_, i) => getElement(outDType, out, i)), sum }
 }
 
-function check(c: ContractCase, o: Options = {}): void {
+function expectResult(c: ContractCase, o: Options = {}): void {
   const { found, sum } = compute(c, o)
   const stored = allocateHost(o.outDType ?? o.dtype ?? 'float32', sum.length)
   sum.forEach((x, i) => setElement(o.outDType ?? o.dtype ?? 'float32', stored, i, x))
@@ -124,7 +133,7 @@ const batched = (b: number, h: number, m: number, n: number, k: number): Contrac
 })
 
 const size = (most: number): fc.Arbitrary<number> => fc.integer({ min: 1, max: most })
-const runs = { numRuns: 40 }
+const runs = { numRuns: 25 }
 
 describe('matrix products', () => {
   test('of any size and layout', () => {
@@ -136,43 +145,55 @@ describe('matrix products', () => {
     })
     fc.assert(
       fc.property(size(70), size(70), size(70), layout, layout, (m, n, k, lhs, rhs) =>
-        check(matmul(m, n, k), { lhs, rhs }),
+        expectResult(matmul(m, n, k), { lhs, rhs }),
       ),
       runs,
     )
   })
 
   test('with several blocks along every axis', () => {
-    check(matmul(130, 170, 700))
-    check(matmul(300, 30, 1100), { lhs: { order: [1, 0] } })
-    check(matmul(9, 500, 515), { rhs: { order: [1, 0] } })
+    expectResult(matmul(130, 170, 700))
+    expectResult(matmul(300, 30, 1100), { lhs: { order: [1, 0] } })
+    expectResult(matmul(9, 500, 515), { rhs: { order: [1, 0] } })
   })
 
   test('batched, also with heads in the middle of the memory', () => {
     const orders = fc.constantFrom([0, 1, 2, 3], [0, 2, 1, 3], [0, 1, 3, 2])
     fc.assert(
       fc.property(size(3), size(4), size(30), size(40), size(20), orders, orders, (b, h, m, n, k, lo, ro) =>
-        check(batched(b, h, m, n, k), { lhs: { order: lo }, rhs: { order: ro } }),
+        expectResult(batched(b, h, m, n, k), { lhs: { order: lo }, rhs: { order: ro } }),
       ),
       runs,
     )
   })
 
   test('whose result is transposed, a vector, a number, or an outer product', () => {
-    check({ name: 't', spec: { lhs: [0, 1], rhs: [1, 2], out: [2, 0] }, lhs: [19, 33], rhs: [33, 41], out: [41, 19] })
-    check({ name: 'v', spec: { lhs: [0, 1], rhs: [1], out: [0] }, lhs: [19, 33], rhs: [33], out: [19] })
-    check({ name: 'v', spec: { lhs: [1], rhs: [1, 2], out: [2] }, lhs: [33], rhs: [33, 50], out: [50] })
-    check({ name: 'dot', spec: { lhs: [1], rhs: [1], out: [] }, lhs: [333], rhs: [333], out: [] })
-    check({ name: 'outer', spec: { lhs: [0], rhs: [1], out: [0, 1] }, lhs: [13], rhs: [37], out: [13, 37] })
-    check({
+    expectResult({
+      name: 't',
+      spec: { lhs: [0, 1], rhs: [1, 2], out: [2, 0] },
+      lhs: [19, 33],
+      rhs: [33, 41],
+      out: [41, 19],
+    })
+    expectResult({ name: 'v', spec: { lhs: [0, 1], rhs: [1], out: [0] }, lhs: [19, 33], rhs: [33], out: [19] })
+    expectResult({ name: 'v', spec: { lhs: [1], rhs: [1, 2], out: [2] }, lhs: [33], rhs: [33, 50], out: [50] })
+    expectResult({ name: 'dot', spec: { lhs: [1], rhs: [1], out: [] }, lhs: [333], rhs: [333], out: [] })
+    expectResult({ name: 'outer', spec: { lhs: [0], rhs: [1], out: [0, 1] }, lhs: [13], rhs: [37], out: [13, 37] })
+    expectResult({
       name: 'diagonal',
       spec: { lhs: [0, 0, 1], rhs: [1, 2], out: [0, 2] },
       lhs: [7, 7, 9],
       rhs: [9, 8],
       out: [7, 8],
     })
-    check({ name: 'product', spec: { lhs: [0, 1], rhs: [0, 1], out: [0, 1] }, lhs: [7, 9], rhs: [7, 9], out: [7, 9] })
-    check({
+    expectResult({
+      name: 'product',
+      spec: { lhs: [0, 1], rhs: [0, 1], out: [0, 1] },
+      lhs: [7, 9],
+      rhs: [7, 9],
+      out: [7, 9],
+    })
+    expectResult({
       name: 'several',
       spec: { lhs: [0, 1, 2, 3], rhs: [3, 4, 2, 5], out: [0, 4, 1, 5] },
       lhs: [3, 4, 5, 6],
@@ -181,22 +202,58 @@ describe('matrix products', () => {
     })
   })
 
+  test('with vectors of other widths', () => {
+    for (const vectorBytes of [0, 16, 64]) {
+      const other = { ...capabilities, vectorBytes }
+      expectResult(matmul(37, 101, 70), { capabilities: other })
+      expectResult(matmul(37, 20, 70), { capabilities: other, rhs: { order: [1, 0] } })
+      expectResult(gradientOf(convolution(oneConvolution), 1), { capabilities: other })
+    }
+  })
+
+  test('of few columns, whose rows are read where they lie', () => {
+    fc.assert(
+      fc.property(size(4), size(40), size(32), size(600), (b, m, n, k) =>
+        expectResult(batched(b, 2, m, n, k), { lhs: { order: [0, 2, 1, 3] } }),
+      ),
+      { numRuns: 15 },
+    )
+  })
+
+  test('of vectors and matrices, long and short', () => {
+    fc.assert(
+      fc.property(size(300), size(300), fc.boolean(), (n, k, turned) => {
+        const order = turned ? [1, 0] : [0, 1]
+        expectResult(
+          { name: 'v', spec: { lhs: [0, 1], rhs: [1], out: [0] }, lhs: [n, k], rhs: [k], out: [n] },
+          { lhs: { order } },
+        )
+        expectResult(
+          { name: 'v', spec: { lhs: [1], rhs: [1, 2], out: [2] }, lhs: [k], rhs: [k, n], out: [n] },
+          { rhs: { order } },
+        )
+      }),
+      { numRuns: 15 },
+    )
+  })
+
   test('with nothing to sum, and with nothing to compute', () => {
-    check(matmul(5, 30, 0))
+    expectResult(matmul(5, 30, 0))
     expect(lower(matmul(0, 3, 4)).steps).toEqual([])
   })
 
   test('in every dtype', () => {
     for (const dtype of ['float64', 'int32', 'int64', 'float16', 'bfloat16', 'int8', 'uint8'] as const)
-      check(matmul(5, 30, 7), { dtype })
-    check(matmul(30, 50, 400), { dtype: 'bfloat16', outDType: 'float32' })
-    check(matmul(30, 50, 400), { dtype: 'float16', outDType: 'float32' })
+      expectResult(matmul(5, 30, 7), { dtype })
+    expectResult(matmul(30, 50, 400), { dtype: 'bfloat16', outDType: 'float32' })
+    expectResult(matmul(30, 50, 400), { dtype: 'float16', outDType: 'float32' })
   })
 })
 
 describe('epilogues', () => {
   const epilogue = (shape: readonly number[]): Epilogue => ({
     title: '+bias+relu',
+    key: 'scale, bias, residual, relu',
     operands: [
       { dtype: 'float32', strides: shape.map((_, i) => (i === shape.length - 1 ? 1 : 0)), offset: 0 },
       { dtype: 'float32', strides: contiguousStrides(shape), offset: 0 },
@@ -207,7 +264,7 @@ describe('epilogues', () => {
       max(add(add(mul(value, scale!), bias!), add(residual!, row!)), 0),
   })
 
-  function checkEpilogue(c: ContractCase): void {
+  function expectEpilogue(c: ContractCase): void {
     const operands = [numel(c.out), numel(c.out), 3 * numel(c.out) + 1].map((n, i) =>
       Float32Array.from({ length: n }, (_, j) => ((j * (i + 3)) % 11) - 5),
     )
@@ -222,10 +279,10 @@ describe('epilogues', () => {
   }
 
   test('of products and of convolutions', () => {
-    checkEpilogue(matmul(37, 53, 29))
-    checkEpilogue(matmul(16, 48, 900))
-    checkEpilogue(batched(2, 3, 9, 27, 5))
-    checkEpilogue(convolution(oneConvolution))
+    expectEpilogue(matmul(37, 53, 29))
+    expectEpilogue(matmul(16, 48, 900))
+    expectEpilogue(batched(2, 3, 9, 27, 5))
+    expectEpilogue(convolution(oneConvolution))
   })
 })
 
@@ -257,15 +314,21 @@ describe('convolutions', () => {
       outChannels: size(6),
       axes: fc.array(axis, { minLength: 1, maxLength: 3 }),
     })
-    .map(({ axes, ...rest }): ConvolutionCase => {
+    .map(({ axes, batch, groups, inChannels, outChannels }): ConvolutionCase => {
       // Windows must fit.
       const fitted = axes.map((a) => ({
-        ...a,
+        kernel: a.kernel,
+        stride: a.stride,
+        dilation: a.dilation,
+        padding: a.padding,
         size: Math.max(a.size, a.dilation * (a.kernel - 1) + 1 - 2 * a.padding),
       }))
       const of = (key: keyof (typeof fitted)[number]): number[] => fitted.map((a) => a[key])
       return {
-        ...rest,
+        batch,
+        groups,
+        inChannels,
+        outChannels,
         size: of('size'),
         kernel: of('kernel'),
         stride: of('stride'),
@@ -278,42 +341,74 @@ describe('convolutions', () => {
     fc.assert(
       fc.property(arbitrary, (c) => {
         const forward = convolution(c)
-        check(forward)
-        check(gradientOf(forward, 0))
-        check(gradientOf(forward, 1))
+        expectResult(forward)
+        expectResult(gradientOf(forward, 0))
+        expectResult(gradientOf(forward, 1))
       }),
-      { numRuns: 40 },
+      { numRuns: 20 },
     )
   })
 
   test('channels last', () => {
     const c = convolution(oneConvolution)
-    check(c, { lhs: { order: [0, 2, 3, 1] }, rhs: { order: [2, 3, 1, 0] } })
+    expectResult(c, { lhs: { order: [0, 2, 3, 1] }, rhs: { order: [2, 3, 1, 0] } })
+  })
+
+  test('whose weight gradients have long sums', () => {
+    expectResult(gradientOf(convolution({ ...oneConvolution, batch: 9, size: [23, 19] }), 1))
+    expectResult(matmul(20, 30, 2500))
+    expectResult(batched(2, 1, 20, 30, 2500))
+  })
+
+  test('depthwise of any size', () => {
+    fc.assert(
+      fc.property(arbitrary, fc.integer({ min: 1, max: 50 }), (c, width) => {
+        const size = [...c.size.slice(0, -1), c.size.at(-1)! + width]
+        const forward = convolution({ ...c, size, groups: 3, inChannels: 1, outChannels: 1 })
+        expectResult(forward)
+        expectResult(gradientOf(forward, 0))
+        expectResult(gradientOf(forward, 1))
+      }),
+      { numRuns: 15 },
+    )
   })
 
   test('depthwise', () => {
     const c = convolution({ ...oneConvolution, groups: 7, inChannels: 1, outChannels: 1, size: [10, 37] })
-    check(c)
-    check(gradientOf(c, 0))
-    check(gradientOf(c, 1))
+    expectResult(c)
+    expectResult(gradientOf(c, 0))
+    expectResult(gradientOf(c, 1))
   })
 
   test('second order: windows in the second operand', () => {
     const { spec, lhs, rhs, out } = convolution(oneConvolution)
-    check({ name: 'swapped', spec: { lhs: spec.rhs, rhs: spec.lhs, out: spec.out }, lhs: rhs, rhs: lhs, out })
+    expectResult({ name: 'swapped', spec: { lhs: spec.rhs, rhs: spec.lhs, out: spec.out }, lhs: rhs, rhs: lhs, out })
   })
 })
 
 describe('structure', () => {
-  const kernels = (l: LoweredContract): string => JSON.stringify(l.steps.map((s) => s.kernel))
+  const kernels = (l: LoweredContract): string => l.steps.map((s) => structureOf(s.kernel)).join(' ')
 
   test('does not depend on sizes', () => {
-    expect(kernels(lower(matmul(20, 30, 40)))).toBe(kernels(lower(matmul(2048, 1000, 777))))
-    expect(kernels(lower(batched(2, 3, 20, 30, 40)))).toBe(kernels(lower(batched(8, 12, 128, 128, 26))))
+    expect(kernels(lower(matmul(20, 50, 40)))).toBe(kernels(lower(matmul(2048, 1000, 777))))
+    expect(kernels(lower(batched(2, 3, 20, 50, 40)))).toBe(kernels(lower(batched(8, 12, 128, 128, 26))))
     const narrow = convolution(oneConvolution)
     const wide = convolution({ ...oneConvolution, batch: 16, size: [32, 320] })
     expect(kernels(lower(narrow))).toBe(kernels(lower(wide)))
     expect(kernels(lower(gradientOf(narrow, 0)))).toBe(kernels(lower(gradientOf(wide, 0))))
     expect(kernels(lower(gradientOf(narrow, 1)))).toBe(kernels(lower(gradientOf(wide, 1))))
+    const depthwise = { ...oneConvolution, groups: 7, inChannels: 1, outChannels: 1 }
+    for (const stride of [
+      [1, 1],
+      [2, 2],
+    ]) {
+      const [small, large] = [
+        convolution({ ...depthwise, stride }),
+        convolution({ ...depthwise, stride, batch: 16, size: [32, 320] }),
+      ]
+      expect(kernels(lower(small))).toBe(kernels(lower(large)))
+      expect(kernels(lower(gradientOf(small, 0)))).toBe(kernels(lower(gradientOf(large, 0))))
+      expect(kernels(lower(gradientOf(small, 1)))).toBe(kernels(lower(gradientOf(large, 1))))
+    }
   })
 })

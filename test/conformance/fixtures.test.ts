@@ -15,6 +15,8 @@ const recordedErrors: Readonly<Record<string, number>> = {
   // Paddle's gradient is off by up to 6e-7 where elements are near 0.01.
   ctc_loss_none: 1e-4,
 }
+/** Gradients of queries and keys are differences within a softmax: next to nothing is left of their terms but rounding. */
+const cancelling = /[qk]_proj\.(weight|bias)$/
 
 function tensors(arrays: Readonly<Record<string, HostArray>>, wantGradient: (name: string) => boolean): Inputs {
   return Object.fromEntries(
@@ -66,8 +68,10 @@ describe.each(['reference', ...judged])('recorded by Paddle, on %s', (device) =>
     const inputs = tensors(arrays, (n) => `d_${n}` in arrays)
     await check(name, arrays, inputs, call(inputs))
     const now = layer.stateDict()
-    for (const [key, expected] of withPrefix(arrays, 'dp_'))
-      await expectRecorded(now[key]!.grad!, expected, `gradient of ${key}`, usual)
+    for (const [key, expected] of withPrefix(arrays, 'dp_')) {
+      const least = cancelling.test(key) ? 5e-8 : 0
+      await expectRecorded(now[key]!.grad!, expected, `gradient of ${key}`, usual, least)
+    }
     for (const [key, expected] of withPrefix(arrays, 'after_'))
       await expectRecorded(now[key]!, expected, `${key} after the step`, usual)
   })

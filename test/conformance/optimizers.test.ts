@@ -1,9 +1,7 @@
 /** Six steps of each optimizer from recorded gradients, compared with the parameters that Paddle had after each. */
 import { describe, expect, test } from 'vitest'
-import * as nn from '../../src/nn/clip.ts'
-import * as optimizer from '../../src/optimizer/index.ts'
-import { fromHost, type Tensor } from '../../src/tensor/tensor.ts'
-import '../../src/tensor/index.ts'
+import { nn, optimizer, type Tensor } from '../../src/index.ts'
+import { fromHost } from '../../src/tensor/tensor.ts'
 import { expectRecorded, readArrays, readJson } from '../support/fixtures.ts'
 
 const { Adagrad, Adam, AdamW, Adamax, L1Decay, Lamb, Momentum, RMSProp, SGD } = optimizer
@@ -45,6 +43,7 @@ describe('optimizers give the parameters that Paddle had', () => {
   })
 
   test.each(Object.keys(cases))('%s', async (name) => {
+    expect.hasAssertions()
     const { steps } = readJson<{ steps: number }>(`ops/${name}`)
     const arrays = readArrays(`ops/${name}`)
     const names = ['w', 'b']
@@ -54,8 +53,7 @@ describe('optimizers give the parameters that Paddle had', () => {
       parameters.forEach((p, i) => (p.grad = fromHost(arrays[`g${t}_${names[i]}`]!)))
       opt.step()
       opt.clearGrad()
-      for (const p of parameters)
-        await expectRecorded(p, arrays[`p${t + 1}_${p.name}`]!, `${p.name}, step ${t}`, 1e-5)
+      for (const p of parameters) await expectRecorded(p, arrays[`p${t + 1}_${p.name}`]!, `${p.name}, step ${t}`, 1e-5)
     }
   })
 })

@@ -6,7 +6,7 @@ import type { Tensor } from '../../src/index.ts'
 export type Shape = readonly number[]
 
 /** How an argument is drawn: its dtype, range and shape, the latter from the shape of the case. */
-interface Draw {
+export interface Draw {
   readonly dtype?: DType
   readonly range?: readonly [number, number]
   readonly shape?: (shape: Shape) => Shape
@@ -25,11 +25,11 @@ export interface Row {
   readonly gradient?: boolean
 }
 
-const f = (low = -2, high = 2, shape?: (s: Shape) => Shape): Draw => ({
+export const f = (low = -2, high = 2, shape?: (s: Shape) => Shape): Draw => ({
   range: [low, high],
   ...(shape ? { shape } : {}),
 })
-const i = (low: number, high: number, shape?: (s: Shape) => Shape): Draw => ({
+export const i = (low: number, high: number, shape?: (s: Shape) => Shape): Draw => ({
   dtype: 'int64',
   range: [low, high],
   ...(shape ? { shape } : {}),

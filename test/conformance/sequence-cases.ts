@@ -28,5 +28,18 @@ export const sequenceCases: Readonly<Record<string, LayerCase>> = {
     () => new nn.LSTM(4, 3, { direction: 'bidirect' }),
     (m, { x, n }) => m(x!, null, n).flat(),
   ),
+  layer_transformer_encoder: layerCase(
+    () => new nn.TransformerEncoder(new nn.TransformerEncoderLayer(8, 2, 16, { dropout: 0, activation: 'gelu' }), 2),
+    (m, { x }) => [m(x!)],
+  ),
+  layer_transformer_encoder_prenorm: layerCase(
+    () =>
+      new nn.TransformerEncoder(
+        new nn.TransformerEncoderLayer(8, 2, 16, { dropout: 0, activation: 'relu', normalizeBefore: true }),
+        2,
+        new nn.LayerNorm(8),
+      ),
+    (m, { x }) => [m(x!)],
+  ),
   layer_simple_rnn: ofSequence(() => new nn.SimpleRNN(4, 5)),
 }

@@ -37,7 +37,7 @@ async function saveAndKill(
 }
 
 test('20 processes killed while saving: there is always a whole checkpoint, never older than the last one reported', async () => {
-  const script = join(buildSources('checkpoint-kill', ['src/common', 'src/io', 'test/io']), 'test/io/save-forever.js')
+  const script = join(buildSources('checkpoint-kill', ['src', 'test/io']), 'test/io/save-forever.js')
   const directory = join(root, 'best')
   const random = new RandomState(1)
   let next = 0

@@ -16,7 +16,7 @@ import type { Trouble } from './datasets.ts'
 
 vi.setConfig({ testTimeout: 30_000 })
 
-const built = buildSources('dataloader-workers', ['src/common', 'src/io', 'test/io'])
+const built = buildSources('dataloader-workers', ['src', 'test/io'])
 const builtModule = (path: string) => pathToFileURL(join(built, path)).href
 const io = (await import(builtModule('src/io/index.js'))) as typeof import('../../src/io/index.ts')
 const samples = (await import(builtModule('test/io/datasets.js'))) as typeof import('./datasets.ts')

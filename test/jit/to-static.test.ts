@@ -4,7 +4,18 @@ import { ArgumentError, DTypeError, ShapeError, TraceError } from '../../src/com
 import { guard } from '../../src/nn/unique-name.ts'
 import * as nn from '../../src/nn/index.ts'
 import { Momentum } from '../../src/optimizer/index.ts'
-import { grad, noGrad, ones, rand, randint, randn, seed, setDevice, zeros, type Tensor } from '../../src/tensor/index.ts'
+import {
+  grad,
+  noGrad,
+  ones,
+  rand,
+  randint,
+  randn,
+  seed,
+  setDevice,
+  zeros,
+  type Tensor,
+} from '../../src/tensor/index.ts'
 import { InputSpec, notToStatic, staticFunctionOf, toStatic } from '../../src/jit/index.ts'
 
 beforeAll(() => setDevice('reference'))

@@ -12,6 +12,12 @@ import { compileSharedObjectSync, defaultCompiler } from '../../src/runtime/comp
 
 type KernelFunction = ReturnType<ReturnType<typeof koffi.load>['func']>
 
+/** What tests compile with is quick to compile; benchmarks say '-O2'. */
+let optimisation = '-O1'
+export function setOptimisation(flag: string): void {
+  optimisation = flag
+}
+
 const functions = new Map<string, KernelFunction>()
 
 /** The compiled function of a kernel; each structure is compiled once a process. */
@@ -21,13 +27,7 @@ function compiled(steps: readonly ContractStep[]): KernelFunction[] {
   if (missing.length > 0) {
     const folder = mkdtempSync(join(tmpdir(), 'contract-'))
     const file = join(folder, 'kernels.so')
-    const flags = [
-      ...(process.env['LONGZHOU_TEST_FLAGS'] ?? '-O2').split(' '),
-      ...defaultCompiler().nativeFlags,
-      '-fopenmp-simd',
-      '-fno-math-errno',
-      '-lm',
-    ]
+    const flags = [optimisation, ...defaultCompiler().nativeFlags, '-fopenmp-simd', '-fno-math-errno', '-lm']
     compileSharedObjectSync(translationUnit(missing), file, flags)
     const library = koffi.load(file)
     for (const r of missing)

@@ -27,9 +27,15 @@ export function withPrefix(arrays: Readonly<Record<string, HostArray>>, prefix: 
 
 /**
  * Expects a tensor to have the recorded shape and values: |got - expected| <= tolerance * max(|expected|, scale), where scale is the mean
- * size of the array's elements (float32 sums that cancel out are as wrong as their terms).
+ * size of the array's elements (float32 sums that cancel out are as wrong as their terms). Differences up to `least` always pass.
  */
-export async function expectRecorded(got: Tensor, expected: HostArray, what: string, tolerance: number): Promise<void> {
+export async function expectRecorded(
+  got: Tensor,
+  expected: HostArray,
+  what: string,
+  tolerance: number,
+  least = 0,
+): Promise<void> {
   expect(got.shape, `${what}: shape`).toEqual(expected.shape)
   const values = await got.data()
   const n = expected.data.length
@@ -40,7 +46,7 @@ export async function expectRecorded(got: Tensor, expected: HostArray, what: str
     const g = getElement(got.dtype, values, i)
     const e = at(i)
     if (g === e || (Number.isNaN(g) && Number.isNaN(e))) continue
-    const allowed = tolerance * Math.max(Math.abs(e), scale)
+    const allowed = Math.max(tolerance * Math.max(Math.abs(e), scale), least)
     if (!(Math.abs(g - e) <= allowed))
       expect.fail(`${what}: element ${i} of [${expected.shape.join(', ')}] is ${g}, Paddle gave ${e}`)
   }

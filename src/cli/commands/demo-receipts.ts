@@ -4,7 +4,7 @@
  */
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join, relative, resolve } from 'node:path'
-import { ArgumentError } from '../../common/errors.ts'
+import { ArgumentError, LongzhouError } from '../../common/errors.ts'
 import { Progress } from '../../hapi/progress.ts'
 import { DataLoader } from '../../io/index.ts'
 import { fineTune } from '../../ocr/recognition/fine-tune.ts'
@@ -51,11 +51,18 @@ async function drawLines(
 
 /** Decodes line images from disk; a missing or broken file is named, counted and left out. */
 async function loadLines(files: readonly LabelledFile[]): Promise<TextLine[]> {
+  const dataset = new LabelledLines(files)
   const lines: TextLine[] = []
-  const loader = new DataLoader(new LabelledLines(files), { batchSize: null, onSampleError: 'skip' })
-  for await (const line of loader) lines.push(line as unknown as TextLine)
-  if (loader.skipped.count > 0)
-    say(`left out ${loader.skipped.count} broken images, the first: ${loader.skipped.samples[0]!.reason}`)
+  const broken: string[] = []
+  for (let i = 0; i < dataset.length; i++) {
+    try {
+      lines.push(await dataset.getItem(i))
+    } catch (error) {
+      if (!(error instanceof LongzhouError)) throw error
+      broken.push(error.message)
+    }
+  }
+  if (broken.length > 0) say(`   left out ${broken.length} broken images, the first: ${broken[0]}`)
   return lines
 }
 

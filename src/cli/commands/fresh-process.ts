@@ -1,9 +1,9 @@
 /** Runs `longzhou read` in a process of its own, with nothing of this one but the files. */
 import { spawn } from 'node:child_process'
 import { rm } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
 import { LongzhouError } from '../../common/errors.ts'
 import { readNpz } from '../../io/index.ts'
+import { freshWords } from '../fresh-words.ts'
 
 export interface FreshReading {
   readonly text: string
@@ -18,10 +18,7 @@ export async function readInFreshProcess(
   logitsFile: string,
   device: string,
 ): Promise<FreshReading[]> {
-  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-  const main = fileURLToPath(new URL(`../main.${extension}`, import.meta.url))
-  const loader = extension === 'ts' ? ['--import', import.meta.resolve('tsx')] : []
-  const words = [...loader, main, 'read', model, ...images, '--device', device, '--logits', logitsFile, '--json']
+  const words = freshWords(['read', model, ...images, '--device', device, '--logits', logitsFile, '--json'])
   const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'pipe'] })
   let [output, complaints] = ['', '']
   child.stdout.setEncoding('utf8').on('data', (s: string) => (output += s))

@@ -46,6 +46,7 @@ export class FlatAxes {
 
   constructor(assembler: Assembler, axes: readonly Axis[], views: number) {
     this.views = views
+    assembler.note(`axes ${axes.length} ${views}`)
     // An empty axis is never walked, but its size divides.
     this.sizes = axes.map((a) => assembler.size(Math.max(1, a.size)))
     this.strides = axes.map((a) => a.strides.map((s) => assembler.stride(s)))
@@ -85,7 +86,7 @@ export class FlatAxes {
 
 /**
  * Loops over the flat range [from, to) as runs along the innermost axis, so that only a run's start needs divisions. `body` gets the
- * number of the iteration counted from `from`, and the offset in view 0.
+ * number of the iteration counted from `from`, and the offset in view 0; it is laid out `copies` times.
  */
 export function loopRuns(
   k: Assembler,
@@ -93,11 +94,16 @@ export function loopRuns(
   from: Expr,
   to: Expr,
   body: (iteration: Expr, offset: Expr) => void,
+  copies = 1,
 ): void {
+  const walk = (from: Expr | number, to: Expr, visit: (i: Expr) => void): void => {
+    if (copies === 1) k.loop('k', from, to, 1, visit)
+    else k.unrolled('k', from, to, copies, visit)
+  }
   const stride = axes.innerStride(0)
   if (axes.sizes.length === 1) {
     const start = k.let('start', mul(from, stride))
-    k.loop('k', 0, k.let('n', sub(to, from)), 1, (i) => body(i, add(start, mul(i, stride))))
+    walk(0, k.let('n', sub(to, from)), (i) => body(i, add(start, mul(i, stride))))
     return
   }
   const size = axes.innerSize
@@ -107,6 +113,6 @@ export function loopRuns(
     const begin = k.let('begin', sub(max(from, first), first))
     const end = k.let('end', sub(min(to, add(first, size)), first))
     const shift = k.let('shift', sub(first, from))
-    k.loop('k', begin, end, 1, (i) => body(add(shift, i), add(start!, mul(i, stride))))
+    walk(begin, end, (i) => body(add(shift, i), add(start!, mul(i, stride))))
   })
 }

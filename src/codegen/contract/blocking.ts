@@ -20,6 +20,29 @@ export function registerTile(capabilities: Capabilities): RegisterTile {
   return { lanes, rows, vectors, columns: vectors * lanes }
 }
 
+/**
+ * The tile for a product of a few columns: fewer vectors side by side and more rows, where that leaves fewer lanes idle. Such columns are
+ * constants of a program (the size of an attention head), unlike batch and length.
+ */
+export function narrowTile(capabilities: Capabilities, columns: number): RegisterTile {
+  const wide = registerTile(capabilities)
+  const { lanes } = wide
+  const vectors = [3, 2, 1].reduce((best, v) => (padded(columns, v * lanes) < padded(columns, best * lanes) ? v : best))
+  return { lanes, rows: (wide.rows * 3) / vectors, vectors, columns: vectors * lanes }
+}
+
+/** For the names of structures. */
+export function tileName(tile: RegisterTile): string {
+  return `${tile.rows}x${tile.vectors}x${tile.lanes}`
+}
+
+/** Rows that one vector load packs: a power of two that divides the tile's. */
+export function rowLanes(tile: RegisterTile): number {
+  return tile.rows % 8 === 0 ? 8 : 4
+}
+
+const padded = (n: number, to: number): number => Math.ceil(n / to) * to
+
 export interface Blocking {
   /** Contracted elements between two visits of a tile, and the number of such blocks in a split. */
   readonly depth: number
@@ -38,8 +61,8 @@ export interface ProductSize {
   readonly columns: number
   /** Contracted elements of one split. */
   readonly depth: number
-  /** Whether rows come packed: a task may then have many, because it does not pack them itself. */
-  readonly rowsArePacked: boolean
+  /** Whether a task packs its rows: they should then stay in the cache. */
+  readonly packsRows: boolean
 }
 
 const ceilDiv = (a: number, b: number): number => Math.ceil(a / b)
@@ -55,7 +78,7 @@ export function chooseBlocking(size: ProductSize, tile: RegisterTile, capabiliti
   const allRows = ceilDiv(size.rows, tile.rows)
   const allColumns = ceilDiv(size.columns, tile.columns)
   const cachedRowPanels = Math.max(4, Math.floor(l2 / 4 / (panelBytes * tile.rows)))
-  let rows = size.rowsArePacked ? allRows : Math.min(allRows, cachedRowPanels)
+  let rows = size.packsRows ? Math.min(allRows, cachedRowPanels) : allRows
   let columns = Math.min(allColumns, Math.max(1, Math.floor(l2 / 2 / (panelBytes * tile.columns))))
   // Enough tasks that threads end together, as long as a task still uses what it packs a few dozen times.
   const wanted = capabilities.threads === 1 ? 1 : 4 * capabilities.threads

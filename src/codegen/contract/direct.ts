@@ -45,6 +45,8 @@ export interface DirectProblem {
   /** Letters without loops, and letters that are taps. */
   readonly absent: ReadonlySet<number>
   readonly taps: ReadonlySet<number>
+  /** Whether the windowed operand was laid out so that no window leaves it. */
+  readonly isCopied: boolean
   readonly title: string
 }
 
@@ -64,10 +66,12 @@ function byStride(dims: readonly AffineDim[]): AffineDim[] {
   return dims.toSorted((x, y) => Math.abs(y.stride) - Math.abs(x.stride))
 }
 
-/** Dims that need a copy: those that coordinates leave, and a moving window on the inner axis, which lanes would gather from. */
-export function needsPlane(d: DirectProblem): boolean {
+/** Whether the operand has windows; whether they leave their axes often depends on sizes, which must not decide. */
+function needsPlane(d: DirectProblem): boolean {
+  const isWindow = (dim: AffineDim): boolean => dim.terms.filter((t) => !d.absent.has(t.letter)).length > 1
   const inner = byStride(d.windowed.dims).at(-1)
-  return d.windowed.dims.some((dim) => leaves(dim, d.case) || (dim === inner && windowStep(dim, d.taps) > 1))
+  const gathers = (dim: AffineDim): boolean => dim === inner && windowStep(dim, d.taps) > 1
+  return !d.isCopied && d.windowed.dims.some((dim) => isWindow(dim) || leaves(dim, d.case) || gathers(dim))
 }
 
 function leaves(dim: AffineDim, c: AffineCase): boolean {
@@ -81,7 +85,7 @@ function windowStep(dim: AffineDim, taps: ReadonlySet<number>): number {
 }
 
 /** The plane to copy, or null where windows lie on other axes than the two innermost. */
-export function planeOf(d: DirectProblem): Plane | null {
+function planeOf(d: DirectProblem): Plane | null {
   const order = byStride(d.windowed.dims)
   const inner = order.at(-1)!
   const middle = order.at(-2) ?? null
@@ -172,12 +176,19 @@ function schemeOf(d: DirectProblem, plane: Plane | null): Scheme | null {
 
 /** Writes the step of one case, or returns false where the plain loop nest has to do. */
 export function lowerDirect(d: DirectProblem, list: StepList): boolean {
-  const plane = needsPlane(d) ? planeOf(d) : null
-  if (plane === null && needsPlane(d)) return false
+  const isNeeded = needsPlane(d)
+  const plane = isNeeded ? planeOf(d) : null
+  if (isNeeded && plane === null) return false
   const scheme = schemeOf(d, plane)
   if (!scheme) return false
   new DirectKernel(d, plane, scheme).emit(list)
   return true
+}
+
+function structureOf(plane: Plane | null, scheme: Scheme): string {
+  const loops = (list: readonly Loop[]): string => list.map((l) => l.phasedStep).join(',')
+  const parts = [scheme.around, scheme.results, scheme.summed].map(loops)
+  return `${plane ? `plane ${plane.phases} ${plane.middle !== null}` : 'flat'} ${scheme.contracted} ${parts.join(' | ')}`
 }
 
 /** Offsets in the windowed operand (or its plane), the other operand, the result, and the epilogue's operands. */
@@ -215,8 +226,8 @@ class DirectKernel {
     this.d = d
     this.plane = plane
     this.scheme = scheme
-    this.k = new Assembler(d.title)
     this.lanes = registerTile(d.problem.capabilities).lanes
+    this.k = new Assembler(`direct ${this.lanes} ${structureOf(plane, scheme)}`, d.title)
     this.source = this.k.memory(d.windowed.view.memory, d.windowed.view.dtype, 'read')
     this.other = this.k.memory(d.other.view.memory, d.other.view.dtype, 'read')
     const { problem } = d

@@ -23,24 +23,35 @@ import {
 } from '../builder.ts'
 import type { Expr } from '../kernel.ts'
 import { Assembler, type Memory } from './assembler.ts'
-import { FlatAxes, mergeAxes } from './axes.ts'
-import { chooseBlocking, registerTile, type Blocking, type RegisterTile } from './blocking.ts'
+import { FlatAxes, loopRuns, mergeAxes } from './axes.ts'
+import {
+  chooseBlocking,
+  narrowTile,
+  registerTile,
+  rowLanes,
+  tileName,
+  type Blocking,
+  type RegisterTile,
+} from './blocking.ts'
 import { axesIn, formSize, type Form, type StepList } from './form.ts'
 import { emitPackPanel, type PanelSource } from './pack.ts'
 import { eachSum, TileStore, type Sums } from './store.ts'
 
 export interface GemmOptions {
-  /** The rows are packed once by a launch of their own: for operands that many tasks would pack again (weights). */
-  readonly packRowsOnce: boolean
+  /**
+   * How the micro-kernel gets at rows: packed `once` by a launch of their own, for operands that many tasks would pack again (weights);
+   * packed by each `task`; or `direct`, read where they lie, for operands of which each element is used a few times only.
+   */
+  readonly rows: 'once' | 'task' | 'direct'
   /** The contracted axis is cut in so many parts; the result has a slab for each, `splitStride` elements apart. */
   readonly splits: number
   readonly splitStride: number
 }
 
 export function lowerGemm(form: Form, capabilities: Capabilities, options: GemmOptions, list: StepList): void {
-  const tile = registerTile(capabilities)
   const rows = formSize(form.rows)
   const columns = formSize(form.columns)
+  const tile = options.rows === 'direct' ? narrowTile(capabilities, columns) : registerTile(capabilities)
   const batch = formSize(form.batch)
   const depth = formSize(form.contracted)
   const splitDepth = Math.ceil(depth / options.splits / 4) * 4
@@ -49,12 +60,12 @@ export function lowerGemm(form: Form, capabilities: Capabilities, options: GemmO
     rows,
     columns,
     depth: options.splits === 1 ? depth : splitDepth,
-    rowsArePacked: options.packRowsOnce,
+    packsRows: options.rows === 'task',
   }
   const blocking = chooseBlocking(size, tile, capabilities)
-  const packed = options.packRowsOnce ? packRows(form, tile, blocking, list) : null
+  const packed = options.rows === 'once' ? packRows(form, tile, blocking, list) : null
 
-  const k = new Assembler(form.title)
+  const k = new Assembler(`product ${options.rows} ${tileName(tile)}`, form.title)
   const shape = { batch, rows, columns, depth, splitDepth: size.depth }
   emitProduct(k, form, tile, blocking, options, shape, packed)
   const flops = 2 * batch * rows * columns * depth
@@ -81,7 +92,7 @@ function packRows(form: Form, tile: RegisterTile, blocking: Blocking, list: Step
   const elements = batch * panels * tile.rows * depth
   const memory = list.temporary(4 * elements)
 
-  const k = new Assembler(`pack rows of ${form.title}`)
+  const k = new Assembler(`pack rows ${tileName(tile)}`, `pack rows of ${form.title}`)
   const source = k.memory(form.a.memory, form.a.dtype, 'read')
   const target = k.memory(memory, 'float32', 'write')
   const views = panelSource(k, form, 'a')
@@ -99,7 +110,7 @@ function packRows(form: Form, tile: RegisterTile, blocking: Blocking, list: Step
     const before = mul(mul(panelsOf, tile.rows), add(mul(item, depthOf), from))
     const at = k.let('at', add(before, mul(mul(panel, tile.rows), sub(to, from))))
     const place = { base, row: k.let('row', mul(panel, tile.rows)), from, to, target, at }
-    emitPackPanel(k, { ...views, buffer: source }, { rows: tile.rows, lanes: tile.rows }, place)
+    emitPackPanel(k, { ...views, buffer: source }, { rows: tile.rows, lanes: rowLanes(tile) }, place)
   })
   list.steps.push(k.step(batch * blocks * panels, Math.ceil(2000 / (blocking.depth * tile.rows)), 0, 8 * elements))
   return memory
@@ -128,6 +139,7 @@ function emitProduct(
   const store = new TileStore(k, form, tile)
   const columnSource = { ...panelSource(k, form, 'b'), buffer: b }
   const rowSource = packed ? null : { ...panelSource(k, form, 'a'), buffer: a }
+  const isDirect = options.rows === 'direct'
   const batchViews = 3 + (form.epilogue?.operands.length ?? 0)
   const batchAxes = new FlatAxes(
     k,
@@ -159,7 +171,8 @@ function emitProduct(
     blocking.depthBlocks > 1 ? blocking.rowPanels * blocking.columnPanels * tileSize : tileSize,
   )
   const packedColumns = k.reserve('float32', blocking.columnPanels * tile.columns * blocking.depth)
-  const packedRows = packed ? null : k.reserve('float32', blocking.rowPanels * tile.rows * blocking.depth)
+  const packedRows =
+    options.rows === 'task' ? k.reserve('float32', blocking.rowPanels * tile.rows * blocking.depth) : null
 
   k.parallel('t', (t) => {
     const firstRowPanel = k.let('firstRowPanel', mul(rem(t, rowTasks), rowPanels))
@@ -192,19 +205,25 @@ function emitProduct(
         const place = { base: bBase, row, from, to, target: packedColumns.buffer, at }
         emitPackPanel(k, columnSource, { rows: tile.columns, lanes: tile.lanes }, place)
       })
-      if (rowSource) {
+      if (rowSource && packedRows) {
         k.loop('panel', 0, ownRows, 1, (panel) => {
           const row = k.let('row', add(row0, mul(panel, tile.rows)))
-          const at = k.let('at', add(packedRows!.at, mul(mul(panel, tile.rows), kc)))
-          const place = { base: aBase, row, from, to, target: packedRows!.buffer, at }
-          emitPackPanel(k, rowSource, { rows: tile.rows, lanes: tile.rows }, place)
+          const at = k.let('at', add(packedRows.at, mul(mul(panel, tile.rows), kc)))
+          const place = { base: aBase, row, from, to, target: packedRows.buffer, at }
+          emitPackPanel(k, rowSource, { rows: tile.rows, lanes: rowLanes(tile) }, place)
         })
       }
-      const rowsBuffer = packedRows ? packedRows.buffer : a
-      const rowsAt = packedRows
-        ? packedRows.at
-        : k.let('rowsAt', mul(mul(allRowPanels, tile.rows), add(mul(item, depth), from)))
-      const firstPanel = packedRows ? index(0) : firstRowPanel
+      const rowsAt = packed ? k.let('rowsAt', mul(mul(allRowPanels, tile.rows), add(mul(item, depth), from))) : index(0)
+      const readRows = (panel: Expr): RowReader => {
+        if (rowSource && isDirect) {
+          const row = k.let('row', add(row0, mul(panel, tile.rows)))
+          return directRows(k, tile, rowSource, { base: aBase, row, from, to })
+        }
+        const buffer = packedRows ? packedRows.buffer : a
+        const start = packedRows ? packedRows.at : rowsAt
+        const number = packedRows ? panel : add(firstRowPanel, panel)
+        return packedPanel(k, tile, buffer, k.let('aAt', add(start, mul(mul(number, tile.rows), kc))), kc)
+      }
 
       k.loop('cached', 0, div(add(ownRows, sub(cachedRowPanels, 1)), cachedRowPanels), 1, (cached) => {
         const panelFrom = k.let('panelFrom', mul(cached, cachedRowPanels))
@@ -214,9 +233,8 @@ function emitProduct(
           const column = k.let('column', add(column0, mul(j, tile.columns)))
           const runs = store.columns(column, columns)
           k.loop('i', panelFrom, panelTo, 1, (i) => {
-            const aAt = k.let('aAt', add(rowsAt, mul(mul(add(firstPanel, i), tile.rows), kc)))
             const slot = k.let('slot', add(slots.at, mul(add(mul(j, ownRows), i), slotStride)))
-            const sums = emitMicroKernel(k, tile, { a: rowsBuffer, aAt, b: packedColumns.buffer, bAt, kc })
+            const sums = emitMicroKernel(k, tile, readRows(i), packedColumns.buffer, bAt)
             eachSum(sums, tile, (sum, at) => {
               k.if(ne(block, 0), () => k.assign(sum, add(sum, load(slots.buffer, add(slot, at), tile.lanes))))
             })
@@ -237,22 +255,55 @@ function emitProduct(
   })
 }
 
-/** sum over k of a[k][row] * b[k][column]: all accumulators live in registers. */
-function emitMicroKernel(
+/** Walks the contracted axis; `value(r)` loads the element of row r. */
+type RowReader = (body: (step: Expr, value: (row: number) => Expr) => void) => void
+
+/** Copies of the innermost loop's body, so that its counting does not show. */
+const COPIES = 4
+
+function packedPanel(k: Assembler, tile: RegisterTile, buffer: BufferParameter, at: Expr, depth: Expr): RowReader {
+  return (body) => {
+    k.unrolled('step', 0, depth, COPIES, (step) => {
+      const here = k.let('pa', add(at, mul(step, tile.rows)))
+      body(step, (r) => load(buffer, add(here, r)))
+    })
+  }
+}
+
+/** Rows where they lie; those behind the last repeat it, and their sums are not stored. */
+function directRows(
   k: Assembler,
   tile: RegisterTile,
-  p: { a: BufferParameter; aAt: Expr; b: BufferParameter; bAt: Expr; kc: Expr },
-): Sums {
+  source: PanelSource,
+  place: { base: Expr; row: Expr; from: Expr; to: Expr },
+): RowReader {
+  const last = k.let('last', sub(source.size, 1))
+  const starts = Array.from({ length: tile.rows }, (_, r) => {
+    const position = source.free.locate(k, k.let('r', min(add(place.row, r), last)))
+    return k.let('s', add(place.base, position.offsets[0]!))
+  })
+  return (body) => {
+    const visit = (step: Expr, offset: Expr): void => {
+      const o = k.let('o', offset)
+      body(step, (r) => load(source.buffer, add(starts[r]!, o)))
+    }
+    loopRuns(k, source.contracted, place.from, place.to, visit, COPIES)
+  }
+}
+
+/** sum over k of a[k][row] * b[k][column]: all accumulators live in registers. */
+function emitMicroKernel(k: Assembler, tile: RegisterTile, rows: RowReader, columns: BufferParameter, at: Expr): Sums {
   const zero = constant(0, 'f32', tile.lanes)
   const sums = Array.from({ length: tile.rows }, () =>
     Array.from({ length: tile.vectors }, () => k.declare('sum', zero)),
   )
-  k.unrolled('step', 0, p.kc, 4, (step) => {
-    const pa = k.let('pa', add(p.aAt, mul(step, tile.rows)))
-    const pb = k.let('pb', add(p.bAt, mul(step, tile.columns)))
-    const b = Array.from({ length: tile.vectors }, (_, v) => k.let('b', load(p.b, add(pb, v * tile.lanes), tile.lanes)))
+  rows((step, rowValue) => {
+    const pb = k.let('pb', add(at, mul(step, tile.columns)))
+    const b = Array.from({ length: tile.vectors }, (_, v) =>
+      k.let('b', load(columns, add(pb, v * tile.lanes), tile.lanes)),
+    )
     sums.forEach((row, r) => {
-      const value = k.let('a', splat(load(p.a, add(pa, r)), tile.lanes))
+      const value = k.let('a', splat(rowValue(r), tile.lanes))
       row.forEach((sum, v) => k.assign(sum, fma(value, b[v]!, sum)))
     })
   })

@@ -14,9 +14,11 @@ import {
   type AffineCase,
   type AffineDim,
 } from './affine.ts'
+import type { Capabilities } from '../capabilities.ts'
+import { registerTile } from './blocking.ts'
 import { lowerDirect } from './direct.ts'
 import { formSize, StepList, type Form, type FormAxis } from './form.ts'
-import { lowerGemm } from './gemm.ts'
+import { lowerGemm, type GemmOptions } from './gemm.ts'
 import { isWindow } from './letters.ts'
 import { lowerNest } from './nest.ts'
 import { isSmallResult, lowerSplitGemm } from './split.ts'
@@ -57,9 +59,21 @@ export function lowerContract(problem: ContractProblem): LoweredContract {
     // A sum over positions (the gradient of a convolution's weights) has no bounds that a program knows.
     const longSum = groups.contracted.some((l) => positions.has(l)) || formSize(form.contracted) >= LONG_SUM
     if (longSum && isSmallResult(form)) lowerSplitGemm(form, problem.capabilities, list)
-    else lowerGemm(form, problem.capabilities, { packRowsOnce: taps.size > 0, splits: 1, splitStride: 0 }, list)
+    else
+      lowerGemm(
+        form,
+        problem.capabilities,
+        { rows: rowsMode(form, taps.size > 0, problem.capabilities), splits: 1, splitStride: 0 },
+        list,
+      )
   }
   return list
+}
+
+/** Rows are packed once if they are the weights of a convolution, and not at all if a tile or two hold all columns. */
+function rowsMode(form: Form, isConvolution: boolean, capabilities: Capabilities): GemmOptions['rows'] {
+  if (isConvolution) return 'once'
+  return formSize(form.columns) <= 4 * registerTile(capabilities).lanes ? 'direct' : 'task'
 }
 
 function titleOf(problem: ContractProblem): string {
@@ -104,29 +118,21 @@ function lowerWithoutProduct(
   const windowed = cases[0]!.rhs.some((dim) => dim.terms.length > 1) ? 'rhs' : 'lhs'
   const other = windowed === 'lhs' ? 'rhs' : 'lhs'
   const list = new StepList()
-  const view = (
-    side: 'lhs' | 'rhs',
-    source: Source = { memory: { kind: side }, dtype: problem.dtype, offset: problem[side].offset },
-  ) => ({
-    view: source,
-    dims: cases[0]![side],
+  const source = (side: 'lhs' | 'rhs'): Source => ({
+    memory: { kind: side },
+    dtype: problem.dtype,
+    offset: problem[side].offset,
   })
-  const direct = cases.map((c) => ({
-    problem,
-    case: c,
-    windowed: { ...view(windowed), dims: c[windowed] },
-    other: { ...view(other), dims: c[other] },
-    absent,
-    taps,
-    title,
-  }))
-  if (direct.every((d) => lowerDirect(d, list))) return list
+  const emit = (view: Source, dims: readonly (readonly AffineDim[])[], isCopied: boolean, to: StepList): boolean =>
+    cases.every((c, i) => {
+      const operands = { windowed: { view, dims: dims[i]! }, other: { view: source(other), dims: c[other] } }
+      return lowerDirect({ problem, case: c, ...operands, absent, taps, isCopied, title }, to)
+    })
+  const inPlace = cases.map((c) => c[windowed])
+  if (emit(source(windowed), inPlace, false, list)) return list
   const plain = new StepList()
   const copied = prepare(problem, cases, windowed, taps, absent, title, plain)
-  const isDone = direct.every((d, i) =>
-    lowerDirect({ ...d, windowed: { view: copied.source, dims: copied.dims[i]! } }, plain),
-  )
-  if (isDone) return plain
+  if (emit(copied.source, copied.dims, true, plain)) return plain
   const nest = new StepList()
   lowerNest(problem, title, nest)
   return nest
@@ -161,7 +167,10 @@ function prepare(
       )
     : -1
   const moves = channel >= 0 && dims[channel]!.stride !== 1 && dims.some((d) => d.terms.length > 1)
-  if (!moves && !leavesAxes(dims, reach)) return { source, dims: cases.map((c) => c[side]) }
+  // Windows with padding, or turned around, leave their axes for most sizes: copied for all, so that sizes do not change the kernels.
+  const isPadded = (d: AffineDim): boolean =>
+    d.terms.filter((t) => !absent.has(t.letter)).length > 1 && (d.shift < 0 || d.terms.some((t) => t.factor < 0))
+  if (!moves && !dims.some(isPadded) && !leavesAxes(dims, reach)) return { source, dims: cases.map((c) => c[side]) }
   const order = dims.map((_, i) => i).sort((i, j) => Math.abs(dims[j]!.stride) - Math.abs(dims[i]!.stride) || i - j)
   if (moves) order.push(...order.splice(order.indexOf(channel), 1))
   const copy = relayout(source, dims, reach, order, title, list)

@@ -40,7 +40,7 @@ interface Operand {
 
 export function lowerNest(problem: ContractProblem, title: string, list: StepList): void {
   const { spec, dtype, epilogue } = problem
-  const k = new Assembler(title)
+  const k = new Assembler(`nest ${JSON.stringify(spec)}`, title)
   const outDType = problem.outDType ?? dtype
   const operand = (kind: 'lhs' | 'rhs' | 'out', type: DType): Operand => {
     const view: StridedView = problem[kind]

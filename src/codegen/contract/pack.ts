@@ -41,6 +41,7 @@ export function emitPackPanel(
     loopRuns(k, source.contracted, from, to, (i, offset) => {
       const o = k.let('o', offset)
       const d = k.let('d', add(at, add(mul(i, rows), column)))
+      if (width > 1) k.prefetch(source.buffer, add(add(starts[0]!, o), mul(source.contracted.innerStride(0), 12)))
       starts.forEach((s, n) => k.store(target, add(d, n * width), load(source.buffer, add(s, o), width)))
     })
   }

@@ -26,6 +26,8 @@ export interface EpilogueOperand {
 export interface Epilogue {
   /** Part of the kernel's title: `+bias+relu`. */
   readonly title: string
+  /** Epilogues with equal keys (and operands' dtypes and stride classes) build equal expressions: kernels are kept by it. */
+  readonly key: string
   readonly operands: readonly EpilogueOperand[]
   /** Numbers of the program or of the run, which become scalar parameters. */
   readonly scalars: readonly ('i32' | 'i64' | 'f32' | 'f64')[]

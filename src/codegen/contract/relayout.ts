@@ -74,7 +74,7 @@ export function relayout(
   }
   const memory = list.temporary(elements * sizeOf(source.dtype))
 
-  const k = new Assembler(`lay out ${title}`)
+  const k = new Assembler(`lay out ${order.length}`, `lay out ${title}`)
   const from = k.memory(source.memory, source.dtype, 'read')
   const to = k.memory(memory, source.dtype, 'write')
   const offset = k.size(source.offset)

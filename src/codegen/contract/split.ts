@@ -7,7 +7,7 @@ import { add, constant, div, le, load, min, mul, rem, sub } from '../builder.ts'
 import type { Expr } from '../kernel.ts'
 import { Assembler, type Memory } from './assembler.ts'
 import { FlatAxes, mergeAxes } from './axes.ts'
-import { registerTile } from './blocking.ts'
+import { registerTile, tileName } from './blocking.ts'
 import { axesIn, formSize, type Form, type FormAxis, type StepList } from './form.ts'
 import { lowerGemm } from './gemm.ts'
 import { TileStore } from './store.ts'
@@ -48,7 +48,7 @@ export function lowerSplitGemm(form: Form, capabilities: Capabilities, list: Ste
     rows: dense(form.rows),
     batch: dense(form.batch),
   }
-  lowerGemm(partial, capabilities, { packRowsOnce: false, splits, splitStride: slab }, list)
+  lowerGemm(partial, capabilities, { rows: 'task', splits, splitStride: slab }, list)
   addParts(form, capabilities, parts, { batch, rows, columns, slab, splits }, list)
 }
 
@@ -61,7 +61,7 @@ function addParts(
   list: StepList,
 ): void {
   const tile = registerTile(capabilities)
-  const k = new Assembler(`add parts of ${form.title}`)
+  const k = new Assembler(`add parts ${tileName(tile)}`, `add parts of ${form.title}`)
   const source = k.memory(parts, 'float32', 'read')
   const store = new TileStore(k, form, tile)
   const views = 1 + (form.epilogue?.operands.length ?? 0)

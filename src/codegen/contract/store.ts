@@ -2,7 +2,7 @@
  * Writing tiles of a product to its result: from the registers where the tile is full and its vectors are runs of memory there, from
  * scratch elsewhere; through the epilogue, with its operands loaded from the same coordinates.
  */
-import { add, and, gather, le, load, min, mul, splat, sub, type BufferParameter } from '../builder.ts'
+import { add, and, eq, gather, le, load, min, mul, splat, sub, type BufferParameter } from '../builder.ts'
 import type { Expr } from '../kernel.ts'
 import { isStride, type Assembler } from './assembler.ts'
 import { FlatAxes, mergeAxes } from './axes.ts'
@@ -165,10 +165,20 @@ export class TileStore {
         run,
         () =>
           eachRow((from, at) => {
-            k.loop('column', 0, sub(end, v), 1, (column) => {
-              const where = at.map((o, view) => add(add(o, offsets[view]!), mul(column, this.columnStrides[view]!)))
-              this.result.store(load(t.slots, add(add(from, v), column)), where, this.columnStrides, 1)
-            })
+            const start = at.map((o, view) => k.let('at', add(o, offsets[view]!)))
+            const source = k.let('source', add(from, v))
+            const single = (): void =>
+              k.loop('column', 0, sub(end, v), 1, (column) => {
+                const where = start.map((o, view) => add(o, mul(column, this.columnStrides[view]!)))
+                this.result.store(load(t.slots, add(source, column)), where, this.columnStrides, 1)
+              })
+            if (!this.unit) {
+              single()
+              return
+            }
+            const vector = (): void =>
+              this.result.store(load(t.slots, source, tile.lanes), start, this.columnStrides, tile.lanes)
+            k.if(eq(sub(end, v), tile.lanes), vector, single)
           }),
         () =>
           k.loop('column', v, end, 1, (column) => {

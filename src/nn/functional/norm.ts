@@ -2,7 +2,6 @@
  * Normalisations, as in paddle.nn.functional.norm: plain compositions of sums and elementwise ops, which the compiler fuses. Statistics of
  * float16 and bfloat16 inputs are computed in float32.
  */
-import { isFloat } from '../../common/dtype.ts'
 import { ArgumentError, ShapeError } from '../../common/errors.ts'
 import { formatShape, normalizeAxis, numel, sameShape, type Shape } from '../../common/shape.ts'
 import {
@@ -19,6 +18,7 @@ import {
 } from '../../graph/build.ts'
 import { spread } from '../../graph/gradient.ts'
 import { withGrad, type Node } from '../../graph/node.ts'
+import { vectorNorm } from '../../tensor/norm.ts'
 import { constantLike, floatNode } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
 import { channelsFirst, spreadVector, type DataFormat } from './geometry.ts'
@@ -277,19 +277,8 @@ export function normalize(x: Tensor, options: NormalizeOptions = {}): Tensor {
   const { p = 2, axis = 1, epsilon = 1e-12 } = options
   const n = floatNode(x, 'normalize')
   const a = normalizeAxis(axis, n.shape.length, 'normalize')
-  const length = lengthOver(n, p, [a])
+  const length = vectorNorm(new Tensor(n), p, a).node
   return new Tensor(binary('div', n, spread(binary('max', length, constantLike(length, epsilon)), n.shape, [a])))
-}
-
-/** The p-norm over axes, which are removed. */
-export function lengthOver(x: Node, p: number, axes: readonly number[]): Node {
-  if (!isFloat(x.dtype) || !(p > 0)) throw new ArgumentError(`a p-norm needs p > 0, got ${p}`)
-  if (p === Infinity) return reduce('reduceMax', unary('abs', x), axes)
-  if (p === 1) return reduce('reduceSum', unary('abs', x), axes)
-  if (p === 2) return unary('sqrt', reduce('reduceSum', mul(x, x), axes))
-  const size = unary('abs', x)
-  const total = reduce('reduceSum', binary('pow', size, constantLike(size, p)), axes)
-  return binary('pow', total, constantLike(total, 1 / p))
 }
 
 export interface SpectralNormalized {
@@ -316,7 +305,7 @@ export function spectralNorm(
   const order = [axis, ...n.shape.map((_, i) => i).filter((i) => i !== axis)]
   const matrix = reshape(permute(n, order), [u.size, v.size])
   const unit = (x: Node): Node => {
-    const length = lengthOver(x, 2, [0])
+    const length = vectorNorm(new Tensor(x), 2, 0).node
     return binary('div', x, spread(add(length, constantLike(length, epsilon)), x.shape, [0]))
   }
   let left = detach(cast(u.node, n.dtype))

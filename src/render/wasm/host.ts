@@ -30,4 +30,5 @@ export const hostFunctions: Readonly<Record<CallIr, HostFunction>> = {
   erf,
   pow,
   atan2: Math.atan2,
+  fmod: (x, y) => x % y,
 }

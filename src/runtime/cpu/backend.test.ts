@@ -285,6 +285,14 @@ describe.runIf(hasCompiler)('the queue', () => {
     await cpu.synchronize()
   })
 
+  test('a thousand doors wait at once', async () => {
+    const program = await cpu.compile(planOf([launch(0, 64, [at('output', 0)])]), [idle(40_000)])
+    const outs = Array.from({ length: 20 }, () => cpu.allocate(64 * 4))
+    for (const out of outs) void cpu.run(program, [], [out], [])
+    const read = Array.from({ length: 1000 }, (_, i) => cpu.read(outs[i % 20]!))
+    await expect(Promise.all(read)).resolves.toHaveLength(1000)
+  })
+
   test('more runs than the queue holds', async () => {
     const program = await cpu.compile(planOf([launch(0, 1, [at('output', 0)])]), [idle(10)])
     const out = cpu.allocate(4)

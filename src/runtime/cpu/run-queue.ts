@@ -19,6 +19,8 @@ export class RunQueue {
   private readonly native: NativeRuntime
   /** In the order of their tickets. */
   private readonly pending = new Map<number, Pending>()
+  /** Doors that wait for a ticket; they share the one native wait. */
+  private waiters: { readonly ticket: number; readonly resolve: () => void }[] = []
   private isWaiting = false
   private lastTicket = 0
 
@@ -54,10 +56,8 @@ export class RunQueue {
 
   /** Resolves when a ticket has run, whatever it met. */
   async wait(ticket: number): Promise<void> {
-    while (!this.hasFinished(ticket)) {
-      await new Promise<void>((resolve) => this.native.waitAsync(ticket, resolve))
-    }
-    this.settle()
+    if (this.hasFinished(ticket)) return void this.settle()
+    await new Promise<void>((resolve) => this.waiters.push({ ticket, resolve }))
   }
 
   /** Blocks until a ticket has run. The first fault among the runs that this settles. */
@@ -87,6 +87,9 @@ export class RunQueue {
       else run.resolve()
       first ??= error
     }
+    const ready = this.waiters.filter((w) => w.ticket <= finished)
+    if (ready.length > 0) this.waiters = this.waiters.filter((w) => w.ticket > finished)
+    for (const w of ready) w.resolve()
     return first
   }
 }

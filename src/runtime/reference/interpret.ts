@@ -1,15 +1,23 @@
 /**
- * The oracle: plain TypeScript over the graph, with float64 inside an op and the dtype's rounding at its end. Slow and obvious; it
- * shares no lowering with the backends that it judges.
+ * The oracle: plain TypeScript over the graph, with float64 (integers of any size for integer dtypes) inside an op and the dtype's
+ * rounding or wrapping at its end. Slow and obvious; it shares no lowering with the backends that it judges.
  */
-import { allocateHost, getElement, isFloat, setElement, type DType, type HostData } from '../../common/dtype.ts'
+import {
+  allocateHost,
+  getElement,
+  isInteger,
+  setElement,
+  sizeOf,
+  type DType,
+  type HostData,
+} from '../../common/dtype.ts'
 import { IndexOutOfRangeError, InternalError } from '../../common/errors.ts'
 import { contiguousStrides, numel, type Shape } from '../../common/shape.ts'
 import { contractSizes } from '../../graph/build.ts'
 import { topologicalOrder, type ContractAxis, type Node, type NodeOf } from '../../graph/node.ts'
 import { opInfo, type BinaryOp, type UnaryOp } from '../../graph/ops.ts'
 import { philox4x32 } from './philox.ts'
-import { binaryBigint, binaryNumber, unaryBigint, unaryNumber } from './scalar-ops.ts'
+import { binaryBigint, binaryNumber, integerPower, unaryBigint, unaryNumber } from './scalar-ops.ts'
 
 /** A dense value during evaluation. */
 export interface Value {
@@ -20,7 +28,28 @@ export interface Value {
 
 const empty = (dtype: DType, shape: Shape): Value => ({ dtype, shape, data: allocateHost(dtype, numel(shape)) })
 const at = (v: Value, i: number): number => getElement(v.dtype, v.data, i)
-const isBig = (v: Value): boolean => v.dtype === 'int64'
+
+/** What arithmetic is done on: a bigint for integer dtypes, a float64 for the others. */
+type Num = number | bigint
+
+const read = (v: Value, i: number): Num => (isInteger(v.dtype) ? BigInt(v.data[i]!) : at(v, i))
+
+/** Integers wrap around, floats are rounded. */
+function write(out: Value, i: number, x: Num): void {
+  if (typeof x === 'number') return setElement(out.dtype, out.data, i, x)
+  if (out.dtype === 'int64') out.data[i] = BigInt.asIntN(64, x) as never
+  else if (isInteger(out.dtype)) out.data[i] = Number(BigInt.asIntN(8 * sizeOf(out.dtype), x))
+  else setElement(out.dtype, out.data, i, out.dtype === 'bool' ? Number(x !== 0n) : Number(x))
+}
+
+function combine(op: BinaryOp, a: Num, b: Num): Num {
+  return typeof a === 'bigint' ? binaryBigint[op]!(a, b as bigint) : binaryNumber[op](a, b as number)
+}
+
+/** Places for sums and the like that start at `start`. */
+function accumulators(dtype: DType, n: number, start: number): Num[] | Float64Array {
+  return isInteger(dtype) ? new Array<Num>(n).fill(BigInt(start)) : new Float64Array(n).fill(start)
+}
 
 /** Calls `visit` with each coordinate of `shape` in row-major order and its number. */
 function forEachCoordinate(shape: Shape, visit: (coordinate: readonly number[], i: number) => void): void {
@@ -62,28 +91,26 @@ function checkedIndex(index: Value, i: number, size: number): number {
 
 function unaryValue(op: UnaryOp, x: Value): Value {
   const out = empty(x.dtype, x.shape)
-  const big = isBig(x) ? unaryBigint[op] : undefined
   for (let i = 0; i < out.data.length; i++) {
-    if (big) out.data[i] = big((x.data as BigInt64Array)[i]!)
-    else if (op === 'not' && x.dtype === 'bool') out.data[i] = at(x, i) ? 0 : 1
-    else setElement(x.dtype, out.data, i, unaryNumber[op](at(x, i)))
+    const v = read(x, i)
+    if (typeof v === 'bigint') write(out, i, unaryBigint[op]!(v))
+    else if (op === 'not') out.data[i] = v ? 0 : 1
+    else write(out, i, unaryNumber[op](v))
   }
   return out
 }
 
 function binaryValue(op: BinaryOp, dtype: DType, a: Value, b: Value): Value {
   const out = empty(dtype, a.shape)
-  const big = isBig(a) ? binaryBigint[op] : undefined
-  const wraps = a.dtype === 'int32' && op === 'mul'
-  const integer = !isFloat(a.dtype)
   for (let i = 0; i < out.data.length; i++) {
-    if (big) out.data[i] = big((a.data as BigInt64Array)[i]!, (b.data as BigInt64Array)[i]!) as never
-    else if (wraps) out.data[i] = Math.imul(at(a, i), at(b, i))
-    else if (integer && at(b, i) === 0 && (op === 'div' || op === 'mod' || op === 'floordiv')) out.data[i] = 0
-    else setElement(dtype, out.data, i, binaryNumber[op](at(a, i), at(b, i)))
+    const [x, y] = [read(a, i), read(b, i)]
+    if (op === 'pow' && typeof x === 'bigint') write(out, i, integerPower(x, y as bigint, dtype === 'int64' ? 64 : 32))
+    else write(out, i, combine(op, x, y))
   }
   return out
 }
+
+const reductions = { reduceSum: 'add', reduceProd: 'mul', reduceMax: 'max', reduceMin: 'min' } as const
 
 function reduceValue(
   node: NodeOf<'reduceSum' | 'reduceMax' | 'reduceMin' | 'reduceProd' | 'argmax' | 'argmin'>,
@@ -95,50 +122,24 @@ function reduceValue(
   const out = empty(node.dtype, node.shape)
   const outStrides = contiguousStrides(node.shape)
   const axisStrides = contiguousStrides(axes.map((a) => x.shape[a]!))
-  if (isBig(x) && (op === 'reduceSum' || op === 'reduceProd' || op === 'reduceMax' || op === 'reduceMin')) {
-    const seen = new Uint8Array(out.data.length)
-    const data = out.data as BigInt64Array
-    if (op === 'reduceProd') data.fill(1n)
-    forEachCoordinate(x.shape, (c, i) => {
-      const o = kept.reduce((s, a, k) => s + c[a]! * outStrides[k]!, 0)
-      const v = (x.data as BigInt64Array)[i]!
-      if (op === 'reduceSum') data[o] = data[o]! + v
-      else if (op === 'reduceProd') data[o] = data[o]! * v
-      else if (!seen[o] || (op === 'reduceMax' ? v > data[o]! : v < data[o]!)) data[o] = v
-      seen[o] = 1
-    })
-    return out
-  }
-  const start = {
-    reduceSum: 0,
-    reduceProd: 1,
-    reduceMax: -Infinity,
-    reduceMin: Infinity,
-    argmax: -Infinity,
-    argmin: Infinity,
-  }[op]
-  const acc = new Float64Array(numel(node.shape)).fill(start)
+  const acc = accumulators(x.dtype, out.data.length, op === 'reduceProd' ? 1 : 0)
   const position = new Float64Array(acc.length)
   const seen = new Uint8Array(acc.length)
   forEachCoordinate(x.shape, (c, i) => {
     const o = kept.reduce((s, a, k) => s + c[a]! * outStrides[k]!, 0)
-    const v = at(x, i)
-    if (op === 'reduceSum') acc[o]! += v
-    else if (op === 'reduceProd') acc[o]! *= v
-    else if (op === 'reduceMax') acc[o] = Math.max(acc[o]!, v)
-    else if (op === 'reduceMin') acc[o] = Math.min(acc[o]!, v)
-    else {
-      const better =
-        !seen[o] || (!Number.isNaN(acc[o]!) && (Number.isNaN(v) || (op === 'argmax' ? v > acc[o]! : v < acc[o]!)))
-      if (better) {
+    const v = read(x, i)
+    const best = acc[o]!
+    if (op === 'argmax' || op === 'argmin') {
+      const better = op === 'argmax' ? v > best : v < best
+      if (!seen[o] || (!Number.isNaN(best) && (Number.isNaN(v) || better))) {
         acc[o] = v
         position[o] = axes.reduce((s, a, k) => s + c[a]! * axisStrides[k]!, 0)
       }
-      seen[o] = 1
-    }
+    } else acc[o] = !seen[o] && (op === 'reduceMax' || op === 'reduceMin') ? v : combine(reductions[op], best, v)
+    seen[o] = 1
   })
   const result = op === 'argmax' || op === 'argmin' ? position : acc
-  for (let i = 0; i < acc.length; i++) setElement(node.dtype, out.data, i, result[i]!)
+  for (let i = 0; i < acc.length; i++) write(out, i, result[i]!)
   return out
 }
 
@@ -146,19 +147,11 @@ function cumulateValue(node: NodeOf<'cumulate'>, x: Value): Value {
   const { axis, kind } = node.attributes
   const out = empty(x.dtype, x.shape)
   const stride = contiguousStrides(x.shape)[axis]!
-  const step = { sum: 'add', prod: 'mul', max: 'max', min: 'min' }[kind] as 'add' | 'mul' | 'max' | 'min'
-  if (isBig(x)) {
-    const data = out.data as BigInt64Array
-    forEachCoordinate(x.shape, (c, i) => {
-      const v = (x.data as BigInt64Array)[i]!
-      data[i] = c[axis] === 0 ? v : (binaryBigint[step]!(data[i - stride]!, v) as bigint)
-    })
-    return out
-  }
-  const wide = new Float64Array(out.data.length)
+  const step = { sum: 'add', prod: 'mul', max: 'max', min: 'min' } as const
+  const wide = accumulators(x.dtype, out.data.length, 0)
   forEachCoordinate(x.shape, (c, i) => {
-    wide[i] = c[axis] === 0 ? at(x, i) : binaryNumber[step](wide[i - stride]!, at(x, i))
-    setElement(x.dtype, out.data, i, wide[i]!)
+    wide[i] = c[axis] === 0 ? read(x, i) : combine(step[kind], wide[i - stride]!, read(x, i))
+    write(out, i, wide[i]!)
   })
   return out
 }
@@ -169,7 +162,7 @@ function contractValue(node: NodeOf<'contract'>, lhs: Value, rhs: Value): Value 
   const letters = [...sizes.keys()]
   const place = new Map(letters.map((l, i) => [l, i]))
   const out = empty(node.dtype, node.shape)
-  const acc = new Float64Array(out.data.length)
+  const acc = accumulators(node.dtype, out.data.length, 0)
   const locate = (axes: readonly ContractAxis[], shape: Shape): ((c: readonly number[]) => number) => {
     const strides = contiguousStrides(shape)
     return (c) => {
@@ -195,10 +188,10 @@ function contractValue(node: NodeOf<'contract'>, lhs: Value, rhs: Value): Value 
       const o = inOut(c)
       const l = inLhs(c)
       const r = inRhs(c)
-      if (o >= 0 && l >= 0 && r >= 0) acc[o]! += at(lhs, l) * at(rhs, r)
+      if (o >= 0 && l >= 0 && r >= 0) acc[o] = combine('add', acc[o]!, combine('mul', read(lhs, l), read(rhs, r)))
     },
   )
-  for (let i = 0; i < acc.length; i++) setElement(node.dtype, out.data, i, acc[i]!)
+  for (let i = 0; i < acc.length; i++) write(out, i, acc[i]!)
   return out
 }
 
@@ -213,24 +206,19 @@ function gatherValue(node: NodeOf<'gather'>, x: Value, index: Value): Value {
   })
 }
 
+/** Additions one after another in the dtype of the base: low precision is rounded after each, as in memory. */
 function scatterValue(node: NodeOf<'scatter'>, base: Value, index: Value, updates: Value): Value {
   const { axis, mode } = node.attributes
   const out: Value = { dtype: base.dtype, shape: base.shape, data: base.data.slice() }
-  const wide = new Float64Array(isBig(base) ? 0 : base.data.length)
-  for (let i = 0; i < wide.length; i++) wide[i] = at(base, i)
   const strides = contiguousStrides(base.shape)
   const indexStrides = contiguousStrides(index.shape)
   const rank = index.shape.length
   forEachCoordinate(updates.shape, (c, u) => {
     const i = checkedIndex(index, offset(c.slice(axis, axis + rank), indexStrides), base.shape[axis]!)
     const o = offset([...c.slice(0, axis), i, ...c.slice(axis + rank)], strides)
-    if (isBig(base)) {
-      const data = out.data as BigInt64Array
-      const v = (updates.data as BigInt64Array)[u]!
-      data[o] = mode === 'add' ? data[o]! + v : v
-    } else wide[o] = mode === 'add' ? wide[o]! + at(updates, u) : at(updates, u)
+    if (mode === 'add') write(out, o, combine('add', read(out, o), read(updates, u)))
+    else out.data[o] = updates.data[u]!
   })
-  for (let i = 0; i < wide.length; i++) setElement(base.dtype, out.data, i, wide[i]!)
   return out
 }
 
@@ -244,8 +232,7 @@ function argsortValue(node: NodeOf<'argsort'>, x: Value): Value {
     (c) => {
       const start = offset(c, contiguousStrides(x.shape))
       const order = Array.from({ length: n }, (_, i) => i)
-      const key = (i: number): number | bigint =>
-        isBig(x) ? (x.data as BigInt64Array)[start + i * stride]! : at(x, start + i * stride)
+      const key = (i: number): Num => read(x, start + i * stride)
       const compare = (a: number, b: number): number => {
         const ka = key(a)
         const kb = key(b)
@@ -320,10 +307,7 @@ function evaluateNode(node: Node, sources: readonly Value[], tuples: Map<Node, V
     }
     case 'cast': {
       const out = empty(node.dtype, node.shape)
-      for (let i = 0; i < out.data.length; i++) {
-        if (isBig(x) && node.dtype === 'int64') out.data[i] = x.data[i]!
-        else setElement(node.dtype, out.data, i, at(x, i))
-      }
+      for (let i = 0; i < out.data.length; i++) write(out, i, read(x, i))
       return out
     }
     case 'reshape':

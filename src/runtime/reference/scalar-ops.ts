@@ -1,4 +1,4 @@
-/** The elementwise ops of the oracle, one line each, on JS numbers; int64 on BigInt. Results are rounded to the dtype by the caller. */
+/** The elementwise ops of the oracle, one line each, on JS numbers; those of integers on BigInt. Results are rounded to the dtype by the caller. */
 import type { BinaryOp, UnaryOp } from '../../graph/ops.ts'
 
 const roundHalfEven = (x: number): number => {
@@ -58,6 +58,12 @@ export const unaryNumber: Record<UnaryOp, (x: number) => number> = {
   not: (x) => ~x,
 }
 
+/** The remainder with the sign of the divisor. */
+const floorRemainder = (a: number, b: number): number => {
+  const r = a % b
+  return r !== 0 && r < 0 !== b < 0 ? r + b : r
+}
+
 const bool = (b: boolean): number => (b ? 1 : 0)
 
 export const binaryNumber: Record<BinaryOp, (a: number, b: number) => number> = {
@@ -65,13 +71,14 @@ export const binaryNumber: Record<BinaryOp, (a: number, b: number) => number> = 
   sub: (a, b) => a - b,
   mul: (a, b) => a * b,
   div: (a, b) => a / b,
-  pow: (a, b) => (a === 1 || b === 0 ? 1 : Math.pow(a, b)),
+  pow: (a, b) => (a === 1 || b === 0 || (a === -1 && Math.abs(b) === Infinity) ? 1 : Math.pow(a, b)),
   atan2: Math.atan2,
-  mod: (a, b) => {
-    const r = a % b
-    return r !== 0 && r < 0 !== b < 0 ? r + b : r
+  mod: floorRemainder,
+  floordiv: (a, b) => {
+    if (b === 0) return a / b
+    const whole = roundHalfEven((a - (a % b)) / b)
+    return floorRemainder(a, b) === a % b ? whole : whole - 1
   },
-  floordiv: (a, b) => Math.floor(a / b),
   max: Math.max,
   min: Math.min,
   eq: (a, b) => bool(a === b),
@@ -83,8 +90,15 @@ export const binaryNumber: Record<BinaryOp, (a: number, b: number) => number> = 
   and: (a, b) => a & b,
   or: (a, b) => a | b,
   xor: (a, b) => a ^ b,
-  shl: (a, b) => a << b,
-  shr: (a, b) => a >> b,
+  shl: (a, b) => (b < 0 || b > 31 ? 0 : a << b),
+  shr: (a, b) => a >> (b < 0 || b > 31 ? 31 : b),
+}
+
+/** a ** b through float64, as Paddle does it: beyond the range of `bits`, the smallest integer. */
+export function integerPower(a: bigint, b: bigint, bits: 32 | 64): bigint {
+  const x = roundHalfEven(Math.pow(Number(a), Number(b)))
+  const limit = 2 ** (bits - 1)
+  return x >= -limit && x < limit ? BigInt(x) : BigInt(-limit)
 }
 
 const floorQuotient = (a: bigint, b: bigint): bigint => {
@@ -93,13 +107,12 @@ const floorQuotient = (a: bigint, b: bigint): bigint => {
   return a % b !== 0n && a < 0n !== b < 0n ? q - 1n : q
 }
 
-/** int64: what the table above would lose beyond 2^53. Division by zero gives 0, as the compiled kernels do. */
+/** Integers, of any size: the result is wrapped by the caller. Division by zero gives 0, as the compiled kernels do. */
 export const binaryBigint: Partial<Record<BinaryOp, (a: bigint, b: bigint) => bigint | number>> = {
   add: (a, b) => a + b,
   sub: (a, b) => a - b,
   mul: (a, b) => a * b,
   div: (a, b) => (b === 0n ? 0n : a / b),
-  pow: (a, b) => (b < 0n ? (a === 1n ? 1n : a === -1n ? (b % 2n === 0n ? 1n : -1n) : 0n) : a ** b),
   mod: (a, b) => (b === 0n ? 0n : a - floorQuotient(a, b) * b),
   floordiv: floorQuotient,
   max: (a, b) => (a > b ? a : b),
@@ -113,8 +126,8 @@ export const binaryBigint: Partial<Record<BinaryOp, (a: bigint, b: bigint) => bi
   and: (a, b) => a & b,
   or: (a, b) => a | b,
   xor: (a, b) => a ^ b,
-  shl: (a, b) => a << b,
-  shr: (a, b) => a >> b,
+  shl: (a, b) => (b < 0n || b > 63n ? 0n : a << b),
+  shr: (a, b) => a >> (b < 0n || b > 63n ? 63n : b),
 }
 
 export const unaryBigint: Partial<Record<UnaryOp, (x: bigint) => bigint>> = {

@@ -110,7 +110,8 @@ export function crossEntropy(input: Tensor, label: Tensor, options: CrossEntropy
   const logp = useSoftmax ? logSoftmaxNode(x, axis) : unary('log', x)
   const weight = options.weight ? classWeight(options.weight, classes, op, x) : null
   const samples = x.shape.filter((_, i) => i !== axis)
-  const keepsAxis = label.ndim === x.shape.length
+  // Smoothing makes soft labels of hard ones, and their loss keeps the axis, as in Paddle.
+  const keepsAxis = label.ndim === x.shape.length || (labelSmoothing > 0 && !isSoft)
   const finish = (loss: Node): Tensor =>
     new Tensor(
       keepsAxis

@@ -1,0 +1,153 @@
+/** The form of bench/results.json, and what its numbers say about the budgets. */
+import { geometricMean, median, pairedRatio, round, type SweepRun, type WorkloadRun } from './measure.ts'
+
+/** A contestant on a workload, over all rounds. */
+export interface ContestantResult {
+  readonly peer: string
+  readonly rounds: number
+  readonly ms_median: number
+  readonly ms_min: number
+  readonly first_s: number
+  readonly peak_mb: number
+  readonly loss: number | null
+  readonly js_ms?: number
+  /** Our time over this peer's, the median over rounds; absent for ourselves. */
+  readonly ratio?: number
+}
+
+export interface WorkloadResult {
+  readonly workload: string
+  readonly contestants: readonly ContestantResult[]
+}
+
+export interface FirstStepResult {
+  readonly workload: string
+  readonly cold_s: number
+  readonly warm_s: number
+  readonly torch_compile_s?: number
+}
+
+export interface SweepResult {
+  readonly case: string
+  readonly gflops: number
+  readonly torch_gflops?: number
+  /** Our speed over PyTorch's, the median over rounds. */
+  readonly speed?: number
+}
+
+export interface Results {
+  readonly date: string
+  readonly quick: boolean
+  readonly machine: {
+    readonly cpu: string
+    readonly cores: number
+    readonly vector_bytes: number
+    readonly memory_gib: number
+    readonly system: string
+  }
+  readonly versions: Readonly<Record<string, string>>
+  readonly settings: { readonly threads: number; readonly rounds: number; readonly steps: number }
+  readonly workloads: readonly WorkloadResult[]
+  readonly first_steps: readonly FirstStepResult[]
+  readonly sweep: readonly SweepResult[]
+  readonly budgets: readonly Budget[]
+  /** What could not be run, one line each. */
+  readonly problems: readonly string[]
+}
+
+/** A limit of the design and what was measured; null where the run did not measure it. */
+export interface Budget {
+  readonly what: string
+  readonly limit: string
+  readonly measured: number | null
+  readonly holds: boolean | null
+}
+
+/** Runs of one contestant by round; undefined where a run failed. */
+export type Rounds<T> = readonly (T | undefined)[]
+
+/** Sums up the rounds of a workload, ours first. Contestants without a single run are left out. */
+export function workloadResult(
+  workload: string,
+  rounds: ReadonlyMap<string, Rounds<WorkloadRun>>,
+  ours: string,
+): WorkloadResult {
+  const timesOf = (name: string): (number | undefined)[] => (rounds.get(name) ?? []).map((run) => run?.ms_median)
+  const contestants = [...rounds].flatMap(([name, all]): ContestantResult[] => {
+    const runs = all.filter((run) => run !== undefined)
+    if (runs.length === 0) return []
+    const over = (field: 'ms_median' | 'first_s' | 'peak_mb'): number => median(runs.map((run) => run[field]))
+    const jsTimes = runs.flatMap((run) => run.js_ms ?? [])
+    const ratio = name === ours ? NaN : pairedRatio(timesOf(ours), timesOf(name))
+    return [
+      {
+        peer: runs[0]!.peer,
+        rounds: runs.length,
+        ms_median: round(over('ms_median')),
+        ms_min: round(Math.min(...runs.map((run) => run.ms_min))),
+        first_s: round(over('first_s'), 3),
+        peak_mb: round(over('peak_mb'), 1),
+        loss: runs.at(-1)!.loss,
+        ...(jsTimes.length > 0 && { js_ms: round(median(jsTimes)) }),
+        ...(!Number.isNaN(ratio) && { ratio: round(ratio, 3) }),
+      },
+    ]
+  })
+  return { workload, contestants }
+}
+
+/** Sums up rounds of the sweep case by case. */
+export function sweepResults(ours: Rounds<readonly SweepRun[]>, theirs: Rounds<readonly SweepRun[]>): SweepResult[] {
+  const names = [...new Set(ours.flatMap((runs) => runs?.map((run) => run.case) ?? []))]
+  return names.map((name) => {
+    const speeds = (rounds: Rounds<readonly SweepRun[]>): (number | undefined)[] =>
+      rounds.map((runs) => runs?.find((run) => run.case === name)?.gflops)
+    const [mine, other] = [speeds(ours), speeds(theirs)]
+    const speed = pairedRatio(mine, other)
+    const middle = (values: readonly (number | undefined)[]): number =>
+      round(median(values.filter((v) => v !== undefined)), 1)
+    const result = { case: name, gflops: middle(mine) }
+    return Number.isNaN(speed) ? result : Object.assign(result, { torch_gflops: middle(other), speed: round(speed, 3) })
+  })
+}
+
+function budget(what: string, limit: number, unit: string, measured: number, atLeast = false): Budget {
+  const limitText = `${atLeast ? 'at least' : 'at most'} ${limit}${unit}`
+  if (!Number.isFinite(measured)) return { what, limit: limitText, measured: null, holds: null }
+  return {
+    what,
+    limit: limitText,
+    measured: round(measured, 3),
+    holds: atLeast ? measured >= limit : measured <= limit,
+  }
+}
+
+/** The extreme of some numbers; NaN of none, so that it counts as not measured. */
+const largest = (values: readonly number[]): number => (values.length === 0 ? NaN : Math.max(...values))
+const smallest = (values: readonly number[]): number => (values.length === 0 ? NaN : Math.min(...values))
+
+/** The project's budgets that this benchmark measures. */
+export function budgetsOf(results: Pick<Results, 'workloads' | 'first_steps' | 'sweep'>): Budget[] {
+  const { workloads, first_steps: firstSteps, sweep } = results
+  const rows = workloads.map(({ contestants }) => {
+    const named = (prefix: string) => contestants.find((c) => c.peer.startsWith(prefix))
+    return { ours: named('longzhou'), torch: named('torch'), paddle: named('paddle') }
+  })
+  const torchRatios = rows.flatMap((row) => row.torch?.ratio ?? [])
+  const paddleRatios = rows.flatMap((row) => row.paddle?.ratio ?? [])
+  const memory = rows.flatMap((row) => (row.ours && row.torch ? [row.ours.peak_mb / row.torch.peak_mb] : []))
+  const resnet = workloads.findIndex((w) => w.workload.startsWith('resnet18'))
+  const firstStep = firstSteps.find((f) => f.workload.startsWith('resnet18'))
+  const speeds = sweep.flatMap((s) => s.speed ?? [])
+  return [
+    budget("training step over PyTorch's, geometric mean", 0.5, 'x', geometricMean(torchRatios)),
+    budget("training step over PyTorch's, worst workload", 0.75, 'x', largest(torchRatios)),
+    budget("training step over PaddlePaddle's, worst workload", 1, 'x', largest(paddleRatios)),
+    budget("speed of products and convolutions over PyTorch's, geometric mean", 1, 'x', geometricMean(speeds), true),
+    budget("speed of products and convolutions over PyTorch's, worst case", 0.9, 'x', smallest(speeds), true),
+    budget('first step of ResNet-18, nothing cached', 4, ' s', firstStep?.cold_s ?? NaN),
+    budget('first step of ResNet-18, disk cache warm', 0.5, ' s', firstStep?.warm_s ?? NaN),
+    budget('JS time of a ResNet-18 step', 3, ' ms', rows[resnet]?.ours?.js_ms ?? NaN),
+    budget("peak memory over PyTorch's, worst workload", 1, 'x', largest(memory)),
+  ]
+}

@@ -1,0 +1,133 @@
+/**
+ * The reference workloads: small, middling and large training steps on fixed random input, with the settings of bench/peers/. A step is
+ * forward, loss, backward, optimizer step, clearGrad and the loss read back.
+ */
+import { autoCast } from '../../../amp/index.ts'
+import * as nn from '../../../nn/index.ts'
+import { Adam, AdamW, Momentum, type Optimizer } from '../../../optimizer/index.ts'
+import { full, randint, randn, realize, seed } from '../../../tensor/index.ts'
+import type { Tensor } from '../../../tensor/tensor.ts'
+import { CRNN, EncoderClassifier, ResNet18, SeedCNN } from './networks.ts'
+import { median, round, type WorkloadRun } from './measure.ts'
+
+/** What one workload trains, made anew by each call of `make`. */
+interface Training {
+  readonly model: nn.Layer & ((x: Tensor) => Tensor)
+  readonly input: Tensor
+  readonly target: Tensor
+  readonly loss: (output: Tensor, target: Tensor) => Tensor
+  readonly optimizer: (parameters: nn.Parameter[]) => Optimizer
+}
+
+interface Workload {
+  readonly name: string
+  readonly description: string
+  readonly make: () => Training
+}
+
+const { crossEntropy, ctcLoss } = nn.functional
+const adam = (parameters: nn.Parameter[]): Optimizer => new Adam({ learningRate: 1e-3, parameters })
+
+/** CTC over logits [T, N, classes] where every line has the whole width and all of its labels. */
+function lineLoss(logits: Tensor, labels: Tensor): Tensor {
+  const [steps, batch] = logits.shape as [number, number, number]
+  const lengths = (length: number): Tensor => full([batch], length, 'int64')
+  return ctcLoss(logits, labels.astype('int32'), lengths(steps), lengths(labels.shape[1]!))
+}
+
+export const WORKLOADS: readonly Workload[] = [
+  {
+    name: 'seed_cnn_b64',
+    description: 'one convolution and one linear layer, batch 64 of 32x32, Adam',
+    make: () => ({
+      model: new SeedCNN(),
+      input: randn([64, 3, 32, 32]),
+      target: randint(10, null, [64]),
+      loss: crossEntropy,
+      optimizer: adam,
+    }),
+  },
+  {
+    name: 'resnet18_cifar_b32',
+    description: 'ResNet-18 for CIFAR, batch 32, Momentum 0.9, L2 decay 5e-4',
+    make: () => ({
+      model: new ResNet18(),
+      input: randn([32, 3, 32, 32]),
+      target: randint(10, null, [32]),
+      loss: crossEntropy,
+      optimizer: (parameters) => new Momentum({ learningRate: 0.1, momentum: 0.9, weightDecay: 5e-4, parameters }),
+    }),
+  },
+  {
+    name: 'crnn_b16',
+    description: 'CRNN over 6,625 classes, batch 16 of 32x320, CTC, Adam',
+    make: () => ({
+      model: new CRNN(),
+      input: randn([16, 1, 32, 320]),
+      target: randint(1, 6625, [16, 10]),
+      loss: lineLoss,
+      optimizer: adam,
+    }),
+  },
+  {
+    name: 'ernie_nano_b16_s128',
+    description: 'four encoder layers of width 312 over 40,000 tokens, batch 16 of 128 tokens, AdamW',
+    make: () => ({
+      model: new EncoderClassifier({ layers: 4, hidden: 312, heads: 12, feedForward: 1248 }),
+      input: randint(40_000, null, [16, 128]),
+      target: randint(2, null, [16]),
+      loss: crossEntropy,
+      optimizer: (parameters) => new AdamW({ learningRate: 5e-5, weightDecay: 0.01, parameters }),
+    }),
+  },
+]
+
+export interface RunOptions {
+  /** Timed steps, after the first and one to warm up. */
+  readonly steps: number
+  /** Forward and loss in bfloat16 mixed precision. Default false. */
+  readonly bfloat16?: boolean
+}
+
+/** Runs a workload on the current device in this process, which should do nothing else: the peak of memory is the process's. */
+export async function runWorkload(workload: Workload, options: RunOptions): Promise<WorkloadRun> {
+  const { steps, bfloat16 = false } = options
+  seed(0)
+  const { model, input, target, loss: criterion, optimizer: makeOptimizer } = workload.make()
+  model.train()
+  const optimizer = makeOptimizer(model.parameters())
+  await realize([input, target, ...model.parameters()])
+
+  const step = async (): Promise<{ loss: number; ms: number; jsMs: number }> => {
+    const started = performance.now()
+    const loss = autoCast({ enable: bfloat16, dtype: 'bfloat16' }, () =>
+      criterion(model(input).astype('float32'), target),
+    )
+    loss.backward()
+    optimizer.step()
+    optimizer.clearGrad()
+    const reading = loss.item()
+    const submitted = performance.now()
+    return { loss: await reading, ms: performance.now() - started, jsMs: submitted - started }
+  }
+
+  const first = await step()
+  let last = await step()
+  const times: number[] = []
+  const jsTimes: number[] = []
+  for (let i = 0; i < steps; i++) {
+    last = await step()
+    times.push(last.ms)
+    jsTimes.push(last.jsMs)
+  }
+  return {
+    peer: bfloat16 ? 'longzhou+bf16' : 'longzhou',
+    workload: workload.name,
+    ms_median: round(median(times)),
+    ms_min: round(Math.min(...times)),
+    first_s: round(first.ms / 1000, 3),
+    loss: round(last.loss, 4),
+    peak_mb: round(process.resourceUsage().maxRSS / 1024, 1),
+    js_ms: round(median(jsTimes)),
+  }
+}
