@@ -9,6 +9,7 @@ import { contiguousStrides, formatShape, numel, sameShape, type Shape } from '..
 import {
   isGradEnabled,
   makeNode,
+  makeParam,
   topologicalOrder,
   withSources,
   type Attributes,
@@ -73,8 +74,7 @@ export function random(key: Node, offset: Node, shape: Shape, dtype: 'float32' |
 
 /** An argument of a scan's body: a carry, a slice of a sequence, or a constant of the loop. */
 export function param(index: number, dtype: DType, shape: Shape): Node {
-  const node = make('param', dtype, shape, [], { index })
-  return { ...node, needsGrad: isFloat(dtype) && isGradEnabled() } as Node
+  return makeParam(dtype, shape, index, isFloat(dtype) && isGradEnabled())
 }
 
 /** The value of a constant seen through views that repeat it, or null. */

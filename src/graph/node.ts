@@ -184,10 +184,26 @@ export function makeLeaf(
   return new RecordedNode('buffer', storage.dtype, shape, [], { storage, version: storage.latest }, variable, owner)
 }
 
+/** An argument of a scan's body. */
+export function makeParam(dtype: DType, shape: Shape, index: number, needsGrad: boolean): NodeOf<'param'> {
+  return new RecordedNode('param', dtype, shape, [], { index }, needsGrad, null)
+}
+
+/** A leaf in the place of a node whose value is in memory: outside autograd. */
+export function leafOf(node: Node, storage: Storage): NodeOf<'buffer'> {
+  return new RecordedNode('buffer', node.dtype, node.shape, [], { storage, version: storage.version }, false, null)
+}
+
 /** The same node over other sources, outside autograd (captures and rewrites). */
 export function withSources(node: Node, sources: readonly Node[]): Node {
   const { op, dtype, shape, attributes, needsGrad } = node
   return new RecordedNode(op, dtype, shape, sources, attributes, needsGrad, null) as Node
+}
+
+/** The same node as a variable of `owner`, or, without one, outside autograd. */
+export function asVariable(node: Node, owner: GradientOwner | null): Node {
+  const { op, dtype, shape, sources, attributes } = node
+  return new RecordedNode(op, dtype, shape, sources, attributes, owner !== null, owner) as Node
 }
 
 /** The id that the next node will get: a mark in the order of recording. */

@@ -7,7 +7,7 @@ import { getElement, isFloat, viewHost, type DType, type HostArray, type HostDat
 import { ArgumentError, AutogradError, DTypeError, ShapeError } from '../common/errors.ts'
 import { formatShape, numel, sameShape, type Shape } from '../common/shape.ts'
 import { alias, binary, cast, detach } from '../graph/build.ts'
-import { isGradEnabled, makeLeaf, withGrad, type GradientOwner, type Node } from '../graph/node.ts'
+import { asVariable, isGradEnabled, makeLeaf, withGrad, type GradientOwner, type Node } from '../graph/node.ts'
 import { Storage } from '../graph/storage.ts'
 import { backendOf, getDevice } from './device.ts'
 import { readNode, readNodeSync, storageOf, submit } from './realize.ts'
@@ -33,8 +33,8 @@ export function withAccumulation<T>(enabled: boolean, body: () => T): T {
 
 let nextTensorName = 0
 
-/** Leaves that are the value of a tensor. */
-const leaves = new WeakSet<Node>()
+/** The tensor that each leaf is the value of. */
+const leaves = new WeakMap<Node, Tensor>()
 
 export class Tensor<D extends DType = DType> implements GradientOwner {
   #node!: Node
@@ -64,12 +64,10 @@ export class Tensor<D extends DType = DType> implements GradientOwner {
 
   /** A node to write to, to hang hooks on: one that belongs to another tensor is seen through a node of its own. */
   #own(node: Node): Node {
-    if (node.op !== 'buffer') return node.owner === null || node.owner === this ? node : alias(node)
-    if (node === this.#node || !leaves.has(node)) {
-      leaves.add(node)
-      return node
-    }
-    return alias(node)
+    const owner = node.op === 'buffer' ? (leaves.get(node) ?? null) : node.owner
+    if (owner !== null && owner !== this) return alias(node)
+    if (node.op === 'buffer') leaves.set(node, this)
+    return node
   }
 
   get dtype(): D {
@@ -112,11 +110,7 @@ export class Tensor<D extends DType = DType> implements GradientOwner {
     if (stop === this.stopGradient) return
     if (!stop && !isFloat(this.dtype))
       throw new DTypeError(`only floating tensors can have gradients, this one is ${this.dtype}`)
-    if (this.node.op === 'buffer') {
-      this.node = { ...this.node, needsGrad: !stop, owner: stop ? null : this }
-      return
-    }
-    this.node = { ...detach(this.node), needsGrad: !stop, owner: stop ? null : this } as Node
+    this.node = asVariable(this.node.op === 'buffer' ? this.node : detach(this.node), stop ? null : this)
   }
 
   // ---- doors ------------------------------------------------------------------------------------------------------------
