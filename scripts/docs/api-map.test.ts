@@ -29,7 +29,7 @@ describe('the map from PaddlePaddle', () => {
 
     expect(found.get('paddle.nn.functional.conv2d_transpose')?.ours).toBe('`nn.functional.conv2dTranspose`')
     expect(found.get('paddle.clamp')?.ours).toBe('`clip`')
-    expect(found.get('paddle.exp_')?.ours).toBe('`Tensor.exp_`')
+    expect(found.get('paddle.abs_')?.ours).toBe('`Tensor.abs_`')
     expect(found.get('paddle.nn.Layer.register_buffer')?.ours).toBe('`Layer.registerBuffer`')
     expect(found.get('paddle.float32')?.ours).toBe("`'float32'`")
     expect(found.get('paddle.linalg.eig')).toMatchObject({ ours: null, why: 'complex dtypes are not there' })

@@ -19,6 +19,7 @@ import type { IndexItem } from './index-expression.ts'
 import * as indexing from './indexing.ts'
 import { fill_, reform, replaceValue, zero_ } from './inplace.ts'
 import * as linalg from './linalg.ts'
+import * as decompositions from './linalg-namespace.ts'
 import * as logic from './logic.ts'
 import * as manipulation from './manipulation.ts'
 import * as math from './math.ts'
@@ -47,6 +48,8 @@ const { variance, ...reductions } = reduction
 const { alongAxis: _alongAxis, elementOffsets: _elementOffsets, ...elementAccess } = alongAxes
 const { checkMask: _checkMask, indexNode: _indexNode, vectorIndex: _vectorIndex, ...access } = indexing
 const { getItem, setItem, ...slicing } = brackets
+const { choleskyInverse, cond, eigvalsh, householderProduct, lstsq, lu, luUnpack, ormqr } = decompositions
+const { pcaLowrank, pinv, qr, svdLowrank } = decompositions
 const { blockDiag: _blockDiag, contractible: _contractible, multiDot: _multiDot, ...products } = linalg
 
 /** Every function whose first argument becomes `this`. */
@@ -71,9 +74,21 @@ const methods = {
   ...norms,
   ...solving,
   bernoulli,
+  choleskyInverse,
   clone,
+  cond,
+  eigvalsh,
+  householderProduct,
+  lstsq,
+  lu,
+  luUnpack,
   maskedSelect,
   multinomial,
+  ormqr,
+  pcaLowrank,
+  pinv,
+  qr,
+  svdLowrank,
   var: variance,
 }
 

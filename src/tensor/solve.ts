@@ -26,51 +26,21 @@ import { eye } from './creation.ts'
 import { tril, triu } from './diagonal.ts'
 import { matmul } from './linalg.ts'
 import { concatNodes } from './manipulation.ts'
+import {
+  BATCH,
+  COLUMN,
+  outerProduct,
+  pickColumn,
+  pickElement,
+  pickRow,
+  ROW,
+  spreadOver,
+  squares,
+  units,
+} from './matrices.ts'
 import { checkFloat, constantLike } from './promotion.ts'
 import { swapaxes } from './shaping.ts'
 import { Tensor } from './tensor.ts'
-
-/** Square matrices as one batch axis: [b, n, n]. */
-function squares(x: Tensor, op: string): { node: Node; batch: Shape; n: number } {
-  checkFloat(x, op)
-  const n = x.shape[x.ndim - 1]
-  if (x.ndim < 2 || n !== x.shape[x.ndim - 2])
-    throw new ShapeError(`${op}: needs square matrices in the last two axes, got ${formatShape(x.shape)}`)
-  const batch = x.shape.slice(0, -2)
-  const b = batch.reduce((s, d) => s * d, 1)
-  return { node: reshape(x.node, [b, n!, n!]), batch, n: n! }
-}
-
-/** Rows of the unit matrix: what picks the j-th row or column in step j. */
-const units = (n: number, dtype: Node['dtype']): Node =>
-  castNode(binary('eq', iota([n, n], 0, 'int32'), iota([n, n], 1, 'int32')), dtype)
-
-const [BATCH, ROW, COLUMN] = [0, 1, 2]
-/** matrix [b, n, m] . vector [n] -> [b, m] */
-const pickRow = (matrix: Node, unit: Node): Node =>
-  contract(matrix, unit, { lhs: [BATCH, ROW, COLUMN], rhs: [ROW], out: [BATCH, COLUMN] }, [
-    matrix.shape[0]!,
-    matrix.shape[2]!,
-  ])
-/** matrix [b, n, m] . vector [m] -> [b, n] */
-const pickColumn = (matrix: Node, unit: Node): Node =>
-  contract(matrix, unit, { lhs: [BATCH, ROW, COLUMN], rhs: [COLUMN], out: [BATCH, ROW] }, [
-    matrix.shape[0]!,
-    matrix.shape[1]!,
-  ])
-/** vectors [b, m] . vector [m] -> [b] */
-const pickElement = (vectors: Node, unit: Node): Node =>
-  contract(vectors, unit, { lhs: [BATCH, ROW], rhs: [ROW], out: [BATCH] }, [vectors.shape[0]!])
-
-/** vectors [b, n] x [b, m] or [m] -> [b, n, m] */
-function outerProduct(left: Node, right: Node): Node {
-  const rhs = right.shape.length === 2 ? [BATCH, COLUMN] : [COLUMN]
-  const shape = [left.shape[0]!, left.shape[1]!, right.shape[right.shape.length - 1]!]
-  return contract(left, right, { lhs: [BATCH, ROW], rhs, out: [BATCH, ROW, COLUMN] }, shape)
-}
-
-/** A node of rank 1 or 2 repeated along new axes of a [b, n, m] or [b, n] shape, given its place. */
-const spreadOver = (node: Node, place: Shape, shape: Shape): Node => broadcastTo(reshape(node, place), shape)
 
 /**
  * The lower triangular L with L L^T = x (upper: U with U^T U = x) of symmetric positive definite matrices, `paddle.linalg.cholesky`.

@@ -17,7 +17,7 @@ import {
   operandNodes,
 } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
-import { runLoop } from './loop.ts'
+import { runLoop } from '../../tensor/loop.ts'
 
 /**
  * x W + b, `paddle.nn.functional.linear`: x [.., in], weight [in, out] (not transposed), bias [out] or a scalar; gives [.., out].
