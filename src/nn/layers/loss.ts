@@ -112,6 +112,13 @@ export class MultiLabelSoftMarginLoss extends Loss<R.WeightedLossOptions> {
   }
 }
 
+/** The hinge between the classes of a sample and all others, `paddle.nn.MultiLabelMarginLoss`. */
+export class MultiLabelMarginLoss extends Loss<ReductionOptions> {
+  forward(input: Tensor, label: Tensor): Tensor {
+    return K.multiLabelMarginLoss(input, label, this.options)
+  }
+}
+
 /** The hinge on scores of other classes than the label, `paddle.nn.MultiMarginLoss`. */
 export class MultiMarginLoss extends Loss<K.MultiMarginOptions> {
   forward(input: Tensor, label: Tensor): Tensor {
