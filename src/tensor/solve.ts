@@ -4,7 +4,7 @@
  * is only recorded cannot throw.
  */
 import { ArgumentError, ShapeError } from '../common/errors.ts'
-import { formatShape, type Shape } from '../common/shape.ts'
+import { broadcastShapes, formatShape, sameShape, type Shape } from '../common/shape.ts'
 import {
   binary,
   broadcastTo,
@@ -29,6 +29,7 @@ import { concatNodes } from './manipulation.ts'
 import {
   BATCH,
   COLUMN,
+  matrices,
   outerProduct,
   pickColumn,
   pickElement,
@@ -39,7 +40,7 @@ import {
   units,
 } from './matrices.ts'
 import { checkFloat, constantLike } from './promotion.ts'
-import { swapaxes } from './shaping.ts'
+import { expandAs, swapaxes } from './shaping.ts'
 import { Tensor } from './tensor.ts'
 
 /**
@@ -88,8 +89,7 @@ export function triangularSolve(x: Tensor, y: Tensor, options: TriangularSolveOp
   const { upper = true, transpose = false, unitriangular = false } = options
   const triangle = upper ? triu(x) : tril(x)
   const oriented = transpose ? swapaxes(triangle, -2, -1) : triangle
-  const { node, batch, n } = squares(oriented, 'triangularSolve')
-  const right = rightSide(y, batch, n, 'triangularSolve')
+  const { node, right, batch, n } = system(oriented, y, 'triangularSolve')
   const { dtype } = node
   const [b, m] = [node.shape[0]!, right.shape[2]!]
   const solved = param(0, dtype, [b, n, m])
@@ -107,14 +107,15 @@ export function triangularSolve(x: Tensor, y: Tensor, options: TriangularSolveOp
   return new Tensor(reshape(z!, [...batch, n, m]))
 }
 
-/** The right side of a system, [b, n, m], with the batch of the matrices. */
-function rightSide(y: Tensor, batch: Shape, n: number, op: string): Node {
+/** Matrices x [.., n, n] and right sides y [.., n, m], their batch axes broadcast, as [b, n, n] and [b, n, m]. */
+function system(x: Tensor, y: Tensor, op: string): { node: Node; right: Node; batch: Shape; n: number } {
+  const { n } = squares(x, op)
   checkFloat(y, op, 'y')
   if (y.ndim < 2 || y.shape[y.ndim - 2] !== n)
     throw new ShapeError(`${op}: matrices of ${n} rows do not fit the right side ${formatShape(y.shape)}`)
-  const m = y.shape[y.ndim - 1]!
-  const b = batch.reduce((s, d) => s * d, 1)
-  return reshape(broadcastTo(y.node, [...batch, n, m]), [b, n, m])
+  const batch = broadcastShapes(x.shape.slice(0, -2), y.shape.slice(0, -2), op)
+  const flat = (t: Tensor): Node => matrices(new Tensor(broadcastTo(t.node, [...batch, ...t.shape.slice(-2)])), op).node
+  return { node: flat(x), right: flat(y), batch, n }
 }
 
 /** The z with a z = x, given the Cholesky factor y of a, `paddle.linalg.cholesky_solve`. */
@@ -178,24 +179,28 @@ function eliminate(matrix: Node, right: Node): Elimination {
   return { right: sliceAxis(reduced!, 2, n, width), pivots: pivots!, signs: signs! }
 }
 
-/** The z with x z = y, for x [.., n, n] and y [.., n, m] or [.., n], `paddle.linalg.solve`. NaN where x is singular. */
+/**
+ * The z with x z = y, `paddle.linalg.solve`, for x [.., n, n] and y [.., n, m], or one vector [n], or [.., n] with the batch axes of x. NaN where
+ * x is singular.
+ */
 export function solve(x: Tensor, y: Tensor): Tensor {
-  const { node, batch, n } = squares(x, 'solve')
-  const isVector = y.ndim === x.ndim - 1 && y.shape[y.ndim - 1] === n
+  squares(x, 'solve')
+  const isVector = y.ndim === 1 || sameShape(y.shape, x.shape.slice(0, -1))
   const columns = isVector ? new Tensor(reshape(y.node, [...y.shape, 1])) : y
-  const { right, pivots } = eliminate(node, rightSide(columns, batch, n, 'solve'))
-  if (n === 0) return new Tensor(reshape(right, y.shape))
+  const { node, right: given, batch, n } = system(x, columns, 'solve')
+  const { right, pivots } = eliminate(node, given)
+  const shape = isVector ? [...batch, n] : [...batch, n, right.shape[2]!]
+  if (n === 0) return new Tensor(reshape(right, shape))
   const smallest = reduce('reduceMin', unary('abs', pivots), [0])
   const singular = binary('eq', smallest, constantLike(smallest, 0))
   const out = where(spreadOver(singular, [right.shape[0]!, 1, 1], right.shape), constantLike(right, NaN), right)
-  const m = right.shape[2]!
-  return new Tensor(reshape(out, isVector ? [...batch, n] : [...batch, n, m]))
+  return new Tensor(reshape(out, shape))
 }
 
 /** The inverses of square matrices, `paddle.linalg.inv`. NaN where there is none. */
 export function inverse(x: Tensor): Tensor {
-  checkFloat(x, 'inverse')
-  return solve(x, eye(x.shape[x.ndim - 1] ?? 0, undefined, x.dtype))
+  const { n } = squares(x, 'inverse')
+  return solve(x, expandAs(eye(n, n, x.dtype), x))
 }
 
 /** As `inverse`, `paddle.linalg.inv`. */

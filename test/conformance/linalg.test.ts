@@ -78,9 +78,7 @@ const cases: Readonly<Record<string, (inputs: Inputs) => readonly Tensor[] | Pro
     (['mean', 'sum', 'none'] as const).map((reduction) => F.multiLabelMarginLoss(x!, y!, { reduction })),
   hsigmoid: ({ x, y, w, b }) => [F.hsigmoidLoss(x!, y!, 6, w!, { bias: b! })],
   hsigmoid_no_bias: ({ x, y, w }) => [F.hsigmoidLoss(x!, y!, 8, w!)],
-  hsigmoid_custom: ({ x, y, w, b, t, c }) => [
-    F.hsigmoidLoss(x!, y!, 4, w!, { bias: b!, pathTable: t!, pathCode: c! }),
-  ],
+  hsigmoid_custom: ({ x, y, w, b, t, c }) => [F.hsigmoidLoss(x!, y!, 4, w!, { bias: b!, pathTable: t!, pathCode: c! })],
   adaptive: ({ x, y, h, a, b, c, d, e }) =>
     F.adaptiveLogSoftmaxWithLoss(
       x!,
@@ -97,7 +95,9 @@ const cases: Readonly<Record<string, (inputs: Inputs) => readonly Tensor[] | Pro
 }
 
 const tensorOf = (p: Plain, stopGradient = true): Tensor => {
-  const tensor = toTensor(p.data, p.dtype).reshape([...p.shape]).detach()
+  const tensor = toTensor(p.data, p.dtype)
+    .reshape([...p.shape])
+    .detach()
   return Object.assign(tensor, { stopGradient })
 }
 
