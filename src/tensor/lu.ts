@@ -6,7 +6,6 @@ import {
   broadcastTo,
   cast,
   constant,
-  contract,
   iota,
   permute,
   reduce,
@@ -23,18 +22,7 @@ import { beyond, unitRows } from './householder.ts'
 import { matmul } from './linalg.ts'
 import { runLoop } from './loop.ts'
 import { add } from './math.ts'
-import {
-  BATCH,
-  COLUMN,
-  matrices,
-  outerProduct,
-  pickColumn,
-  pickElement,
-  pickRow,
-  ROW,
-  spreadOver,
-  squares,
-} from './matrices.ts'
+import { exchangeRows, matrices, outerProduct, pickColumn, pickElement, spreadOver, squares } from './matrices.ts'
 import { checkInteger, constantLike } from './promotion.ts'
 import { swapaxes } from './shaping.ts'
 import { triangularSolve } from './solve.ts'
@@ -58,20 +46,14 @@ export function lu(x: Tensor, options: LuOptions = {}): Tensor[] {
   const { node, batch, m, n } = matrices(x, 'lu')
   const { dtype } = node
   const [b, k] = [node.shape[0]!, Math.min(m, n)]
-  const over = (vector: Node, place: readonly number[]): Node => spreadOver(vector, place, [b, m, n])
   const { states, outputs } = runLoop(
     ([current], [column, row, below, right]) => {
-      const isHere = binary('gt', row!, constantLike(row!, 0))
       const rows = broadcastTo(binary('gt', binary('add', row!, below!), constantLike(row!, 0)), [b, m])
       const size = unary('abs', pickColumn(current!, column!))
       const largest = reduce('argmax', where(rows, size, constantLike(size, -1)), [1])
       const here = reduce('argmax', broadcastTo(cast(row!, 'int32'), [b, m]), [1])
       const best = exchanges ? largest : here
-      const isBest = binary('eq', spreadOver(best, [b, 1], [b, m]), iota([b, m], 1, 'int64'))
-      const picks = { lhs: [BATCH, ROW, COLUMN], rhs: [BATCH, ROW], out: [BATCH, COLUMN] }
-      const chosen = contract(current!, cast(isBest, dtype), picks, [b, n])
-      const replaced = where(over(isBest, [b, m, 1]), over(pickRow(current!, row!), [b, 1, n]), current!)
-      const swapped = where(over(isHere, [1, m, 1]), over(chosen, [b, 1, n]), replaced)
+      const { swapped, chosen } = exchangeRows(current!, best, row!)
       const divisor = pickElement(chosen, column!)
       const isZero = binary('eq', divisor, constantLike(divisor, 0))
       const safe = where(isZero, constantLike(divisor, 1), divisor)

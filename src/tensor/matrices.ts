@@ -1,9 +1,9 @@
 /** Matrices in the last two axes as one batch of them, and the products with unit vectors of which loops over columns consist. */
 import { ShapeError } from '../common/errors.ts'
 import { formatShape, type Shape } from '../common/shape.ts'
-import { binary, broadcastTo, cast as castNode, contract, iota, reshape } from '../graph/build.ts'
+import { binary, broadcastTo, cast as castNode, contract, iota, reshape, where } from '../graph/build.ts'
 import type { Node } from '../graph/node.ts'
-import { checkFloat } from './promotion.ts'
+import { checkFloat, constantLike } from './promotion.ts'
 import type { Tensor } from './tensor.ts'
 
 export interface Matrices {
@@ -64,3 +64,24 @@ export function outerProduct(left: Node, right: Node): Node {
 
 /** A node of rank 1 or 2 repeated along new axes of a [b, n, m] or [b, n] shape, given its place. */
 export const spreadOver = (node: Node, place: Shape, shape: Shape): Node => broadcastTo(reshape(node, place), shape)
+
+export interface Exchange {
+  /** [b, n, m] */
+  readonly swapped: Node
+  /** [b, m]: the row that came here. */
+  readonly chosen: Node
+  /** [b, n]: where it came from. */
+  readonly from: Node
+}
+
+/** Matrices [b, n, m] with row `best` [b] (int64) and the row of a unit vector [n] exchanged. */
+export function exchangeRows(x: Node, best: Node, unit: Node): Exchange {
+  const [b, n, m] = x.shape as [number, number, number]
+  const over = (node: Node, place: Shape): Node => spreadOver(node, place, x.shape)
+  const from = binary('eq', spreadOver(best, [b, 1], [b, n]), iota([b, n], 1, 'int64'))
+  const picks = { lhs: [BATCH, ROW, COLUMN], rhs: [BATCH, ROW], out: [BATCH, COLUMN] }
+  const chosen = contract(x, castNode(from, x.dtype), picks, [b, m])
+  const isHere = binary('gt', unit, constantLike(unit, 0))
+  const replaced = where(over(from, [b, n, 1]), over(pickRow(x, unit), [b, 1, m]), x)
+  return { swapped: where(over(isHere, [1, n, 1]), over(chosen, [b, 1, m]), replaced), chosen, from }
+}

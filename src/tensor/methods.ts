@@ -114,10 +114,13 @@ const replacing = [
   ...(['sign', 'sin', 'sinh', 'sqrt', 'square', 'stanh', 'subtract', 'tan', 'tanh', 'tril', 'triu', 'trunc'] as const),
   ...(['cumprod', 'cumsum', 'digamma', 'erfinv', 'gcd', 'indexAdd', 'indexFill', 'indexPut', 'lcm', 'lgamma'] as const),
   ...(['maskedFill', 'maskedScatter', 'putAlongAxis', 'renorm', 'scatter', 'sinc', 'logaddexp'] as const),
+  ...(['addmm', 'baddbmm', 'bitwiseInvert', 'bitwiseLeftShift', 'bitwiseRightShift', 'gammaln'] as const),
+  ...(['multigammaln', 'polygamma'] as const),
 ] as const
 
 /** Functions with a variant that changes the tensor's shape or dtype. */
 const reforming = [
+  ...(['equal', 'greaterEqual', 'greaterThan', 'lessEqual', 'lessThan', 'notEqual'] as const),
   'astype',
   'cast',
   'flatten',

@@ -1,9 +1,21 @@
 /** Norms and distances, as in paddle.linalg. */
 import { ArgumentError, ShapeError } from '../common/errors.ts'
 import { formatShape, normalizeAxes, normalizeAxis, type Shape } from '../common/shape.ts'
-import { binary, cast as castNode, constant, reduce, reduceKeep, reshape, unary, where } from '../graph/build.ts'
+import {
+  binary,
+  gather,
+  cast as castNode,
+  constant,
+  reduce,
+  reduceKeep,
+  reshape,
+  sliceAxis,
+  unary,
+  where,
+} from '../graph/build.ts'
 import { spread } from '../graph/gradient.ts'
 import type { Node } from '../graph/node.ts'
+import { triuIndices } from './diagonal.ts'
 import { broadcastNodes, checkTensor, constantLike, floatNode } from './promotion.ts'
 import { rootOrZero } from './root.ts'
 import { moveaxis } from './shaping.ts'
@@ -119,6 +131,15 @@ export function cdist(x: Tensor, y: Tensor, p = 2): Tensor {
   const [left, right] = broadcastNodes('cdist', [rows, columns])
   const difference = binary('sub', left!, right!)
   return new Tensor(normNode(difference, p, [difference.shape.length - 1]))
+}
+
+/** The p-norm distances of the pairs of rows of x [n, d], those of each row to the rows after it, [n (n - 1) / 2], `paddle.pdist`. */
+export function pdist(x: Tensor, p = 2): Tensor {
+  const node = floatNode(x, 'pdist')
+  if (x.ndim !== 2) throw new ShapeError(`pdist: needs rows [n, d], got ${formatShape(x.shape)}`)
+  const pairs = triuIndices(x.shape[0]!, x.shape[0]!, 1).node
+  const side = (k: number): Node => gather(node, reshape(sliceAxis(pairs, 0, k, k + 1), [pairs.shape[1]!]), 0)
+  return new Tensor(normNode(binary('sub', side(0), side(1)), p, [1]))
 }
 
 /** x with the slices along an axis scaled down where their p-norm exceeds `maxNorm`, `paddle.renorm`. */

@@ -29,6 +29,7 @@ import { concatNodes } from './manipulation.ts'
 import {
   BATCH,
   COLUMN,
+  exchangeRows,
   matrices,
   outerProduct,
   pickColumn,
@@ -151,27 +152,15 @@ function eliminate(matrix: Node, right: Node): Elimination {
   const size = unary('abs', pickColumn(current, wide))
   const isOpen = spreadOver(binary('gt', open, constantLike(open, 0)), [1, n], [b, n])
   const best = reduce('argmax', where(isOpen, size, constantLike(size, -1)), [1])
-  const isBest = binary('eq', spreadOver(best, [b, 1], [b, n]), iota([b, n], 1, 'int64'))
+  const { swapped, chosen, from } = exchangeRows(current, best, e)
   const isHere = spreadOver(binary('gt', e, constantLike(e, 0)), [1, n], [b, n])
-  const chosen = contract(
-    current,
-    castNode(isBest, dtype),
-    { lhs: [BATCH, ROW, COLUMN], rhs: [BATCH, ROW], out: [BATCH, COLUMN] },
-    [b, width],
-  )
-  const replaced = pickRow(current, e)
-  const swapped = where(
-    over(isHere, [b, n, 1]),
-    over(chosen, [b, 1, width]),
-    where(over(isBest, [b, n, 1]), over(replaced, [b, 1, width]), current),
-  )
   const pivot = pickElement(chosen, wide)
   const safe = where(binary('eq', pivot, constantLike(pivot, 0)), constantLike(pivot, 1), pivot)
   const row = binary('div', chosen, spreadOver(safe, [b, 1], [b, width]))
   const column = pickColumn(swapped, wide)
   const cleared = binary('sub', swapped, outerProduct(column, row))
   const next = where(over(isHere, [b, n, 1]), over(row, [b, 1, width]), cleared)
-  const stays = castNode(reduce('reduceMax', castNode(binary('and', isBest, isHere), 'int32'), [1]), 'bool')
+  const stays = castNode(reduce('reduceMax', castNode(binary('and', from, isHere), 'int32'), [1]), 'bool')
   const sign = where(stays, constantLike(pivot, 1), constantLike(pivot, -1))
   const unused = castNode(binary('ge', iota([n, n], 1, 'int32'), iota([n, n], 0, 'int32')), dtype)
   const body = { params: [current, e, wide, open], outputs: [next, pivot, sign] }
