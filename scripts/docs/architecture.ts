@@ -2,7 +2,6 @@
  * Writes docs/architecture.md: the way of a value through the folders, with the stages of one small program as LONGZHOU_DEBUG prints
  * them. A test compares the file with what this gives, so that it cannot go stale; `npm run docs` writes it.
  */
-import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { format, resolveConfig } from 'prettier'
 import type { Capabilities } from '../../src/codegen/capabilities.ts'
@@ -160,5 +159,3 @@ has them. A realised node that autograd no longer wants forgets its sources, so 
 export async function architecture(): Promise<string> {
   return format(markdown(stages()), { ...(await resolveConfig(target)), filepath: target })
 }
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(target, await architecture())

@@ -149,25 +149,33 @@ export class LayerList<T extends Layer = Layer> extends NamedEntries<T> {
   }
 }
 
-/** Layers by name, `paddle.nn.LayerDict`. @example heads = new nn.LayerDict({ text: new nn.Linear(8, 4) }) */
-export class LayerDict<T extends Layer = Layer> extends NamedEntries<T> {
-  constructor(layers: Readonly<Record<string, T>> | Iterable<readonly [string, T]> = {}) {
+type Named<T> = Readonly<Record<string, T>> | Iterable<readonly [string, T]>
+
+/** Entries under names of one's own: what LayerDict and ParameterDict share. */
+abstract class NamedDict<T> extends NamedEntries<T> {
+  constructor(entries: Named<T> = {}) {
     super()
-    this.update(layers)
+    this.update(entries)
   }
 
-  /** The layer of a name. Throws ArgumentError that lists the names. */
+  /** Throws ArgumentError unless a value may stand here. */
+  protected abstract checkEntry(name: string, value: T): void
+
+  /** The entry of a name. Throws ArgumentError that lists the names. */
   get(name: string): T {
-    const layer = this.entriesByName.get(name)
-    if (!layer) throw new ArgumentError(`LayerDict: no layer '${name}'; there are ${this.keys().join(', ') || 'none'}`)
-    return layer
+    const entry = this.entriesByName.get(name)
+    if (!entry)
+      throw new ArgumentError(
+        `${this.constructor.name}: there is no '${name}'; there are ${this.keys().join(', ') || 'none'}`,
+      )
+    return entry
   }
 
-  set(name: string, layer: T): this {
-    checkLayer(layer, `LayerDict.set('${name}')`)
+  set(name: string, value: T): this {
+    this.checkEntry(name, value)
     if (name === '' || name.includes('.'))
-      throw new ArgumentError(`LayerDict: '${name}' cannot name a layer: names are not empty and have no dots`)
-    this.entriesByName.set(name, layer)
+      throw new ArgumentError(`${this.constructor.name}: '${name}' is no name: names are not empty and have no dots`)
+    this.entriesByName.set(name, value)
     return this
   }
 
@@ -175,20 +183,20 @@ export class LayerDict<T extends Layer = Layer> extends NamedEntries<T> {
     return this.entriesByName.has(name)
   }
 
-  /** Removes and returns the layer of a name. */
+  /** Removes and returns the entry of a name. */
   pop(name: string): T {
-    const layer = this.get(name)
+    const entry = this.get(name)
     this.entriesByName.delete(name)
-    return layer
+    return entry
   }
 
   clear(): void {
     this.entriesByName.clear()
   }
 
-  update(layers: Readonly<Record<string, T>> | Iterable<readonly [string, T]>): this {
-    const pairs = Symbol.iterator in layers ? (layers as Iterable<readonly [string, T]>) : Object.entries(layers)
-    for (const [name, layer] of pairs) this.set(name, layer)
+  update(entries: Named<T>): this {
+    const pairs = Symbol.iterator in entries ? (entries as Iterable<readonly [string, T]>) : Object.entries(entries)
+    for (const [name, entry] of pairs) this.set(name, entry)
     return this
   }
 
@@ -205,7 +213,26 @@ export class LayerDict<T extends Layer = Layer> extends NamedEntries<T> {
   }
 
   forward(): never {
-    throw new ArgumentError('LayerDict: a dictionary is not called itself; call its layers')
+    throw new ArgumentError(`${this.constructor.name}: a dictionary is not called itself; use its entries`)
+  }
+}
+
+/** Layers by name, `paddle.nn.LayerDict`. @example heads = new nn.LayerDict({ text: new nn.Linear(8, 4) }) */
+export class LayerDict<T extends Layer = Layer> extends NamedDict<T> {
+  protected checkEntry(name: string, layer: T): void {
+    checkLayer(layer, `LayerDict.set('${name}')`)
+  }
+}
+
+function checkParameter(value: unknown, where: string): void {
+  if (!(value instanceof Parameter))
+    throw new ArgumentError(`${where}: expected a Parameter; make one with createParameter`)
+}
+
+/** Parameters by name that belong to the model, `paddle.nn.ParameterDict`. */
+export class ParameterDict extends NamedDict<Parameter> {
+  protected checkEntry(name: string, parameter: Parameter): void {
+    checkParameter(parameter, `ParameterDict.set('${name}')`)
   }
 }
 
@@ -218,8 +245,7 @@ export class ParameterList extends NamedEntries<Parameter> {
 
   /** Adds a parameter at the end. */
   append(parameter: Parameter): this {
-    if (!(parameter instanceof Parameter))
-      throw new ArgumentError('ParameterList: expected a Parameter; make one with createParameter')
+    checkParameter(parameter, 'ParameterList')
     this.entriesByName.set(String(this.length), parameter)
     return this
   }

@@ -9,7 +9,7 @@ export {
   type GradientClip,
   type ParameterGradient,
 } from './clip.ts'
-export { LayerDict, LayerList, ParameterList, Sequential, type TensorLayer } from './container.ts'
+export { LayerDict, LayerList, ParameterDict, ParameterList, Sequential, type TensorLayer } from './container.ts'
 export * from './clip.ts'
 export {
   Layer,
@@ -25,7 +25,9 @@ export * from './layers/common.ts'
 export * from './layers/conv.ts'
 export * from './layers/dropout.ts'
 export * from './layers/loss.ts'
+export * from './layers/many-classes.ts'
 export * from './layers/norm.ts'
+export * from './layers/pad.ts'
 export * from './layers/pooling.ts'
 export * from './layers/random-activation.ts'
 export * from './layers/rnn.ts'

@@ -230,7 +230,7 @@ describe('containers', () => {
     dict.set('7', new Linear(1, 3)).set('1', new Linear(1, 4))
     expect(dict.keys()).toEqual(['train', '7', '1'])
     expect(dict.get('7').outFeatures).toBe(3)
-    expect(() => dict.get('x')).toThrow(/no layer 'x'/)
+    expect(() => dict.get('x')).toThrow(/there is no 'x'/)
     expect(dict.pop('7')).toBeInstanceOf(Linear)
     expect(dict.length).toBe(2)
   })

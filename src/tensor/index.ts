@@ -177,6 +177,7 @@ export {
   nanmean,
   nansum,
   prod,
+  reduceAs,
   std,
   sum,
   trace,

@@ -19,6 +19,7 @@ import type { IndexItem } from './index-expression.ts'
 import * as indexing from './indexing.ts'
 import { fill_, reform, replaceValue, zero_ } from './inplace.ts'
 import * as linalg from './linalg.ts'
+import * as decompositions from './linalg-namespace.ts'
 import * as logic from './logic.ts'
 import * as manipulation from './manipulation.ts'
 import * as math from './math.ts'
@@ -47,6 +48,8 @@ const { variance, ...reductions } = reduction
 const { alongAxis: _alongAxis, elementOffsets: _elementOffsets, ...elementAccess } = alongAxes
 const { checkMask: _checkMask, indexNode: _indexNode, vectorIndex: _vectorIndex, ...access } = indexing
 const { getItem, setItem, ...slicing } = brackets
+const { choleskyInverse, cond, eigvalsh, householderProduct, lstsq, lu, luUnpack, ormqr } = decompositions
+const { pcaLowrank, pinv, qr, svdLowrank } = decompositions
 const { blockDiag: _blockDiag, contractible: _contractible, multiDot: _multiDot, ...products } = linalg
 
 /** Every function whose first argument becomes `this`. */
@@ -71,9 +74,21 @@ const methods = {
   ...norms,
   ...solving,
   bernoulli,
+  choleskyInverse,
   clone,
+  cond,
+  eigvalsh,
+  householderProduct,
+  lstsq,
+  lu,
+  luUnpack,
   maskedSelect,
   multinomial,
+  ormqr,
+  pcaLowrank,
+  pinv,
+  qr,
+  svdLowrank,
   var: variance,
 }
 
@@ -99,10 +114,13 @@ const replacing = [
   ...(['sign', 'sin', 'sinh', 'sqrt', 'square', 'stanh', 'subtract', 'tan', 'tanh', 'tril', 'triu', 'trunc'] as const),
   ...(['cumprod', 'cumsum', 'digamma', 'erfinv', 'gcd', 'indexAdd', 'indexFill', 'indexPut', 'lcm', 'lgamma'] as const),
   ...(['maskedFill', 'maskedScatter', 'putAlongAxis', 'renorm', 'scatter', 'sinc', 'logaddexp'] as const),
+  ...(['addmm', 'baddbmm', 'bitwiseInvert', 'bitwiseLeftShift', 'bitwiseRightShift', 'gammaln'] as const),
+  ...(['multigammaln', 'polygamma'] as const),
 ] as const
 
 /** Functions with a variant that changes the tensor's shape or dtype. */
 const reforming = [
+  ...(['equal', 'greaterEqual', 'greaterThan', 'lessEqual', 'lessThan', 'notEqual'] as const),
   'astype',
   'cast',
   'flatten',

@@ -1,21 +1,33 @@
 /** Norms and distances, as in paddle.linalg. */
 import { ArgumentError, ShapeError } from '../common/errors.ts'
 import { formatShape, normalizeAxes, normalizeAxis, type Shape } from '../common/shape.ts'
-import { binary, cast as castNode, constant, reduce, reduceKeep, reshape, unary, where } from '../graph/build.ts'
+import {
+  binary,
+  gather,
+  cast as castNode,
+  constant,
+  reduce,
+  reduceKeep,
+  reshape,
+  sliceAxis,
+  unary,
+  where,
+} from '../graph/build.ts'
 import { spread } from '../graph/gradient.ts'
 import type { Node } from '../graph/node.ts'
+import { triuIndices } from './diagonal.ts'
 import { broadcastNodes, checkTensor, constantLike, floatNode } from './promotion.ts'
+import { rootOrZero } from './root.ts'
+import { moveaxis } from './shaping.ts'
+import { svdvals } from './svd.ts'
 import { Tensor } from './tensor.ts'
+
+/** Which norm: a power, the Frobenius norm, or the nuclear one (of matrices only). */
+export type MatrixOrder = 'fro' | 'nuc' | number
 
 export interface NormOptions {
   /** Keeps the folded axes with size 1. Default false. */
   readonly keepdim?: boolean
-}
-
-/** The square root whose gradient at 0 is 0 instead of infinite: what norms have there in Paddle. */
-function rootOrZero(x: Node): Node {
-  const isZero = binary('eq', x, constantLike(x, 0))
-  return where(isZero, constantLike(x, 0), unary('sqrt', where(isZero, constantLike(x, 1), x)))
 }
 
 /** The p-norm of axes, without them. */
@@ -49,10 +61,13 @@ export function vectorNorm(
   return new Tensor(options.keepdim ? reshape(out, keepShape(x.shape, axes)) : out)
 }
 
-/** A norm of matrices in two axes: `fro`, 1, -1, Infinity or -Infinity, `paddle.linalg.matrix_norm`. */
+/**
+ * A norm of matrices in two axes, `paddle.linalg.matrix_norm`: `fro`, the largest (negative: least) sum of a column (1, -1) or of a row
+ * (Infinity, -Infinity), the largest or least singular value (2, -2), or the sum of all of them (`nuc`).
+ */
 export function matrixNorm(
   x: Tensor,
-  p: 'fro' | number = 'fro',
+  p: MatrixOrder = 'fro',
   axis: readonly [number, number] = [-2, -1],
   options: NormOptions = {},
 ): Tensor {
@@ -72,27 +87,29 @@ export function matrixNorm(
       reduceKeep(p > 0 ? 'reduceMax' : 'reduceMin', sums, [outer]),
       x.shape.filter((_, i) => !axes.includes(i)),
     )
+  } else if (p === 'nuc' || p === 2 || p === -2) {
+    const values = svdvals(moveaxis(new Tensor(node), [row, column], [-2, -1]))
+    out = reduce(p === 'nuc' ? 'reduceSum' : p > 0 ? 'reduceMax' : 'reduceMin', values.node, [values.ndim - 1])
   } else
-    throw new ArgumentError(
-      `matrixNorm: p must be 'fro', 1, -1, Infinity or -Infinity, got ${p}; others need singular values`,
-    )
+    throw new ArgumentError(`matrixNorm: p must be 'fro', 'nuc', 1, -1, 2, -2, Infinity or -Infinity, got ${String(p)}`)
   return new Tensor(options.keepdim ? reshape(out, keepShape(x.shape, axes)) : out)
 }
 
 /**
  * The norm of a tensor, `paddle.linalg.norm`: without an axis of all elements, with one axis a vector norm, with two a matrix norm
- * (for p = `fro`, the default, the root of the sum of squares in all cases). Throws ArgumentError for the norms of matrices that need
- * singular values (2, -2, `nuc`).
+ * (for p = `fro`, the default, the root of the sum of squares in all cases).
  */
 export function norm(
   x: Tensor,
-  p: 'fro' | number = 'fro',
+  p: MatrixOrder = 'fro',
   axis?: number | readonly number[] | null,
   options: NormOptions = {},
 ): Tensor {
-  if (p === 'fro' || typeof axis === 'number' || axis === undefined || axis === null || axis.length === 1)
-    return vectorNorm(x, p === 'fro' ? 2 : p, axis, options)
-  if (axis.length !== 2) throw new ArgumentError(`norm: takes one or two axes, got [${axis.join(', ')}]`)
+  const isVector = typeof axis === 'number' || axis === undefined || axis === null || axis.length === 1
+  if (p === 'nuc' && isVector) throw new ArgumentError("norm: 'nuc' is a norm of matrices; name two axes")
+  if (p !== 'nuc' && (p === 'fro' || isVector)) return vectorNorm(x, p === 'fro' ? 2 : p, axis, options)
+  if (isVector || axis.length !== 2)
+    throw new ArgumentError(`norm: takes one or two axes, got [${isVector ? axis : axis.join(', ')}]`)
   return matrixNorm(x, p, [axis[0]!, axis[1]!], options)
 }
 
@@ -114,6 +131,15 @@ export function cdist(x: Tensor, y: Tensor, p = 2): Tensor {
   const [left, right] = broadcastNodes('cdist', [rows, columns])
   const difference = binary('sub', left!, right!)
   return new Tensor(normNode(difference, p, [difference.shape.length - 1]))
+}
+
+/** The p-norm distances of the pairs of rows of x [n, d], those of each row to the rows after it, [n (n - 1) / 2], `paddle.pdist`. */
+export function pdist(x: Tensor, p = 2): Tensor {
+  const node = floatNode(x, 'pdist')
+  if (x.ndim !== 2) throw new ShapeError(`pdist: needs rows [n, d], got ${formatShape(x.shape)}`)
+  const pairs = triuIndices(x.shape[0]!, x.shape[0]!, 1).node
+  const side = (k: number): Node => gather(node, reshape(sliceAxis(pairs, 0, k, k + 1), [pairs.shape[1]!]), 0)
+  return new Tensor(normNode(binary('sub', side(0), side(1)), p, [1]))
 }
 
 /** x with the slices along an axis scaled down where their p-norm exceeds `maxNorm`, `paddle.renorm`. */

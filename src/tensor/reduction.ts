@@ -1,6 +1,7 @@
 /** Sums, means, extrema and other functions that fold axes, and the running ones, as in paddle.tensor.math and stat. */
 import { isFloat, type DType } from '../common/dtype.ts'
-import { normalizeAxes, numel } from '../common/shape.ts'
+import { ShapeError } from '../common/errors.ts'
+import { formatShape, normalizeAxes, numel } from '../common/shape.ts'
 import {
   binary,
   broadcastTo,
@@ -60,6 +61,17 @@ function accumulator(x: Tensor, op: string, dtype: DType | undefined, widens: re
 export function sum(x: Tensor, axis?: AxesOption, options: SumOptions = {}): Tensor {
   const node = accumulator(x, 'sum', options.dtype, ['bool', 'int32'])
   return new Tensor(fold('reduceSum', node, axesOf(axis, x.ndim, 'sum'), options.keepdim))
+}
+
+/** x summed over the axes along which `target` would be repeated to x's shape: the reverse of broadcasting, `paddle.reduce_as`. */
+export function reduceAs(x: Tensor, target: Tensor): Tensor {
+  checkTensor(x, 'reduceAs')
+  checkTensor(target, 'reduceAs')
+  const lead = x.ndim - target.ndim
+  const fits = lead >= 0 && target.shape.every((d, i) => d === 1 || d === x.shape[lead + i])
+  if (!fits) throw new ShapeError(`reduceAs: ${formatShape(target.shape)} is not repeated to ${formatShape(x.shape)}`)
+  const axes = x.shape.map((_, i) => i).filter((i) => i < lead || target.shape[i - lead] !== x.shape[i])
+  return axes.length === 0 ? x : new Tensor(reshape(sum(x, axes).node, target.shape))
 }
 
 /** As `sum`, with NaN counted as 0, `paddle.nansum`. */

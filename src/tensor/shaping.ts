@@ -157,6 +157,13 @@ export function swapaxes(x: Tensor, axis0: number, axis1: number): Tensor {
   )
 }
 
+/** Matrices in the last two axes transposed, `paddle.linalg.matrix_transpose`. */
+export function matrixTranspose(x: Tensor): Tensor {
+  checkTensor(x, 'matrixTranspose')
+  if (x.ndim < 2) throw new ShapeError(`matrixTranspose: needs at least two axes, got ${formatShape(x.shape)}`)
+  return swapaxes(x, -2, -1)
+}
+
 /** Axes `source` moved to places `destination`, the others in their order, `paddle.moveaxis`. */
 export function moveaxis(x: Tensor, source: Axes, destination: Axes): Tensor {
   checkTensor(x, 'moveaxis')

@@ -4,7 +4,7 @@
  * is only recorded cannot throw.
  */
 import { ArgumentError, ShapeError } from '../common/errors.ts'
-import { formatShape, type Shape } from '../common/shape.ts'
+import { broadcastShapes, formatShape, sameShape, type Shape } from '../common/shape.ts'
 import {
   binary,
   broadcastTo,
@@ -26,51 +26,23 @@ import { eye } from './creation.ts'
 import { tril, triu } from './diagonal.ts'
 import { matmul } from './linalg.ts'
 import { concatNodes } from './manipulation.ts'
+import {
+  BATCH,
+  COLUMN,
+  exchangeRows,
+  matrices,
+  outerProduct,
+  pickColumn,
+  pickElement,
+  pickRow,
+  ROW,
+  spreadOver,
+  squares,
+  units,
+} from './matrices.ts'
 import { checkFloat, constantLike } from './promotion.ts'
-import { swapaxes } from './shaping.ts'
+import { expandAs, swapaxes } from './shaping.ts'
 import { Tensor } from './tensor.ts'
-
-/** Square matrices as one batch axis: [b, n, n]. */
-function squares(x: Tensor, op: string): { node: Node; batch: Shape; n: number } {
-  checkFloat(x, op)
-  const n = x.shape[x.ndim - 1]
-  if (x.ndim < 2 || n !== x.shape[x.ndim - 2])
-    throw new ShapeError(`${op}: needs square matrices in the last two axes, got ${formatShape(x.shape)}`)
-  const batch = x.shape.slice(0, -2)
-  const b = batch.reduce((s, d) => s * d, 1)
-  return { node: reshape(x.node, [b, n!, n!]), batch, n: n! }
-}
-
-/** Rows of the unit matrix: what picks the j-th row or column in step j. */
-const units = (n: number, dtype: Node['dtype']): Node =>
-  castNode(binary('eq', iota([n, n], 0, 'int32'), iota([n, n], 1, 'int32')), dtype)
-
-const [BATCH, ROW, COLUMN] = [0, 1, 2]
-/** matrix [b, n, m] . vector [n] -> [b, m] */
-const pickRow = (matrix: Node, unit: Node): Node =>
-  contract(matrix, unit, { lhs: [BATCH, ROW, COLUMN], rhs: [ROW], out: [BATCH, COLUMN] }, [
-    matrix.shape[0]!,
-    matrix.shape[2]!,
-  ])
-/** matrix [b, n, m] . vector [m] -> [b, n] */
-const pickColumn = (matrix: Node, unit: Node): Node =>
-  contract(matrix, unit, { lhs: [BATCH, ROW, COLUMN], rhs: [COLUMN], out: [BATCH, ROW] }, [
-    matrix.shape[0]!,
-    matrix.shape[1]!,
-  ])
-/** vectors [b, m] . vector [m] -> [b] */
-const pickElement = (vectors: Node, unit: Node): Node =>
-  contract(vectors, unit, { lhs: [BATCH, ROW], rhs: [ROW], out: [BATCH] }, [vectors.shape[0]!])
-
-/** vectors [b, n] x [b, m] or [m] -> [b, n, m] */
-function outerProduct(left: Node, right: Node): Node {
-  const rhs = right.shape.length === 2 ? [BATCH, COLUMN] : [COLUMN]
-  const shape = [left.shape[0]!, left.shape[1]!, right.shape[right.shape.length - 1]!]
-  return contract(left, right, { lhs: [BATCH, ROW], rhs, out: [BATCH, ROW, COLUMN] }, shape)
-}
-
-/** A node of rank 1 or 2 repeated along new axes of a [b, n, m] or [b, n] shape, given its place. */
-const spreadOver = (node: Node, place: Shape, shape: Shape): Node => broadcastTo(reshape(node, place), shape)
 
 /**
  * The lower triangular L with L L^T = x (upper: U with U^T U = x) of symmetric positive definite matrices, `paddle.linalg.cholesky`.
@@ -118,8 +90,7 @@ export function triangularSolve(x: Tensor, y: Tensor, options: TriangularSolveOp
   const { upper = true, transpose = false, unitriangular = false } = options
   const triangle = upper ? triu(x) : tril(x)
   const oriented = transpose ? swapaxes(triangle, -2, -1) : triangle
-  const { node, batch, n } = squares(oriented, 'triangularSolve')
-  const right = rightSide(y, batch, n, 'triangularSolve')
+  const { node, right, batch, n } = system(oriented, y, 'triangularSolve')
   const { dtype } = node
   const [b, m] = [node.shape[0]!, right.shape[2]!]
   const solved = param(0, dtype, [b, n, m])
@@ -137,14 +108,15 @@ export function triangularSolve(x: Tensor, y: Tensor, options: TriangularSolveOp
   return new Tensor(reshape(z!, [...batch, n, m]))
 }
 
-/** The right side of a system, [b, n, m], with the batch of the matrices. */
-function rightSide(y: Tensor, batch: Shape, n: number, op: string): Node {
+/** Matrices x [.., n, n] and right sides y [.., n, m], their batch axes broadcast, as [b, n, n] and [b, n, m]. */
+function system(x: Tensor, y: Tensor, op: string): { node: Node; right: Node; batch: Shape; n: number } {
+  const { n } = squares(x, op)
   checkFloat(y, op, 'y')
   if (y.ndim < 2 || y.shape[y.ndim - 2] !== n)
     throw new ShapeError(`${op}: matrices of ${n} rows do not fit the right side ${formatShape(y.shape)}`)
-  const m = y.shape[y.ndim - 1]!
-  const b = batch.reduce((s, d) => s * d, 1)
-  return reshape(broadcastTo(y.node, [...batch, n, m]), [b, n, m])
+  const batch = broadcastShapes(x.shape.slice(0, -2), y.shape.slice(0, -2), op)
+  const flat = (t: Tensor): Node => matrices(new Tensor(broadcastTo(t.node, [...batch, ...t.shape.slice(-2)])), op).node
+  return { node: flat(x), right: flat(y), batch, n }
 }
 
 /** The z with a z = x, given the Cholesky factor y of a, `paddle.linalg.cholesky_solve`. */
@@ -180,27 +152,15 @@ function eliminate(matrix: Node, right: Node): Elimination {
   const size = unary('abs', pickColumn(current, wide))
   const isOpen = spreadOver(binary('gt', open, constantLike(open, 0)), [1, n], [b, n])
   const best = reduce('argmax', where(isOpen, size, constantLike(size, -1)), [1])
-  const isBest = binary('eq', spreadOver(best, [b, 1], [b, n]), iota([b, n], 1, 'int32'))
+  const { swapped, chosen, from } = exchangeRows(current, best, e)
   const isHere = spreadOver(binary('gt', e, constantLike(e, 0)), [1, n], [b, n])
-  const chosen = contract(
-    current,
-    castNode(isBest, dtype),
-    { lhs: [BATCH, ROW, COLUMN], rhs: [BATCH, ROW], out: [BATCH, COLUMN] },
-    [b, width],
-  )
-  const replaced = pickRow(current, e)
-  const swapped = where(
-    over(isHere, [b, n, 1]),
-    over(chosen, [b, 1, width]),
-    where(over(isBest, [b, n, 1]), over(replaced, [b, 1, width]), current),
-  )
   const pivot = pickElement(chosen, wide)
   const safe = where(binary('eq', pivot, constantLike(pivot, 0)), constantLike(pivot, 1), pivot)
   const row = binary('div', chosen, spreadOver(safe, [b, 1], [b, width]))
   const column = pickColumn(swapped, wide)
   const cleared = binary('sub', swapped, outerProduct(column, row))
   const next = where(over(isHere, [b, n, 1]), over(row, [b, 1, width]), cleared)
-  const stays = castNode(reduce('reduceMax', castNode(binary('and', isBest, isHere), 'int32'), [1]), 'bool')
+  const stays = castNode(reduce('reduceMax', castNode(binary('and', from, isHere), 'int32'), [1]), 'bool')
   const sign = where(stays, constantLike(pivot, 1), constantLike(pivot, -1))
   const unused = castNode(binary('ge', iota([n, n], 1, 'int32'), iota([n, n], 0, 'int32')), dtype)
   const body = { params: [current, e, wide, open], outputs: [next, pivot, sign] }
@@ -208,24 +168,28 @@ function eliminate(matrix: Node, right: Node): Elimination {
   return { right: sliceAxis(reduced!, 2, n, width), pivots: pivots!, signs: signs! }
 }
 
-/** The z with x z = y, for x [.., n, n] and y [.., n, m] or [.., n], `paddle.linalg.solve`. NaN where x is singular. */
+/**
+ * The z with x z = y, `paddle.linalg.solve`, for x [.., n, n] and y [.., n, m], or one vector [n], or [.., n] with the batch axes of x. NaN where
+ * x is singular.
+ */
 export function solve(x: Tensor, y: Tensor): Tensor {
-  const { node, batch, n } = squares(x, 'solve')
-  const isVector = y.ndim === x.ndim - 1 && y.shape[y.ndim - 1] === n
+  squares(x, 'solve')
+  const isVector = y.ndim === 1 || sameShape(y.shape, x.shape.slice(0, -1))
   const columns = isVector ? new Tensor(reshape(y.node, [...y.shape, 1])) : y
-  const { right, pivots } = eliminate(node, rightSide(columns, batch, n, 'solve'))
-  if (n === 0) return new Tensor(reshape(right, y.shape))
+  const { node, right: given, batch, n } = system(x, columns, 'solve')
+  const { right, pivots } = eliminate(node, given)
+  const shape = isVector ? [...batch, n] : [...batch, n, right.shape[2]!]
+  if (n === 0) return new Tensor(reshape(right, shape))
   const smallest = reduce('reduceMin', unary('abs', pivots), [0])
   const singular = binary('eq', smallest, constantLike(smallest, 0))
   const out = where(spreadOver(singular, [right.shape[0]!, 1, 1], right.shape), constantLike(right, NaN), right)
-  const m = right.shape[2]!
-  return new Tensor(reshape(out, isVector ? [...batch, n] : [...batch, n, m]))
+  return new Tensor(reshape(out, shape))
 }
 
 /** The inverses of square matrices, `paddle.linalg.inv`. NaN where there is none. */
 export function inverse(x: Tensor): Tensor {
-  checkFloat(x, 'inverse')
-  return solve(x, eye(x.shape[x.ndim - 1] ?? 0, undefined, x.dtype))
+  const { n } = squares(x, 'inverse')
+  return solve(x, expandAs(eye(n, n, x.dtype), x))
 }
 
 /** As `inverse`, `paddle.linalg.inv`. */

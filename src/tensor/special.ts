@@ -80,6 +80,17 @@ export function gammaln(x: Tensor): Tensor {
   return lgamma(x)
 }
 
+/** The logarithm of the p-dimensional gamma function, for x > (p - 1) / 2, `paddle.multigammaln`. */
+export function multigammaln(x: Tensor, p: number): Tensor {
+  if (!Number.isInteger(p) || p < 1) throw new ArgumentError(`multigammaln: p must be a positive integer, got ${p}`)
+  const shifted = (node: Node): Node => {
+    let sum = of(node, (p * (p - 1) * Math.log(Math.PI)) / 4)
+    for (let i = 0; i < p; i++) sum = add(sum, lgammaNode(sub(node, of(node, i / 2))))
+    return sum
+  }
+  return new Tensor(widened(floatNode(x, 'multigammaln'), shifted))
+}
+
 /** Coefficients of the digamma series, B(2k) / (2k) for k = 8 ... 1 (Abramowitz & Stegun 6.3.18). */
 const digammaSeries = [-3617 / 8160, 1 / 12, -691 / 32760, 1 / 132, -1 / 240, 1 / 252, -1 / 120, 1 / 12]
 

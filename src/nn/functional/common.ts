@@ -17,7 +17,7 @@ import {
   operandNodes,
 } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
-import { runLoop } from './loop.ts'
+import { runLoop } from '../../tensor/loop.ts'
 
 /**
  * x W + b, `paddle.nn.functional.linear`: x [.., in], weight [in, out] (not transposed), bias [out] or a scalar; gives [.., out].
@@ -108,13 +108,21 @@ export function labelSmooth(
   return new Tensor(binary('add', kept.node, constantLike(kept.node, epsilon / classes)))
 }
 
-/** 1 at the first x[i] of `maxlen` positions, else 0: x of any shape gives [.., maxlen], `paddle.nn.functional.sequence_mask`. */
-export function sequenceMask(x: Tensor, maxlen: number, dtype: DType = 'int64'): Tensor {
+/**
+ * 1 at the first x[i] of `maxlen` positions, else 0: x of any shape gives [.., maxlen], `paddle.nn.functional.sequence_mask`. Without `maxlen`
+ * the largest of x counts, which must be read first: a promise.
+ */
+export function sequenceMask(x: Tensor, maxlen: number, dtype?: DType): Tensor
+export function sequenceMask(x: Tensor, maxlen?: null, dtype?: DType): Promise<Tensor>
+export function sequenceMask(x: Tensor, maxlen?: number | null, dtype: DType = 'int64'): Tensor | Promise<Tensor> {
   checkTensor(x, 'sequenceMask')
+  if (maxlen === null || maxlen === undefined)
+    return x
+      .max()
+      .item()
+      .then((longest) => sequenceMask(x, longest, dtype))
   if (!Number.isInteger(maxlen) || maxlen < 1)
-    throw new ArgumentError(
-      `sequenceMask: maxlen must be a positive integer, got ${maxlen}; read the largest length first`,
-    )
+    throw new ArgumentError(`sequenceMask: maxlen must be a positive integer, got ${maxlen}`)
   const shape = [...x.shape, maxlen]
   const lengths = spread(cast(x.node, 'int64'), shape, [x.ndim])
   return new Tensor(cast(binary('lt', iota(shape, x.ndim, 'int64'), lengths), dtype))

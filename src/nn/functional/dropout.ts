@@ -59,6 +59,11 @@ function channelDropout(op: string, n: number, x: Tensor, p: number, options: Ch
   return dropout(x, p, { axis: [0, channel], training: options.training ?? true })
 }
 
+/** Drops whole channels of [N, C, L], `paddle.nn.functional.dropout1d`. */
+export function dropout1d(x: Tensor, p = 0.5, options: ChannelDropoutOptions = {}): Tensor {
+  return channelDropout('dropout1d', 1, x, p, options)
+}
+
 /** Drops whole channels of [N, C, H, W], `paddle.nn.functional.dropout2d`. */
 export function dropout2d(x: Tensor, p = 0.5, options: ChannelDropoutOptions = {}): Tensor {
   return channelDropout('dropout2d', 2, x, p, options)

@@ -23,10 +23,19 @@ export * from './interpolate.ts'
 export * from './loss/cross-entropy.ts'
 export { ctcLoss, type CTCLossOptions } from './loss/ctc.ts'
 export {
+  adaptiveLogSoftmaxWithLoss,
+  classCenterSample,
+  hsigmoidLoss,
+  marginCrossEntropy,
+  type HsigmoidLossOptions,
+  type MarginCrossEntropyOptions,
+} from './loss/many-classes.ts'
+export {
   cosineEmbeddingLoss,
   diceLoss,
   hingeEmbeddingLoss,
   marginRankingLoss,
+  multiLabelMarginLoss,
   multiLabelSoftMarginLoss,
   multiMarginLoss,
   npairLoss,

@@ -8,7 +8,7 @@ import { formatShape } from '../../common/shape.ts'
 import { binary, broadcastTo, contract, pad, reshape, sliceAxis, unary, where } from '../../graph/build.ts'
 import type { Node } from '../../graph/node.ts'
 import { constantLike } from '../../tensor/promotion.ts'
-import { runLoop, type LoopOptions } from './loop.ts'
+import { runLoop, type LoopOptions } from '../../tensor/loop.ts'
 
 /** A recurrence: Elman's with either activation, LSTM (gates i, f, c, o), GRU (gates r, z, c). */
 export type CellKind = 'tanh' | 'relu' | 'lstm' | 'gru'

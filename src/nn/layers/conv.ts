@@ -43,6 +43,8 @@ export interface ConvTransposeLayerOptions extends BaseOptions {
 
 /** What all convolution layers hold. */
 abstract class ConvBase<O extends BaseOptions> extends Layer {
+  /** How many axes the kernel moves along. */
+  protected static readonly axes: number = 2
   readonly inChannels: number
   readonly outChannels: number
   readonly kernelSize: number[]
@@ -103,6 +105,15 @@ type Convolution = (x: Tensor, weight: Tensor, bias: Tensor | null, options: F.C
 
 /** A convolution whose padding may show the input again. */
 abstract class ConvLayer extends ConvBase<ConvLayerOptions> {
+  constructor(
+    inChannels: number,
+    outChannels: number,
+    kernelSize: Spatial | WithKernel<ConvLayerOptions>,
+    options?: ConvLayerOptions,
+  ) {
+    super(new.target.axes, false, inChannels, outChannels, kernelSize, options)
+  }
+
   protected convolve(f: Convolution, x: Tensor): Tensor {
     const { paddingMode = 'zeros', padding = 0 } = this.options
     if (paddingMode === 'zeros') return f(x, this.weight, this.bias, this.options)
@@ -119,14 +130,7 @@ abstract class ConvLayer extends ConvBase<ConvLayerOptions> {
 
 /** Convolution of [N, inChannels, L], `paddle.nn.Conv1D`. @example new nn.Conv1D(3, 8, 3, { padding: 1 }) */
 export class Conv1D extends ConvLayer {
-  constructor(
-    inChannels: number,
-    outChannels: number,
-    kernelSize: Spatial | WithKernel<ConvLayerOptions>,
-    options?: ConvLayerOptions,
-  ) {
-    super(1, false, inChannels, outChannels, kernelSize, options)
-  }
+  protected static override readonly axes = 1
 
   forward(x: Tensor): Tensor {
     return this.convolve(F.conv1d, x)
@@ -138,15 +142,6 @@ export class Conv1D extends ConvLayer {
  * @example new nn.Conv2D(3, 32, { kernelSize: 3 }); new nn.Conv2D(3, 32, 3, { stride: 2, padding: 1 })
  */
 export class Conv2D extends ConvLayer {
-  constructor(
-    inChannels: number,
-    outChannels: number,
-    kernelSize: Spatial | WithKernel<ConvLayerOptions>,
-    options?: ConvLayerOptions,
-  ) {
-    super(2, false, inChannels, outChannels, kernelSize, options)
-  }
-
   forward(x: Tensor): Tensor {
     return this.convolve(F.conv2d, x)
   }
@@ -154,69 +149,50 @@ export class Conv2D extends ConvLayer {
 
 /** Convolution of [N, inChannels, D, H, W], `paddle.nn.Conv3D`. */
 export class Conv3D extends ConvLayer {
-  constructor(
-    inChannels: number,
-    outChannels: number,
-    kernelSize: Spatial | WithKernel<ConvLayerOptions>,
-    options?: ConvLayerOptions,
-  ) {
-    super(3, false, inChannels, outChannels, kernelSize, options)
-  }
+  protected static override readonly axes = 3
 
   forward(x: Tensor): Tensor {
     return this.convolve(F.conv3d, x)
   }
 }
 
-/** Transposed convolution of [N, inChannels, L], `paddle.nn.Conv1DTranspose`. */
-export class Conv1DTranspose extends ConvBase<ConvTransposeLayerOptions> {
+/** A transposed convolution; `outputSize` in a call chooses among the sizes that the stride maps to the input's. */
+abstract class ConvTransposeLayer extends ConvBase<ConvTransposeLayerOptions> {
   constructor(
     inChannels: number,
     outChannels: number,
     kernelSize: Spatial | WithKernel<ConvTransposeLayerOptions>,
     options?: ConvTransposeLayerOptions,
   ) {
-    super(1, true, inChannels, outChannels, kernelSize, options)
+    super(new.target.axes, true, inChannels, outChannels, kernelSize, options)
   }
 
-  /** `outputSize` chooses among the sizes that the stride maps to the input's. */
+  protected sized(outputSize: Spatial | undefined): F.ConvTransposeOptions {
+    return outputSize === undefined ? this.options : { ...this.options, outputPadding: 0, outputSize }
+  }
+}
+
+/** Transposed convolution of [N, inChannels, L], `paddle.nn.Conv1DTranspose`. */
+export class Conv1DTranspose extends ConvTransposeLayer {
+  protected static override readonly axes = 1
+
   forward(x: Tensor, outputSize?: Spatial): Tensor {
-    return F.conv1dTranspose(x, this.weight, this.bias, sized(this.options, outputSize))
+    return F.conv1dTranspose(x, this.weight, this.bias, this.sized(outputSize))
   }
 }
 
 /** Transposed convolution of [N, inChannels, H, W], `paddle.nn.Conv2DTranspose`. The weight is [inChannels, outChannels / groups, kh, kw]. */
-export class Conv2DTranspose extends ConvBase<ConvTransposeLayerOptions> {
-  constructor(
-    inChannels: number,
-    outChannels: number,
-    kernelSize: Spatial | WithKernel<ConvTransposeLayerOptions>,
-    options?: ConvTransposeLayerOptions,
-  ) {
-    super(2, true, inChannels, outChannels, kernelSize, options)
-  }
-
+export class Conv2DTranspose extends ConvTransposeLayer {
   forward(x: Tensor, outputSize?: Spatial): Tensor {
-    return F.conv2dTranspose(x, this.weight, this.bias, sized(this.options, outputSize))
+    return F.conv2dTranspose(x, this.weight, this.bias, this.sized(outputSize))
   }
 }
 
 /** Transposed convolution of [N, inChannels, D, H, W], `paddle.nn.Conv3DTranspose`. */
-export class Conv3DTranspose extends ConvBase<ConvTransposeLayerOptions> {
-  constructor(
-    inChannels: number,
-    outChannels: number,
-    kernelSize: Spatial | WithKernel<ConvTransposeLayerOptions>,
-    options?: ConvTransposeLayerOptions,
-  ) {
-    super(3, true, inChannels, outChannels, kernelSize, options)
-  }
+export class Conv3DTranspose extends ConvTransposeLayer {
+  protected static override readonly axes = 3
 
   forward(x: Tensor, outputSize?: Spatial): Tensor {
-    return F.conv3dTranspose(x, this.weight, this.bias, sized(this.options, outputSize))
+    return F.conv3dTranspose(x, this.weight, this.bias, this.sized(outputSize))
   }
-}
-
-function sized(options: ConvTransposeLayerOptions, outputSize: Spatial | undefined): F.ConvTransposeOptions {
-  return outputSize === undefined ? options : { ...options, outputPadding: 0, outputSize }
 }

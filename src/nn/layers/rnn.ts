@@ -8,7 +8,7 @@ import { concatNodes, stack, unstack } from '../../tensor/manipulation.ts'
 import { checkFloat, checkInteger } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
 import { dropout as dropElements } from '../functional/dropout.ts'
-import { runLoop, type LoopOptions } from '../functional/loop.ts'
+import { runLoop, type LoopOptions } from '../../tensor/loop.ts'
 import { Layer } from '../layer.ts'
 import {
   checkActivation,

@@ -1,8 +1,7 @@
-/** Rearranging, resizing and padding layers, as in paddle.nn.layer.vision and common. */
+/** Rearranging and resizing layers, as in paddle.nn.layer.vision and common. */
 import type { Tensor } from '../../tensor/tensor.ts'
 import type { DataFormat, Spatial } from '../functional/geometry.ts'
 import { interpolate, type InterpolateOptions } from '../functional/interpolate.ts'
-import { pad, type PadOptions } from '../functional/pad.ts'
 import * as F from '../functional/vision.ts'
 import { Layer } from '../layer.ts'
 
@@ -98,71 +97,6 @@ export class UpsamplingNearest2D extends Upsample {
 export class UpsamplingBilinear2D extends Upsample {
   constructor(options: Resize) {
     super({ ...options, mode: 'bilinear', alignCorners: true })
-  }
-}
-
-/** What the padding layers hold; `pairs` is the number of axes that a single number pads. */
-abstract class PadBase extends Layer {
-  readonly padding: readonly number[]
-  protected readonly options: PadOptions
-
-  protected constructor(pairs: number, padding: number | readonly number[], options: PadOptions) {
-    super()
-    this.padding = typeof padding === 'number' ? new Array<number>(2 * pairs).fill(padding) : padding
-    this.options = options
-  }
-
-  forward(x: Tensor): Tensor {
-    return pad(x, this.padding, this.options)
-  }
-
-  override extraRepr(): string {
-    const { mode = 'constant', value = 0 } = this.options
-    return `padding=[${this.padding.join(', ')}], mode=${mode}${mode === 'constant' ? `, value=${value}` : ''}`
-  }
-}
-
-/** Pads [N, C, L]: `[left, right]` or one number, `paddle.nn.Pad1D`. */
-export class Pad1D extends PadBase {
-  constructor(padding: number | readonly number[], options: PadOptions = {}) {
-    super(1, padding, options)
-  }
-}
-
-/** Pads [N, C, H, W]: `[left, right, top, bottom]` or one number, `paddle.nn.Pad2D`. */
-export class Pad2D extends PadBase {
-  constructor(padding: number | readonly number[], options: PadOptions = {}) {
-    super(2, padding, options)
-  }
-}
-
-/** Pads [N, C, D, H, W]: `[left, right, top, bottom, front, back]` or one number, `paddle.nn.Pad3D`. */
-export class Pad3D extends PadBase {
-  constructor(padding: number | readonly number[], options: PadOptions = {}) {
-    super(3, padding, options)
-  }
-}
-
-type ZeroOptions = Pick<PadOptions, 'dataFormat'>
-
-/** Pads [N, C, L] with zeros, `paddle.nn.ZeroPad1D`. */
-export class ZeroPad1D extends PadBase {
-  constructor(padding: number | readonly number[], options: ZeroOptions = {}) {
-    super(1, padding, options)
-  }
-}
-
-/** Pads [N, C, H, W] with zeros, `paddle.nn.ZeroPad2D`. */
-export class ZeroPad2D extends PadBase {
-  constructor(padding: number | readonly number[], options: ZeroOptions = {}) {
-    super(2, padding, options)
-  }
-}
-
-/** Pads [N, C, D, H, W] with zeros, `paddle.nn.ZeroPad3D`. */
-export class ZeroPad3D extends PadBase {
-  constructor(padding: number | readonly number[], options: ZeroOptions = {}) {
-    super(3, padding, options)
   }
 }
 

@@ -12,11 +12,11 @@ import {
   type HostData,
 } from '../../common/dtype.ts'
 import { IndexOutOfRangeError, InternalError } from '../../common/errors.ts'
+import { philox4x32 } from '../../common/philox.ts'
 import { contiguousStrides, numel, type Shape } from '../../common/shape.ts'
 import { contractSizes } from '../../graph/build.ts'
 import { topologicalOrder, type ContractAxis, type Node, type NodeOf } from '../../graph/node.ts'
 import { opInfo, type BinaryOp, type UnaryOp } from '../../graph/ops.ts'
-import { philox4x32 } from './philox.ts'
 import { binaryBigint, binaryNumber, integerPower, unaryBigint, unaryNumber } from './scalar-ops.ts'
 
 /** A dense value during evaluation. */
@@ -247,12 +247,16 @@ function argsortValue(node: NodeOf<'argsort'>, x: Value): Value {
   return out
 }
 
+/** The lower and upper 32 bits of 64. */
+const halves = (v: bigint): [number, number] => [Number(v & 0xffffffffn), Number(v >> 32n)]
+
 function randomValue(node: NodeOf<'random'>, key: Value, start: Value): Value {
   const out = empty(node.dtype, node.shape)
   const k = BigInt.asUintN(64, (key.data as BigInt64Array)[0]!)
   const first = (start.data as BigInt64Array)[0]!
   for (let i = 0; i < out.data.length; i++) {
-    const word = philox4x32(BigInt.asUintN(64, first + BigInt(i >> 2)), k)[i & 3]!
+    const counter = BigInt.asUintN(64, first + BigInt(i >> 2))
+    const word = philox4x32(...halves(counter), ...halves(k))[i & 3]!
     out.data[i] = node.dtype === 'float32' ? (word >>> 8) * 2 ** -24 : word | 0
   }
   return out

@@ -1,29 +1,10 @@
 /** The elementwise ops of the oracle, one line each, on JS numbers; those of integers on BigInt. Results are rounded to the dtype by the caller. */
+import { erf } from '../../common/erf.ts'
 import type { BinaryOp, UnaryOp } from '../../graph/ops.ts'
 
 const roundHalfEven = (x: number): number => {
   const r = Math.round(x)
   return Math.abs(x % 1) === 0.5 && r % 2 !== 0 ? r - 1 : r === 0 && x < 0 ? -0 : r
-}
-
-/** Error function by its Maclaurin series near 0 and Lentz's continued fraction for erfc beyond (Abramowitz & Stegun 7.1.6, 7.1.14). */
-export function erf(x: number): number {
-  if (Number.isNaN(x)) return NaN
-  const a = Math.abs(x)
-  if (a > 6) return Math.sign(x)
-  if (a < 2.5) {
-    let term = x
-    let sum = x
-    for (let n = 1; n < 100; n++) {
-      term *= (2 * x * x) / (2 * n + 1)
-      sum += term
-      if (Math.abs(term) < 1e-17 * Math.abs(sum)) break
-    }
-    return ((2 * Math.exp(-x * x)) / Math.sqrt(Math.PI)) * sum
-  }
-  let f = a
-  for (let n = 60; n >= 1; n--) f = a + n / 2 / f
-  return Math.sign(x) * (1 - Math.exp(-a * a) / (Math.sqrt(Math.PI) * f))
 }
 
 export const unaryNumber: Record<UnaryOp, (x: number) => number> = {

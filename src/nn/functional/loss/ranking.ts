@@ -1,11 +1,11 @@
 /** Losses of margins, distances and several labels, as in paddle.nn.functional.loss. */
 import { ArgumentError, ShapeError } from '../../../common/errors.ts'
 import { formatShape, sameShape } from '../../../common/shape.ts'
-import { binary, cast, gather, iota, reduce, reshape, unary, where } from '../../../graph/build.ts'
+import { binary, cast, constant, cumulate, gather, iota, reduce, reshape, unary, where } from '../../../graph/build.ts'
 import { spread } from '../../../graph/gradient.ts'
 import type { Node } from '../../../graph/node.ts'
 import { matmul } from '../../../tensor/linalg.ts'
-import { checkFloat, checkInteger, operandNodes } from '../../../tensor/promotion.ts'
+import { checkFloat, checkInteger, constantLike, operandNodes } from '../../../tensor/promotion.ts'
 import { mean } from '../../../tensor/reduction.ts'
 import { Tensor } from '../../../tensor/tensor.ts'
 import { logSoftmaxNode, softplusNode } from '../activation.ts'
@@ -177,6 +177,34 @@ export function multiMarginLoss(input: Tensor, label: Tensor, options: MultiMarg
   const sum = reduce('reduceSum', powers, [1])
   const loss = weight ? mul(sum, gather(cast(weight.node, x.dtype), own, 0)) : sum
   return reduced(new Tensor(mul(loss, at(loss, 1 / classes))), options.reduction, op)
+}
+
+/**
+ * sum over labels y and other classes j of max(0, 1 - x[y] + x[j]) / C: input [N, C]; label [N, C] holds the classes of each sample, ended by
+ * -1 where there are fewer than C, `paddle.nn.functional.multi_label_margin_loss`.
+ */
+export function multiLabelMarginLoss(input: Tensor, label: Tensor, options: ReductionOptions = {}): Tensor {
+  const op = 'multiLabelMarginLoss'
+  checkAlike(op, input, label)
+  checkInteger(label, op, 'label')
+  if (input.ndim !== 2) throw new ShapeError(`${op}: needs an input [N, C], got ${formatShape(input.shape)}`)
+  const x = input.node
+  const [n, classes] = x.shape as [number, number]
+  const numbers = cast(label.node, 'int64')
+  const isLabel = binary('ne', numbers, constantLike(numbers, -1))
+  const counted = cast(cumulate('prod', cast(isLabel, 'int32'), 1), 'bool')
+  const own = checkedClasses(where(counted, numbers, constantLike(numbers, 0)), classes)
+  // [N, label, class]
+  const shape = [n, classes, classes]
+  const isOwn = binary('eq', iota(shape, 2, 'int64'), spread(own, shape, [2]))
+  const isCounted = spread(counted, shape, [2])
+  const scores = spread(x, shape, [1])
+  const score = reduce('reduceSum', where(isOwn, scores, at(scores, 0)), [2])
+  const named = reduce('reduceMax', cast(binary('and', isOwn, isCounted), 'int32'), [1])
+  const isOther = binary('eq', spread(named, shape, [1]), constant(0, 'int32', shape))
+  const hinge = positivePart(add(sub(scores, spread(score, shape, [2])), at(scores, 1)))
+  const sum = reduce('reduceSum', where(binary('and', isOther, isCounted), hinge, at(hinge, 0)), [1, 2])
+  return reduced(new Tensor(mul(sum, at(sum, 1 / classes))), options.reduction, op)
 }
 
 export interface FocalLossOptions extends ReductionOptions {

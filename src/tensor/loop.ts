@@ -1,12 +1,12 @@
 /**
- * Loops over time for layers and losses: a step written as ordinary code over nodes becomes the body of one `scan`. What the step
+ * Loops over time or over columns: a step written as ordinary code over nodes becomes the body of one `scan`. What the step
  * takes from outside (weights, masks) becomes a constant of the loop, and what does not depend on the step is computed once, before it.
  */
-import { InternalError } from '../../common/errors.ts'
-import { constant, constantValue, param, scan, substitute, where } from '../../graph/build.ts'
-import { spread } from '../../graph/gradient.ts'
-import { topologicalOrder, type Node } from '../../graph/node.ts'
-import { constantLike } from '../../tensor/promotion.ts'
+import { InternalError } from '../common/errors.ts'
+import { constant, constantValue, param, scan, substitute, where } from '../graph/build.ts'
+import { spread } from '../graph/gradient.ts'
+import { topologicalOrder, type Node } from '../graph/node.ts'
+import { constantLike } from './promotion.ts'
 
 /** What a step makes of the carried states and of one slice of each sequence. */
 export type LoopStep = (
