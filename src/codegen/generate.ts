@@ -16,7 +16,7 @@ import { lowerContractOnce } from './contract/memo.ts'
 import { MaterializeRequest, type Surroundings } from './expression.ts'
 import { argsortStep, cumulateStep, scatterStep, type IndexRole } from './index-ops.ts'
 import type { Kernel } from './kernel.ts'
-import { buildNest } from './nest.ts'
+import { buildNestOnce } from './nest-memo.ts'
 import { structureOf } from './structure.ts'
 import type { Step, StepArgument } from './step.ts'
 
@@ -261,7 +261,7 @@ class GraphLowering {
 
   #nestGroup(sinks: readonly Node[]): KernelGroup {
     if (numel(sinks[0]!.shape) === 0) return { sinks, reads: [], lower: () => [] }
-    const nest = buildNest(sinks, this.#surroundings)
+    const nest = buildNestOnce(sinks, this.#surroundings)
     const reads = nest.arguments.flatMap((a) => (a.kind === 'source' ? [a.node] : []))
     return {
       sinks,
@@ -344,7 +344,7 @@ class GraphLowering {
   /** A kernel that puts the value of a node, in memory or not, at a place. */
   #copy(node: Node, from: Location | null, to: Location): PendingLaunch {
     const copy = makeNode('detach', node.dtype, node.shape, [node], {}, false) as unknown as Node
-    const nest = buildNest([copy], {
+    const nest = buildNestOnce([copy], {
       ...this.#surroundings,
       isMaterialized: (n) =>
         n !== copy && (n === node ? from !== null || this.#fusion.isMaterialized(n) : this.#fusion.isMaterialized(n)),
