@@ -24,7 +24,7 @@ export const globalSchema = z.strictObject({
   /** Checkpoints that are kept, besides the best. */
   keepLast: count().default(2),
   /** A model to start from. */
-  pretrainedModel: path().nullish(),
+  pretrainedModel: path().optional(),
   /** Go on: from the newest checkpoint of outputDir (true), or from another one. */
   resume: z.union([z.boolean(), path()], { error: expecting('true, false, or the folder of a checkpoint') }).default(false),
   /** What a missing or broken picture, or an unusable label, does. */

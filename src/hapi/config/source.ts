@@ -41,12 +41,25 @@ export function parseConfig(text: string, file: string, overrides: readonly stri
   if (!isMap(document.contents)) throw new ConfigError(`${file}: expected sections such as 'Global:' and 'Train:'`)
   const replaced = overrides.map((text) => override(document, text))
   return {
-    value: document.toJS(),
+    value: withoutNulls(document.toJS()),
     where(path) {
       const own = replaced.findLast((o) => o.path.every((key, i) => String(key) === String(path[i])))
       return own ? `-o ${own.text}` : `${file}:${lineOf(document, path, lines)}`
     },
   }
+}
+
+/** Settings that a program makes instead of a file; `name` stands for the file in errors. */
+export function configOf(value: unknown, name: string): ConfigSource {
+  return { value, where: () => name }
+}
+
+/** A key without a value, such as `device:`, is as if it were not there. */
+function withoutNulls(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutNulls)
+  if (typeof value !== 'object' || value === null) return value
+  const members = Object.entries(value).filter(([, member]) => member !== null)
+  return Object.fromEntries(members.map(([key, member]) => [key, withoutNulls(member)]))
 }
 
 function override(document: Document, text: string): { path: ConfigPath; text: string } {
