@@ -2,7 +2,7 @@
  * Trains the base recogniser that ships in models/: CRNN over the 1,154 characters of the charset, on synthetic lines only. It is
  * `longzhou train` with these settings; stop it with Ctrl-C, and the same command goes on.
  *
- *     npx tsx examples/receipts/pretrain.ts --steps 6000 --batch 32 --seed 1
+ *     node --import tsx examples/receipts/pretrain.ts --steps 6000 --batch 32 --seed 1
  */
 import { parseArgs } from 'node:util'
 import { configOf } from '../../src/hapi/config/source.ts'
@@ -27,7 +27,7 @@ const options = Object.fromEntries(
 const { values } = parseArgs({ options: { ...options, help: { type: 'boolean', short: 'h' } } })
 if (values['help']) {
   const list = Object.entries(defaults).map(([name, value]) => `  --${name} (default ${value})`)
-  process.stdout.write(`npx tsx examples/receipts/pretrain.ts [options]\n${list.join('\n')}\n`)
+  process.stdout.write(`node --import tsx examples/receipts/pretrain.ts [options]\n${list.join('\n')}\n`)
   process.exit(0)
 }
 const given = values as typeof defaults
@@ -70,7 +70,7 @@ const config = {
 
 const { interrupted } = await runConfigured(recognizerTask, configOf(config, 'pretrain'), {
   say: (text) => process.stderr.write(`${text}\n`),
-  resumeCommand: `npx tsx examples/receipts/pretrain.ts ${process.argv.slice(2).join(' ')}`,
+  resumeCommand: `node --import tsx examples/receipts/pretrain.ts ${process.argv.slice(2).join(' ')}`,
   label: 'pretrain',
 })
 if (interrupted) process.exitCode = interruptedExitCode
