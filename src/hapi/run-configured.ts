@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { z } from 'zod'
+import { globalRandomState } from '../common/numpy-random.ts'
 import { setDevice } from '../tensor/device.ts'
 import { seed } from '../tensor/random.ts'
 import { checkConfig } from './config/check.ts'
@@ -38,6 +39,7 @@ export async function runConfigured(
   const { Global: first } = checkConfig(outline, source)
   if (first.device !== undefined) setDevice(first.device)
   seed(first.seed)
+  globalRandomState.seed(first.seed)
   const { job, global, config, modelFile, next } = await task(source, say)
   const { outputDir, saveEvery, evalEvery = saveEvery } = global
   const result = await runTraining(job, {

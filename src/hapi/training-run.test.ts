@@ -45,7 +45,11 @@ function makeJob(steps: number, { scores, badAt, width = 4 }: JobOptions = {}): 
     },
     samples: () => 2,
     trainStep(i) {
-      const x = fromHost({ dtype: 'float32', shape: [2, 2], data: Float32Array.of(i % 3, 1, 0.5, i === badAt ? NaN : 2) })
+      const x = fromHost({
+        dtype: 'float32',
+        shape: [2, 2],
+        data: Float32Array.of(i % 3, 1, 0.5, i === badAt ? NaN : 2),
+      })
       network.train()
       const loss = network(x).square().mean()
       loss.backward()
@@ -76,7 +80,10 @@ const settings = (name: string, more: Partial<TrainingRunOptions> = {}): Trainin
 
 const read = (...parts: string[]): string => readFileSync(join(root, ...parts), 'utf8')
 const logOf = (name: string): { step: number; loss: number }[] =>
-  read(name, 'log.jsonl').trim().split('\n').map((line) => JSON.parse(line) as { step: number; loss: number })
+  read(name, 'log.jsonl')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { step: number; loss: number })
 const losses = (name: string): Record<number, number> => Object.fromEntries(logOf(name).map((e) => [e.step, e.loss]))
 
 describe('a whole run', () => {
@@ -85,7 +92,10 @@ describe('a whole run', () => {
     expect(result).toMatchObject({ step: 10, steps: 10, interrupted: false, best: null, bestCheckpoint: null })
     expect(logOf('a').map((e) => e.step)).toEqual([2, 4, 6, 8, 10])
     expect(readdirSync(join(root, 'a/checkpoints')).sort()).toEqual(['step-10', 'step-9'])
-    const [model, checkpoint] = [await readSafetensors(result.modelFile), await loadCheckpoint(result.latestCheckpoint!)]
+    const [model, checkpoint] = [
+      await readSafetensors(result.modelFile),
+      await loadCheckpoint(result.latestCheckpoint!),
+    ]
     expect(model.tensors).toEqual(checkpoint.tensors['model'])
   })
 
@@ -112,7 +122,9 @@ describe('resuming', () => {
     seed(99)
     const result = await runTraining(makeJob(10), settings('parts', { resume: true }))
     expect(result.step).toBe(10)
-    const [a, b] = await Promise.all(['whole', 'parts'].map((n) => loadCheckpoint(join(root, n, 'checkpoints/step-10'))))
+    const [a, b] = await Promise.all(
+      ['whole', 'parts'].map((n) => loadCheckpoint(join(root, n, 'checkpoints/step-10'))),
+    )
     expect(b!.tensors['model']).toEqual(a!.tensors['model'])
     // Names of parameters count on in one process; what is under them must be the same.
     expect(Object.values(b!.tensors['optimizer']!)).toEqual(Object.values(a!.tensors['optimizer']!))
@@ -153,7 +165,9 @@ describe('resuming', () => {
 
   test('another model is refused; other settings are told', async () => {
     await runTraining(makeJob(3), settings('l'))
-    await expect(runTraining(makeJob(5, { width: 5 }), settings('l', { resume: true }))).rejects.toThrow(/another model/)
+    await expect(runTraining(makeJob(5, { width: 5 }), settings('l', { resume: true }))).rejects.toThrow(
+      /another model/,
+    )
     const job = { ...makeJob(5), settings: { width: 6 } }
     await runTraining(job, settings('l', { resume: true }))
     expect(said.join('\n')).toMatch(/note: width differ/)

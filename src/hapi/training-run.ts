@@ -150,7 +150,8 @@ class TrainingRun<B> {
       this.#progress?.stop()
       watch.stop()
     }
-    if (stopped) say(`\nstopped after step ${this.#step} of ${steps}; saved ${this.#saved}\ngo on with: ${resumeCommand}`)
+    if (stopped)
+      say(`\nstopped after step ${this.#step} of ${steps}; saved ${this.#saved}\ngo on with: ${resumeCommand}`)
     return {
       step: this.#step,
       steps,
@@ -194,7 +195,8 @@ class TrainingRun<B> {
     const mean = this.#losses.sum / this.#losses.count
     if (logs) this.#losses = { sum: 0, count: 0 }
     this.#evaluation = evaluates ? await this.#evaluate() : null
-    if (logs) await this.#log({ step, loss: mean, learningRate, minutes: this.#minutes(), ...this.#evaluation?.results })
+    if (logs)
+      await this.#log({ step, loss: mean, learningRate, minutes: this.#minutes(), ...this.#evaluation?.results })
     if (step % saveEvery === 0 || isLast || isOver) await this.#save()
     return mean
   }
@@ -281,7 +283,9 @@ class TrainingRun<B> {
       this.#place = place
       this.#best = best
       this.#losses = losses
-      const changed = Object.entries(this.#job.settings).filter(([k, v]) => JSON.stringify(v) !== JSON.stringify(settings[k]))
+      const changed = Object.entries(this.#job.settings).filter(
+        ([k, v]) => JSON.stringify(v) !== JSON.stringify(settings[k]),
+      )
       if (changed.length > 0)
         this.#say(`note: ${changed.map(([name]) => name).join(', ')} differ from when ${directory} was saved`)
     }

@@ -175,9 +175,7 @@ export const command: CliCommand = {
       }),
     )
     say(`\n${color.bold('Report')}  ${relative('.', report)}   (${formatDuration(total)} in all)`)
-    say(
-      `${color.bold('Next')}    ${commandLine(['read', relative('.', exported), relative('.', heldFiles[0]!.file)])}`,
-    )
+    say(`${color.bold('Next')}    ${commandLine(['read', relative('.', exported), relative('.', heldFiles[0]!.file)])}`)
     say(`        ${commandLine(['train', 'examples/receipts/train.yml'])}      # train on your own pictures`)
     if (args['json']) {
       say(

@@ -49,7 +49,10 @@ export const command: CliCommand = {
   },
 }
 
-function describeEnd({ steps, evaluation, best, modelFile, next }: ConfiguredRunResult, say: (text: string) => void): void {
+function describeEnd(
+  { steps, evaluation, best, modelFile, next }: ConfiguredRunResult,
+  say: (text: string) => void,
+): void {
   const results = Object.entries(evaluation?.results ?? {}).map(([name, value]) => `, ${name} ${value.toFixed(4)}`)
   say(`done   ${steps} steps${results.join('')}`)
   say(`model  ${modelFile}${best ? `, the best, from step ${best.step}` : ''}`)

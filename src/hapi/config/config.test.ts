@@ -33,11 +33,22 @@ test('defaults are filled in, and keys without a value are left out', () => {
   const config = check(text.replace('steps: 100', 'steps: 100\n  device:'))
   expect(config.Global).toMatchObject({ steps: 100, seed: 1, saveEvery: 200, resume: false, onBadSample: 'skip' })
   expect(config.Global.device).toBeUndefined()
-  expect(config.Optimizer.lr).toEqual({ name: 'Cosine', learningRate: 0.1, minLearningRate: 0, warmupSteps: 0, warmupStart: 0 })
+  expect(config.Optimizer.lr).toEqual({
+    name: 'Cosine',
+    learningRate: 0.1,
+    minLearningRate: 0,
+    warmupSteps: 0,
+    warmupStart: 0,
+  })
 })
 
 test('overrides replace, add, and reach into sections and lists', () => {
-  const config = check(text, 'Global.steps=20', 'Global.resume=out/a', 'Optimizer.lr={name: Const, learningRate: 1.0e-3}')
+  const config = check(
+    text,
+    'Global.steps=20',
+    'Global.resume=out/a',
+    'Optimizer.lr={name: Const, learningRate: 1.0e-3}',
+  )
   expect(config.Global).toMatchObject({ steps: 20, resume: 'out/a' })
   expect(config.Optimizer.lr).toMatchObject({ name: 'Const', learningRate: 0.001 })
   expect(parseConfig('A:\n  - b: 1\n', 'x.yml', ['A.0.b=2']).value).toEqual({ A: [{ b: 2 }] })
@@ -52,11 +63,31 @@ describe('what is wrong is named with file, line, key, what was expected and wha
     ['steps: 100', 'steps: many', 'run.yml:2: Global.steps: expected a whole number from 1, got "many"'],
     ['steps: 100', 'steps: 0.5', 'run.yml:2: Global.steps: expected a whole number from 1, got 0.5'],
     ['steps: 100', 'resume: 5', 'run.yml:2: Global.resume: expected true, false, or the folder of a checkpoint, got 5'],
-    ['steps: 100', 'onBadSample: skp', /run.yml:2: Global.onBadSample: expected "skip", "fail", got "skp"; did you mean 'skip'\?/],
-    ['learningRate: 0.1', 'learningRate: -1', 'run.yml:7: Optimizer.lr.learningRate: expected a number above 0, got -1'],
-    ['learningRate: 0.1', 'decay: 1', /run.yml:5: Optimizer.lr.learningRate: expected a number above 0, but it is missing/],
-    ['learningRate: 0.1', 'learning_rate: 1', /run.yml:7: Optimizer.lr.learning_rate: unknown key; did you mean 'learningRate'\?/],
-    ['name: Cosine', 'name: Cosin', /run.yml:6: Optimizer.lr.name: expected Const, Cosine, .*got "Cosin"; did you mean 'Cosine'\?/],
+    [
+      'steps: 100',
+      'onBadSample: skp',
+      /run.yml:2: Global.onBadSample: expected "skip", "fail", got "skp"; did you mean 'skip'\?/,
+    ],
+    [
+      'learningRate: 0.1',
+      'learningRate: -1',
+      'run.yml:7: Optimizer.lr.learningRate: expected a number above 0, got -1',
+    ],
+    [
+      'learningRate: 0.1',
+      'decay: 1',
+      /run.yml:5: Optimizer.lr.learningRate: expected a number above 0, but it is missing/,
+    ],
+    [
+      'learningRate: 0.1',
+      'learning_rate: 1',
+      /run.yml:7: Optimizer.lr.learning_rate: unknown key; did you mean 'learningRate'\?/,
+    ],
+    [
+      'name: Cosine',
+      'name: Cosin',
+      /run.yml:6: Optimizer.lr.name: expected Const, Cosine, .*got "Cosin"; did you mean 'Cosine'\?/,
+    ],
     ['name: Momentum', 'nam: Momentum', /run.yml:3: Optimizer.name: expected SGD, Momentum, .*but it is missing/],
     ['name: Momentum', 'name: AdamW', /run.yml:8: Optimizer.regularizer: unknown key \(known: name, lr, .*weightDecay/],
     ['Global:', 'Gobal:', /run.yml:1: Gobal: unknown key; did you mean 'Global'\?/],
@@ -110,7 +141,9 @@ describe('tables', () => {
     expect(warm[11]).toBeCloseTo(1 / 8)
     expect(rates('{name: Cosine, learningRate: 1}', 10)[5]).toBeCloseTo(0.5)
     expect(rates('{name: Step, learningRate: 1, stepSize: 2, gamma: 0.5}', 5)).toEqual([1, 1, 0.5, 0.5, 0.25])
-    expect(rates('{name: MultiStep, learningRate: 1, milestones: [1, 3], gamma: 0.5}', 5)).toEqual([1, 0.5, 0.5, 0.25, 0.25])
+    expect(rates('{name: MultiStep, learningRate: 1, milestones: [1, 3], gamma: 0.5}', 5)).toEqual([
+      1, 0.5, 0.5, 0.25, 0.25,
+    ])
     expect(rates('{name: Exponential, learningRate: 1, gamma: 0.5}', 3)).toEqual([1, 0.5, 0.25])
     expect(rates('{name: Const, learningRate: 0.3}', 3)).toEqual([0.3])
   })

@@ -31,4 +31,3 @@ export function path() {
   const error = expecting('the path of a file or folder')
   return z.string({ error }).min(1, { error })
 }
-

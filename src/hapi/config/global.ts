@@ -26,7 +26,9 @@ export const globalSchema = z.strictObject({
   /** A model to start from. */
   pretrainedModel: path().optional(),
   /** Go on: from the newest checkpoint of outputDir (true), or from another one. */
-  resume: z.union([z.boolean(), path()], { error: expecting('true, false, or the folder of a checkpoint') }).default(false),
+  resume: z
+    .union([z.boolean(), path()], { error: expecting('true, false, or the folder of a checkpoint') })
+    .default(false),
   /** What a missing or broken picture, or an unusable label, does. */
   onBadSample: z.enum(['skip', 'fail']).default('skip'),
   /** Ends the run, resumable, after so many minutes; 0: never. */

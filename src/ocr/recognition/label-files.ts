@@ -44,7 +44,8 @@ export async function listFiles(
     throw new FormatError(`${leftOut.length} of ${entries.length} lines cannot be used; the first: ${leftOut[0]}`)
   const files = entries.filter((_, i) => problems[i] === null)
   if (files.length === 0) {
-    const why = leftOut.length > 0 ? `none of ${entries.length} lines can be used; the first: ${leftOut[0]}` : 'no lines'
+    const why =
+      leftOut.length > 0 ? `none of ${entries.length} lines can be used; the first: ${leftOut[0]}` : 'no lines'
     throw configError(source, [...at, 'labelFiles'], why)
   }
   return { files, leftOut }

@@ -10,7 +10,15 @@ import type { PlacedBatch } from '../../hapi/training-run.ts'
 import type { Family } from '../synthetic/receipts.ts'
 import { timeSteps } from './crnn.ts'
 import { Dictionary } from './dictionary.ts'
-import { batchByWidth, drawLine, isFileError, readLine, type LabelledFile, type LineBatch, type TextLine } from './lines.ts'
+import {
+  batchByWidth,
+  drawLine,
+  isFileError,
+  readLine,
+  type LabelledFile,
+  type LineBatch,
+  type TextLine,
+} from './lines.ts'
 
 /** Where lines come from, and how many of each group. */
 export type LineSource =
@@ -122,7 +130,11 @@ export function textProblem(text: string, dictionary: Dictionary): string | null
 export async function* placedBatches(
   groups: LineGroups,
   place: StateValue,
-  options: { readonly workers: number; readonly patience: number; readonly onLeftOut: (messages: readonly string[]) => void },
+  options: {
+    readonly workers: number
+    readonly patience: number
+    readonly onLeftOut: (messages: readonly string[]) => void
+  },
 ): AsyncGenerator<PlacedBatch<LineBatch>> {
   const { group: first = 0, batch: skip = 0 } = (place ?? {}) as { group?: number; batch?: number }
   const from = {

@@ -15,7 +15,11 @@ test('another dictionary keeps what is known of the characters that both have', 
   const column = (logits: Float32Array, classes: number, c: number): number[] =>
     Array.from(logits).filter((_, i) => i % classes === c)
   // Blank, d and b.
-  for (const [here, there] of [[0, 0], [1, 4], [3, 2]] as const) {
+  for (const [here, there] of [
+    [0, 0],
+    [1, 4],
+    [3, 2],
+  ] as const) {
     const [a, b] = [column(after!.logits!, 4, here), column(before!.logits!, 5, there)]
     expect(a).toHaveLength(15)
     a.forEach((v, i) => expect(v).toBeCloseTo(b[i]!, 5))

@@ -73,7 +73,11 @@ export class TextRecognizer {
     // Column i of the new head is that of class `from[i]` of this one, or new.
     const from = [0, ...characters.map((c) => (this.dictionary.has(c) ? this.dictionary.encode(c)[0]! : -1))]
     const known = fromHost({ dtype: 'bool', shape: [from.length], data: Uint8Array.from(from, (i) => (i < 0 ? 0 : 1)) })
-    const places = fromHost({ dtype: 'int64', shape: [from.length], data: BigInt64Array.from(from, (i) => BigInt(Math.max(i, 0))) })
+    const places = fromHost({
+      dtype: 'int64',
+      shape: [from.length],
+      data: BigInt64Array.from(from, (i) => BigInt(Math.max(i, 0))),
+    })
     const head = (name: string): Tensor => where(known, indexSelect(own[name]!, places, -1), fresh[name]!)
     other.network.setStateDict({ ...own, 'head.weight': head('head.weight'), 'head.bias': head('head.bias') })
     return new TextRecognizer(other.network, other.dictionary, this.spec)

@@ -55,7 +55,13 @@ export const recognizerTask: TrainingTask = trainingTask(recognizerSchema, async
     evaluate: evaluationSets.length === 0 ? null : () => evaluateSets(recognizer, evaluationSets),
     save: (file) => recognizer.save(file),
     settings: JSON.parse(
-      JSON.stringify({ Architecture: config.Architecture, Optimizer: config.Optimizer, Train: train, seed: global.seed, steps }),
+      JSON.stringify({
+        Architecture: config.Architecture,
+        Optimizer: config.Optimizer,
+        Train: train,
+        seed: global.seed,
+        steps,
+      }),
     ) as Record<string, StateValue>,
     restoreOlder(checkpoint) {
       if (!restoreOlderRun(checkpoint, recognizer.network, optimizer)) return undefined
@@ -88,7 +94,10 @@ async function makeRecognizer(config: RecognizerConfig, source: ConfigSource): P
 
 async function readDictionary(file: string, useSpaceChar: boolean, source: ConfigSource): Promise<string[]> {
   const bytes = await settingOf(source, ['Architecture', 'dictionary'], () => readBytes(file))
-  const characters = new TextDecoder('utf-8').decode(bytes).split(/\r?\n/).filter((line) => line !== '')
+  const characters = new TextDecoder('utf-8')
+    .decode(bytes)
+    .split(/\r?\n/)
+    .filter((line) => line !== '')
   const wrong = characters.findIndex((c, i) => [...c].length !== 1 || characters.indexOf(c) !== i)
   if (wrong >= 0) {
     const what = `${file}: expected one character a line, each once; entry ${wrong + 1} is ${JSON.stringify(characters[wrong])}`
@@ -134,13 +143,20 @@ async function lineSources(
   leftOut: LeftOut,
 ): Promise<LineSource[]> {
   const { Global: global, Train: train } = config
-  const quotas = divide(train.batchSize * train.bucket, train.datasets.map((d) => d.share))
+  const quotas = divide(
+    train.batchSize * train.bucket,
+    train.datasets.map((d) => d.share),
+  )
   const sources: LineSource[] = []
   for (const [i, set] of train.datasets.entries()) {
     const at = ['Train', 'datasets', i]
     const perGroup = quotas[i]!
     if (perGroup === 0)
-      throw configError(source, [...at, 'share'], `${set.share} is less than one line of ${train.batchSize * train.bucket}`)
+      throw configError(
+        source,
+        [...at, 'share'],
+        `${set.share} is less than one line of ${train.batchSize * train.bucket}`,
+      )
     if (set.name === 'Synthetic') {
       sources.push({ kind: 'synthetic', seed: set.seed ?? global.seed, family: set.family, perGroup })
     } else {
@@ -164,7 +180,11 @@ export function divide(total: number, shares: readonly number[]): number[] {
 }
 
 /** Steps as the file says, or as the epochs need: an epoch ends when the slowest set of pictures has been gone through. */
-function stepsOf({ Global: global, Train: train }: RecognizerConfig, source: ConfigSource, sources: readonly LineSource[]): number {
+function stepsOf(
+  { Global: global, Train: train }: RecognizerConfig,
+  source: ConfigSource,
+  sources: readonly LineSource[],
+): number {
   const { steps, epochs } = global
   if (steps !== undefined && epochs !== undefined)
     throw configError(source, ['Global', 'epochs'], 'give steps or epochs, not both')
@@ -209,8 +229,7 @@ async function linesOf(
   leftOut: LeftOut,
 ): Promise<readonly TextLine[]> {
   const { family, count } = { family: 'tune' as const, ...set }
-  if (set.name === 'Synthetic')
-    return drawLines({ seed: set.seed ?? evaluationSeed + seed, family, count: set.count })
+  if (set.name === 'Synthetic') return drawLines({ seed: set.seed ?? evaluationSeed + seed, family, count: set.count })
   const list = await listFiles(set, recognizer.dictionary, onBadSample, source, at)
   const { imageHeight: height, maxWidth } = recognizer.spec
   const read = await loadLines(list.files.slice(0, count), { height, maxWidth, onBadSample })
@@ -246,7 +265,11 @@ function describe(
     s.kind === 'files' ? `${s.files.length} pictures (${s.perGroup})` : `synthetic '${s.family}' lines (${s.perGroup})`,
   )
   const from = global.pretrainedModel ?? 'new weights'
-  say(`model  CRNN, ${(parameters / 1e6).toFixed(2)} M parameters, ${dictionary.characters.length} characters, from ${from}`)
-  say(`train  ${lines.join(' + ')} of every ${Train.batchSize * Train.bucket} lines; ${Optimizer.name}, batches of ${Train.batchSize}`)
+  say(
+    `model  CRNN, ${(parameters / 1e6).toFixed(2)} M parameters, ${dictionary.characters.length} characters, from ${from}`,
+  )
+  say(
+    `train  ${lines.join(' + ')} of every ${Train.batchSize * Train.bucket} lines; ${Optimizer.name}, batches of ${Train.batchSize}`,
+  )
   if (sets.length > 0) say(`eval   ${sets.map((s) => `${s.lines.length} lines '${s.label}'`).join(', ')}`)
 }
