@@ -59,6 +59,8 @@ function describeEnd(
   say(`next   ${commandLine(next)}`)
 }
 
-function summaryOf({ evaluation, next: _, ...result }: ConfiguredRunResult): Readonly<Record<string, unknown>> {
-  return { ...result, ...evaluation?.results, log: join(result.outputDir, 'log.jsonl') }
+function summaryOf(result: ConfiguredRunResult): Readonly<Record<string, unknown>> {
+  const { step, steps, loss, evaluation, best, interrupted, modelFile, latestCheckpoint, bestCheckpoint } = result
+  const files = { modelFile, latestCheckpoint, bestCheckpoint, log: join(result.outputDir, 'log.jsonl') }
+  return { step, steps, loss, ...evaluation?.results, best, interrupted, ...files }
 }

@@ -7,7 +7,7 @@ import { encodePng } from '../../io/index.ts'
 import { Dictionary } from './dictionary.ts'
 import { LineGroups, placedBatches, textProblem, type LineGroupsOptions, type LineSource } from './line-groups.ts'
 import type { LabelledFile, LineBatch } from './lines.ts'
-import { divide } from './training-task.ts'
+import { divide } from './training-data.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'line-groups-'))
 afterAll(() => rmSync(root, { recursive: true, force: true }))
