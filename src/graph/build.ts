@@ -9,6 +9,7 @@ import { contiguousStrides, formatShape, numel, sameShape, type Shape } from '..
 import {
   isGradEnabled,
   makeNode,
+  makeParam,
   topologicalOrder,
   withSources,
   type Attributes,
@@ -73,8 +74,7 @@ export function random(key: Node, offset: Node, shape: Shape, dtype: 'float32' |
 
 /** An argument of a scan's body: a carry, a slice of a sequence, or a constant of the loop. */
 export function param(index: number, dtype: DType, shape: Shape): Node {
-  const node = make('param', dtype, shape, [], { index })
-  return { ...node, needsGrad: isFloat(dtype) && isGradEnabled() } as Node
+  return makeParam(dtype, shape, index, isFloat(dtype) && isGradEnabled())
 }
 
 /** The value of a constant seen through views that repeat it, or null. */
@@ -176,6 +176,11 @@ export function permute(x: Node, order: readonly number[]): Node {
     [x],
     { order },
   )
+}
+
+/** The same value as a node of its own: for a tensor that must not share what belongs to another one. */
+export function alias(x: Node): Node {
+  return make('reshape', x.dtype, x.shape, [x], {})
 }
 
 /** Repeats axes of size 1; ranks are equal. */

@@ -312,7 +312,7 @@ function isGradientLeaf(node: Node): boolean {
 
 /**
  * Gradients of `outputs` weighted by `seeds`. Owners on the way (variables, hooks, retained gradients) receive theirs.
- * Returns the gradient of each of `targets`, null where no differentiable path leads there. `visit` sees every node on the way.
+ * Returns the gradient of each of `targets`, null where no differentiable path leads there. `visit` sees every node on the way that is no variable.
  */
 export function differentiate(
   outputs: readonly Node[],
@@ -333,7 +333,7 @@ export function differentiate(
   const order = topologicalOrder(outputs, isGradientLeaf).filter((n) => n.needsGrad)
   order.sort((a, b) => b.id - a.id)
   for (const node of order) {
-    visit?.(node)
+    if (!isGradientLeaf(node)) visit?.(node)
     if (node.op === 'scan') {
       const given = scanCotangents.get(node)
       if (given) scanGradient(node, given).forEach((g, i) => send(node.sources[i]!, g))

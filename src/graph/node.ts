@@ -124,6 +124,42 @@ export type Node = { [K in OpName]: NodeOf<K> }[OpName]
 let nextNodeId = 1
 let recording = true
 
+/**
+ * What nodes are made of. A class, because V8 may decide to allocate what an object literal makes in its old generation (nodes survive the
+ * planning of their first step), and then every step's graph would live until a major collection.
+ */
+class RecordedNode<K extends OpName> implements NodeOf<K> {
+  readonly id: number
+  readonly op: K
+  readonly dtype: DType
+  readonly shape: Shape
+  sources: readonly Node[]
+  readonly attributes: Attributes<K>
+  readonly needsGrad: boolean
+  storage: Storage | null = null
+  owner: GradientOwner | null
+  released = false
+
+  constructor(
+    op: K,
+    dtype: DType,
+    shape: Shape,
+    sources: readonly Node[],
+    attributes: Attributes<K>,
+    needsGrad: boolean,
+    owner: GradientOwner | null,
+  ) {
+    this.id = nextNodeId++
+    this.op = op
+    this.dtype = dtype
+    this.shape = shape
+    this.sources = sources
+    this.attributes = attributes
+    this.needsGrad = needsGrad
+    this.owner = owner
+  }
+}
+
 /** Makes a node. `needsGrad` follows the sources unless gradients are switched off. */
 export function makeNode<K extends OpName>(
   op: K,
@@ -135,18 +171,7 @@ export function makeNode<K extends OpName>(
 ): NodeOf<K> {
   let needsGrad = false
   if (differentiable && recording) for (const s of sources) needsGrad ||= s.needsGrad
-  return {
-    id: nextNodeId++,
-    op,
-    dtype,
-    shape,
-    sources,
-    attributes,
-    needsGrad,
-    storage: null,
-    owner: null,
-    released: false,
-  }
+  return new RecordedNode(op, dtype, shape, sources, attributes, needsGrad, null)
 }
 
 /** A leaf over a storage as it is after all writes recorded so far. `variable`: gradients are wanted and stop here. */
@@ -156,23 +181,29 @@ export function makeLeaf(
   variable: boolean,
   owner: GradientOwner | null = null,
 ): NodeOf<'buffer'> {
-  return {
-    id: nextNodeId++,
-    op: 'buffer',
-    dtype: storage.dtype,
-    shape,
-    sources: [],
-    attributes: { storage, version: storage.latest },
-    needsGrad: variable,
-    storage: null,
-    owner,
-    released: false,
-  }
+  return new RecordedNode('buffer', storage.dtype, shape, [], { storage, version: storage.latest }, variable, owner)
+}
+
+/** An argument of a scan's body. */
+export function makeParam(dtype: DType, shape: Shape, index: number, needsGrad: boolean): NodeOf<'param'> {
+  return new RecordedNode('param', dtype, shape, [], { index }, needsGrad, null)
+}
+
+/** A leaf in the place of a node whose value is in memory: outside autograd. */
+export function leafOf(node: Node, storage: Storage): NodeOf<'buffer'> {
+  return new RecordedNode('buffer', node.dtype, node.shape, [], { storage, version: storage.version }, false, null)
 }
 
 /** The same node over other sources, outside autograd (captures and rewrites). */
 export function withSources(node: Node, sources: readonly Node[]): Node {
-  return { ...node, id: nextNodeId++, sources, storage: null, owner: null, released: false } as Node
+  const { op, dtype, shape, attributes, needsGrad } = node
+  return new RecordedNode(op, dtype, shape, sources, attributes, needsGrad, null) as Node
+}
+
+/** The same node as a variable of `owner`, or, without one, outside autograd. */
+export function asVariable(node: Node, owner: GradientOwner | null): Node {
+  const { op, dtype, shape, sources, attributes } = node
+  return new RecordedNode(op, dtype, shape, sources, attributes, owner !== null, owner) as Node
 }
 
 /** The id that the next node will get: a mark in the order of recording. */

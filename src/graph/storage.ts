@@ -26,6 +26,9 @@ export class Storage {
   /** Writes recorded and not yet submitted: values of version + 1, version + 2, ... */
   pending: Node[] = []
 
+  /** Doors that are reading the memory: while there are any, an overwrite goes to new memory. */
+  readers = 0
+
   constructor(device: string, dtype: DType, size: number, buffer: DeviceBuffer) {
     this.device = device
     this.dtype = dtype

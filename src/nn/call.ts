@@ -3,6 +3,8 @@
  * thrown inside say in which layer, by the path of class fields that leads there (`SimpleCNN.fc`).
  */
 import { LongzhouError } from '../common/errors.ts'
+import { submit } from '../tensor/realize.ts'
+import { pendingWrites } from '../tensor/session.ts'
 import { Tensor } from '../tensor/tensor.ts'
 import { currentTracer } from '../tensor/tracer.ts'
 import type { Layer } from './layer.ts'
@@ -14,6 +16,7 @@ const located = new WeakSet<Error>()
 /** Calls a layer: hooks, `forward`, and what is said above. */
 export function callLayer(layer: Layer, args: readonly unknown[]): unknown {
   currentTracer()?.enter(layer)
+  if (running.length === 0 && !currentTracer()) settleParameters(layer)
   running.push(layer)
   try {
     const output = layer.runForward(args)
@@ -25,6 +28,14 @@ export function callLayer(layer: Layer, args: readonly unknown[]): unknown {
   } finally {
     running.pop()
   }
+}
+
+/** Computes the values that parameters were given since the last step: a forward that fails must not take them along. */
+function settleParameters(layer: Layer): void {
+  const written = new Set(pendingWrites())
+  if (written.size === 0) return
+  const isWritten = ({ node }: Tensor): boolean => node.op === 'buffer' && written.has(node.attributes.storage)
+  if (layer.parameters().some(isWritten)) submit([])
 }
 
 /** Whether a layer is being called. */

@@ -15,6 +15,9 @@ export interface MemoryInfo {
   readonly arenaBytes: number
 }
 
+/** Is told how a run ended (null: well) as soon as it is known, also while the JS thread is blocked, in the order of the runs. */
+export type Settled = (fault: Error | null) => void
+
 /** Kernels of a plan, compiled and bound: what `run` needs. Opaque. */
 export interface Program {
   readonly kernels: number
@@ -36,13 +39,14 @@ export interface Backend {
   compileSync?(plan: Plan, kernels: readonly Kernel[]): Program
   /**
    * Submits a program: `leaves` and `outputs` by number, `scalars` the numbers of this run. Resolves when it has run; rejects with a typed
-   * error if a kernel met an index out of range.
+   * error where a kernel meets an index out of range, and leaves the rest of the program out.
    */
   run?(
     program: Program,
     leaves: readonly DeviceBuffer[],
     outputs: readonly DeviceBuffer[],
     scalars: readonly number[],
+    settled?: Settled,
   ): Promise<void>
   /** Waits for everything submitted. */
   synchronize(): Promise<void>

@@ -6,7 +6,7 @@
 import { dtypes } from '../common/dtype.ts'
 import { StaleTensorError, TraceError } from '../common/errors.ts'
 import { formatShape, sameShape, type Shape } from '../common/shape.ts'
-import { topologicalOrder, withSources, type ContractAxis, type Node, type NodeOf } from '../graph/node.ts'
+import { leafOf, topologicalOrder, withSources, type ContractAxis, type Node, type NodeOf } from '../graph/node.ts'
 import { opTable } from '../graph/ops.ts'
 import type { Storage } from '../graph/storage.ts'
 
@@ -218,11 +218,7 @@ export function capture(roots: readonly Node[], writes: readonly Storage[]): Cap
   const leaf = (node: Node, storage: Storage): Node => {
     let slot = leafNumbers.get(storage)
     if (slot === undefined) leafNumbers.set(storage, (slot = leafNumbers.size))
-    const asLeaf =
-      node.op === 'buffer'
-        ? node
-        : ({ ...node, op: 'buffer', sources: [], attributes: { storage, version: storage.version } } as Node)
-    return place(asLeaf, [], slot)
+    return place(node.op === 'buffer' ? node : leafOf(node, storage), [], slot)
   }
 
   const targets = [...roots.map(resolve), ...writes.map((w) => resolve(w.pending[w.pending.length - 1]!))]

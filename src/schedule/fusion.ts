@@ -15,6 +15,8 @@ const ownKernel = new Set(['contract', 'scatter', 'argsort', 'cumulate', 'scan',
 const repeatLimit = 8
 /** Longest row that a kernel reduces again instead of reading the result from memory. */
 const repeatedRow = 2048
+/** Longest chain of nodes that one kernel computes: more gains nothing, and compilers take time over long functions. */
+const longestChain = 200
 /** Longest row that is reduced inside the kernel that uses it. */
 const fusedRow = 65536
 
@@ -31,6 +33,7 @@ export class Fusion {
     for (const n of required) this.#materialized.add(n)
     for (const n of nodes) if (ownKernel.has(n.op) || n.op === 'buffer') this.#materialized.add(n)
     this.#requireOperands()
+    this.#cutChains()
     this.#decide()
     // Deciding may have cut a chain of views: operands may have a nearer base now, never a farther one.
   }
@@ -56,6 +59,16 @@ export class Fusion {
       else if (n.op === 'scatter' || n.op === 'argsort' || n.op === 'cumulate' || n.op === 'scan') {
         for (const s of n.sources) if (!isFill(s) || n.op !== 'scatter' || s !== n.sources[0]) this.#materialized.add(s)
       } else if (n.op === 'gather') this.#materialized.add(n.sources[0]!)
+    }
+  }
+
+  #cutChains(): void {
+    const depths = new Map<Node, number>()
+    for (const n of this.#nodes) {
+      let depth = 1
+      for (const s of n.sources) if (!this.#materialized.has(s)) depth = Math.max(depth, depths.get(s)! + 1)
+      depths.set(n, depth)
+      if (depth >= longestChain) this.#materialized.add(n)
     }
   }
 

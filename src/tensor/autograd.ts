@@ -52,7 +52,7 @@ function walk(
           throw new AutogradError(
             'backward: this graph was released by an earlier backward(); pass retainGraph: true there',
           )
-        if (node.sources.length > 0) visited.push(node)
+        visited.push(node)
       },
     ),
   )

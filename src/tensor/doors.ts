@@ -29,7 +29,6 @@ export async function hostArrays(tensors: readonly Tensor[]): Promise<HostArray[
   submit(nodes)
   const bytes = await Promise.all(nodes.map(readNode))
   return tensors.map(({ dtype, shape, size }, i) => {
-    const copy = bytes[i]!.slice()
-    return { dtype, shape, data: viewHost(dtype, copy.buffer, 0, size) }
+    return { dtype, shape, data: viewHost(dtype, bytes[i]!.buffer, bytes[i]!.byteOffset, size) }
   })
 }

@@ -23,6 +23,8 @@ interface Job {
   readonly cached: CachedPlan
   readonly leaves: readonly DeviceBuffer[]
   readonly outputs: readonly DeviceBuffer[]
+  /** Outputs that hold nothing before: no value where the job fails. What is overwritten keeps its old one. */
+  readonly fresh: readonly DeviceBuffer[]
   readonly scalars: readonly number[]
 }
 
@@ -37,22 +39,34 @@ export class Lane {
   readonly #queue: Job[] = []
   #running = 0
   #failure: unknown = null
-  /** What a blocking door has thrown already: the run's promise rejects with it once more. */
-  #thrown: unknown = null
+  /** Buffers without a value, since what should have computed it failed. */
+  readonly #faults = new WeakMap<DeviceBuffer, unknown>()
 
   constructor(backend: Backend) {
     this.#backend = backend
   }
 
-  /** Submits a captured program. Planning happens now, compiling and running on their own. */
-  run(program: Capture, leaves: readonly DeviceBuffer[], outputs: readonly DeviceBuffer[]): void {
+  /**
+   * Submits a captured program. Planning happens now, compiling and running on their own. `fresh`: the outputs that overwrite nothing.
+   */
+  run(
+    program: Capture,
+    leaves: readonly DeviceBuffer[],
+    outputs: readonly DeviceBuffer[],
+    fresh: readonly DeviceBuffer[],
+  ): void {
     if (this.#backend.interpret) {
-      this.#backend.interpret(program, leaves, outputs)
+      try {
+        for (const leaf of leaves) this.#checkValue(leaf)
+        this.#backend.interpret(program, leaves, outputs)
+      } catch (error) {
+        this.#failure ??= error
+        for (const buffer of fresh) this.#faults.set(buffer, error)
+      }
       return
     }
-    if (this.#running >= maxAhead && this.#queue.length === 0 && this.#backend.capabilities.blocking)
-      this.#backend.synchronizeSync()
-    this.#queue.push({ cached: this.#planOf(program), leaves, outputs, scalars: program.scalars })
+    if (this.#running >= maxAhead && this.#queue.length === 0 && this.#backend.capabilities.blocking) this.#block()
+    this.#queue.push({ cached: this.#planOf(program), leaves, outputs, fresh, scalars: program.scalars })
     this.#pump()
   }
 
@@ -85,7 +99,7 @@ export class Lane {
             cached.compiling = null
             this.#failure ??= error
             const failed = this.#queue.findIndex((j) => j.cached === cached)
-            if (failed >= 0) this.#queue.splice(failed, 1)
+            if (failed >= 0) this.#fail(this.#queue.splice(failed, 1)[0]!, error)
             this.#pump()
           },
         )
@@ -97,22 +111,62 @@ export class Lane {
 
   #start(job: Job, program: Program): void {
     this.#queue.shift()
+    const known = this.#faultOf(job)
+    if (known !== undefined) return this.#skip(job, known)
     this.#running++
-    this.#backend.run!(program, job.leaves, job.outputs, job.scalars)
-      .catch((error: unknown) => {
-        if (error !== this.#thrown) this.#failure ??= error
-      })
-      .finally(() => this.#running--)
+    const settled = (fault: Error | null): void => {
+      this.#running--
+      const inherited = this.#faultOf(job)
+      if (fault) {
+        this.#failure ??= fault
+        this.#fail(job, fault)
+      } else if (inherited !== undefined) this.#skip(job, inherited)
+    }
+    this.#backend.run!(program, job.leaves, job.outputs, job.scalars, settled).catch(() => {})
+  }
+
+  /** Why a job has no values to work on: the failure of one before it. */
+  #faultOf(job: Job): unknown {
+    for (const leaf of job.leaves) if (this.#faults.has(leaf)) return this.#faults.get(leaf)
+    return undefined
+  }
+
+  /** What a job should have computed has no value: whoever reads that, or what is computed from it, gets the fault again. */
+  #fail(job: Job, fault: unknown): void {
+    for (const buffer of job.fresh) this.#faults.set(buffer, fault)
+  }
+
+  /** As `fail`, for a job whose sources have no values. The next door tells only where nothing else will: an overwrite was left out. */
+  #skip(job: Job, fault: unknown): void {
+    if (job.fresh.length < job.outputs.length) this.#failure ??= fault
+    this.#fail(job, fault)
+  }
+
+  /** Waits in the JS thread; what is thrown here is not thrown again. */
+  #block(): void {
+    try {
+      this.#backend.synchronizeSync()
+    } catch (error) {
+      if (this.#failure === error) this.#failure = null
+      throw error
+    }
+  }
+
+  #checkValue(buffer: DeviceBuffer): void {
+    const fault = this.#faults.get(buffer)
+    if (fault !== undefined) throw fault
   }
 
   /** Bytes of a buffer after everything submitted; throws what a submitted plan met. */
   async read(buffer: DeviceBuffer): Promise<Uint8Array> {
     await this.synchronize()
+    this.#checkValue(buffer)
     return this.#backend.read(buffer)
   }
 
   readSync(buffer: DeviceBuffer): Uint8Array {
     this.synchronizeSync()
+    this.#checkValue(buffer)
     return this.#backend.readSync(buffer)
   }
 
@@ -125,15 +179,15 @@ export class Lane {
 
   synchronizeSync(): void {
     for (let job = this.#queue[0]; job; job = this.#queue[0]) {
-      job.cached.program ??= this.#backend.compileSync!(job.cached.plan, job.cached.kernels)
+      try {
+        job.cached.program ??= this.#backend.compileSync!(job.cached.plan, job.cached.kernels)
+      } catch (error) {
+        this.#fail(this.#queue.shift()!, error)
+        throw error
+      }
       this.#start(job, job.cached.program)
     }
-    try {
-      this.#backend.synchronizeSync()
-    } catch (error) {
-      this.#thrown = error
-      throw error
-    }
+    this.#block()
     this.#throwFailure()
   }
 

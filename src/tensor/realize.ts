@@ -12,7 +12,7 @@ import type { Backend } from '../runtime/backend.ts'
 import { capture, type Capture } from '../schedule/capture.ts'
 import { backendOf, getDevice } from './device.ts'
 import { laneOf } from './lane.ts'
-import { clearRecording, keptNodes, pendingWrites } from './session.ts'
+import { clearRecording, keptNodes, pendingWrites, settleWrite } from './session.ts'
 import { checkNotTracing } from './tracer.ts'
 
 /** The storage that holds a node's value, or null while it is only recorded. */
@@ -46,20 +46,21 @@ function settle(node: Node, storage: Storage): void {
 }
 
 /**
- * Submits one plan (one for each device) that computes `wanted` and all writes recorded so far. Returns at once where the backend runs on
- * its own; the values are there when the device's lane is through. Throws StaleTensorError, DeviceError, ShapeError before anything changes.
+ * Submits one plan (one for each device) that computes `wanted`, what is not stale of `optional`, and all writes recorded so far. Returns
+ * at once where the backend runs on its own; the values are there when the device's lane is through. Throws StaleTensorError, DeviceError,
+ * ShapeError before anything changes.
  */
-export function submit(wanted: readonly Node[]): void {
+export function submit(wanted: readonly Node[], optional: readonly Node[] = []): void {
   checkNotTracing('a value is read, or a step taken,')
   const writes = pendingWrites()
   const isMissing = (n: Node): boolean => storageOf(n) === null && !isStable(n)
-  const kept = writes.length > 0 ? keptNodes().filter(isMissing) : []
-  const captured = captureWith(wanted.filter(isMissing), kept, writes)
+  const kept = writes.length > 0 ? [...keptNodes(), ...optional] : optional
+  const captured = captureWith(wanted.filter(isMissing), kept.filter(isMissing), writes)
   if (captured.roots.length === 0 && writes.length === 0) return
   const plans = devicesOf(captured.program, writes).length > 1 ? splitByDevice(captured) : [captured]
   const devices = plans.map(deviceOf)
   plans.forEach((plan, i) => run(plan, devices[i]!))
-  clearRecording()
+  clearRecording(writes.length > 0)
 }
 
 /** Roots and writes, and the program that computes them. */
@@ -72,16 +73,12 @@ interface Captured {
 function run({ roots, writes, program }: Captured, device: string): void {
   const backend = backendOf(device)
   const storages = program.outputs.map((o) => o.write ?? allocate(backend, device, o.node))
-  laneOf(backend).run(
-    program,
-    program.leaves.map((l) => l.buffer),
-    storages.map((s) => s.buffer),
-  )
-  for (const w of writes) {
-    w.version = w.latest
-    // Emptied, not replaced: a discarded array that has grown old would keep the step's graph alive until a major collection.
-    w.pending.length = 0
-  }
+  const leaves = program.leaves.map((l) => l.buffer)
+  const buffers = storages.map((s) => (s.readers > 0 ? backend.allocate(s.bytes) : s.buffer))
+  const fresh = buffers.filter((b, i) => program.outputs[i]!.write?.buffer !== b)
+  laneOf(backend).run(program, leaves, buffers, fresh)
+  storages.forEach((s, i) => (s.buffer = buffers[i]!))
+  writes.forEach(settleWrite)
   roots.forEach((r, i) => settle(r, storages[i]!))
 }
 
@@ -138,16 +135,21 @@ export function readable(node: Node): Node {
   return node.op === 'buffer' && node.storage === null && !isStable(node) ? detach(node) : node
 }
 
-/** Bytes of a node's value. */
+/** Bytes of a node's value as it is now, whatever is overwritten before they arrive: the caller's own copy. */
 export async function readNode(node: Node): Promise<Uint8Array> {
   const storage = computed(node)
-  return laneOf(backendOf(storage.device)).read(storage.buffer)
+  storage.readers++
+  try {
+    return (await laneOf(backendOf(storage.device)).read(storage.buffer)).slice()
+  } finally {
+    storage.readers--
+  }
 }
 
 /** As `readNode`, for devices that can block the JS thread. */
 export function readNodeSync(node: Node): Uint8Array {
   const storage = computed(node)
-  return laneOf(backendOf(storage.device)).readSync(storage.buffer)
+  return laneOf(backendOf(storage.device)).readSync(storage.buffer).slice()
 }
 
 /** The storage of a node's value, which is submitted if it is only recorded. */

@@ -2,7 +2,7 @@
  * The recording: what was recorded and not yet submitted. Writes wait here in order; outputs of outermost layers, losses and metric
  * inputs are kept as roots of the next plan, so that reading them after a step gives the value from before it.
  */
-import { recordingMark, type Node } from '../graph/node.ts'
+import { recordingMark, topologicalOrder, type Node } from '../graph/node.ts'
 import type { Storage } from '../graph/storage.ts'
 import { currentTracer } from './tracer.ts'
 
@@ -15,8 +15,10 @@ const writes = new Set<Storage>()
 let kept: WeakRef<NodeHolder>[] = []
 let lastFlush = 0
 
-/** Recordings longer than this are submitted without being asked for. */
-export const maxRecordedNodes = 20_000
+/** Recordings longer than this are submitted without being asked for: the tensors made among the last `watchedNodes`. */
+const maxRecordedNodes = 20_000
+const watchedNodes = 4096
+let watched: Node[] = []
 
 export function recordWrite(storage: Storage, value: Node): void {
   storage.pending.push(value)
@@ -75,14 +77,48 @@ export function keptNodes(): Node[] {
   })
 }
 
-/** Called once the writes have been submitted. */
-export function clearRecording(): void {
-  if (writes.size > 0) kept.length = 0
-  writes.clear()
+/** Called for each write that has been submitted: the storage holds its latest version from now on. */
+export function settleWrite(storage: Storage): void {
+  storage.version = storage.latest
+  // Emptied, not replaced: a discarded array that has grown old would keep the step's graph alive until a major collection.
+  storage.pending.length = 0
+  writes.delete(storage)
+}
+
+/** Called once everything has been submitted; with writes among it, what was kept for them has been computed. */
+export function clearRecording(withWrites: boolean): void {
+  if (withWrites) kept.length = 0
   lastFlush = recordingMark()
+  watched = []
 }
 
 /** Number of nodes recorded since the last submission; nothing is submitted from the middle of a trace. */
 export function recordedNodes(): number {
   return currentTracer() ? 0 : recordingMark() - lastFlush
+}
+
+/**
+ * Called with the node of each new tensor. Where the recording has grown too long, gives what to submit: of the tensors made of late those
+ * that no other one is computed from, so that every chain that goes on is cut.
+ */
+export function noteTensor(node: Node): readonly Node[] {
+  const length = recordedNodes()
+  if (length <= maxRecordedNodes - watchedNodes || currentTracer()) return []
+  watched.push(node)
+  if (length <= maxRecordedNodes) return []
+  const ends = endsOf(watched)
+  watched = []
+  lastFlush = recordingMark() - (maxRecordedNodes - watchedNodes)
+  return ends
+}
+
+/** Nodes that can be computed (the body of a loop cannot, outside it) and that none of the others needs. */
+function endsOf(nodes: readonly Node[]): Node[] {
+  const used = new Set<Node>()
+  const inLoop = new Set<Node>()
+  for (const n of topologicalOrder(nodes)) {
+    if (n.op === 'param' || n.sources.some((s) => inLoop.has(s))) inLoop.add(n)
+    for (const s of n.sources) used.add(s)
+  }
+  return nodes.filter((n) => n.storage === null && n.op !== 'buffer' && !used.has(n) && !inLoop.has(n))
 }

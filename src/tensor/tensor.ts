@@ -6,12 +6,12 @@
 import { getElement, isFloat, viewHost, type DType, type HostArray, type HostData } from '../common/dtype.ts'
 import { ArgumentError, AutogradError, DTypeError, ShapeError } from '../common/errors.ts'
 import { formatShape, numel, sameShape, type Shape } from '../common/shape.ts'
-import { binary, cast, detach } from '../graph/build.ts'
-import { isGradEnabled, makeLeaf, withGrad, type GradientOwner, type Node } from '../graph/node.ts'
+import { alias, binary, cast, detach } from '../graph/build.ts'
+import { asVariable, isGradEnabled, makeLeaf, withGrad, type GradientOwner, type Node } from '../graph/node.ts'
 import { Storage } from '../graph/storage.ts'
 import { backendOf, getDevice } from './device.ts'
 import { readNode, readNodeSync, storageOf, submit } from './realize.ts'
-import { keepForNextWrite, maxRecordedNodes, recordedNodes, recordGradient, recordWrite } from './session.ts'
+import { keepForNextWrite, noteTensor, recordGradient, recordWrite } from './session.ts'
 import { currentTracer } from './tracer.ts'
 
 /** A nested JS array of a tensor's elements; a single element for rank 0. */
@@ -33,8 +33,11 @@ export function withAccumulation<T>(enabled: boolean, body: () => T): T {
 
 let nextTensorName = 0
 
+/** The tensor that each leaf is the value of. */
+const leaves = new WeakMap<Node, Tensor>()
+
 export class Tensor<D extends DType = DType> implements GradientOwner {
-  #node: Node
+  #node!: Node
   /** The accumulated gradient of a variable after `backward`, or null. */
   grad: Tensor | null = null
   name: string
@@ -43,9 +46,10 @@ export class Tensor<D extends DType = DType> implements GradientOwner {
 
   /** For the library's own use; users call `toTensor`, `zeros`, `randn`, ... */
   constructor(node: Node, name?: string) {
-    this.#node = node
+    this.#node = this.#own(node)
     this.name = name ?? `generated_tensor_${nextTensorName++}`
-    if (recordedNodes() > maxRecordedNodes && node.storage === null) submit([node])
+    const ends = noteTensor(node)
+    if (ends.length > 0) submit([], ends)
   }
 
   /** The node that computes the current value. */
@@ -55,7 +59,15 @@ export class Tensor<D extends DType = DType> implements GradientOwner {
   }
 
   set node(node: Node) {
-    this.#node = node
+    this.#node = this.#own(node)
+  }
+
+  /** A node to write to, to hang hooks on: one that belongs to another tensor is seen through a node of its own. */
+  #own(node: Node): Node {
+    const owner = node.op === 'buffer' ? (leaves.get(node) ?? null) : node.owner
+    if (owner !== null && owner !== this) return alias(node)
+    if (node.op === 'buffer') leaves.set(node, this)
+    return node
   }
 
   get dtype(): D {
@@ -98,11 +110,7 @@ export class Tensor<D extends DType = DType> implements GradientOwner {
     if (stop === this.stopGradient) return
     if (!stop && !isFloat(this.dtype))
       throw new DTypeError(`only floating tensors can have gradients, this one is ${this.dtype}`)
-    if (this.node.op === 'buffer') {
-      this.node = { ...this.node, needsGrad: !stop, owner: stop ? null : this }
-      return
-    }
-    this.node = { ...detach(this.node), needsGrad: !stop, owner: stop ? null : this } as Node
+    this.node = asVariable(this.node.op === 'buffer' ? this.node : detach(this.node), stop ? null : this)
   }
 
   // ---- doors ------------------------------------------------------------------------------------------------------------
@@ -112,12 +120,12 @@ export class Tensor<D extends DType = DType> implements GradientOwner {
    * The array is a copy: writing to it does not change the tensor.
    */
   async data(): Promise<HostData> {
-    return this.#copyOut(await readNode(this.node))
+    return this.#typed(await readNode(this.node))
   }
 
   /** As `data`, without leaving the JS thread; for devices that can block (not WebGPU). */
   dataSync(): HostData {
-    return this.#copyOut(readNodeSync(this.node))
+    return this.#typed(readNodeSync(this.node))
   }
 
   /** The only element, as a JS number (boolean for bool). Throws ShapeError when there are more. */
@@ -150,9 +158,8 @@ export class Tensor<D extends DType = DType> implements GradientOwner {
     return { dtype: this.dtype, shape: this.shape, data: this.dataSync() }
   }
 
-  #copyOut(bytes: Uint8Array): HostData {
-    const copy = bytes.slice(0, this.size * (bytes.length / Math.max(this.size, 1)))
-    return viewHost(this.dtype, copy.buffer as ArrayBuffer, 0, this.size)
+  #typed(bytes: Uint8Array): HostData {
+    return viewHost(this.dtype, bytes.buffer, bytes.byteOffset, this.size)
   }
 
   #checkSingle(): void {

@@ -10,7 +10,7 @@ import type { Kernel } from '../../codegen/kernel.ts'
 import type { DeviceBuffer } from '../../graph/storage.ts'
 import { renderKernel } from '../../render/c.ts'
 import type { Plan } from '../../schedule/plan.ts'
-import type { Backend, Capabilities, MemoryInfo, Program } from '../backend.ts'
+import type { Backend, Capabilities, MemoryInfo, Program, Settled } from '../backend.ts'
 import { defaultCompiler } from '../compiler.ts'
 import { detectCpuFeatures, vectorBytes } from '../cpu-features.ts'
 import { KernelLibrary } from './kernel-library.ts'
@@ -104,6 +104,7 @@ export class CpuBackend implements Backend {
     leaves: readonly DeviceBuffer[],
     outputs: readonly DeviceBuffer[],
     scalars: readonly number[],
+    settled?: Settled,
   ): Promise<void> {
     const p = program as CpuProgram
     if (leaves.length < p.needs.leaves || outputs.length < p.needs.outputs || scalars.length < p.needs.scalars) {
@@ -118,7 +119,7 @@ export class CpuBackend implements Backend {
     for (let i = 0; i < buffers.length; i++) values[i] = buffers[i]!.address
     for (let i = 0; i < scalars.length; i++) values[buffers.length + i] = scalars[i]!
     const submit = (): number => this.native.submit(p.address, address, leaves.length, outputs.length, scalars.length)
-    const { ticket, done } = this.queue.submit(submit, [p, buffers])
+    const { ticket, done } = this.queue.submit(submit, [p, buffers], settled)
     for (const b of buffers) b.lastTicket = ticket
     return done
   }

@@ -3,11 +3,13 @@
  * that have finished are settled. What a run uses is referenced until then.
  */
 import { IndexOutOfRangeError, InternalError, OutOfMemoryError } from '../../common/errors.ts'
+import type { Settled } from '../backend.ts'
 import type { NativeRuntime } from './native.ts'
 
 interface Pending {
   /** Keeps what native code works on from being collected. */
   readonly uses: unknown
+  readonly settled: Settled | undefined
   resolve(): void
   reject(error: Error): void
 }
@@ -39,7 +41,7 @@ export class RunQueue {
   }
 
   /** Submits by `enqueue`, which gives a ticket; `uses` stays referenced until it has run. */
-  submit(enqueue: () => number, uses: unknown): { ticket: number; done: Promise<void> } {
+  submit(enqueue: () => number, uses: unknown, settled?: Settled): { ticket: number; done: Promise<void> } {
     if (this.pending.size >= MAX_PENDING) this.waitSync(this.lastTicket - MAX_PENDING / 2)
     let ticket = enqueue()
     // The queue is full of other threads' runs.
@@ -49,7 +51,7 @@ export class RunQueue {
     }
     if (ticket < 0) throw new OutOfMemoryError('the CPU executor cannot get memory or a thread for another run')
     this.lastTicket = ticket
-    const done = new Promise<void>((resolve, reject) => this.pending.set(ticket, { uses, resolve, reject }))
+    const done = new Promise<void>((resolve, reject) => this.pending.set(ticket, { uses, settled, resolve, reject }))
     if (!this.isWaiting) this.waitForOldest()
     return { ticket, done }
   }
@@ -83,6 +85,7 @@ export class RunQueue {
       if (ticket > finished) break
       this.pending.delete(ticket)
       const error = faultOf(this.native.status(ticket))
+      run.settled?.(error)
       if (error) run.reject(error)
       else run.resolve()
       first ??= error

@@ -244,20 +244,21 @@ static void run_launch(i64 *launch, const run_slots *slots, i64 iteration, int *
                &executor_scratch, status);
 }
 
+/* A fault ends the run: what would be computed from it, and overwrite parameters, is left out. */
 static int run_program(i64 *code, const run_slots *slots) {
   int status = 0;
   if (code[0] > 0 && !reserve(&arena, code[0])) return FAULT_OUT_OF_MEMORY;
   i64 *step = code + 2;
-  for (i64 i = 0; i < code[1] && !__atomic_load_n(&halted, __ATOMIC_RELAXED); i++) {
+  for (i64 i = 0; i < code[1] && !status && !__atomic_load_n(&halted, __ATOMIC_RELAXED); i++) {
     if (step[0] == 0) {
       run_launch(step + 1, slots, 0, &status);
       step += 1 + step[1];
       continue;
     }
-    for (i64 iteration = 0; iteration < step[1]; iteration++) {
+    for (i64 iteration = 0; iteration < step[1] && !status; iteration++) {
       if (__atomic_load_n(&halted, __ATOMIC_RELAXED)) break;
       i64 *launch = step + 4;
-      for (i64 j = 0; j < step[2]; j++, launch += launch[WORDS]) run_launch(launch, slots, iteration, &status);
+      for (i64 j = 0; j < step[2] && !status; j++, launch += launch[WORDS]) run_launch(launch, slots, iteration, &status);
     }
     step += 4 + step[3];
   }

@@ -14,7 +14,7 @@ import type { DeviceBuffer } from '../../graph/storage.ts'
 import { callModule, exportName, memoryImport, renderWasm } from '../../render/wasm.ts'
 import { hostFunctions } from '../../render/wasm/host.ts'
 import type { BufferRef, Plan } from '../../schedule/plan.ts'
-import type { Backend, Capabilities, MemoryInfo, Program } from '../backend.ts'
+import type { Backend, Capabilities, MemoryInfo, Program, Settled } from '../backend.ts'
 import { hasRelaxedSimd, hasSimd } from './features.ts'
 import { LinearMemory, maximumMemoryBytes, Region } from './memory.ts'
 import { argumentBytes, encode, WasmProgram, type BoundLaunch, type KernelFunction } from './program.ts'
@@ -122,11 +122,14 @@ export class WasmBackend implements Backend {
     leaves: readonly DeviceBuffer[],
     outputs: readonly DeviceBuffer[],
     scalars: readonly number[],
+    settled?: Settled,
   ): Promise<void> {
     try {
       this.runSync(program, leaves, outputs, scalars)
+      settled?.(null)
       return Promise.resolve()
     } catch (error) {
+      settled?.(error as Error)
       this.fault ??= error
       const rejected = Promise.reject<void>(error)
       rejected.catch(() => this.takeFault())
@@ -134,7 +137,7 @@ export class WasmBackend implements Backend {
     }
   }
 
-  /** Runs a program. Throws IndexOutOfRangeError after the whole of it ran, if a kernel met an index out of range. */
+  /** Runs a program. Throws IndexOutOfRangeError where a kernel meets an index out of range: what follows is not run. */
   runSync(
     program: Program,
     leaves: readonly DeviceBuffer[],
@@ -147,20 +150,15 @@ export class WasmBackend implements Backend {
     const words = new Int32Array(this.memoryBlocks.memory.buffer)
     const status = this.statusAddress >> 2
     words[status] = 0
-    let faulty: string | null = null
     for (const { count, launches } of program.loops) {
       for (let i = 0; i < count; i++) {
         for (const launch of launches) {
           this.launch(program, launch)
-          if (words[status] !== 0) faulty ??= launch.title
+          if (words[status] !== 0) throw outOfRange(launch.title)
           for (const { word, bytes } of launch.advances) words[(program.address + word * argumentBytes) >> 2]! += bytes
         }
       }
     }
-    if (faulty === null) return
-    throw new IndexOutOfRangeError(
-      `'${faulty}' met an index outside the axis it indexes: indices must be at least 0 and below the size of the axis`,
-    )
   }
 
   synchronize(): Promise<void> {
@@ -272,6 +270,12 @@ export class WasmBackend implements Backend {
       )
     }
   }
+}
+
+function outOfRange(kernel: string): IndexOutOfRangeError {
+  return new IndexOutOfRangeError(
+    `'${kernel}' met an index outside the axis it indexes: indices must be at least 0 and below the size of the axis`,
+  )
 }
 
 function own(buffer: DeviceBuffer): WasmBuffer {

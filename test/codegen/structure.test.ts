@@ -1,0 +1,344 @@
+/**
+ * Kernels are keyed by structure, not by size: another batch, width or length of a program gives the same kernels, and compiles nothing.
+ */
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { Capabilities } from '../../src/codegen/capabilities.ts'
+import { generatePlan } from '../../src/codegen/generate.ts'
+import type { Kernel } from '../../src/codegen/kernel.ts'
+import { structureOf } from '../../src/codegen/structure.ts'
+import { nn, optimizer, setDevice, toTensor, zeros, type Tensor } from '../../src/index.ts'
+import * as lz from '../../src/index.ts'
+import { renderC } from '../../src/render/c.ts'
+import { hashText } from '../../src/render/hash.ts'
+import { renderWasm } from '../../src/render/wasm.ts'
+import { compilerCandidates } from '../../src/runtime/compiler.ts'
+import { capture } from '../../src/schedule/capture.ts'
+import { pendingWrites } from '../../src/tensor/session.ts'
+
+const capabilities: Capabilities = { vectorBytes: 32, threads: 2, cacheBytes: [32768, 524288, 4194304], blocking: true }
+
+/** The kernels of tensors and of the writes recorded with them. */
+function kernelsOf(results: Tensor | readonly Tensor[]): Kernel[] {
+  const list = [results].flat() as Tensor[]
+  return generatePlan(
+    capture(
+      list.map((t) => t.node),
+      pendingWrites(),
+    ),
+    capabilities,
+  ).kernels
+}
+
+const data = (...shape: number[]): Tensor => toTensor(new Float32Array(shape.reduce((a, b) => a * b, 1))).reshape(shape)
+const variable = (...shape: number[]): Tensor => {
+  const v = data(...shape)
+  v.stopGradient = false
+  return v
+}
+
+/** A result with the gradients of all that it depends on. */
+function withGradients(result: Tensor, variables: readonly Tensor[]): Tensor[] {
+  return [result, ...lz.grad(result.square().sum(), variables)]
+}
+
+type Program = (...sizes: number[]) => Tensor | readonly Tensor[]
+
+/** Programs of some sizes, and pairs of sizes on the same side of what templates tell apart (1, a few registers, a cache). */
+type Sizes = readonly number[]
+const programs: readonly (readonly [name: string, program: Program, one: Sizes, other: Sizes])[] = [
+  [
+    'elementwise with broadcasting',
+    (n, m) => lz.exp(data(n!, m!)).add(data(m!)).multiply(data(n!, 1)),
+    [3, 17],
+    [40, 1000],
+  ],
+  [
+    'a product with bias and relu',
+    (n, k, m) => nn.functional.relu(data(n!, k!).matmul(data(k!, m!)).add(data(m!))),
+    [16, 64, 80],
+    [24, 96, 80],
+  ],
+  [
+    'its gradients',
+    (n, k, m) => {
+      const [x, w, b] = [variable(n!, k!), variable(k!, m!), variable(m!)]
+      return withGradients(nn.functional.relu(x.matmul(w).add(b)), [x, w, b])
+    },
+    [40, 64, 80],
+    [48, 96, 80],
+  ],
+  ['batched products', (b, n) => data(b!, n!, 32).matmul(data(b!, 32, n!)), [2, 40], [6, 72]],
+  [
+    'softmax and its gradient',
+    (n, m) => {
+      const x = variable(n!, m!)
+      return withGradients(nn.functional.softmax(x), [x])
+    },
+    [5, 33],
+    [64, 700],
+  ],
+  [
+    'layer norm and its gradients',
+    (n, m) => {
+      const [x, w, b] = [variable(n!, m!), variable(m!), variable(m!)]
+      return withGradients(nn.functional.layerNorm(x, m!, { weight: w, bias: b }), [x, w, b])
+    },
+    [16, 40],
+    [64, 256],
+  ],
+  [
+    'reductions over rows, columns and all',
+    (n, m) => [data(n!, m!).sum(0), data(n!, m!).max(1), data(n!, m!).mean(), data(n!, m!).argmax(1)],
+    [20, 30],
+    [64, 99],
+  ],
+  [
+    'a convolution with its gradients',
+    (n, h, w) => {
+      const [x, k] = [variable(n!, 8, h!, w!), variable(16, 8, 3, 3)]
+      return withGradients(nn.functional.conv2d(x, k, null, { padding: 1, stride: 2 }), [x, k])
+    },
+    [2, 32, 32],
+    [3, 32, 96],
+  ],
+  [
+    'pooling',
+    (n, w) => {
+      const x = variable(n!, 4, 16, w!)
+      return withGradients(nn.functional.maxPool2d(x, 2), [x])
+    },
+    [2, 32],
+    [5, 80],
+  ],
+  [
+    'look-ups and their gradient',
+    (n, m) => {
+      const table = variable(100, 16)
+      return withGradients(lz.gather(table, zeros([n! * m!], 'int64').add(toTensor(new BigInt64Array(n! * m!)))), [
+        table,
+      ])
+    },
+    [4, 7],
+    [9, 31],
+  ],
+  [
+    'cross entropy',
+    (n) => {
+      const x = variable(n!, 10)
+      return withGradients(nn.functional.crossEntropy(x, toTensor(new BigInt64Array(n!))), [x])
+    },
+    [8],
+    [20],
+  ],
+  [
+    'a loop over time',
+    (t, n) => {
+      const cell = new nn.LSTM(8, 16)
+      const x = variable(n!, t!, 8)
+      return withGradients((cell(x) as unknown as [Tensor])[0], [x, ...cell.parameters()])
+    },
+    [5, 4],
+    [12, 6],
+  ],
+]
+
+beforeEach(() => setDevice('null'))
+
+describe('two sizes have one set of kernels', () => {
+  it.each(programs)('%s', (_, program, ...sizes) => {
+    const [one, other] = sizes.map((s) => kernelsOf(program(...s))) as [Kernel[], Kernel[]]
+    const extra = other.filter((k) => !one.some((j) => structureOf(j) === structureOf(k)))
+
+    expect(extra.map((k) => k.title)).toEqual([])
+    expect(other.length).toBe(one.length)
+  })
+
+  it('numbers of the program that are no structure are arguments', () => {
+    const scaled = (factor: number): string[] => kernelsOf(data(9).multiply(factor)).map(structureOf)
+
+    expect(scaled(0.3)).toEqual(scaled(123.75))
+  })
+
+  it('what is structure tells kernels apart', () => {
+    const structures = [
+      data(6, 7).add(data(6, 7)),
+      data(6, 7).add(data(7)),
+      data(6, 7).add(data(7, 6).transpose([1, 0])),
+      data(6, 7).astype('float64').add(1),
+      data(6, 7).multiply(data(6, 7)),
+    ].map((t) => kernelsOf(t).map(structureOf).join())
+
+    expect(new Set(structures).size).toBe(structures.length)
+  })
+})
+
+describe.runIf(compilerCandidates().length > 0)('on cpu', () => {
+  let root: string
+  beforeAll(() => {
+    root = mkdtempSync(join(tmpdir(), 'longzhou-structure-'))
+    vi.stubEnv('LONGZHOU_CACHE_DIR', root)
+  })
+  afterAll(() => {
+    vi.unstubAllEnvs()
+    rmSync(root, { recursive: true })
+  })
+
+  it('a training step of another batch and width calls no compiler', async () => {
+    setDevice('cpu')
+    const model = new nn.Sequential(
+      new nn.Conv2D(1, 4, { kernelSize: 3 }),
+      new nn.ReLU(),
+      new nn.Conv2D(4, 2, { kernelSize: 3 }),
+    )
+    const adam = new optimizer.Adam({ parameters: model.parameters() })
+    const compiled = (): string[] =>
+      readdirSync(root, { recursive: true, encoding: 'utf8' })
+        .filter((f) => f.endsWith('.so'))
+        .sort()
+    const step = async (batch: number, width: number): Promise<string[]> => {
+      const loss = model(lz.ones([batch, 1, 12, width]))
+        .square()
+        .mean()
+      loss.backward()
+      adam.step()
+      adam.clearGrad()
+      await loss.item()
+      return compiled()
+    }
+    const before = compiled()
+    const [first, second] = [await step(4, 20), await step(6, 24)]
+
+    expect(first.length).toBeGreaterThan(before.length)
+    expect(second).toEqual(first)
+  })
+})
+
+describe('what is printed', () => {
+  it('softmax as C', () => {
+    const kernels = kernelsOf(nn.functional.softmax(data(5, 33)))
+
+    expect(kernels.map((k) => k.title)).toMatchInlineSnapshot(`
+      [
+        "div float32[2]",
+      ]
+    `)
+    expect(renderC(kernels)).toMatchInlineSnapshot(`
+      "typedef signed char i8;
+      typedef unsigned char u8;
+      typedef unsigned short u16;
+      typedef int i32;
+      typedef unsigned u32;
+      typedef long long i64;
+      typedef unsigned long long u64;
+      typedef float f32;
+      typedef double f64;
+      static inline f32 nanmax_f32(f32 a, f32 b) { return b > a || b != b ? b : a; }
+      #pragma omp declare reduction(nanmax_f32 : f32 : omp_out = nanmax_f32(omp_out, omp_in)) initializer(omp_priv = -__builtin_inf())
+      static inline f32 bits_f32(u32 x) { f32 r; __builtin_memcpy(&r, &x, 4); return r; }
+      static inline u32 f32_bits(f32 x) { u32 r; __builtin_memcpy(&r, &x, 4); return r; }
+      static inline f32 max_f32(f32 a, f32 b) { return a > b ? a : b; }
+
+      // div float32[2]
+      void k_0333db43cc487c27(const i64 *args, i64 begin, i64 end, char *scratch, i32 *status) {
+        f32 *p0 = (f32 *)args[0];
+        const i64 n1 = args[1];
+        const i64 n2 = args[2];
+        f32 *p3 = (f32 *)args[3];
+        const i64 n4 = args[4];
+        for (i64 p = begin; p < end; p++) {
+          f32 acc = -__builtin_inff();
+          const i64 at = p * n1;
+          #pragma omp simd reduction(nanmax_f32:acc)
+          for (i64 k = 0; k < n2; k++) {
+            const f32 v = p3[at + k];
+            acc = nanmax_f32(acc, v);
+          }
+          f32 acc1 = 0.0f;
+          #pragma omp simd reduction(+:acc1)
+          for (i64 k1 = 0; k1 < n2; k1++) {
+            const f32 v1 = p3[at + k1];
+            const f32 v2 = v1 - acc;
+            const f32 n = __builtin_rintf(v2 * 1.442695f);
+            const f32 r = n * 0.00021219444f + (n * -0.6933594f + v2);
+            const f32 scaled = bits_f32((i32)f32_bits(r * r * ((((0.0013814993f * r + 0.008368705f) * r + 0.04166838f) * r + 0.1666652f) * r + 0.49999994f) + r + 1.0f) + ((i32)n << 23));
+            const f32 exp = v2 >= 88.72284f ? __builtin_inff() : (v2 >= -87.33654f ? scaled : max_f32(0.0f, v2));
+            acc1 += exp;
+          }
+          const i64 at1 = p * n4;
+          #pragma omp simd
+          for (i64 k2 = 0; k2 < n2; k2++) {
+            const f32 v3 = p3[at1 + k2];
+            const f32 v4 = v3 - acc;
+            const f32 n1_ = __builtin_rintf(v4 * 1.442695f);
+            const f32 r1 = n1_ * 0.00021219444f + (n1_ * -0.6933594f + v4);
+            const f32 scaled1 = bits_f32((i32)f32_bits(r1 * r1 * ((((0.0013814993f * r1 + 0.008368705f) * r1 + 0.04166838f) * r1 + 0.1666652f) * r1 + 0.49999994f) + r1 + 1.0f) + ((i32)n1_ << 23));
+            const f32 exp1 = v4 >= 88.72284f ? __builtin_inff() : (v4 >= -87.33654f ? scaled1 : max_f32(0.0f, v4));
+            const f32 v5 = exp1 / acc1;
+            p0[at1 + k2] = v5;
+          }
+        }
+      }
+      "
+    `)
+  })
+
+  it('relu(x @ w + b) as C and as WebAssembly', () => {
+    const kernels = kernelsOf(nn.functional.relu(data(16, 64).matmul(data(64, 32)).add(data(32))))
+    const wasm = renderWasm(kernels, { relaxedSimd: false })
+
+    expect(kernels.map((k) => k.title)).toMatchInlineSnapshot(`
+      [
+        "matmul",
+        "where float32[2]",
+      ]
+    `)
+    expect(renderC(kernels.slice(-1))).toMatchInlineSnapshot(`
+      "typedef signed char i8;
+      typedef unsigned char u8;
+      typedef unsigned short u16;
+      typedef int i32;
+      typedef unsigned u32;
+      typedef long long i64;
+      typedef unsigned long long u64;
+      typedef float f32;
+      typedef double f64;
+      static inline i64 min_i64(i64 a, i64 b) { return a < b ? a : b; }
+
+      // where float32[2]
+      void k_928f637b51242719(const i64 *args, i64 begin, i64 end, char *scratch, i32 *status) {
+        f32 *p0 = (f32 *)args[0];
+        const i64 n1 = args[1];
+        const i64 n2 = args[2];
+        const i64 n3 = args[3];
+        const i64 n4 = args[4];
+        f32 *p5 = (f32 *)args[5];
+        f32 *p6 = (f32 *)args[6];
+        for (i64 p = begin; p < end; p++) {
+          const i64 from = p % n3 * n1;
+          const i64 to = min_i64(from + n1, n2);
+          const i64 i = p / n3;
+          const i64 at = i * n4;
+          #pragma omp simd
+          for (i64 k = from; k < to; k++) {
+            const f32 v = p5[at + k];
+            const f32 v1 = p6[k];
+            const f32 v2 = v + v1;
+            const i32 v3 = v2 > 0.0f;
+            const f32 v4 = v3 ? v2 : 0.0f;
+            p0[at + k] = v4;
+          }
+        }
+      }
+      "
+    `)
+    expect({ bytes: wasm.length, hash: hashText(Buffer.from(wasm).toString('latin1')) }).toMatchInlineSnapshot(`
+      {
+        "bytes": 7063,
+        "hash": "3fd22dc8684e0b00",
+      }
+    `)
+  })
+})
