@@ -22,6 +22,8 @@ export interface ConfiguredRunOptions {
 
 export interface ConfiguredRunResult extends TrainingRunResult {
   readonly outputDir: string
+  /** Samples that could not be used. */
+  readonly leftOut: number
   /** Arguments of `longzhou` that try the model. */
   readonly next: readonly string[]
 }
@@ -40,7 +42,7 @@ export async function runConfigured(
   if (first.device !== undefined) setDevice(first.device)
   seed(first.seed)
   globalRandomState.seed(first.seed)
-  const { job, global, config, modelFile, next } = await task(source, say)
+  const { job, global, config, modelFile, next, leftOut } = await task(source, say)
   const { outputDir, saveEvery, evalEvery = saveEvery } = global
   const result = await runTraining(job, {
     ...global,
@@ -49,5 +51,5 @@ export async function runConfigured(
     modelFile,
     begun: () => writeFile(join(outputDir, 'config.yml'), stringify(config)),
   })
-  return { ...result, outputDir, next }
+  return { ...result, outputDir, leftOut: leftOut(), next }
 }

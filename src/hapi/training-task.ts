@@ -13,6 +13,8 @@ export interface ConfiguredJob<B = unknown> {
   readonly config: unknown
   /** Where the model goes. */
   readonly modelFile: string
+  /** Samples that were left out so far, each counted once. */
+  leftOut(): number
   /** Arguments of `longzhou` that try the model. */
   readonly next: readonly string[]
 }

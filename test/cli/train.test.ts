@@ -107,6 +107,7 @@ describe('longzhou train', () => {
     expect(result).toMatchObject({
       step: 30,
       interrupted: false,
+      leftOut: 3,
       modelFile: join(root, 'whole/recognizer.safetensors'),
       latestCheckpoint: join(root, 'whole/checkpoints/step-30'),
       bestCheckpoint: join(root, 'whole/best'),

@@ -50,17 +50,19 @@ export const command: CliCommand = {
 }
 
 function describeEnd(
-  { steps, evaluation, best, modelFile, next }: ConfiguredRunResult,
+  { steps, evaluation, best, modelFile, leftOut, next }: ConfiguredRunResult,
   say: (text: string) => void,
 ): void {
   const results = Object.entries(evaluation?.results ?? {}).map(([name, value]) => `, ${name} ${value.toFixed(4)}`)
   say(`done   ${steps} steps${results.join('')}`)
+  if (leftOut > 0) say(`       ${leftOut} lines were left out`)
   say(`model  ${modelFile}${best ? `, the best, from step ${best.step}` : ''}`)
   say(`next   ${commandLine(next)}`)
 }
 
 function summaryOf(result: ConfiguredRunResult): Readonly<Record<string, unknown>> {
-  const { step, steps, loss, evaluation, best, interrupted, modelFile, latestCheckpoint, bestCheckpoint } = result
+  const { step, steps, loss, evaluation, best, interrupted, modelFile, latestCheckpoint, bestCheckpoint, leftOut } =
+    result
   const files = { modelFile, latestCheckpoint, bestCheckpoint, log: join(result.outputDir, 'log.jsonl') }
-  return { step, steps, loss, ...evaluation?.results, best, interrupted, ...files }
+  return { step, steps, loss, ...evaluation?.results, best, interrupted, leftOut, ...files }
 }

@@ -20,6 +20,11 @@ export class LeftOut {
     this.#say = say
   }
 
+  /** How many there were. */
+  get count(): number {
+    return this.#seen.size
+  }
+
   add(messages: readonly string[]): void {
     for (const message of messages) {
       if (this.#seen.has(message)) continue

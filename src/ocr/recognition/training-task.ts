@@ -68,7 +68,7 @@ export const recognizerTask: TrainingTask = trainingTask(recognizerSchema, async
   describe(config, recognizer, sources, evaluationSets, say)
   const modelFile = global.modelFile ?? join(global.outputDir, 'recognizer.safetensors')
   const picture = sources.find((s) => s.kind === 'files')?.files[0]?.file ?? 'PICTURE.jpg'
-  return { job, global, modelFile, next: ['read', modelFile, picture] }
+  return { job, global, modelFile, leftOut: () => leftOut.count, next: ['read', modelFile, picture] }
 })
 
 // ---- the model ----------------------------------------------------------------------------------------------------------
