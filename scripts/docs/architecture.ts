@@ -53,7 +53,7 @@ function stages(): Stages {
       kernels.map((k) => k.title),
     ),
     kernel: printKernel(last),
-    c: renderC([last]),
+    c: renderC([last], capabilities.vectorBytes),
     wasm: wasmText(last, { relaxedSimd: false }),
     wasmBytes: renderWasm([last], { relaxedSimd: false }).length,
     kernels: kernels.length,

@@ -73,6 +73,8 @@ export interface Surroundings {
   isMaterialized(node: Node): boolean
   /** Number of a scalar node. */
   scalarSlot(node: Node): number
+  /** Whether the node's value goes to memory that the same kernel may read. */
+  overwrites(node: Node): boolean
 }
 
 const unrolledOps: Partial<Record<OpName, OpName>> = {
@@ -305,7 +307,7 @@ export class ExpressionBuilder {
       const op = node.dtype === 'bool' ? boolean! : (unrolledOps[node.op] as OpName)
       return elements.reduce((a, b) => operation(op, node.dtype, a, b))
     }
-    const position = (i: number): Expression => ({ kind: 'constant', dtype: 'int64', loops: noLoops, value: i })
+    const position = (i: number): Expression => ({ kind: 'constant', dtype: 'int32', loops: noLoops, value: i })
     let best = elements[0]!
     let at = position(0)
     elements.slice(1).forEach((v, i) => {
@@ -313,7 +315,7 @@ export class ExpressionBuilder {
       const firstNaN = operation('and', 'bool', operation('ne', 'bool', v, v), operation('eq', 'bool', best, best))
       const take = isFloat(x.dtype) ? operation('or', 'bool', better, firstNaN) : better
       best = operation('where', x.dtype, take, v, best)
-      at = operation('where', 'int64', take, position(i + 1), at)
+      at = operation('where', 'int32', take, position(i + 1), at)
     })
     return at
   }

@@ -132,6 +132,8 @@ class GraphLowering {
   readonly #inBody: boolean
   #fusion!: Fusion
   #places = new Map<Node, Location>()
+  /** Results that go to memory that the graph also reads. */
+  readonly #overwriting: ReadonlySet<Node>
 
   constructor(
     generator: Generator,
@@ -144,6 +146,7 @@ class GraphLowering {
     this.#nodes = nodes
     this.#given = given
     this.#results = results
+    this.#overwriting = new Set(results.filter((r) => r.overwrites >= 0).map((r) => r.node))
     this.#inBody = inBody
   }
 
@@ -253,6 +256,7 @@ class GraphLowering {
   readonly #surroundings: Surroundings = {
     isMaterialized: (n) => this.#fusion.isMaterialized(n),
     scalarSlot: (n) => this.#generator.capture.slots.get(n)!,
+    overwrites: (n) => this.#overwriting.has(n),
   }
 
   #nestGroup(sinks: readonly Node[]): KernelGroup {

@@ -101,7 +101,8 @@ export type Stmt =
   | { readonly kind: 'assign'; readonly name: string; readonly value: Expr }
   /** name = name op value; the order of a vector loop's contributions is the dialect's. `max` and `min` keep a NaN. */
   | { readonly kind: 'accumulate'; readonly name: string; readonly op: ReduceIr; readonly value: Expr }
-  | { readonly kind: 'store'; readonly buffer: number; readonly at: Expr; readonly value: Expr }
+  /** Lanes go to at, at + 1, ..., or, with a `stride`, to at, at + stride, ... */
+  | { readonly kind: 'store'; readonly buffer: number; readonly at: Expr; readonly value: Expr; readonly stride?: Expr }
   | {
       readonly kind: 'for'
       readonly loop: LoopKind

@@ -30,6 +30,14 @@ import { flatten, operands, some } from './walk.ts'
 
 export type ForStmt = Extract<Stmt, { kind: 'for' }>
 
+/** What lanes can do in a dialect. */
+export interface LaneOptions {
+  /** Whether lanes can be stored to bool, uint8, int8, float16 and bfloat16. */
+  readonly narrowStores: boolean
+  /** Whether lanes can be stored to elements that do not lie side by side. */
+  readonly stridedStores: boolean
+}
+
 /** What a variable of the body is in the loop over lanes. */
 type Binding =
   /** One value for all lanes. */
@@ -58,7 +66,7 @@ export class LaneBody {
   private readonly kernel: Kernel
   private readonly loop: ForStmt
   private readonly lanes: number
-  private readonly narrowStores: boolean
+  private readonly options: LaneOptions
   /** Variables declared in the body. */
   private readonly own: ReadonlySet<string>
   private readonly unique: (name: string) => string
@@ -78,14 +86,14 @@ export class LaneBody {
     kernel: Kernel,
     loop: ForStmt,
     lanes: number,
-    narrowStores: boolean,
+    options: LaneOptions,
     own: ReadonlySet<string>,
     unique: (name: string) => string,
   ) {
     this.kernel = kernel
     this.loop = loop
     this.lanes = lanes
-    this.narrowStores = narrowStores
+    this.options = options
     this.own = own
     this.unique = unique
     const statements = flatten(loop.body)
@@ -170,8 +178,11 @@ export class LaneBody {
   private store(s: Extract<Stmt, { kind: 'store' }>): Stmt {
     const stride = this.stride(s.at)
     const bytes = sizeOf(this.memory(s.buffer).dtype)
-    if (!stride || !isConstant(stride, 1) || bytes > 4 || (bytes < 4 && !this.narrowStores)) throw staysScalar
-    return { ...s, value: this.vector(s.value) }
+    if (!stride || isConstant(stride, 0) || bytes > 4 || (bytes < 4 && !this.options.narrowStores)) throw staysScalar
+    const value = this.vector(s.value)
+    if (isConstant(stride, 1)) return { ...s, value }
+    if (!this.options.stridedStores || bytes < 4) throw staysScalar
+    return { ...s, value, stride }
   }
 
   private accumulator(name: string, op: ReduceIr, scalar: ScalarType): string {

@@ -48,6 +48,8 @@ type Reduction = Expression & { kind: 'reduction' }
 const chunkElements = 4096
 /** Accumulators of a column reduction that stay in the first-level cache. */
 const columnElements = 1024
+/** Longest last axis, and largest stride of an innermost loop, that stand in a kernel as numbers. */
+const longestWritten = 4
 /** Element operations worth handing to another thread. */
 const grainElements = 16384
 
@@ -98,6 +100,8 @@ const accumulators: Partial<Record<string, ReduceIr>> = {
 
 class Nest {
   readonly #sinks: readonly Node[]
+  /** Whether a sink may lie where a source lies. */
+  readonly #inPlace: boolean
   readonly #ir: ir.KernelBuilder
   readonly #expressions: Expression[]
   readonly #stores: Affine[]
@@ -116,11 +120,13 @@ class Nest {
 
   constructor(sinks: readonly Node[], surroundings: Surroundings, splits: ReadonlyMap<string, number>) {
     this.#sinks = sinks
+    this.#inPlace = sinks.some((s) => surroundings.overwrites(s))
     const inside = new Set(sinks)
     const builder = new ExpressionBuilder(
       {
         isMaterialized: (n) => !inside.has(n) && surroundings.isMaterialized(n),
         scalarSlot: (n) => surroundings.scalarSlot(n),
+        overwrites: (n) => surroundings.overwrites(n),
       },
       splits,
     )
@@ -158,7 +164,7 @@ class Nest {
     this.#collapse([this.#outer, inner, ...phases.map((p) => p[0]!.over)])
     this.#sinkParameters = this.#sinks.map((s, index) => {
       this.#arguments.push({ kind: 'sink', index })
-      return this.#ir.buffer(s.dtype, 'update')
+      return this.#ir.buffer(s.dtype, this.#inPlace ? 'update' : 'write')
     })
     const column = this.#columnLoop(inner)
     const outerGroups = this.#groups(this.#outer)
@@ -327,12 +333,14 @@ class Nest {
       },
       simple,
     )
-    phase.forEach((r, i) => outer.values.set(r, position ? ir.convert(position, 'i64') : asValue(r, variables[i]!)))
+    phase.forEach((r, i) => outer.values.set(r, position ? ir.convert(position, 'i32') : asValue(r, variables[i]!)))
   }
 
   // ---- loops ------------------------------------------------------------------------------------------------------------
 
   #current: Level | null = null
+  /** The innermost loop: its strides of a few elements are written out, so that compilers can load such elements together. */
+  #vectorGroup: Group | null = null
 
   /** The level inside groups whose iterations are numbered together by `number`. */
   #enter(parent: Level | null, groups: readonly Group[], number: Expr): Level {
@@ -397,6 +405,7 @@ class Nest {
     this.#hoist(parent, roots, addresses)
     const dynamic = this.#hasGatherInside(parent, roots)
     const fill = (i: Expr): void => {
+      this.#vectorGroup = group
       this.#groupVariables.set(group, i)
       this.#current = new Level(parent, group.members)
       body(i)
@@ -614,7 +623,9 @@ class Nest {
 
   #scaled(a: Affine, g: Group, c: number): Expr {
     const v = this.#groupVariables.get(g)!
-    return c === 1 ? v : ir.mul(v, this.#index(`stride ${affineKey(a)} ${g.members[0]!.key}`, c))
+    if (c === 1) return v
+    const isWritten = g === this.#vectorGroup && c > 1 && c <= longestWritten
+    return ir.mul(v, isWritten ? c : this.#index(`stride ${affineKey(a)} ${g.members[0]!.key}`, c))
   }
 
   #quotient(level: Level, v: Variable): Expr {
@@ -695,7 +706,7 @@ class Nest {
     const known = this.#sourceParameters.get(node)
     if (known) return known
     this.#arguments.push({ kind: 'source', node })
-    const made = this.#ir.buffer(node.dtype, 'update')
+    const made = this.#ir.buffer(node.dtype, this.#inPlace ? 'update' : 'read')
     this.#sourceParameters.set(node, made)
     return made
   }
@@ -754,7 +765,9 @@ class Nest {
 function splitTail(groups: readonly Group[]): [looped: readonly Group[], tail: Group | null] {
   const last = groups[groups.length - 1]
   const before = groups[groups.length - 2]
-  return last && before && last.extent <= 4 && before.extent >= 8 ? [groups.slice(0, -1), last] : [groups, null]
+  return last && before && last.extent <= longestWritten && before.extent >= 8
+    ? [groups.slice(0, -1), last]
+    : [groups, null]
 }
 
 /** First value of an accumulator. */

@@ -71,7 +71,9 @@ function statement(s: Stmt, indent: string): string[] {
     case 'accumulate':
       return [`${indent}${s.name} = ${s.op}(${s.name}, ${expression(s.value)})`]
     case 'store':
-      return [`${indent}p${s.buffer}[${expression(s.at)}] = ${expression(s.value)}`]
+      return [
+        `${indent}p${s.buffer}[${expression(s.at)}${s.stride ? ` by ${expression(s.stride)}` : ''}] = ${expression(s.value)}`,
+      ]
     case 'for':
       return [
         `${indent}${s.loop} ${s.name} = ${expression(s.from)} .. ${expression(s.to)}${s.step === 1 ? '' : ` step ${s.step}`}`,

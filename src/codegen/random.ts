@@ -8,6 +8,7 @@ import type { Expr } from './kernel.ts'
 
 const M0 = 0xd2511f53 | 0
 const M1 = 0xcd9e8d57 | 0
+const SIGN = -(2 ** 31)
 const W0 = 0x9e3779b9 | 0
 const W1 = 0xbb67ae85 | 0
 
@@ -16,10 +17,11 @@ const high = (x: Expr): Expr => ir.convert(ir.ushr(x, 32), 'i32')
 
 /** Element `at` (an index) of the stream; float32 in [0, 1), or the bits as int32. */
 export function emitRandom(scope: ir.Scope, key: Expr, offset: Expr, at: Expr, dtype: DType): Expr {
-  const i = scope.let('i', ir.convert(at, 'i64'))
-  const counter = scope.let('counter', ir.add(offset, ir.ushr(i, 2)))
-  let c0 = scope.let('c', low(counter))
-  let c1 = scope.let('c', high(counter))
+  // The 64-bit sum in halves: lanes have 32 bits. No draw has 2^34 elements.
+  const first = scope.let('first', low(offset))
+  let c0 = scope.let('c', ir.add(first, ir.convert(ir.shr(at, 2), 'i32')))
+  const carry = ir.lt(ir.xor(c0, SIGN), ir.xor(first, SIGN))
+  let c1 = scope.let('c', ir.add(high(offset), ir.convert(carry, 'i32')))
   let c2: Expr = ir.i32(0)
   let c3: Expr = ir.i32(0)
   let k0 = scope.let('k', low(key))
@@ -36,7 +38,7 @@ export function emitRandom(scope: ir.Scope, key: Expr, offset: Expr, at: Expr, d
     k0 = ir.add(k0, W0)
     k1 = ir.add(k1, W1)
   }
-  const word = scope.let('word', ir.and(ir.convert(i, 'i32'), 3))
+  const word = scope.let('word', ir.and(ir.convert(at, 'i32'), 3))
   const bits = ir.select(ir.lt(word, 2), ir.select(ir.eq(word, 0), c0, c1), ir.select(ir.eq(word, 2), c2, c3))
   return dtype === 'int32' ? bits : ir.mul(ir.convert(ir.ushr(bits, 8), 'f32'), 2 ** -24)
 }

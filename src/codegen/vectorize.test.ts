@@ -2,9 +2,17 @@ import { describe, expect, test } from 'vitest'
 import * as ir from './builder.ts'
 import { KernelBuilder, type BufferParameter } from './builder.ts'
 import type { Expr, Kernel } from './kernel.ts'
-import { vectorize } from './vectorize.ts'
+import { vectorize, type VectorizeOptions } from './vectorize.ts'
 import { verifyKernel } from './verify.ts'
 import { expressionsOf, flatten, operands } from './walk.ts'
+
+const laneOptions: VectorizeOptions = {
+  lanes: [4],
+  accumulatorRegisters: 4,
+  narrowStores: true,
+  stridedStores: false,
+  otherwise: 'sequential',
+}
 
 interface Parts {
   readonly k: KernelBuilder
@@ -14,11 +22,7 @@ interface Parts {
 }
 
 /** A kernel with one vector loop over a float32 buffer to another, vectorised for four lanes. */
-function vectorized(
-  body: (parts: Parts, i: Expr) => void,
-  options = { lanes: 4, narrowStores: true },
-  to?: number,
-): Kernel {
+function vectorized(body: (parts: Parts, i: Expr) => void, options = laneOptions, to?: number): Kernel {
   const k = new KernelBuilder('k')
   const parts = { k, x: k.buffer('float32', 'read'), out: k.buffer('float32', 'write'), n: k.index() }
   k.parallel('block', () => k.vector('i', 0, to ?? parts.n, (i) => body(parts, i)))
@@ -124,7 +128,7 @@ describe('what stays scalar', () => {
       const k = new KernelBuilder('k')
       const [x, out, n] = [k.buffer('bfloat16', 'read'), k.buffer('bfloat16', 'write'), k.index()]
       k.parallel('b', () => k.vector('i', 0, n, (i) => k.store(out, i, ir.load(x, i))))
-      return vectorKinds(vectorize(k.build(), { lanes: 4, narrowStores }))
+      return vectorKinds(vectorize(k.build(), { ...laneOptions, narrowStores }))
     }
     expect(make(true)).toEqual(new Set(['load']))
     expect(make(false)).toEqual(new Set())

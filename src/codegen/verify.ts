@@ -118,6 +118,7 @@ class Verifier {
         const p = this.memory(s.buffer)
         this.check(p.kind === 'scratch' || p.access !== 'read', `parameter ${s.buffer} is read-only but stored to`)
         this.address(s.at)
+        if (s.stride) this.address(s.stride)
         this.expression(s.value)
         const expected = { scalar: registerTypes[p.dtype], lanes: s.value.type.lanes }
         this.same(`the value stored to parameter ${s.buffer} (${p.dtype})`, s.value.type, expected)

@@ -56,7 +56,7 @@ export function expressionsOf(s: Stmt): readonly Expr[] {
     case 'accumulate':
       return [s.value]
     case 'store':
-      return [s.at, s.value]
+      return s.stride ? [s.at, s.value, s.stride] : [s.at, s.value]
     case 'for':
       return [s.from, s.to]
     case 'if':

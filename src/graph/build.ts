@@ -272,8 +272,8 @@ export function reduce(op: ReduceOp, x: Node, axes: readonly number[]): Node {
   if (empty && op !== 'reduceSum' && op !== 'reduceProd' && numel(shape) > 0) {
     throw new ShapeError(`${op} over an empty axis of ${formatShape(x.shape)} has no value`)
   }
-  const dtype = info.gives === 'int64' ? 'int64' : x.dtype
-  if (info.gives !== 'int64') {
+  const dtype = info.gives === 'int32' ? 'int32' : x.dtype
+  if (info.gives !== 'int32') {
     if (axes.length === 0) return x
     if (axes.every((a) => x.shape[a] === 1)) return reshape(x, shape)
   }

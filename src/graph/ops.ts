@@ -15,7 +15,7 @@ export interface OpInfo {
   readonly arity: number
   readonly takes: DTypeClass
   /** `same` as the first source, or a fixed dtype. */
-  readonly gives: 'same' | 'bool' | 'int64' | 'attribute'
+  readonly gives: 'same' | 'bool' | 'int32' | 'int64' | 'attribute'
   /** Has a gradient that is not zero everywhere. */
   readonly differentiable: boolean
   /** Interval from which tests draw the argument of a unary op, away from poles and kinks. */
@@ -32,7 +32,7 @@ const compare = { group: 'binary', arity: 2, takes: 'any', gives: 'bool', differ
 const logic = { group: 'binary', arity: 2, takes: 'logical', gives: 'same', differentiable: false } as const
 const shift = { group: 'binary', arity: 2, takes: 'integer', gives: 'same', differentiable: false } as const
 const reduce = { group: 'reduce', arity: 1, takes: 'number', gives: 'same', differentiable: true } as const
-const arg = { group: 'reduce', arity: 1, takes: 'number', gives: 'int64', differentiable: false } as const
+const arg = { group: 'reduce', arity: 1, takes: 'number', gives: 'int32', differentiable: false } as const
 
 export const opTable = {
   // Leaves: memory, numbers of the program, numbers of the run, coordinates, random numbers, arguments of a scan's body.

@@ -260,6 +260,27 @@ export class Helpers {
     )
   }
 
+  /** Lanes 0, 2, 4, ... from memory: two loads that read nothing behind the last one, and one shuffle where the compiler has it. */
+  everySecond(dtype: 'float32' | 'int32', type: Type): string {
+    const { lanes } = type
+    const vector = this.type(type)
+    const memory = this.memory(cElements[dtype], lanes)
+    const gather = this.gather(dtype, type)
+    const picks = Array.from({ length: lanes }, (_, i) => (2 * i < lanes ? 2 * i : 2 * i + 1))
+    const name = `every_second_${dtype}x${lanes}`
+    return this.define(
+      name,
+      `static inline ${vector} ${name}(const ${cElements[dtype]} *x) {
+#ifdef __has_builtin
+#if __has_builtin(__builtin_shufflevector)
+  return __builtin_shufflevector((${vector})*(const ${memory} *)x, (${vector})*(const ${memory} *)(x + ${lanes - 1}), ${picks.join(', ')});
+#endif
+#endif
+  return ${gather}(x, 2);
+}`,
+    )
+  }
+
   /** Lanes combined in halves: ((0 4) (2 6)) ((1 5) (3 7)). */
   reduceLanes(op: ReduceIr, type: Type): string {
     const element: Type = { scalar: type.scalar, lanes: 1 }

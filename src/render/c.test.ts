@@ -6,7 +6,7 @@ import { renderC, renderKernel } from './c.ts'
 
 /** The function alone, under a fixed name. */
 function body(kernel: Kernel): string {
-  const k = renderKernel(kernel)
+  const k = renderKernel(kernel, 32)
   return k.text.replace(k.name, 'k')
 }
 
@@ -34,9 +34,23 @@ describe('printing kernels', () => {
         const f32 s4 = (f32)bits_f64(args[4]);
         for (i64 block = begin; block < end; block++) {
           const i64 from = block * 1024;
-          #pragma omp simd
-          for (i64 i = from; i < min_i64(from + 1024, n3); i++) {
-            p2[i] = p0[i] * s4 + p1[i];
+          const i64 iTo = min_i64(from + 1024, n3);
+          if (iTo - from >= 8) {
+            for (i64 iAt1 = from; iAt1 < iTo; iAt1 += 8) {
+              const i64 i = min_i64(iAt1, iTo - 8);
+              *(f32x8u *)(p2 + i) = *(const f32x8u *)(p0 + i) * splat_f32x8(s4) + *(const f32x8u *)(p1 + i);
+            }
+          } else {
+            if (iTo - from >= 4) {
+              for (i64 iAt = from; iAt < iTo; iAt += 4) {
+                const i64 i = min_i64(iAt, iTo - 4);
+                *(f32x4u *)(p2 + i) = *(const f32x4u *)(p0 + i) * splat_f32x4(s4) + *(const f32x4u *)(p1 + i);
+              }
+            } else {
+              for (i64 i = from; i < iTo; i++) {
+                p2[i] = p0[i] * s4 + p1[i];
+              }
+            }
           }
         }
       }
@@ -66,8 +80,31 @@ describe('printing kernels', () => {
         for (i64 row = begin; row < end; row++) {
           f32 largest = -__builtin_inff();
           f32 sum = 0.0f;
-          #pragma omp simd reduction(nanmax_f32:largest) reduction(+:sum)
-          for (i64 i = 0; i < n2; i++) {
+          const i64 iEnd = n2 - n2 % 8;
+          if (0 < iEnd) {
+            f32x8 largestLanes = splat_f32x8(-__builtin_inff());
+            f32x8 sumLanes = splat_f32x8(0.0f);
+            for (i64 i = 0; i < iEnd; i += 8) {
+              const f32x8 value = from_bfloat16x8(*(const u16x8u *)(p0 + row * n2 + i));
+              largestLanes = nanmax_f32x8(largestLanes, value);
+              sumLanes += value;
+            }
+            largest = nanmax_f32(largest, reduce_max_f32x8(largestLanes));
+            sum += reduce_add_f32x8(sumLanes);
+          }
+          const i64 iEnd1 = n2 - (n2 - iEnd) % 4;
+          if (iEnd < iEnd1) {
+            f32x4 largestLanes1 = splat_f32x4(-__builtin_inff());
+            f32x4 sumLanes1 = splat_f32x4(0.0f);
+            for (i64 i = iEnd; i < iEnd1; i += 4) {
+              const f32x4 value = from_bfloat16x4(*(const u16x4u *)(p0 + row * n2 + i));
+              largestLanes1 = nanmax_f32x4(largestLanes1, value);
+              sumLanes1 += value;
+            }
+            largest = nanmax_f32(largest, reduce_max_f32x4(largestLanes1));
+            sum += reduce_add_f32x4(sumLanes1);
+          }
+          for (i64 i = iEnd1; i < n2; i++) {
             const f32 value = from_bfloat16(p0[row * n2 + i]);
             largest = nanmax_f32(largest, value);
             sum += value;
@@ -86,7 +123,7 @@ describe('printing kernels', () => {
       const v = k.let('v', ir.load(x, ir.mul(i, 8), 8))
       k.store(x, ir.mul(i, 8), ir.select(ir.gt(v, 0), v, ir.mul(v, 0.1)))
     })
-    expect(renderC([k.build()])).toMatchInlineSnapshot(`
+    expect(renderC([k.build()], 32)).toMatchInlineSnapshot(`
       "typedef signed char i8;
       typedef unsigned char u8;
       typedef unsigned short u16;
@@ -141,9 +178,22 @@ describe('printing kernels', () => {
             *status = 1;
             id = 0;
           }
-          #pragma omp simd
-          for (i64 j = 0; j < n4; j++) {
-            p2[i * n4 + j] = p0[id * n4 + j];
+          if (n4 >= 8) {
+            for (i64 jAt1 = 0; jAt1 < n4; jAt1 += 8) {
+              const i64 j = min_i64(jAt1, n4 - 8);
+              *(f32x8u *)(p2 + i * n4 + j) = *(const f32x8u *)(p0 + id * n4 + j);
+            }
+          } else {
+            if (n4 >= 4) {
+              for (i64 jAt = 0; jAt < n4; jAt += 4) {
+                const i64 j = min_i64(jAt, n4 - 4);
+                *(f32x4u *)(p2 + i * n4 + j) = *(const f32x4u *)(p0 + id * n4 + j);
+              }
+            } else {
+              for (i64 j = 0; j < n4; j++) {
+                p2[i * n4 + j] = p0[id * n4 + j];
+              }
+            }
           }
         }
       }
@@ -154,9 +204,9 @@ describe('printing kernels', () => {
 
 describe('names', () => {
   test('kernels of one structure are one function, whatever their titles', () => {
-    const [a, b] = [renderKernel(scaleAndAdd('first')), renderKernel(scaleAndAdd('second'))]
+    const [a, b] = [renderKernel(scaleAndAdd('first'), 32), renderKernel(scaleAndAdd('second'), 32)]
     expect(a.name).toBe(b.name)
-    expect(renderC([scaleAndAdd('first'), scaleAndAdd('second')])).toBe(renderC([scaleAndAdd('first')]))
+    expect(renderC([scaleAndAdd('first'), scaleAndAdd('second')], 32)).toBe(renderC([scaleAndAdd('first')], 32))
   })
 
   test("C's words and the printer's own names are kept apart from variables", () => {

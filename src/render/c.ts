@@ -9,6 +9,7 @@
  */
 import { InternalError } from '../common/errors.ts'
 import type { Expr, Kernel, Parameter, ReduceIr, Stmt, Type } from '../codegen/kernel.ts'
+import { vectorize, type VectorizeOptions } from '../codegen/vectorize.ts'
 import { baseTypes, cElements, cScalars, Helpers } from './c-helpers.ts'
 import {
   ARITHMETIC,
@@ -34,9 +35,9 @@ export interface CKernel {
   readonly helpers: ReadonlyMap<string, string>
 }
 
-/** Prints one kernel. */
-export function renderKernel(kernel: Kernel): CKernel {
-  const printer = new Printer(kernel)
+/** Prints one kernel, with vectors of `vectorBytes` bytes (a power of two from 16) and of half that for what is left of a loop. */
+export function renderKernel(kernel: Kernel, vectorBytes: number): CKernel {
+  const printer = new Printer(vectorize(kernel, laneOptions(vectorBytes)))
   const body = printer.kernelBody()
   const name = `k_${hashText([...printer.helpers.texts.values(), body].join('\n'))}`
   const text = `void ${name}(const i64 *args, i64 begin, i64 end, char *scratch, i32 *status) {\n${body}}\n`
@@ -58,8 +59,14 @@ export function translationUnit(kernels: readonly CKernel[]): string {
   ].join('')
 }
 
-export function renderC(kernels: readonly Kernel[]): string {
-  return translationUnit(kernels.map(renderKernel))
+export function renderC(kernels: readonly Kernel[], vectorBytes: number): string {
+  return translationUnit(kernels.map((k) => renderKernel(k, vectorBytes)))
+}
+
+/** Loops of 64-bit elements, and others that are no loops over lanes, are left to the compiler. */
+function laneOptions(vectorBytes: number): VectorizeOptions {
+  const lanes = [vectorBytes / 4, vectorBytes / 8].filter((n) => n >= 4)
+  return { lanes, accumulatorRegisters: 1, narrowStores: true, stridedStores: true, otherwise: 'vector' }
 }
 
 class Printer {
@@ -130,7 +137,9 @@ class Printer {
       case 'accumulate':
         return this.line(this.accumulate(variableName(s.name), s.op, s.value))
       case 'store':
-        return this.line(this.store(s.buffer, s.at, s.value))
+        return s.stride
+          ? this.scatter(s.buffer, s.at, s.value, s.stride)
+          : this.line(this.store(s.buffer, s.at, s.value))
       case 'for':
         return this.loop(s)
       case 'if':
@@ -217,6 +226,18 @@ class Printer {
     return `${target} = __builtin_convertvector(${x}, ${this.helpers.lanesOf(element, lanes)});`
   }
 
+  /** Lanes to elements that lie apart, one by one. */
+  private scatter(buffer: number, at: Expr, value: Expr, stride: Expr): void {
+    this.line('{')
+    this.indent++
+    this.line(`const ${this.helpers.type(value.type)} lanes_ = ${this.print(value)};`)
+    this.line(`${this.memory(buffer).element} *const to_ = ${this.element(buffer, at)};`)
+    const by = wrap(this.expression(stride), 12)
+    for (let i = 0; i < value.type.lanes; i++) this.line(`to_[${i === 0 ? '0' : `${i} * ${by}`}] = lanes_[${i}];`)
+    this.indent--
+    this.line('}')
+  }
+
   private load(e: Extract<Expr, { kind: 'load' }>): Text {
     const { dtype, element } = this.memory(e.buffer)
     const { lanes } = e.type
@@ -280,7 +301,10 @@ class Printer {
         return this.call(this.helpers.splat(e.type), e.x)
       case 'gather': {
         const base = this.element(e.buffer, e.at)
-        return atom(`${this.helpers.gather(this.memory(e.buffer).dtype, e.type)}(${base}, ${this.print(e.stride)})`)
+        const { dtype } = this.memory(e.buffer)
+        if (e.stride.kind === 'const' && e.stride.value === 2 && (dtype === 'float32' || dtype === 'int32'))
+          return atom(`${this.helpers.everySecond(dtype, e.type)}(${base})`)
+        return atom(`${this.helpers.gather(dtype, e.type)}(${base}, ${this.print(e.stride)})`)
       }
       case 'ramp':
         return this.call(this.helpers.ramp(e.type.lanes), e.base)

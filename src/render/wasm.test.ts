@@ -34,10 +34,8 @@ describe('the text of kernels', () => {
         f32.demote_f64
         local.set 8
         local.get 7
-        local.get 7
         i32.const 4
-        i32.rem_s
-        i32.sub
+        i32.ge_s
         local.set 9
         local.get 7
         i32.const 2
@@ -52,86 +50,99 @@ describe('the text of kernels', () => {
         i32.lt_s
         if
           loop
-            local.get 6
-            local.get 12
-            local.get 10
-            i32.mul
-            i32.add
-            local.set 13
-            local.get 5
-            local.get 12
-            local.get 10
-            i32.mul
-            i32.add
-            local.set 14
             local.get 9
-            local.set 16
-            i32.const 0
-            local.tee 15
-            local.get 16
-            i32.lt_s
             if
-              loop
-                local.get 13
-                local.get 15
-                i32.const 2
-                i32.shl
-                local.tee 17
-                i32.add
-                local.get 14
-                local.get 17
-                i32.add
-                v128.load
-                local.get 11
-                f32x4.mul
-                v128.store
-                local.get 15
-                i32.const 4
-                i32.add
-                local.tee 15
-                local.get 16
-                i32.lt_s
-                br_if 0
+              local.get 6
+              local.get 12
+              local.get 10
+              i32.mul
+              i32.add
+              local.set 13
+              local.get 5
+              local.get 12
+              local.get 10
+              i32.mul
+              i32.add
+              local.set 14
+              i32.const 0
+              local.tee 15
+              local.get 7
+              i32.lt_s
+              if
+                loop
+                  local.get 7
+                  i32.const -4
+                  i32.add
+                  local.set 17
+                  local.get 15
+                  local.get 17
+                  local.get 15
+                  local.get 17
+                  i32.lt_s
+                  select
+                  local.set 16
+                  local.get 13
+                  local.get 16
+                  i32.const 2
+                  i32.shl
+                  local.tee 17
+                  i32.add
+                  local.get 14
+                  local.get 17
+                  i32.add
+                  v128.load
+                  local.get 11
+                  f32x4.mul
+                  v128.store
+                  local.get 15
+                  i32.const 4
+                  i32.add
+                  local.tee 15
+                  local.get 7
+                  i32.lt_s
+                  br_if 0
+                end
               end
-            end
-            local.get 6
-            local.get 12
-            local.get 10
-            i32.mul
-            i32.add
-            local.set 16
-            local.get 5
-            local.get 12
-            local.get 10
-            i32.mul
-            i32.add
-            local.set 15
-            local.get 9
-            local.tee 17
-            local.get 7
-            i32.lt_s
-            if
-              loop
-                local.get 16
-                local.get 17
-                i32.const 2
-                i32.shl
-                local.tee 18
-                i32.add
-                local.get 15
-                local.get 18
-                i32.add
-                f32.load
-                local.get 8
-                f32.mul
-                f32.store
-                local.get 17
-                i32.const 1
-                i32.add
-                local.tee 17
-                local.get 7
-                i32.lt_s
-                br_if 0
+            else
+              local.get 6
+              local.get 12
+              local.get 10
+              i32.mul
+              i32.add
+              local.set 14
+              local.get 5
+              local.get 12
+              local.get 10
+              i32.mul
+              i32.add
+              local.set 13
+              i32.const 0
+              local.tee 15
+              local.get 7
+              i32.lt_s
+              if
+                loop
+                  local.get 14
+                  local.get 15
+                  i32.const 2
+                  i32.shl
+                  local.tee 16
+                  i32.add
+                  local.get 13
+                  local.get 16
+                  i32.add
+                  f32.load
+                  local.get 8
+                  f32.mul
+                  f32.store
+                  local.get 15
+                  i32.const 1
+                  i32.add
+                  local.tee 15
+                  local.get 7
+                  i32.lt_s
+                  br_if 0
+                end
               end
             end
             local.get 12

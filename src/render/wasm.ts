@@ -5,7 +5,7 @@
  * code. Arguments are 64-bit words in the order of the parameters: pointers, indices and integers as int64, floats as a double.
  */
 import { expressionsOf, flatten, operands } from '../codegen/walk.ts'
-import { vectorize } from '../codegen/vectorize.ts'
+import { vectorize, type VectorizeOptions } from '../codegen/vectorize.ts'
 import type { CallIr, Expr, Kernel } from '../codegen/kernel.ts'
 import { groupLanes } from './wasm/emitter.ts'
 import { ModuleEncoder, type FunctionType } from './wasm/encoder.ts'
@@ -53,8 +53,17 @@ export function wasmText(kernel: Kernel, options: WasmOptions): string {
   return compileFunction(prepared, { ...options, callees, withText: true }).text
 }
 
+/** What loops over lanes are here: four at a time; as many registers as a processor adds at once are filled where there are sums. */
+export const laneOptions: VectorizeOptions = {
+  lanes: [groupLanes],
+  accumulatorRegisters: 4,
+  narrowStores: true,
+  stridedStores: false,
+  otherwise: 'sequential',
+}
+
 function prepare(kernel: Kernel): Kernel {
-  return vectorize(kernel, { lanes: groupLanes, narrowStores: true })
+  return vectorize(kernel, laneOptions)
 }
 
 /** Host functions that kernels call, in the order of their first use. */

@@ -81,7 +81,7 @@ export class Lane {
   #makePlan(program: Capture): CachedPlan {
     if (debugLevel >= 1) verifyGraph(program.nodes)
     const { plan, kernels } = generatePlan(program, this.#backend.capabilities)
-    if (debugLevel >= 1) traceStages(program, plan, kernels)
+    if (debugLevel >= 1) traceStages(program, plan, kernels, this.#backend.capabilities.vectorBytes)
     return { plan, kernels, program: null, compiling: null }
   }
 

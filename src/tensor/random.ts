@@ -205,7 +205,7 @@ export function multinomial(x: Tensor, numSamples = 1, replacement = false): Ten
   // Rounding must not let a category through that has no weight: the nearest one before it is taken, or the first there is.
   const allowed = binary('and', left, binary('le', position, over(count)))
   const fallback = reduce('reduceMax', where(allowed, position, constantLike(position, -1)), [1])
-  const first = reduce('argmax', castNode(left, 'int32'), [1])
+  const first = castNode(reduce('argmax', castNode(left, 'int32'), [1]), 'int64')
   const chosen = where(binary('lt', fallback, constantLike(fallback, 0)), first, fallback)
   const isChosen = binary('eq', position, over(chosen))
   let [nextSums, nextLeft] = [sums, left]

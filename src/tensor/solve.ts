@@ -180,7 +180,7 @@ function eliminate(matrix: Node, right: Node): Elimination {
   const size = unary('abs', pickColumn(current, wide))
   const isOpen = spreadOver(binary('gt', open, constantLike(open, 0)), [1, n], [b, n])
   const best = reduce('argmax', where(isOpen, size, constantLike(size, -1)), [1])
-  const isBest = binary('eq', spreadOver(best, [b, 1], [b, n]), iota([b, n], 1, 'int64'))
+  const isBest = binary('eq', spreadOver(best, [b, 1], [b, n]), iota([b, n], 1, 'int32'))
   const isHere = spreadOver(binary('gt', e, constantLike(e, 0)), [1, n], [b, n])
   const chosen = contract(
     current,

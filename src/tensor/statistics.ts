@@ -93,7 +93,7 @@ export function median<O extends MedianOptions = MedianOptions>(
 
 /** Position of the first true element; the axis stays with size 1. */
 function firstPosition(condition: Node, axis: number): Node {
-  return reduceKeep('argmax', castNode(condition, 'int32'), [axis])
+  return castNode(reduceKeep('argmax', castNode(condition, 'int32'), [axis]), 'int64')
 }
 
 /** Interpolates in a sorted axis at fractional positions (size 1 along the axis). */
@@ -236,7 +236,7 @@ export function mode(x: Tensor, axis = -1, options: ReduceOptions = {}): [Tensor
   )
   const starts = n === 1 ? first : concatNodes([first, changes], a)
   const runStart = cumulate('max', where(starts, i, constantLike(i, 0)), a)
-  const longest = reduceKeep('argmax', binary('sub', i, runStart), [a])
+  const longest = castNode(reduceKeep('argmax', binary('sub', i, runStart), [a]), 'int64')
   const position = gatherElements(order, longest, a)
   return [new Tensor(reshape(gatherElements(node, position, a), shape)), new Tensor(reshape(position, shape))]
 }

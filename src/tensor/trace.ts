@@ -10,7 +10,7 @@ import { printPlan } from '../schedule/print.ts'
 
 export const debugLevel: number = readEnvironment().debug
 
-export function traceStages(capture: Capture, plan: Plan, kernels: readonly Kernel[]): void {
+export function traceStages(capture: Capture, plan: Plan, kernels: readonly Kernel[], vectorBytes: number): void {
   const say = (title: string, text: string): void => void process.stderr.write(`--- ${title}\n${text}\n`)
   say(
     `plan ${capture.key}`,
@@ -26,5 +26,5 @@ export function traceStages(capture: Capture, plan: Plan, kernels: readonly Kern
       ),
     )
   if (debugLevel >= 3) say('kernels', kernels.map(printKernel).join('\n'))
-  if (debugLevel >= 4) say('C', renderC(kernels))
+  if (debugLevel >= 4) say('C', renderC(kernels, vectorBytes))
 }

@@ -111,7 +111,7 @@ beforeAll(() => {
     { key: `${name} lanes`, kernel: elementwise(expandOf(name), arity(name), 'float32', LANES) },
     { key: `${name} f64`, kernel: elementwise(expandOf(name), arity(name), 'float64', 1) },
   ])
-  const rendered = variants.map(({ key, kernel }) => ({ key, kernel, c: renderKernel(kernel) }))
+  const rendered = variants.map(({ key, kernel }) => ({ key, kernel, c: renderKernel(kernel, 32) }))
   const path = join(root, 'math.so')
   compileSharedObjectSync(translationUnit(rendered.map((v) => v.c)), path, kernelFlags())
   const library = koffi.load(path)

@@ -225,7 +225,7 @@ describe('what is printed', () => {
         "div float32[2]",
       ]
     `)
-    expect(renderC(kernels)).toMatchInlineSnapshot(`
+    expect(renderC(kernels, 32)).toMatchInlineSnapshot(`
       "typedef signed char i8;
       typedef unsigned char u8;
       typedef unsigned short u16;
@@ -235,30 +235,106 @@ describe('what is printed', () => {
       typedef unsigned long long u64;
       typedef float f32;
       typedef double f64;
+      typedef f32 f32x8 __attribute__((vector_size(32)));
+      static inline f32x8 splat_f32x8(f32 x) { return (f32x8){x, x, x, x, x, x, x, x}; }
+      typedef f32 f32x8u __attribute__((vector_size(32), aligned(4), may_alias));
+      typedef i32 i32x8 __attribute__((vector_size(32)));
+      static inline f32x8 select_f32x8(i32x8 m, f32x8 a, f32x8 b) { return (f32x8)((m & (i32x8)a) | (~m & (i32x8)b)); }
+      static inline f32x8 nanmax_f32x8(f32x8 a, f32x8 b) { return select_f32x8((b > a) | (b != b), b, a); }
       static inline f32 nanmax_f32(f32 a, f32 b) { return b > a || b != b ? b : a; }
-      #pragma omp declare reduction(nanmax_f32 : f32 : omp_out = nanmax_f32(omp_out, omp_in)) initializer(omp_priv = -__builtin_inf())
+      static inline f32 reduce_max_f32x8(f32x8 x) { return nanmax_f32(nanmax_f32(nanmax_f32(x[0], x[4]), nanmax_f32(x[2], x[6])), nanmax_f32(nanmax_f32(x[1], x[5]), nanmax_f32(x[3], x[7]))); }
+      typedef f32 f32x4 __attribute__((vector_size(16)));
+      static inline f32x4 splat_f32x4(f32 x) { return (f32x4){x, x, x, x}; }
+      typedef f32 f32x4u __attribute__((vector_size(16), aligned(4), may_alias));
+      typedef i32 i32x4 __attribute__((vector_size(16)));
+      static inline f32x4 select_f32x4(i32x4 m, f32x4 a, f32x4 b) { return (f32x4)((m & (i32x4)a) | (~m & (i32x4)b)); }
+      static inline f32x4 nanmax_f32x4(f32x4 a, f32x4 b) { return select_f32x4((b > a) | (b != b), b, a); }
+      static inline f32 reduce_max_f32x4(f32x4 x) { return nanmax_f32(nanmax_f32(x[0], x[2]), nanmax_f32(x[1], x[3])); }
+      static inline f32x8 rint_f32x8(f32x8 a) {
+        f32x8 r;
+        #pragma omp simd
+        for (int i = 0; i < 8; i++) r[i] = __builtin_rintf(a[i]);
+        return r;
+      }
+      static inline i32x8 splat_i32x8(i32 x) { return (i32x8){x, x, x, x, x, x, x, x}; }
+      static inline f32x8 max_f32x8(f32x8 a, f32x8 b) { return select_f32x8(a > b, a, b); }
+      static inline f32 reduce_add_f32x8(f32x8 x) { return (((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]))); }
+      static inline f32x4 rint_f32x4(f32x4 a) {
+        f32x4 r;
+        #pragma omp simd
+        for (int i = 0; i < 4; i++) r[i] = __builtin_rintf(a[i]);
+        return r;
+      }
+      static inline i32x4 splat_i32x4(i32 x) { return (i32x4){x, x, x, x}; }
+      static inline f32x4 max_f32x4(f32x4 a, f32x4 b) { return select_f32x4(a > b, a, b); }
+      static inline f32 reduce_add_f32x4(f32x4 x) { return ((x[0] + x[2]) + (x[1] + x[3])); }
       static inline f32 bits_f32(u32 x) { f32 r; __builtin_memcpy(&r, &x, 4); return r; }
       static inline u32 f32_bits(f32 x) { u32 r; __builtin_memcpy(&r, &x, 4); return r; }
       static inline f32 max_f32(f32 a, f32 b) { return a > b ? a : b; }
+      static inline i64 min_i64(i64 a, i64 b) { return a < b ? a : b; }
 
       // div float32[2]
-      void k_0333db43cc487c27(const i64 *args, i64 begin, i64 end, char *scratch, i32 *status) {
-        f32 *p0 = (f32 *)args[0];
+      void k_a7139deed660c8c8(const i64 *args, i64 begin, i64 end, char *scratch, i32 *status) {
+        f32 *restrict p0 = (f32 *)args[0];
         const i64 n1 = args[1];
         const i64 n2 = args[2];
-        f32 *p3 = (f32 *)args[3];
+        const f32 *restrict p3 = (const f32 *)args[3];
         const i64 n4 = args[4];
         for (i64 p = begin; p < end; p++) {
           f32 acc = -__builtin_inff();
           const i64 at = p * n1;
-          #pragma omp simd reduction(nanmax_f32:acc)
-          for (i64 k = 0; k < n2; k++) {
+          const i64 kEnd = n2 - n2 % 8;
+          if (0 < kEnd) {
+            f32x8 accLanes = splat_f32x8(-__builtin_inff());
+            for (i64 k = 0; k < kEnd; k += 8) {
+              const f32x8 v = *(const f32x8u *)(p3 + at + k);
+              accLanes = nanmax_f32x8(accLanes, v);
+            }
+            acc = nanmax_f32(acc, reduce_max_f32x8(accLanes));
+          }
+          const i64 kEnd1 = n2 - (n2 - kEnd) % 4;
+          if (kEnd < kEnd1) {
+            f32x4 accLanes1 = splat_f32x4(-__builtin_inff());
+            for (i64 k = kEnd; k < kEnd1; k += 4) {
+              const f32x4 v = *(const f32x4u *)(p3 + at + k);
+              accLanes1 = nanmax_f32x4(accLanes1, v);
+            }
+            acc = nanmax_f32(acc, reduce_max_f32x4(accLanes1));
+          }
+          for (i64 k = kEnd1; k < n2; k++) {
             const f32 v = p3[at + k];
             acc = nanmax_f32(acc, v);
           }
           f32 acc1 = 0.0f;
-          #pragma omp simd reduction(+:acc1)
-          for (i64 k1 = 0; k1 < n2; k1++) {
+          const i64 k1End = n2 - n2 % 8;
+          if (0 < k1End) {
+            f32x8 acc1Lanes = splat_f32x8(0.0f);
+            for (i64 k1 = 0; k1 < k1End; k1 += 8) {
+              const f32x8 v1 = *(const f32x8u *)(p3 + at + k1);
+              const f32x8 v2 = v1 - splat_f32x8(acc);
+              const f32x8 n = rint_f32x8(v2 * splat_f32x8(1.442695f));
+              const f32x8 r = n * splat_f32x8(0.00021219444f) + (n * splat_f32x8(-0.6933594f) + v2);
+              const f32x8 scaled = (f32x8)((i32x8)(r * r * ((((splat_f32x8(0.0013814993f) * r + splat_f32x8(0.008368705f)) * r + splat_f32x8(0.04166838f)) * r + splat_f32x8(0.1666652f)) * r + splat_f32x8(0.49999994f)) + r + splat_f32x8(1.0f)) + (__builtin_convertvector(n, i32x8) << splat_i32x8(23)));
+              const f32x8 exp = select_f32x8(v2 >= splat_f32x8(88.72284f), splat_f32x8(__builtin_inff()), select_f32x8(v2 >= splat_f32x8(-87.33654f), scaled, max_f32x8(splat_f32x8(0.0f), v2)));
+              acc1Lanes += exp;
+            }
+            acc1 += reduce_add_f32x8(acc1Lanes);
+          }
+          const i64 k1End1 = n2 - (n2 - k1End) % 4;
+          if (k1End < k1End1) {
+            f32x4 acc1Lanes1 = splat_f32x4(0.0f);
+            for (i64 k1 = k1End; k1 < k1End1; k1 += 4) {
+              const f32x4 v1 = *(const f32x4u *)(p3 + at + k1);
+              const f32x4 v2 = v1 - splat_f32x4(acc);
+              const f32x4 n = rint_f32x4(v2 * splat_f32x4(1.442695f));
+              const f32x4 r = n * splat_f32x4(0.00021219444f) + (n * splat_f32x4(-0.6933594f) + v2);
+              const f32x4 scaled = (f32x4)((i32x4)(r * r * ((((splat_f32x4(0.0013814993f) * r + splat_f32x4(0.008368705f)) * r + splat_f32x4(0.04166838f)) * r + splat_f32x4(0.1666652f)) * r + splat_f32x4(0.49999994f)) + r + splat_f32x4(1.0f)) + (__builtin_convertvector(n, i32x4) << splat_i32x4(23)));
+              const f32x4 exp = select_f32x4(v2 >= splat_f32x4(88.72284f), splat_f32x4(__builtin_inff()), select_f32x4(v2 >= splat_f32x4(-87.33654f), scaled, max_f32x4(splat_f32x4(0.0f), v2)));
+              acc1Lanes1 += exp;
+            }
+            acc1 += reduce_add_f32x4(acc1Lanes1);
+          }
+          for (i64 k1 = k1End1; k1 < n2; k1++) {
             const f32 v1 = p3[at + k1];
             const f32 v2 = v1 - acc;
             const f32 n = __builtin_rintf(v2 * 1.442695f);
@@ -268,16 +344,43 @@ describe('what is printed', () => {
             acc1 += exp;
           }
           const i64 at1 = p * n4;
-          #pragma omp simd
-          for (i64 k2 = 0; k2 < n2; k2++) {
-            const f32 v3 = p3[at1 + k2];
-            const f32 v4 = v3 - acc;
-            const f32 n1_ = __builtin_rintf(v4 * 1.442695f);
-            const f32 r1 = n1_ * 0.00021219444f + (n1_ * -0.6933594f + v4);
-            const f32 scaled1 = bits_f32((i32)f32_bits(r1 * r1 * ((((0.0013814993f * r1 + 0.008368705f) * r1 + 0.04166838f) * r1 + 0.1666652f) * r1 + 0.49999994f) + r1 + 1.0f) + ((i32)n1_ << 23));
-            const f32 exp1 = v4 >= 88.72284f ? __builtin_inff() : (v4 >= -87.33654f ? scaled1 : max_f32(0.0f, v4));
-            const f32 v5 = exp1 / acc1;
-            p0[at1 + k2] = v5;
+          if (n2 >= 8) {
+            for (i64 k2At1 = 0; k2At1 < n2; k2At1 += 8) {
+              const i64 k2 = min_i64(k2At1, n2 - 8);
+              const f32x8 v3 = *(const f32x8u *)(p3 + at1 + k2);
+              const f32x8 v4 = v3 - splat_f32x8(acc);
+              const f32x8 n1_ = rint_f32x8(v4 * splat_f32x8(1.442695f));
+              const f32x8 r1 = n1_ * splat_f32x8(0.00021219444f) + (n1_ * splat_f32x8(-0.6933594f) + v4);
+              const f32x8 scaled1 = (f32x8)((i32x8)(r1 * r1 * ((((splat_f32x8(0.0013814993f) * r1 + splat_f32x8(0.008368705f)) * r1 + splat_f32x8(0.04166838f)) * r1 + splat_f32x8(0.1666652f)) * r1 + splat_f32x8(0.49999994f)) + r1 + splat_f32x8(1.0f)) + (__builtin_convertvector(n1_, i32x8) << splat_i32x8(23)));
+              const f32x8 exp1 = select_f32x8(v4 >= splat_f32x8(88.72284f), splat_f32x8(__builtin_inff()), select_f32x8(v4 >= splat_f32x8(-87.33654f), scaled1, max_f32x8(splat_f32x8(0.0f), v4)));
+              const f32x8 v5 = exp1 / splat_f32x8(acc1);
+              *(f32x8u *)(p0 + at1 + k2) = v5;
+            }
+          } else {
+            if (n2 >= 4) {
+              for (i64 k2At = 0; k2At < n2; k2At += 4) {
+                const i64 k2 = min_i64(k2At, n2 - 4);
+                const f32x4 v3 = *(const f32x4u *)(p3 + at1 + k2);
+                const f32x4 v4 = v3 - splat_f32x4(acc);
+                const f32x4 n1_ = rint_f32x4(v4 * splat_f32x4(1.442695f));
+                const f32x4 r1 = n1_ * splat_f32x4(0.00021219444f) + (n1_ * splat_f32x4(-0.6933594f) + v4);
+                const f32x4 scaled1 = (f32x4)((i32x4)(r1 * r1 * ((((splat_f32x4(0.0013814993f) * r1 + splat_f32x4(0.008368705f)) * r1 + splat_f32x4(0.04166838f)) * r1 + splat_f32x4(0.1666652f)) * r1 + splat_f32x4(0.49999994f)) + r1 + splat_f32x4(1.0f)) + (__builtin_convertvector(n1_, i32x4) << splat_i32x4(23)));
+                const f32x4 exp1 = select_f32x4(v4 >= splat_f32x4(88.72284f), splat_f32x4(__builtin_inff()), select_f32x4(v4 >= splat_f32x4(-87.33654f), scaled1, max_f32x4(splat_f32x4(0.0f), v4)));
+                const f32x4 v5 = exp1 / splat_f32x4(acc1);
+                *(f32x4u *)(p0 + at1 + k2) = v5;
+              }
+            } else {
+              for (i64 k2 = 0; k2 < n2; k2++) {
+                const f32 v3 = p3[at1 + k2];
+                const f32 v4 = v3 - acc;
+                const f32 n1_ = __builtin_rintf(v4 * 1.442695f);
+                const f32 r1 = n1_ * 0.00021219444f + (n1_ * -0.6933594f + v4);
+                const f32 scaled1 = bits_f32((i32)f32_bits(r1 * r1 * ((((0.0013814993f * r1 + 0.008368705f) * r1 + 0.04166838f) * r1 + 0.1666652f) * r1 + 0.49999994f) + r1 + 1.0f) + ((i32)n1_ << 23));
+                const f32 exp1 = v4 >= 88.72284f ? __builtin_inff() : (v4 >= -87.33654f ? scaled1 : max_f32(0.0f, v4));
+                const f32 v5 = exp1 / acc1;
+                p0[at1 + k2] = v5;
+              }
+            }
           }
         }
       }
@@ -295,7 +398,7 @@ describe('what is printed', () => {
         "where float32[2]",
       ]
     `)
-    expect(renderC(kernels.slice(-1))).toMatchInlineSnapshot(`
+    expect(renderC(kernels.slice(-1), 32)).toMatchInlineSnapshot(`
       "typedef signed char i8;
       typedef unsigned char u8;
       typedef unsigned short u16;
@@ -306,29 +409,62 @@ describe('what is printed', () => {
       typedef float f32;
       typedef double f64;
       static inline i64 min_i64(i64 a, i64 b) { return a < b ? a : b; }
+      typedef f32 f32x8 __attribute__((vector_size(32)));
+      typedef f32 f32x8u __attribute__((vector_size(32), aligned(4), may_alias));
+      typedef i32 i32x8 __attribute__((vector_size(32)));
+      static inline f32x8 splat_f32x8(f32 x) { return (f32x8){x, x, x, x, x, x, x, x}; }
+      static inline f32x8 select_f32x8(i32x8 m, f32x8 a, f32x8 b) { return (f32x8)((m & (i32x8)a) | (~m & (i32x8)b)); }
+      typedef f32 f32x4 __attribute__((vector_size(16)));
+      typedef f32 f32x4u __attribute__((vector_size(16), aligned(4), may_alias));
+      typedef i32 i32x4 __attribute__((vector_size(16)));
+      static inline f32x4 splat_f32x4(f32 x) { return (f32x4){x, x, x, x}; }
+      static inline f32x4 select_f32x4(i32x4 m, f32x4 a, f32x4 b) { return (f32x4)((m & (i32x4)a) | (~m & (i32x4)b)); }
 
       // where float32[2]
-      void k_928f637b51242719(const i64 *args, i64 begin, i64 end, char *scratch, i32 *status) {
-        f32 *p0 = (f32 *)args[0];
+      void k_700156129591e584(const i64 *args, i64 begin, i64 end, char *scratch, i32 *status) {
+        f32 *restrict p0 = (f32 *)args[0];
         const i64 n1 = args[1];
         const i64 n2 = args[2];
         const i64 n3 = args[3];
         const i64 n4 = args[4];
-        f32 *p5 = (f32 *)args[5];
-        f32 *p6 = (f32 *)args[6];
+        const f32 *restrict p5 = (const f32 *)args[5];
+        const f32 *restrict p6 = (const f32 *)args[6];
         for (i64 p = begin; p < end; p++) {
           const i64 from = p % n3 * n1;
           const i64 to = min_i64(from + n1, n2);
           const i64 i = p / n3;
           const i64 at = i * n4;
-          #pragma omp simd
-          for (i64 k = from; k < to; k++) {
-            const f32 v = p5[at + k];
-            const f32 v1 = p6[k];
-            const f32 v2 = v + v1;
-            const i32 v3 = v2 > 0.0f;
-            const f32 v4 = v3 ? v2 : 0.0f;
-            p0[at + k] = v4;
+          if (to - from >= 8) {
+            for (i64 kAt1 = from; kAt1 < to; kAt1 += 8) {
+              const i64 k = min_i64(kAt1, to - 8);
+              const f32x8 v = *(const f32x8u *)(p5 + at + k);
+              const f32x8 v1 = *(const f32x8u *)(p6 + k);
+              const f32x8 v2 = v + v1;
+              const i32x8 v3 = v2 > splat_f32x8(0.0f);
+              const f32x8 v4 = select_f32x8(v3, v2, splat_f32x8(0.0f));
+              *(f32x8u *)(p0 + at + k) = v4;
+            }
+          } else {
+            if (to - from >= 4) {
+              for (i64 kAt = from; kAt < to; kAt += 4) {
+                const i64 k = min_i64(kAt, to - 4);
+                const f32x4 v = *(const f32x4u *)(p5 + at + k);
+                const f32x4 v1 = *(const f32x4u *)(p6 + k);
+                const f32x4 v2 = v + v1;
+                const i32x4 v3 = v2 > splat_f32x4(0.0f);
+                const f32x4 v4 = select_f32x4(v3, v2, splat_f32x4(0.0f));
+                *(f32x4u *)(p0 + at + k) = v4;
+              }
+            } else {
+              for (i64 k = from; k < to; k++) {
+                const f32 v = p5[at + k];
+                const f32 v1 = p6[k];
+                const f32 v2 = v + v1;
+                const i32 v3 = v2 > 0.0f;
+                const f32 v4 = v3 ? v2 : 0.0f;
+                p0[at + k] = v4;
+              }
+            }
           }
         }
       }
@@ -336,8 +472,8 @@ describe('what is printed', () => {
     `)
     expect({ bytes: wasm.length, hash: hashText(Buffer.from(wasm).toString('latin1')) }).toMatchInlineSnapshot(`
       {
-        "bytes": 7063,
-        "hash": "3fd22dc8684e0b00",
+        "bytes": 7075,
+        "hash": "f0d097e84f765612",
       }
     `)
   })

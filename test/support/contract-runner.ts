@@ -22,7 +22,7 @@ const functions = new Map<string, KernelFunction>()
 
 /** The compiled function of a kernel; each structure is compiled once a process. */
 function compiled(steps: readonly ContractStep[]): KernelFunction[] {
-  const rendered = steps.map((s) => renderKernel(s.kernel))
+  const rendered = steps.map((s) => renderKernel(s.kernel, 32))
   const missing = rendered.filter((r) => !functions.has(r.name))
   if (missing.length > 0) {
     const folder = mkdtempSync(join(tmpdir(), 'contract-'))

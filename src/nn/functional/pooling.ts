@@ -4,7 +4,7 @@
  */
 import { ArgumentError, ShapeError } from '../../common/errors.ts'
 import { formatShape, numel } from '../../common/shape.ts'
-import { binary, cast, iota, reduce, reshape, slice, unary, where, window } from '../../graph/build.ts'
+import { binary, iota, reduce, reshape, slice, unary, where, window } from '../../graph/build.ts'
 import { spread } from '../../graph/gradient.ts'
 import type { Node } from '../../graph/node.ts'
 import { checkFloat, constantLike } from '../../tensor/promotion.ts'
@@ -102,7 +102,7 @@ function windows(op: string, n: number, x: Tensor, kernelSize: Spatial, options:
 function tapNumbers(shape: readonly number[], tapAxes: readonly number[]): Node {
   let numbers: Node | null = null
   for (const axis of tapAxes) {
-    const at = iota(shape, axis, 'int64')
+    const at = iota(shape, axis, 'int32')
     numbers = numbers ? binary('add', binary('mul', numbers, constantLike(numbers, shape[axis]!)), at) : at
   }
   return numbers!
@@ -130,10 +130,10 @@ export function maskOf(
   for (let i = 0; i < axes.length; i++) {
     const inner = numel(kernel.slice(i + 1))
     const tap = binary('mod', binary('floordiv', chosen, constantLike(chosen, inner)), constantLike(chosen, kernel[i]!))
-    const at = source(i, iota(chosen.shape, axes[i]!, 'int64'), tap)
+    const at = source(i, iota(chosen.shape, axes[i]!, 'int32'), tap)
     offset = offset ? binary('add', binary('mul', offset, constantLike(offset, sizes[i]!)), at) : at
   }
-  return cast(offset!, 'int32')
+  return offset!
 }
 
 function maxPool(

@@ -48,7 +48,7 @@ export function gumbelSoftmax(x: Tensor, options: GumbelSoftmaxOptions = {}): Te
   const soft = softmaxNode(mul(add(n, cast(noise, n.dtype)), at(n, 1 / temperature)), a)
   if (!hard) return new Tensor(soft)
   const chosen = spread(reduce('argmax', soft, [a]), soft.shape, [a])
-  const oneHot = cast(binary('eq', iota(soft.shape, a, 'int64'), chosen), soft.dtype)
+  const oneHot = cast(binary('eq', iota(soft.shape, a, 'int32'), chosen), soft.dtype)
   // The value is exactly one-hot, the gradient that of `soft`.
   return new Tensor(add(oneHot, binary('sub', soft, detach(soft))))
 }

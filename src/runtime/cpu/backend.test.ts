@@ -324,7 +324,7 @@ describe.runIf(hasCompiler)('the queue', () => {
 
 describe.runIf(hasCompiler)('the kernel cache', () => {
   const fresh = (directory: string) => new KernelLibrary(nativeRuntime(), directory, 2)
-  const kernels = Array.from({ length: 60 }, (_, i) => renderKernel(idle(i + 100)))
+  const kernels = Array.from({ length: 60 }, (_, i) => renderKernel(idle(i + 100), 32))
   const directory = (): string => mkdtempSync(join(root, 'kernels-'))
   const objects = (path: string): string[] => readdirSync(path).filter((f) => f.endsWith('.so'))
 

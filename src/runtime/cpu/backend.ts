@@ -8,7 +8,7 @@ import { readEnvironment } from '../../common/env.ts'
 import { ArgumentError, InternalError } from '../../common/errors.ts'
 import type { Kernel } from '../../codegen/kernel.ts'
 import type { DeviceBuffer } from '../../graph/storage.ts'
-import { renderKernel } from '../../render/c.ts'
+import { renderKernel, type CKernel } from '../../render/c.ts'
 import type { Plan } from '../../schedule/plan.ts'
 import type { Backend, Capabilities, MemoryInfo, Program, Settled } from '../backend.ts'
 import { defaultCompiler } from '../compiler.ts'
@@ -92,11 +92,15 @@ export class CpuBackend implements Backend {
   }
 
   async compile(plan: Plan, kernels: readonly Kernel[]): Promise<Program> {
-    return encodeProgram(plan, kernels, await this.library.load(kernels.map(renderKernel)))
+    return encodeProgram(plan, kernels, await this.library.load(this.render(kernels)))
   }
 
   compileSync(plan: Plan, kernels: readonly Kernel[]): Program {
-    return encodeProgram(plan, kernels, this.library.loadSync(kernels.map(renderKernel)))
+    return encodeProgram(plan, kernels, this.library.loadSync(this.render(kernels)))
+  }
+
+  private render(kernels: readonly Kernel[]): CKernel[] {
+    return kernels.map((k) => renderKernel(k, this.vectorBytes))
   }
 
   run(

@@ -42,7 +42,7 @@ export class NullBackend implements Backend {
 
   compileSync(plan: Plan, kernels: readonly Kernel[]): Program {
     for (const k of kernels) verifyKernel(k)
-    const program = { plan, source: renderC(kernels), kernels: kernels.length }
+    const program = { plan, source: renderC(kernels, this.capabilities.vectorBytes), kernels: kernels.length }
     this.programs.push(program)
     return program
   }

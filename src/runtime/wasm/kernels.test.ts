@@ -8,6 +8,7 @@ import type { BinaryIr, CallIr, CompareIr, Expr, Kernel, UnaryIr } from '../../c
 import { mathUnary } from '../../codegen/math.ts'
 import { vectorize } from '../../codegen/vectorize.ts'
 import { verifyKernel } from '../../codegen/verify.ts'
+import { laneOptions } from '../../render/wasm.ts'
 import { WasmBackend } from './backend.ts'
 import { arrayOf, noise, runKernel } from './test-support.ts'
 
@@ -17,14 +18,14 @@ const plain = new WasmBackend({ relaxedSimd: false })
 /** Builds, verifies also what the vectoriser makes of it, and counts the vector stores, loads and accumulations there. */
 function build(k: KernelBuilder): Kernel {
   const kernel = k.build()
-  verifyKernel(vectorize(kernel, { lanes: 4, narrowStores: true }))
+  verifyKernel(vectorize(kernel, laneOptions))
   return kernel
 }
 
 function isVectorized(kernel: Kernel): boolean {
-  return JSON.stringify(vectorize(kernel, { lanes: 4, narrowStores: true }), (_, v) =>
-    typeof v === 'bigint' ? String(v) : v,
-  ).includes('"lanes":4')
+  return JSON.stringify(vectorize(kernel, laneOptions), (_, v) => (typeof v === 'bigint' ? String(v) : v)).includes(
+    '"lanes":4',
+  )
 }
 
 test('this engine has relaxed SIMD, so that both ways are tested', () => {
