@@ -15,6 +15,8 @@ export interface CliCommand {
   readonly args?: ArgsDef
   /** The last positional may be repeated; all of them are in `_`. */
   readonly variadic?: true
+  /** Options that may be given several times: their value is a list. */
+  readonly repeatable?: readonly string[]
   readonly subCommands?: readonly CommandRow[]
   readonly run?: (args: Readonly<Record<string, unknown>>) => Promise<number | void>
 }
@@ -30,6 +32,11 @@ export const COMMANDS: readonly CommandRow[] = [
     description:
       'Whole runs to look at: `demo receipts` fine-tunes a Chinese text recogniser on bank receipts and reads with it',
     load: () => import('./commands/demo.ts'),
+  },
+  {
+    name: 'train',
+    description: 'Train from a configuration file: on your own pictures, on synthetic lines, or on both',
+    load: () => import('./commands/train.ts'),
   },
   {
     name: 'read',

@@ -5,6 +5,7 @@
 import { processVariables } from '../common/env.ts'
 import {
   CompileError,
+  ConfigError,
   DeviceError,
   FormatError,
   InternalError,
@@ -27,6 +28,7 @@ const HINTS: readonly (readonly [ErrorClass, string])[] = [
   [CompileError, 'longzhou doctor shows the compiler and its last messages'],
   [DeviceError, 'longzhou doctor lists the devices of this machine'],
   [OutOfMemoryError, 'a smaller batch needs less memory'],
+  [ConfigError, 'docs/training.md explains every setting; -o Section.key=value replaces one for a single run'],
   [FormatError, 'nothing was overwritten; check that the file is whole and of this version'],
   [StorageError, 'check the free space and the permissions of the path'],
   [WorkerError, 'the same run without workers (numWorkers 0) shows where it failed'],

@@ -43,6 +43,14 @@ const commands: readonly CommandRow[] = [
       }),
     ],
   }),
+  row('pick', {
+    variadic: true,
+    repeatable: ['override'],
+    args: { override: { type: 'string', alias: 'o' }, name: { type: 'string' } },
+    run: async (args) => {
+      seen = args
+    },
+  }),
   row('break', {
     run: async () => {
       throw new FormatError('model.bin is truncated')
@@ -84,6 +92,11 @@ describe('running', () => {
     expect(seen).toMatchObject({ config: 'b.yml', steps: '5', json: false })
   })
 
+  test('an option that may be repeated is a list, in the order of the words', async () => {
+    expect(await run('pick', 'x', '-o', 'a=1', '--name', 'n', '--override=b=2', '-o', 'c=3', 'd=4')).toBe(0)
+    expect(seen).toMatchObject({ override: ['a=1', 'b=2', 'c=3'], name: 'n', _: ['x', 'd=4'] })
+  })
+
   test('the exit code is what the command returns', async () => {
     expect(await run('demo', 'receipts')).toBe(1)
   })
@@ -96,8 +109,8 @@ describe('running', () => {
 })
 
 test.each([
-  [[], /no command given; there are: train, demo, break/],
-  [['trian'], /unknown command 'trian'; there are: train, demo, break/],
+  [[], /no command given; there are: train, demo, pick, break/],
+  [['trian'], /unknown command 'trian'; there are: train, demo, pick, break/],
   [['--what'], /unknown option '--what'/],
   [['demo'], /no command given; there are: receipts/],
   [['demo', 'invoices'], /unknown command 'invoices'/],

@@ -84,15 +84,19 @@ async function usage({ path, description, command }: Resolved): Promise<string> 
 /** Parses the arguments of one command; what it does not know is an error, never ignored. */
 function readArguments(words: readonly string[], command: CliCommand): Readonly<Record<string, unknown>> {
   const definitions = command.args ?? {}
-  checkArguments(words, definitions, command.variadic ?? false)
+  const lists = checkArguments(words, definitions, command)
   try {
-    return parseArgs([...words], definitions)
+    return { ...parseArgs([...words], definitions), ...lists }
   } catch (cause) {
     throw new UsageError(stripVTControlCharacters((cause as Error).message), { cause })
   }
 }
 
-function checkArguments(words: readonly string[], definitions: ArgsDef, variadic: boolean): void {
+/** Throws UsageError for what the command does not know; gives the values of options that may be repeated. */
+function checkArguments(words: readonly string[], definitions: ArgsDef, command: CliCommand): Record<string, string[]> {
+  const { variadic = false, repeatable = [] } = command
+  const lists: Record<string, string[]> = {}
+  const longNames: Record<string, string> = {}
   const options: Record<string, { type: 'string' | 'boolean'; short?: string }> = {}
   let positionals = 0
   for (const [name, definition] of Object.entries(definitions)) {
@@ -105,7 +109,10 @@ function checkArguments(words: readonly string[], definitions: ArgsDef, variadic
     const short = aliases.find((alias) => alias.length === 1)
     options[name] = { type, ...(short !== undefined && { short }) }
     if (type === 'boolean') options[`no-${name}`] = { type }
-    for (const alias of aliases) if (alias.length > 1) options[alias] = { type }
+    for (const alias of aliases) {
+      if (alias.length > 1) options[alias] = { type }
+      longNames[alias] = name
+    }
   }
   const { tokens } = parseTokens({ args: [...words], options, strict: false, allowPositionals: true, tokens: true })
   for (const token of tokens) {
@@ -118,7 +125,10 @@ function checkArguments(words: readonly string[], definitions: ArgsDef, variadic
       throw new UsageError(`option ${token.rawName} needs a value`)
     }
     if (type === 'boolean' && token.value !== undefined) throw new UsageError(`option ${token.rawName} takes no value`)
+    const name = longNames[token.name] ?? token.name
+    if (repeatable.includes(name) && token.value !== undefined) (lists[name] ??= []).push(token.value)
   }
+  return lists
 }
 
 function unknownOption(name: string): string {

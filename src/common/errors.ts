@@ -15,6 +15,8 @@ export class ShapeError extends LongzhouError {}
 export class DTypeError extends LongzhouError {}
 /** An argument outside its domain: a negative stride, an unknown mode, an axis out of range. */
 export class ArgumentError extends LongzhouError {}
+/** A setting of a configuration file that is unknown, missing, or not what it should be. */
+export class ConfigError extends LongzhouError {}
 /** An index that lies outside the axis it indexes. */
 export class IndexOutOfRangeError extends LongzhouError {}
 /** An unrealised tensor whose inputs were overwritten before it was read. */

@@ -95,6 +95,16 @@ export class SmallRandom {
     }
   }
 
+  /** A copy of the items in random order (Fisher and Yates). */
+  shuffled<T>(items: readonly T[]): T[] {
+    const out = [...items]
+    for (let i = out.length - 1; i > 0; i--) {
+      const j = this.integer(0, i)
+      ;[out[i], out[j]] = [out[j]!, out[i]!]
+    }
+    return out
+  }
+
   /** A string of decimal digits; the first is never 0. */
   digits(count: number): string {
     let text = count > 0 ? String(this.integer(1, 9)) : ''

@@ -61,3 +61,13 @@ test('on a terminal it draws a bar', () => {
   progress.stop()
   expect(output()).toMatch(/tune █{12}░{12} step 5\/10 {2}loss 1\.5000 {2}0\.5 s left/)
 })
+
+test('a message has a line of its own, with a terminal and without', () => {
+  for (const terminal of [true, false]) {
+    const { progress, output } = setUp(terminal, { total: 10 })
+    progress.update({ step: 1 })
+    progress.message('saved')
+    progress.stop()
+    expect(output()).toMatch(/(^|[\r\n])saved\n/)
+  }
+})

@@ -78,6 +78,12 @@ export class Progress {
       this.#line(time)
   }
 
+  /** Prints a line above the bar. */
+  message(text: string): void {
+    // The bar redraws itself below with its next update.
+    this.#options.stream.write(this.#bar === undefined ? `${text}\n` : `\r\u001b[K${text}\n`)
+  }
+
   /** Draws the last state and leaves the bar as it is; what is printed next begins on a new line. */
   stop(): void {
     this.#bar?.stop()

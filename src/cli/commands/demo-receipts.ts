@@ -4,11 +4,11 @@
  */
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join, relative, resolve } from 'node:path'
-import { ArgumentError, LongzhouError } from '../../common/errors.ts'
+import { ArgumentError } from '../../common/errors.ts'
 import { Progress } from '../../hapi/progress.ts'
 import { DataLoader } from '../../io/index.ts'
 import { fineTune } from '../../ocr/recognition/fine-tune.ts'
-import { LabelledLines, WrittenLines, type LabelledFile, type TextLine } from '../../ocr/recognition/lines.ts'
+import { loadLines, WrittenLines, type LabelledFile, type TextLine } from '../../ocr/recognition/lines.ts'
 import { TextRecognizer } from '../../ocr/recognition/recognizer.ts'
 import { evaluate, type Evaluation } from '../../ocr/recognition/training.ts'
 import { renderReport } from '../../ocr/receipts/report.ts'
@@ -16,6 +16,7 @@ import type { Family } from '../../ocr/synthetic/receipts.ts'
 import { setDevice } from '../../tensor/device.ts'
 import { backendOf, getDevice } from '../../tensor/device.ts'
 import { seed as seedAll } from '../../tensor/index.ts'
+import { commandLine } from '../command-line.ts'
 import type { CliCommand } from '../commands.ts'
 import { colorsFor, formatDuration, formatTable } from '../ui.ts'
 import { readInFreshProcess } from './fresh-process.ts'
@@ -49,21 +50,11 @@ async function drawLines(
   return files
 }
 
-/** Decodes line images from disk; a missing or broken file is named, counted and left out. */
-async function loadLines(files: readonly LabelledFile[]): Promise<TextLine[]> {
-  const dataset = new LabelledLines(files)
-  const lines: TextLine[] = []
-  const broken: string[] = []
-  for (let i = 0; i < dataset.length; i++) {
-    try {
-      lines.push(await dataset.getItem(i))
-    } catch (error) {
-      if (!(error instanceof LongzhouError)) throw error
-      broken.push(error.message)
-    }
-  }
-  if (broken.length > 0) say(`   left out ${broken.length} broken images, the first: ${broken[0]}`)
-  return lines
+/** Lines from disk with their files; what is missing or broken is named, counted and left out. */
+async function readLines(files: readonly LabelledFile[]): Promise<{ lines: TextLine[]; kept: LabelledFile[] }> {
+  const { leftOut, ...read } = await loadLines(files)
+  if (leftOut.length > 0) say(`   left out ${leftOut.length} broken images, the first: ${leftOut[0]}`)
+  return read
 }
 
 const percent = (rate: number): string => `${(rate * 100).toFixed(2)} %`
@@ -99,10 +90,10 @@ export const command: CliCommand = {
     const drawing = performance.now()
     const workers = count(args, 'workers', 0)
     const tuneFiles = await drawLines(out, 'tune', count(args, 'lines', 1), seed, workers)
-    const heldFiles = await drawLines(out, 'heldout', count(args, 'heldout', 1), seed + 1, workers)
+    const heldOut = await drawLines(out, 'heldout', count(args, 'heldout', 1), seed + 1, workers)
     const seconds = (performance.now() - drawing) / 1000
     say(
-      `   ${tuneFiles.length} lines to tune on, ${heldFiles.length} held out (other fonts, other layouts), in ${formatDuration(seconds)}: ${relative('.', out)}/tune, ${relative('.', out)}/heldout`,
+      `   ${tuneFiles.length} lines to tune on, ${heldOut.length} held out (other fonts, other layouts), in ${formatDuration(seconds)}: ${relative('.', out)}/tune, ${relative('.', out)}/heldout`,
     )
 
     say(color.bold('2  Load the base recogniser'))
@@ -112,7 +103,8 @@ export const command: CliCommand = {
     say(
       `   ${relative('.', modelFile)}: CRNN, ${(parameters / 1e6).toFixed(2)} M parameters, ${recognizer.dictionary.characters.length} characters, trained on synthetic lines`,
     )
-    const [tune, held] = [await loadLines(tuneFiles), await loadLines(heldFiles)]
+    const { lines: tune } = await readLines(tuneFiles)
+    const { lines: held, kept: heldFiles } = await readLines(heldOut)
     const before = await evaluate(recognizer, held)
     say(
       `   held-out lines before: character error rate ${percent(before.characterErrorRate)}, ${percent(before.lineAccuracy)} of the lines without a mistake`,
@@ -183,10 +175,8 @@ export const command: CliCommand = {
       }),
     )
     say(`\n${color.bold('Report')}  ${relative('.', report)}   (${formatDuration(total)} in all)`)
-    say(
-      `${color.bold('Next')}    npm run longzhou -- read ${relative('.', exported)} ${relative('.', heldFiles[0]!.file)}`,
-    )
-    say('        npx tsx examples/receipts/pretrain.ts --help      # train the base yourself, on your own characters')
+    say(`${color.bold('Next')}    ${commandLine(['read', relative('.', exported), relative('.', heldFiles[0]!.file)])}`)
+    say(`        ${commandLine(['train', 'examples/receipts/train.yml'])}      # train on your own pictures`)
     if (args['json']) {
       say(
         JSON.stringify({

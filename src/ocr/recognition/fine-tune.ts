@@ -1,6 +1,7 @@
 /** Fine-tuning a recogniser on labelled lines: shuffled epochs in batches of similar width, cosine schedule, held-out checks. */
 import { SmallRandom } from '../../common/random.ts'
 import { ArgumentError } from '../../common/errors.ts'
+import { runSteps } from '../../hapi/step-loop.ts'
 import { ClipGradByGlobalNorm } from '../../nn/clip.ts'
 import { AdamW, lr } from '../../optimizer/index.ts'
 import { batchByWidth, type LineBatch, type TextLine } from './lines.ts'
@@ -54,15 +55,17 @@ export async function fineTune(
   }
   await check(0)
   const every = Math.max(1, Math.floor(steps / evaluations))
-  const batches = epochs(lines, batchSize, seed, recognizer)
-  for (let step = 1; step <= steps; step++) {
-    const loss = trainStep(recognizer, optimizer, batches.next().value as LineBatch)
-    const rate = schedule.lastLr
-    schedule.step()
-    losses.push(await loss.item())
-    onStep?.({ step, loss: losses[losses.length - 1]!, learningRate: rate })
-    if (step % every === 0 || step === steps) await check(step)
-  }
+  await runSteps({
+    steps,
+    batches: epochs(lines, batchSize, seed, recognizer),
+    optimizer,
+    trainStep: (batch) => trainStep(recognizer, optimizer, batch),
+    async onStep({ step, loss, learningRate: rate }) {
+      losses.push(loss)
+      onStep?.({ step, loss, learningRate: rate })
+      if (step % every === 0 || step === steps) await check(step)
+    },
+  })
   return { losses, errorRates }
 }
 
@@ -75,18 +78,9 @@ function* epochs(
 ): Generator<LineBatch> {
   for (let epoch = 0; ; epoch++) {
     const random = new SmallRandom(seed, epoch)
-    const order = shuffled(lines, random)
+    const order = random.shuffled(lines)
     for (let i = 0; i < order.length; i += batchSize * 8) {
-      yield* shuffled(batchByWidth(order.slice(i, i + batchSize * 8), batchSize, recognizer.dictionary), random)
+      yield* random.shuffled(batchByWidth(order.slice(i, i + batchSize * 8), batchSize, recognizer.dictionary))
     }
   }
-}
-
-function shuffled<T>(items: readonly T[], random: SmallRandom): T[] {
-  const out = [...items]
-  for (let i = out.length - 1; i > 0; i--) {
-    const j = random.integer(0, i)
-    ;[out[i], out[j]] = [out[j]!, out[i]!]
-  }
-  return out
 }

@@ -5,13 +5,13 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { HostArray } from '../../common/dtype.ts'
-import { FormatError } from '../../common/errors.ts'
+import { FormatError, StorageError } from '../../common/errors.ts'
 import { Dataset, decodeImage } from '../../io/index.ts'
 import { readBytes } from '../../io/files.ts'
 import { encodeImage } from '../synthetic/age.ts'
 import { renderSample } from '../synthetic/dataset.ts'
 import type { Family } from '../synthetic/receipts.ts'
-import { Dictionary } from './dictionary.ts'
+import type { Dictionary } from './dictionary.ts'
 
 /** Grey of the padding: the value that normalisation maps to 0. */
 export const paddingGrey = 127
@@ -65,45 +65,8 @@ export function batchByWidth(lines: readonly TextLine[], batchSize: number, dict
   return batches
 }
 
-export interface SyntheticBatchesOptions {
-  readonly seed: number
-  readonly family: Family
-  readonly batchSize: number
-  /** Batches that are drawn together and sorted by width. Default 8. */
-  readonly group?: number
-  /** Groups in the set. */
-  readonly groups: number
-  readonly characters: readonly string[]
-}
-
-/** Endless synthetic lines for pre-training: item i is a list of batches, drawn from nothing but the seed and i. */
-export class SyntheticBatches extends Dataset<LineBatch[]> {
-  readonly #options: Required<SyntheticBatchesOptions>
-  readonly #dictionary: Dictionary
-
-  constructor(options: SyntheticBatchesOptions) {
-    super()
-    this.#options = { group: 8, ...options }
-    this.#dictionary = new Dictionary(options.characters)
-  }
-
-  get length(): number {
-    return this.#options.groups
-  }
-
-  override workerSource(): { module: string; export: string; args: unknown[] } {
-    return { module: import.meta.url, export: 'SyntheticBatches', args: [this.#options] }
-  }
-
-  async getItem(index: number): Promise<LineBatch[]> {
-    const { seed, family, batchSize, group } = this.#options
-    const lines: TextLine[] = []
-    for (let i = 0; i < batchSize * group; i++) lines.push(await drawLine(seed, family, index * batchSize * group + i))
-    return batchByWidth(lines, batchSize, this.#dictionary)
-  }
-}
-
-async function drawLine(seed: number, family: Family, index: number): Promise<TextLine> {
+/** The synthetic line `index` of a seed, in grey. */
+export async function drawLine(seed: number, family: Family, index: number): Promise<TextLine> {
   const s = await renderSample({ seed, index, family, height: 32, channels: 1 })
   return { pixels: s.data, width: s.width, height: s.height, text: s.text }
 }
@@ -211,6 +174,33 @@ export class LabelledLines extends Dataset<TextLine> {
     const { file, text } = this.#entries[index]!
     return { ...(await readLine(file, this.#height, this.#maxWidth)), text }
   }
+}
+
+/** Decodes line images into memory. A missing or broken file is named and left out, or ends it (`fail`). Throws StorageError, FormatError. */
+export async function loadLines(
+  files: readonly LabelledFile[],
+  options: { readonly height?: number; readonly maxWidth?: number; readonly onBadSample?: 'skip' | 'fail' } = {},
+): Promise<{ lines: TextLine[]; kept: LabelledFile[]; leftOut: string[] }> {
+  const { height, maxWidth, onBadSample = 'skip' } = options
+  const dataset = new LabelledLines(files, height, maxWidth)
+  const lines: TextLine[] = []
+  const kept: LabelledFile[] = []
+  const leftOut: string[] = []
+  for (const [i, file] of files.entries()) {
+    try {
+      lines.push(await dataset.getItem(i))
+      kept.push(file)
+    } catch (error) {
+      if (onBadSample === 'fail' || !isFileError(error)) throw error
+      leftOut.push(error.message)
+    }
+  }
+  return { lines, kept, leftOut }
+}
+
+/** Whether a file is missing, unreadable or broken, as opposed to a mistake of the program. */
+export function isFileError(error: unknown): error is FormatError | StorageError {
+  return error instanceof FormatError || error instanceof StorageError
 }
 
 /** Decodes an image file as a grey line of the height, no wider than `maxWidth`. */

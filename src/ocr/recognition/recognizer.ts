@@ -6,6 +6,7 @@ import type { HostArray } from '../../common/dtype.ts'
 import { FormatError } from '../../common/errors.ts'
 import { readSafetensors, writeSafetensors } from '../../io/index.ts'
 import { noGrad } from '../../tensor/autograd.ts'
+import { indexSelect, where } from '../../tensor/index.ts'
 import { fromHost, type Tensor } from '../../tensor/tensor.ts'
 import { CRNN, normalizeImages, timeSteps, type CrnnOptions } from './crnn.ts'
 import { decodeGreedy, type DecodedText } from './ctc-decoder.ts'
@@ -58,6 +59,28 @@ export class TextRecognizer {
   static create(characters: readonly string[], options: Omit<CrnnOptions, 'classes'> = {}): TextRecognizer {
     const dictionary = new Dictionary(characters)
     return new TextRecognizer(new CRNN({ ...options, classes: dictionary.classes }), dictionary)
+  }
+
+  /**
+   * The same recogniser over another dictionary, to be trained on: weights of the characters that both know are kept, the others start
+   * as a new network's do.
+   */
+  withDictionary(characters: readonly string[]): TextRecognizer {
+    const { classes: _, ...options } = this.network.options
+    const other = TextRecognizer.create(characters, options)
+    const own = this.network.stateDict()
+    const fresh = other.network.stateDict()
+    // Column i of the new head is that of class `from[i]` of this one, or new.
+    const from = [0, ...characters.map((c) => (this.dictionary.has(c) ? this.dictionary.encode(c)[0]! : -1))]
+    const known = fromHost({ dtype: 'bool', shape: [from.length], data: Uint8Array.from(from, (i) => (i < 0 ? 0 : 1)) })
+    const places = fromHost({
+      dtype: 'int64',
+      shape: [from.length],
+      data: BigInt64Array.from(from, (i) => BigInt(Math.max(i, 0))),
+    })
+    const head = (name: string): Tensor => where(known, indexSelect(own[name]!, places, -1), fresh[name]!)
+    other.network.setStateDict({ ...own, 'head.weight': head('head.weight'), 'head.bias': head('head.bias') })
+    return new TextRecognizer(other.network, other.dictionary, this.spec)
   }
 
   /** Logits [T, N, classes] of images uint8 [N, 1, H, W]. */
