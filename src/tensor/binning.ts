@@ -75,6 +75,7 @@ export function searchsorted(sortedSequence: Tensor, values: Tensor, options: Se
 
 /** The bucket of each element among sorted borders, `paddle.bucketize`. */
 export function bucketize(x: Tensor, sortedSequence: Tensor, options: SearchSortedOptions = {}): Tensor {
+  checkTensor(sortedSequence, 'bucketize')
   if (sortedSequence.ndim !== 1)
     throw new ShapeError(`bucketize: the borders must be a vector, got ${formatShape(sortedSequence.shape)}`)
   return searchsorted(sortedSequence, x, options)

@@ -8,6 +8,7 @@ import { formatShape, numel, type Shape } from '../common/shape.ts'
 import {
   binary,
   cast as castNode,
+  constant,
   flip as flipNode,
   gather as gatherNode,
   permute,
@@ -214,6 +215,8 @@ export function leadingOffsets(index: Node, shape: Shape, op: string): { offsets
       `${op}: the last axis of the index ${formatShape(index.shape)} must name at most the ${shape.length} axes of ${formatShape(shape)}`,
     )
   const lead = index.shape.slice(0, -1)
+  // No positions address the whole tensor, once for each row of the index.
+  if (depth === 0) return { offsets: constant(0, 'int64', lead), depth }
   const parts = Array.from({ length: depth }, (_, i) => {
     const low = index.shape.map((__, a) => (a === lead.length ? i : 0))
     const high = index.shape.map((d, a) => (a === lead.length ? i + 1 : d))

@@ -26,7 +26,7 @@ import { eye } from './creation.ts'
 import { tril, triu } from './diagonal.ts'
 import { matmul } from './linalg.ts'
 import { concatNodes } from './manipulation.ts'
-import { checkFloat, constantLike } from './promotion.ts'
+import { checkFloat, checkTensor, constantLike } from './promotion.ts'
 import { swapaxes } from './shaping.ts'
 import { Tensor } from './tensor.ts'
 
@@ -211,6 +211,7 @@ function eliminate(matrix: Node, right: Node): Elimination {
 /** The z with x z = y, for x [.., n, n] and y [.., n, m] or [.., n], `paddle.linalg.solve`. NaN where x is singular. */
 export function solve(x: Tensor, y: Tensor): Tensor {
   const { node, batch, n } = squares(x, 'solve')
+  checkTensor(y, 'solve')
   const isVector = y.ndim === x.ndim - 1 && y.shape[y.ndim - 1] === n
   const columns = isVector ? new Tensor(reshape(y.node, [...y.shape, 1])) : y
   const { right, pivots } = eliminate(node, rightSide(columns, batch, n, 'solve'))
