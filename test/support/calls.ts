@@ -26,7 +26,9 @@ const square = (): Tensor => sample([3, 3]).add(lz.eye(3).multiply(9))
 const definite = (): Tensor => lz.eye(3).multiply(4).add(0.5)
 const whole = (): Tensor => sample([2, 3], 'int64')
 
-const alike = (names: string, args: () => Arguments): Call[] => names.split(' ').map((name): Call => [name, args])
+/** One call for several functions. */
+export const alike = (names: string, args: () => Arguments): Call[] =>
+  names.split(' ').map((name): Call => [name, args])
 
 export const calls: readonly Call[] = [
   ...alike(

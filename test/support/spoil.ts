@@ -2,9 +2,20 @@
  * Spoiled arguments: a valid call, and the same call with one argument after the other replaced by something hostile (no elements, rank 0, a
  * wrong dtype, NaN, an axis out of range, a dimension beyond 2^31, an alias of another argument, no tensor at all).
  */
+import { LongzhouError } from '../../src/common/errors.ts'
+import { withMemoryLimit } from '../../src/common/memory.ts'
+import { numel } from '../../src/common/shape.ts'
+import { topologicalOrder } from '../../src/graph/node.ts'
 import * as lz from '../../src/index.ts'
-import { Tensor, toTensor } from '../../src/index.ts'
-import { sample, type Arguments } from './calls.ts'
+import { setDevice, Tensor, toTensor } from '../../src/index.ts'
+import { submit } from '../../src/tensor/realize.ts'
+import { firstDifference } from './backends.ts'
+import { sample, type Arguments, type Call } from './calls.ts'
+
+export type Functions = Readonly<Record<string, (...args: Arguments) => unknown>>
+
+/** What the machine seems to have: enough for honest calls, and a tensor with 2^31 elements is refused on every machine. */
+const memory = 2 ** 28
 
 const size = 2 ** 31 + 11
 
@@ -46,42 +57,152 @@ const hostileLists: readonly (readonly number[])[] = [
 
 export interface Spoiled {
   readonly what: string
-  readonly name: string
-  args(): Arguments
+  run(): unknown
 }
 
-/** The call itself, and with each of its arguments replaced. */
-export function spoil(name: string, make: () => Arguments): Spoiled[] {
-  const out: Spoiled[] = [{ what: name, name, args: make }]
-  const replaced = (i: number, what: string, value: (old: unknown, all: Arguments) => unknown): void => {
-    out.push({
-      what: `${name}, argument ${i}: ${what}`,
-      name,
-      args: () => {
-        const args = make()
-        return args.map((a, k) => (k === i ? value(a, args) : a))
-      },
-    })
+type Replace = (what: string, value: (old: unknown, first: unknown) => unknown) => void
+
+/** The hostile values that one argument, or one entry of the options, is replaced by. */
+function replacements(argument: unknown, replace: Replace): void {
+  if (argument instanceof Tensor) {
+    for (const [what, of] of hostileTensors) replace(what, (old) => of(old as Tensor))
+    replace('the first argument', (_, first) => first)
+  } else if (typeof argument === 'number') {
+    for (const n of hostileNumbers) replace(String(n), () => n)
+  } else if (Array.isArray(argument) && argument[0] instanceof Tensor) {
+    for (const [what, of] of hostileTensors)
+      replace(`a list that ends with ${what}`, (old) => [...(old as Tensor[]).slice(0, -1), of((old as Tensor[])[0]!)])
+    replace('an empty list', () => [])
+  } else if (Array.isArray(argument)) {
+    for (const list of hostileLists) replace(`[${list.join()}]`, () => list)
+  } else if (typeof argument === 'string') {
+    for (const text of ['', 'float', 'i->']) replace(`'${text}'`, () => text)
   }
-  const example = make()
-  example.forEach((argument, i) => {
-    if (argument instanceof Tensor) {
-      for (const [what, of] of hostileTensors) replaced(i, what, (old) => of(old as Tensor))
-      replaced(i, 'the first argument', (_, all) => all[0])
-    } else if (typeof argument === 'number') {
-      for (const n of hostileNumbers) replaced(i, String(n), () => n)
-    } else if (Array.isArray(argument) && argument[0] instanceof Tensor) {
-      for (const [what, of] of hostileTensors)
-        replaced(i, `a list that ends with ${what}`, (old) => [
-          ...(old as Tensor[]).slice(0, -1),
-          of((old as Tensor[])[0]!),
-        ])
-      replaced(i, 'an empty list', () => [])
-    } else if (Array.isArray(argument)) {
-      for (const list of hostileLists) replaced(i, `[${list.join()}]`, () => list)
-    } else if (typeof argument === 'string') {
-      for (const text of ['', 'float', 'i->']) replaced(i, `'${text}'`, () => text)
+}
+
+const isOptions = (a: unknown): a is Record<string, unknown> =>
+  typeof a === 'object' && a !== null && Object.getPrototypeOf(a) === Object.prototype
+
+/** The call itself, and with each of its arguments and options replaced. */
+export function spoil(functions: Functions, [name, make]: Call): Spoiled[] {
+  const called = (what: string, args: () => Arguments): Spoiled => ({ what, run: () => functions[name]!(...args()) })
+  const out = [called(name, make)]
+  make().forEach((argument, i) => {
+    const replaceWith = (what: string, value: (old: unknown, first: unknown) => unknown): void => {
+      const args = (): Arguments => {
+        const all = make()
+        return all.map((a, k) => (k === i ? value(a, all[0]) : a))
+      }
+      out.push(called(`${name}, argument ${i}${what}`, args))
+    }
+    replacements(argument, (what, value) => replaceWith(`: ${what}`, value))
+    if (!isOptions(argument)) return
+    for (const [key, entry] of Object.entries(argument)) {
+      replacements(entry, (what, value) =>
+        replaceWith(`, ${key}: ${what}`, (old, first) => ({
+          ...(old as object),
+          [key]: value((old as Record<string, unknown>)[key], first),
+        })),
+      )
     }
   })
   return out
 }
+
+const tensorsIn = (value: unknown): Tensor[] =>
+  value instanceof Tensor ? [value] : Array.isArray(value) ? value.flatMap(tensorsIn) : []
+
+/** What a call gives: its tensors, or the error that it throws. */
+async function outcome(s: Spoiled): Promise<Tensor[] | Error> {
+  lz.seed(1)
+  try {
+    return tensorsIn(await withMemoryLimit(memory, () => s.run()))
+  } catch (error) {
+    return error as Error
+  }
+}
+
+const outcomes = async (list: readonly Spoiled[], device: string): Promise<(Tensor[] | Error)[]> => {
+  setDevice(device)
+  const out: (Tensor[] | Error)[] = []
+  for (const s of list) out.push(await outcome(s))
+  return out
+}
+
+/** What goes through more elements than this is recorded and never computed. */
+const isSmall = (tensors: readonly Tensor[]): boolean =>
+  topologicalOrder(tensors.map((t) => t.node)).every((n) => numel(n.shape) <= 4096)
+
+interface Value {
+  readonly dtype: string
+  readonly shape: readonly number[]
+  readonly numbers: readonly number[]
+}
+
+const valuesOf = (tensors: readonly Tensor[]): Promise<Value[]> =>
+  Promise.all(
+    tensors.map(async (t) => ({
+      dtype: t.dtype,
+      shape: t.shape,
+      numbers: [await t.astype('float64').data()].flatMap((d) => Array.from(d, Number)),
+    })),
+  )
+
+function differs(a: readonly Value[], b: readonly Value[]): string | null {
+  if (a.length !== b.length) return `${b.length} results, not ${a.length}`
+  for (const [k, x] of a.entries()) {
+    const y = b[k]!
+    const kind = (v: Value): string => `${v.dtype}[${v.shape.join()}]`
+    if (kind(x) !== kind(y)) return `${kind(y)}, not ${kind(x)}`
+    const tolerance = x.dtype === 'float16' ? 4e-3 : 1e-4
+    const at = firstDifference(x.numbers, y.numbers, tolerance)
+    if (at >= 0) return `element ${at} is ${y.numbers[at]}, not ${x.numbers[at]}`
+  }
+  return null
+}
+
+/** The oracle's values of what could be called and is small; the error's name where an index turns out to lie outside. */
+async function truth(results: readonly (Tensor[] | Error)[]): Promise<(Value[] | string | null)[]> {
+  const out: (Value[] | string | null)[] = []
+  for (const r of results) {
+    if (r instanceof Error || !isSmall(r)) out.push(null)
+    else out.push(await valuesOf(r).catch((error: unknown) => (error as Error).constructor.name))
+  }
+  return out
+}
+
+/** Where a device gives another answer than the oracle. */
+export async function disagreements(list: readonly Spoiled[], device: string): Promise<string[]> {
+  const expectedResults = await outcomes(list, 'reference')
+  const expected = await truth(expectedResults)
+  const results = await outcomes(list, device)
+  const together = results.map((r, i) => (r instanceof Error || !Array.isArray(expected[i]) ? [] : r))
+  submit(together.flatMap((r) => r.map((t) => t.astype('float64').node)))
+  submit(together.flatMap((r) => r.map((t) => t.node)))
+  const wrong: string[] = []
+  for (const [i, s] of list.entries()) {
+    const [wanted, result, before] = [expected[i]!, results[i]!, expectedResults[i]!]
+    const kind = (r: Tensor[] | Error): string => (r instanceof Error ? r.constructor.name : `${r.length} tensors`)
+    if (kind(result) !== kind(before)) wrong.push(`${s.what}: ${kind(result)}, not ${kind(before)}`)
+    if (result instanceof Error || wanted === null) continue
+    const got = await valuesOf(result).catch((error: unknown) => (error as Error).constructor.name)
+    if (typeof got === 'string' || typeof wanted === 'string') {
+      if (got !== wanted) wrong.push(`${s.what}: ${JSON.stringify(got)}, not ${JSON.stringify(wanted)}`)
+      continue
+    }
+    const difference = differs(wanted, got)
+    if (difference) wrong.push(`${s.what}: ${difference}`)
+  }
+  return wrong
+}
+
+/** What is no list of arguments that a program can tell from a good one by a typed error. */
+export async function rawErrors(list: readonly Spoiled[]): Promise<string[]> {
+  const results = await outcomes(list, 'reference')
+  return list.flatMap((s, i) => {
+    const r = results[i]!
+    return r instanceof Error && !(r instanceof LongzhouError) ? [`${s.what}: ${r.constructor.name}: ${r.message}`] : []
+  })
+}
+
+export const text = (lines: readonly string[]): string => lines.slice(0, 60).join('\n')
