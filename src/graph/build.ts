@@ -73,6 +73,8 @@ export function scalar(value: number, dtype: DType): Node {
 
 /** The coordinate along `axis` of a tensor of this shape. */
 export function iota(shape: Shape, axis: number, dtype: DType): Node {
+  if (dtype === 'int32' && shape[axis]! > 2 ** 31)
+    throw new ShapeError(`an axis of ${shape[axis]} elements, in ${formatShape(shape)}, cannot be counted in int32`)
   return make('iota', dtype, shape, [], { axis })
 }
 
@@ -240,7 +242,9 @@ export function slice(x: Node, start: readonly number[], stop: readonly number[]
     return Math.max(0, Math.ceil((stop[i]! - start[i]!) / steps[i]!))
   })
   if (sameShape(shape, x.shape)) return x
-  return make('slice', x.dtype, shape, [x], { start, step: steps })
+  // A step that is never taken is 1, whatever it was.
+  const taken = steps.map((s, i) => (shape[i]! > 1 ? s : 1))
+  return make('slice', x.dtype, shape, [x], { start, step: taken })
 }
 
 /** Slice along one axis only. */
@@ -367,6 +371,8 @@ export function gather(x: Node, index: Node, axis: number): Node {
 /** `base` with slices of `axis` added to or replaced by `updates` at the index; of repeated positions the last one stays under `set`. */
 export function scatter(base: Node, index: Node, updates: Node, axis: number, mode: 'add' | 'set'): Node {
   checkIndex('scatter', index)
+  if (base.shape[axis] === 0 && numel(index.shape) > 0)
+    throw new ShapeError(`scatter to the empty axis ${axis} of ${formatShape(base.shape)}`)
   const expected = [...base.shape.slice(0, axis), ...index.shape, ...base.shape.slice(axis + 1)]
   if (!sameShape(expected, updates.shape)) {
     throw new ShapeError(

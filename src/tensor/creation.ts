@@ -9,7 +9,7 @@ import {
   type HostData,
 } from '../common/dtype.ts'
 import { ArgumentError, DTypeError, ShapeError } from '../common/errors.ts'
-import { checkShape, formatShape, numel as countElements, type Shape } from '../common/shape.ts'
+import { checkShape, coordinateType, formatShape, numel as countElements, type Shape } from '../common/shape.ts'
 import {
   binary,
   broadcastTo,
@@ -268,7 +268,9 @@ export function logspace(
 export function eye(numRows: number, numColumns = numRows, dtype: DType = getDefaultDtype()): Tensor {
   const shape = [numRows, numColumns]
   checkShape(shape, 'eye')
-  const onDiagonal = binary('eq', iota(shape, 0, 'int32'), iota(shape, 1, 'int32'))
+  checkDtype(dtype, 'eye')
+  const counted = coordinateType(shape)
+  const onDiagonal = binary('eq', iota(shape, 0, counted), iota(shape, 1, counted))
   return new Tensor(castNode(onDiagonal, dtype))
 }
 

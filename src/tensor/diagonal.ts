@@ -1,7 +1,7 @@
 /** Diagonals and triangles of matrices, as in paddle.tensor.creation and manipulation. */
 import { allocateHost, setElement, type DType } from '../common/dtype.ts'
 import { ArgumentError, ShapeError } from '../common/errors.ts'
-import { checkShape, formatShape, normalizeAxis, type Shape } from '../common/shape.ts'
+import { checkShape, coordinateType, formatShape, normalizeAxis, type Shape } from '../common/shape.ts'
 import {
   binary,
   broadcastTo,
@@ -20,12 +20,12 @@ import { checkDtype } from './creation.ts'
 import { checkTensor, constantLike, scalarNode } from './promotion.ts'
 import { fromHost, Tensor } from './tensor.ts'
 
-/** Where column - row <= diagonal (`le`) or >= diagonal (`ge`) in the last two axes. */
-function triangle(shape: Shape, diagonal: number, op: 'le' | 'ge'): Node {
+/** Where column - row is diagonal (`eq`), below (`le`) or above it (`ge`), itself included, in the last two axes. */
+function triangle(shape: Shape, diagonal: number, op: 'eq' | 'le' | 'ge'): Node {
   const rank = shape.length
-  const column = iota(shape, rank - 1, 'int32')
-  const row = iota(shape, rank - 2, 'int32')
-  return binary(op, binary('sub', column, row), constant(diagonal, 'int32', shape))
+  const dtype = coordinateType(shape, diagonal)
+  const difference = binary('sub', iota(shape, rank - 1, dtype), iota(shape, rank - 2, dtype))
+  return binary(op, difference, constant(diagonal, dtype, shape))
 }
 
 function keepTriangle(x: Tensor, diagonal: number, op: 'le' | 'ge', name: string): Tensor {
@@ -106,11 +106,7 @@ export function diag(x: Tensor, offset = 0, paddingValue = 0): Tensor {
   return new Tensor(where(on, made.node, broadcastTo(scalarNode(paddingValue, x.dtype), made.shape)))
 }
 
-function onDiagonal(shape: Shape, offset: number): Node {
-  const rank = shape.length
-  const difference = binary('sub', iota(shape, rank - 1, 'int32'), iota(shape, rank - 2, 'int32'))
-  return binary('eq', difference, constant(offset, 'int32', shape))
-}
+const onDiagonal = (shape: Shape, offset: number): Node => triangle(shape, offset, 'eq')
 
 /** The tensor's elements on diagonal `offset` of a square matrix, `paddle.diagflat`. */
 export function diagflat(x: Tensor, offset = 0): Tensor {

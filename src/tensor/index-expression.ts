@@ -27,6 +27,11 @@ export class IndexSlice {
   readonly step: number
 
   constructor(start: number | null, stop: number | null, step: number) {
+    const isBound = (v: unknown): boolean => v === null || Number.isInteger(v)
+    if (!isBound(start) || !isBound(stop) || !Number.isInteger(step) || step === 0)
+      throw new ArgumentError(
+        `slice: bounds are integers or null and the step an integer but 0, got ${String(start)}, ${String(stop)}, ${String(step)}`,
+      )
     this.start = start
     this.stop = stop
     this.step = step
@@ -103,8 +108,6 @@ function complete(items: readonly Item[], shape: Shape): Exclude<Item, '...'>[] 
 /** start, stop, step >= 1 on an axis, and whether it is read backwards. */
 function resolveSlice(s: IndexSlice, size: number): { start: number; stop: number; step: number; backwards: boolean } {
   const { step } = s
-  if (!Number.isInteger(step) || step === 0)
-    throw new ArgumentError(`index: a slice's step must be an integer but 0, got ${step}`)
   const clamp = (v: number | null, whole: number, low: number, high: number): number =>
     v === null ? whole : Math.min(Math.max(v < 0 ? v + size : v, low), high)
   if (step > 0) {

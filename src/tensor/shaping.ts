@@ -1,7 +1,15 @@
 /** dtype and shape: cast, reshape, transpose, expand, ... as in paddle.tensor.manipulation. */
 import { isFloat, isInteger as isIntegerType, type DType } from '../common/dtype.ts'
 import { ArgumentError, ShapeError } from '../common/errors.ts'
-import { broadcastShapes, formatShape, normalizeAxes, normalizeAxis, numel, type Shape } from '../common/shape.ts'
+import {
+  broadcastShapes,
+  checkShape,
+  formatShape,
+  normalizeAxes,
+  normalizeAxis,
+  numel,
+  type Shape,
+} from '../common/shape.ts'
 import {
   broadcastTo as broadcastNode,
   cast as castNode,
@@ -202,8 +210,7 @@ export function expandAs(x: Tensor, y: Tensor): Tensor {
 
 /** All tensors expanded to their common shape, `paddle.broadcast_tensors`. */
 export function broadcastTensors(inputs: readonly Tensor[]): Tensor[] {
-  if (inputs.length === 0) return []
-  inputs.forEach((x) => checkTensor(x, 'broadcastTensors'))
+  checkTensors(inputs, 'broadcastTensors')
   return broadcastNodes(
     'broadcastTensors',
     inputs.map((x) => x.node),
@@ -212,6 +219,8 @@ export function broadcastTensors(inputs: readonly Tensor[]): Tensor[] {
 
 /** The common shape of two shapes, `paddle.broadcast_shape`. */
 export function broadcastShape(xShape: Shape, yShape: Shape): number[] {
+  checkShape(xShape, 'broadcastShape')
+  checkShape(yShape, 'broadcastShape')
   return broadcastShapes(xShape, yShape, 'broadcastShape')
 }
 

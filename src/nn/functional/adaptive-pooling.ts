@@ -211,8 +211,11 @@ function maxUnpool(
   const kernel = perAxis(kernelSize, n, op, 'kernelSize')
   const stride = perAxis(options.stride ?? kernelSize, n, op, 'stride')
   const padding = perAxis(options.padding ?? 0, n, op, 'padding', 0)
+  const { outputSize } = options
+  if (outputSize && outputSize.length !== n && outputSize.length !== n + 2)
+    throw new ArgumentError(`${op}: outputSize must have ${n} or ${n + 2} sizes, got [${outputSize.join(', ')}]`)
   const sizes =
-    options.outputSize?.slice(-n) ?? x.shape.slice(2).map((d, i) => (d - 1) * stride[i]! - 2 * padding[i]! + kernel[i]!)
+    outputSize?.slice(-n) ?? x.shape.slice(2).map((d, i) => (d - 1) * stride[i]! - 2 * padding[i]! + kernel[i]!)
   const planes = x.shape[0]! * x.shape[1]!
   const area = numel(sizes)
   const count = numel(x.shape)

@@ -133,6 +133,8 @@ export function interpolate(x: Tensor, options: InterpolateOptions = {}): Tensor
     )
   if ((size === undefined || size === null) === (scaleFactor === undefined || scaleFactor === null))
     throw new ArgumentError('interpolate: give size or scaleFactor, one of them')
+  if (alignMode !== 0 && alignMode !== 1)
+    throw new ArgumentError(`interpolate: alignMode must be 0 or 1, got ${String(alignMode)}`)
   if (alignCorners && (mode === 'nearest' || mode === 'area'))
     throw new ArgumentError(`interpolate: alignCorners is not for mode '${mode}'`)
   const first = channelsFirst(options.dataFormat, 'interpolate')
