@@ -105,7 +105,8 @@ export function stridedSlice(
   strides: readonly number[] | null,
   op = 'stridedSlice',
 ): Tensor {
-  return new Tensor(readIndex(x.node, ranges(x, axes, starts, ends, strides, op)))
+  const items = ranges(x, axes, starts, ends, strides, op)
+  return new Tensor(readIndex(x.node, items))
 }
 
 /** The index that takes starts[i]:ends[i]:strides[i] of each of `axes`, and the others whole. */
