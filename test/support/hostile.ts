@@ -39,9 +39,10 @@ export function hostileSuite(
     })
 
     it.each(groups)('give the same answer on wasm (%i)', async (_, group) => {
-      const spoiled = group.flatMap((call) => spoil(functions, call))
+      const wrong: string[] = []
+      for (const call of group) wrong.push(...(await disagreements(spoil(functions, call), 'wasm')))
 
-      expect(text(await disagreements(spoiled, 'wasm'))).toBe('')
+      expect(text(wrong)).toBe('')
     })
 
     it.each(judged)('valid ones give an answer, the same on %s', async (device) => {

@@ -197,7 +197,7 @@ export async function disagreements(list: readonly Spoiled[], device: string): P
   const expectedResults = await outcomes(list, 'reference')
   const expected = await truth(expectedResults)
   const results = await outcomes(list, device)
-  // One plan for all: a thousand small ones would be planned and compiled one by one.
+  // One plan for all calls of a function: a hundred small ones would be planned and compiled one by one.
   const reads = results.map((r, i) => (r instanceof Error || expected[i] === null ? [] : toRead(r)))
   submit(reads.flatMap((r, i) => (Array.isArray(expected[i]) ? r.map(({ wide }) => wide.node) : [])))
   const wrong: string[] = []
