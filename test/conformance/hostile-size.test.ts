@@ -44,7 +44,7 @@ describe.each(['reference', ...judged])('a tensor that is too large on %s', (dev
     expect(grown).toBeLessThan(2 ** 26)
   })
 
-  it('can be recorded, reshaped and asked about for nothing, and a part of it read', async () => {
+  it('can be recorded, reshaped and asked about for nothing, and on the cpu a part of it read', async () => {
     lz.setDevice(device)
     const x = lz
       .arange(0, size)
@@ -53,13 +53,13 @@ describe.each(['reference', ...judged])('a tensor that is too large on %s', (dev
 
     expect(x.size).toBe(4 * size)
     expect(lz.matmul(x.transpose([0, 2, 1]), x).shape).toEqual([11, 4, 4])
-    expect(
-      await lz
-        .arange(0, size)
-        .slice([0], [size - 2], [size])
-        .array(),
-    ).toEqual([size - 2, size - 1])
-    expect(await x.get(10, -1, 0).item()).toBe(size - 1)
+    const parts = [lz.arange(0, size).slice([0], [size - 2], [size]), x.get(10, -1, 0)]
+    for (const part of parts) {
+      const last = withMemoryLimit(memory, async () => (await part.data()).at(-1))
+      // Kernels of the cpu read what they need; the oracle makes whole tensors, and wasm has addresses of 32 bits.
+      if (device === 'cpu') expect(await last).toBe(BigInt(size - 1))
+      else await expect(last).rejects.toBeInstanceOf(LongzhouError)
+    }
   })
 
   it('does not stop what comes after it', async () => {
