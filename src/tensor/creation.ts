@@ -356,7 +356,7 @@ export function combinations(x: Tensor, r = 2, withReplacement = false): Tensor 
     data.set(row, at)
     // The next row: the last position that can still rise does, and those behind it follow.
     let k = r - 1
-    while (k > 0 && row[k]! === x.size - 1 - (r - 1 - k) * step) k--
+    while (k > 0 && x.size - 1 - (r - 1 - k) * step === row[k]) k--
     for (let next = row[k]! + 1; k < r; k++, next += step) row[k] = next
   }
   return new Tensor(gather(x.node, fromHost({ dtype: 'int32', shape: [count, r], data }).node, 0))
