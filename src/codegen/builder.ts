@@ -294,6 +294,17 @@ export class KernelBuilder implements Scope {
     this.emit({ kind: 'prefetch', buffer: buffer.parameter, at: coerce(at, typeOf('index')) })
   }
 
+  /** Where a position given by data lies on an axis, negative ones counted from the end, and whether that is outside it. */
+  position(given: Expr, size: Expr): { readonly at: Expr; readonly outside: Expr } {
+    // Compared before it is narrowed: where an index has 32 bits, 2^32 + 1 would pass for 1.
+    const scalar = given.type.scalar === 'i64' ? 'i64' : 'index'
+    const i = this.let('i', convert(given, scalar))
+    const n = this.let('n', convert(size, scalar))
+    const wrapped = this.let('i', select(lt(i, 0), add(i, n), i))
+    const outside = this.let('outside', or(lt(wrapped, 0), ge(wrapped, n)))
+    return { at: convert(wrapped, 'index'), outside }
+  }
+
   /** Reports a fault (1: index out of range) and goes on. */
   fail(code: number): void {
     this.emit({ kind: 'fail', code })

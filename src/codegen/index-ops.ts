@@ -71,20 +71,18 @@ export function scatterStep(node: NodeOf<'scatter'>): Step<IndexRole> {
     const to = t.ir.let('to', ir.min(ir.add(from, chunk), length))
     const block = t.ir.let('block', ir.div(p, chunkCount))
     t.ir.loop('i', 0, entries, 1, (i) => {
-      const raw = t.ir.let('at', ir.convert(ir.load(positions, i), 'index'))
-      const wrapped = t.ir.let('at', ir.select(ir.lt(raw, 0), ir.add(raw, size), raw))
-      const inside = ir.and(ir.ge(wrapped, 0), ir.lt(wrapped, size))
+      const { at, outside } = t.ir.position(ir.load(positions, i), size)
       t.ir.if(
-        inside,
+        outside,
+        () => t.ir.fail(1),
         () => {
-          const target = t.ir.let('target', ir.mul(ir.add(ir.mul(block, size), wrapped), length))
+          const target = t.ir.let('target', ir.mul(ir.add(ir.mul(block, size), at), length))
           const origin = t.ir.let('origin', ir.mul(ir.add(ir.mul(block, entries), i), length))
           t.ir.vector('k', from, to, (k) => {
             const value = ir.load(source, ir.add(origin, k))
             t.ir.store(out, ir.add(target, k), mode === 'add' ? ir.add(ir.load(out, ir.add(target, k)), value) : value)
           })
         },
-        () => t.ir.fail(1),
       )
     })
   })

@@ -563,11 +563,9 @@ class Nest {
     if (cached) return cached
     const value = this.#value(level, e.index)
     const size = this.#index(`size ${key}`, e.size)
-    const i = this.#ir.let('i', ir.convert(value, 'index'))
-    const wrapped = this.#ir.let('i', ir.select(ir.lt(i, 0), ir.add(i, size), i))
-    const outside = this.#ir.let('outside', ir.or(ir.lt(wrapped, 0), ir.ge(wrapped, size)))
+    const { at, outside } = this.#ir.position(value, size)
     this.#ir.if(outside, () => this.#ir.fail(1))
-    const base = this.#ir.let('base', ir.mul(ir.select(outside, 0, wrapped), this.#index(`stride ${key}`, e.stride)))
+    const base = this.#ir.let('base', ir.mul(ir.select(outside, 0, at), this.#index(`stride ${key}`, e.stride)))
     level.addresses.set(`${key} ${describe(value)}`, base)
     return base
   }

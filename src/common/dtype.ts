@@ -2,12 +2,25 @@
  * The dtypes of tensors: their names (Paddle's), sizes, and the typed arrays that hold them on the host.
  * float16 and bfloat16 have no portable typed array (Float16Array is absent before Node 24): their bits live in a Uint16Array.
  */
+import { allocateBytes } from './memory.ts'
+
 export type DType = 'bool' | 'uint8' | 'int8' | 'int32' | 'int64' | 'float16' | 'bfloat16' | 'float32' | 'float64'
 
 export type FloatDType = 'float16' | 'bfloat16' | 'float32' | 'float64'
 
 /** Typed array that holds the elements of a dtype on the host; `Uint16Array` carries the bits of float16 and bfloat16. */
 export type HostData = Uint8Array | Int8Array | Uint16Array | Int32Array | BigInt64Array | Float32Array | Float64Array
+
+/** The typed array of one dtype. */
+export type HostDataOf<D extends DType> = D extends 'float32'
+  ? Float32Array<ArrayBuffer>
+  : D extends 'float64'
+    ? Float64Array<ArrayBuffer>
+    : D extends 'int64'
+      ? BigInt64Array<ArrayBuffer>
+      : D extends 'int32'
+        ? Int32Array<ArrayBuffer>
+        : HostData
 
 export const dtypes: readonly DType[] = [
   'bool',
@@ -50,9 +63,9 @@ export function isDType(name: string): name is DType {
   return (dtypes as readonly string[]).includes(name)
 }
 
-/** A zeroed typed array of `length` elements, backed by an ArrayBuffer of its own. */
-export function allocateHost(dtype: DType, length: number): HostData {
-  return viewHost(dtype, new ArrayBuffer(length * sizeOf(dtype)))
+/** A zeroed typed array of `length` elements, backed by an ArrayBuffer of its own. Throws OutOfMemoryError. */
+export function allocateHost<D extends DType>(dtype: D, length: number): HostDataOf<D> {
+  return viewHost(dtype, allocateBytes(length * sizeOf(dtype), `an array of ${dtype}`)) as HostDataOf<D>
 }
 
 /** The typed array over a whole buffer, or over `length` elements from `byteOffset`. */

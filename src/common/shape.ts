@@ -70,6 +70,21 @@ export function broadcastShapes(a: Shape, b: Shape, op: string): number[] {
   return out
 }
 
+/** The dtype in which coordinates of a shape, and sums of them with `reach`, are counted: the narrow one where it holds them. */
+export function coordinateType(shape: Shape, reach = 0): 'int32' | 'int64' {
+  return shape.every((d) => d < 2 ** 30) && Math.abs(reach) < 2 ** 30 ? 'int32' : 'int64'
+}
+
+/** Whether every entry is a non-negative integer and the elements can be addressed. */
+export function isAddressable(shape: Shape): boolean {
+  let n = 8
+  for (const d of shape) {
+    if (!Number.isInteger(d) || d < 0) return false
+    n *= d
+  }
+  return n <= Number.MAX_SAFE_INTEGER
+}
+
 /** Checks that every entry is a non-negative safe integer and that the size can be addressed. */
 export function checkShape(shape: Shape, op: string): void {
   for (const d of shape) {

@@ -3,9 +3,17 @@
  * arithmetic with 0 and 1, constants folded through casts). Nothing here broadcasts or promotes: sources of an elementwise op have
  * one shape and one dtype; `broadcastTo` and `cast` make them so.
  */
-import { isFloat, isInteger, type DType } from '../common/dtype.ts'
+import { allocateHost, getElement, isFloat, isInteger, setElement, type DType } from '../common/dtype.ts'
 import { ArgumentError, DTypeError, InternalError, ShapeError } from '../common/errors.ts'
-import { contiguousStrides, formatShape, numel, sameShape, type Shape } from '../common/shape.ts'
+import {
+  checkShape,
+  contiguousStrides,
+  formatShape,
+  isAddressable,
+  numel,
+  sameShape,
+  type Shape,
+} from '../common/shape.ts'
 import {
   isGradEnabled,
   makeNode,
@@ -35,6 +43,7 @@ function make<K extends OpName>(
   sources: readonly Node[],
   attributes: Attributes<K>,
 ): Node {
+  if (!isAddressable(shape)) checkShape(shape, op)
   const differentiable = opInfo(op).differentiable && isFloat(dtype)
   return makeNode(op, dtype, shape, sources, attributes, differentiable) as unknown as Node
 }
@@ -54,7 +63,7 @@ function checkDType(op: string, takes: DTypeClass, dtype: DType): void {
 
 /** A number of the program, broadcast to `shape`. */
 export function constant(value: number | bigint, dtype: DType, shape: Shape = []): Node {
-  return broadcastTo(make('constant', dtype, [], [], { value }), shape)
+  return broadcastTo(make('constant', dtype, [], [], { value: asElement(value, dtype) }), shape)
 }
 
 /** A number of the run: changing it never compiles anything. */
@@ -64,6 +73,8 @@ export function scalar(value: number, dtype: DType): Node {
 
 /** The coordinate along `axis` of a tensor of this shape. */
 export function iota(shape: Shape, axis: number, dtype: DType): Node {
+  if (dtype === 'int32' && shape[axis]! > 2 ** 31)
+    throw new ShapeError(`an axis of ${shape[axis]} elements, in ${formatShape(shape)}, cannot be counted in int32`)
   return make('iota', dtype, shape, [], { axis })
 }
 
@@ -131,15 +142,17 @@ export function where(condition: Node, a: Node, b: Node): Node {
 
 export function cast(x: Node, dtype: DType): Node {
   if (x.dtype === dtype) return x
-  if (x.op === 'constant' && typeof x.attributes.value === 'number')
-    return constant(castConstant(x.attributes.value, dtype), dtype)
+  if (x.op === 'constant' && typeof x.attributes.value === 'number') return constant(x.attributes.value, dtype)
   if (x.op === 'expand' && x.storage === null) return broadcastTo(cast(x.sources[0]!, dtype), x.shape)
   return make('cast', dtype, x.shape, [x], {})
 }
 
-function castConstant(value: number, dtype: DType): number {
-  if (dtype === 'bool') return value !== 0 ? 1 : 0
-  return isInteger(dtype) && Number.isFinite(value) ? Math.trunc(value) : value
+/** The number as an element of an integer dtype (or bool) holds it: what dialects make of NaN, fractions and what is too large, differs. */
+function asElement(value: number | bigint, dtype: DType): number | bigint {
+  if (typeof value === 'bigint' || isFloat(dtype) || (dtype === 'int64' && Number.isSafeInteger(value))) return value
+  const element = allocateHost<DType>(dtype, 1)
+  setElement(dtype, element, 0, value)
+  return getElement(dtype, element, 0)
 }
 
 // ---- views --------------------------------------------------------------------------------------------------------------
@@ -204,8 +217,10 @@ export function broadcastTo(x: Node, shape: Shape): Node {
 export function pad(x: Node, low: readonly number[], high: readonly number[]): Node {
   if (low.length !== x.shape.length || high.length !== x.shape.length)
     throw new InternalError('pad: one amount an axis')
-  if (low.some((p) => p < 0) || high.some((p) => p < 0))
-    throw new ArgumentError('pad: amounts must not be negative; use slice')
+  if ([...low, ...high].some((p) => !(p >= 0 && Number.isInteger(p))))
+    throw new ArgumentError(
+      `pad: amounts must be non-negative integers, got [${low.join(', ')}] before and [${high.join(', ')}] behind; use slice to cut`,
+    )
   if (low.every((p) => p === 0) && high.every((p) => p === 0)) return x
   return make(
     'pad',
@@ -220,12 +235,16 @@ export function pad(x: Node, low: readonly number[], high: readonly number[]): N
 export function slice(x: Node, start: readonly number[], stop: readonly number[], step?: readonly number[]): Node {
   const steps = step ?? x.shape.map(() => 1)
   const shape = x.shape.map((d, i) => {
-    if (start[i]! < 0 || stop[i]! > d || steps[i]! < 1)
-      throw new InternalError(`slice ${start[i]}:${stop[i]}:${steps[i]} of axis ${i} of ${formatShape(x.shape)}`)
+    if (![start[i], stop[i], steps[i]].every(Number.isInteger) || start[i]! < 0 || stop[i]! > d || steps[i]! < 1)
+      throw new ArgumentError(
+        `slice: ${start[i]}:${stop[i]}:${steps[i]} does not lie in axis ${i} of ${formatShape(x.shape)}; bounds and steps are integers`,
+      )
     return Math.max(0, Math.ceil((stop[i]! - start[i]!) / steps[i]!))
   })
   if (sameShape(shape, x.shape)) return x
-  return make('slice', x.dtype, shape, [x], { start, step: steps })
+  // A step that is never taken is 1, whatever it was.
+  const taken = steps.map((s, i) => (shape[i]! > 1 ? s : 1))
+  return make('slice', x.dtype, shape, [x], { start, step: taken })
 }
 
 /** Slice along one axis only. */
@@ -246,8 +265,10 @@ export function flip(x: Node, axes: readonly number[]): Node {
 export function window(x: Node, axis: number, taps: number, stride: number, dilation = 1): Node {
   const size = x.shape[axis]!
   const reach = (taps - 1) * dilation + 1
-  if (taps < 1 || stride < 1 || dilation < 1)
-    throw new ArgumentError(`window: taps ${taps}, stride ${stride} and dilation ${dilation} must be at least 1`)
+  if (![taps, stride, dilation].every((v) => Number.isInteger(v) && v >= 1))
+    throw new ArgumentError(
+      `window: taps ${taps}, stride ${stride} and dilation ${dilation} must be integers, and at least 1`,
+    )
   if (size < reach)
     throw new ShapeError(
       `window: axis ${axis} of ${formatShape(x.shape)} has ${size} elements, the window spans ${reach}`,
@@ -350,6 +371,8 @@ export function gather(x: Node, index: Node, axis: number): Node {
 /** `base` with slices of `axis` added to or replaced by `updates` at the index; of repeated positions the last one stays under `set`. */
 export function scatter(base: Node, index: Node, updates: Node, axis: number, mode: 'add' | 'set'): Node {
   checkIndex('scatter', index)
+  if (base.shape[axis] === 0 && numel(index.shape) > 0)
+    throw new ShapeError(`scatter to the empty axis ${axis} of ${formatShape(base.shape)}`)
   const expected = [...base.shape.slice(0, axis), ...index.shape, ...base.shape.slice(axis + 1)]
   if (!sameShape(expected, updates.shape)) {
     throw new ShapeError(

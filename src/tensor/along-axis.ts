@@ -79,6 +79,8 @@ export function takeAlongAxis(arr: Tensor, indices: Tensor, axis: number, broadc
 
 /** As `takeAlongAxis` along axis 1: row i of the result holds the elements of row i at index row i, `paddle.index_sample`. */
 export function indexSample(x: Tensor, index: Tensor): Tensor {
+  checkTensor(x, 'indexSample')
+  checkTensor(index, 'indexSample')
   if (x.ndim !== 2 || index.ndim !== 2 || x.shape[0] !== index.shape[0])
     throw new ShapeError(
       `indexSample: needs two matrices of as many rows, got ${formatShape(x.shape)} and ${formatShape(index.shape)}`,

@@ -75,6 +75,7 @@ export function searchsorted(sortedSequence: Tensor, values: Tensor, options: Se
 
 /** The bucket of each element among sorted borders, `paddle.bucketize`. */
 export function bucketize(x: Tensor, sortedSequence: Tensor, options: SearchSortedOptions = {}): Tensor {
+  checkTensor(sortedSequence, 'bucketize')
   if (sortedSequence.ndim !== 1)
     throw new ShapeError(`bucketize: the borders must be a vector, got ${formatShape(sortedSequence.shape)}`)
   return searchsorted(sortedSequence, x, options)
@@ -88,7 +89,8 @@ export interface HistogramOptions {
 
 /** Lower and upper border of a histogram as nodes of rank 0: the data's own where both are given as 0. */
 function histogramRange(x: Node, min: number, max: number): [Node, Node] {
-  if (min > max) throw new ArgumentError(`histogram: min ${min} lies above max ${max}`)
+  if (!(min <= max) || !Number.isFinite(max - min))
+    throw new ArgumentError(`histogram: the range must be finite and not empty, got min ${min} and max ${max}`)
   const { dtype } = x
   if (min !== 0 || max !== 0 || x.shape[0] === 0) {
     const flat = min === max ? 1 : 0
@@ -142,6 +144,8 @@ export function histogramBinEdges(input: Tensor, bins = 100, min = 0, max = 0): 
 export async function bincount(x: Tensor, weights?: Tensor | null, minlength = 0): Promise<Tensor> {
   checkInteger(x, 'bincount')
   if (x.ndim !== 1) throw new ShapeError(`bincount: needs a vector, got ${formatShape(x.shape)}`)
+  if (!Number.isInteger(minlength) || minlength < 0)
+    throw new ArgumentError(`bincount: minlength must be a non-negative integer, got ${minlength}`)
   let length = minlength
   for (const v of await x.data()) {
     if (v < 0) throw new ArgumentError(`bincount: elements must not be negative, got ${v}`)

@@ -105,6 +105,19 @@ export function stridedSlice(
   strides: readonly number[] | null,
   op = 'stridedSlice',
 ): Tensor {
+  const items = ranges(x, axes, starts, ends, strides, op)
+  return new Tensor(readIndex(x.node, items))
+}
+
+/** The index that takes starts[i]:ends[i]:strides[i] of each of `axes`, and the others whole. */
+function ranges(
+  x: Tensor,
+  axes: readonly number[],
+  starts: readonly number[],
+  ends: readonly number[],
+  strides: readonly number[] | null,
+  op: string,
+): IndexItem[] {
   checkTensor(x, op)
   if (starts.length !== axes.length || ends.length !== axes.length || (strides && strides.length !== axes.length))
     throw new ArgumentError(`${op}: ${axes.length} axes need as many starts, ends and strides`)
@@ -112,7 +125,7 @@ export function stridedSlice(
   axes.forEach((given, i) => {
     items[normalizeAxis(given, x.ndim, op)] = new IndexSlice(starts[i]!, ends[i]!, strides?.[i] ?? 1)
   })
-  return new Tensor(readIndex(x.node, items))
+  return items
 }
 
 /** The block of a shape (-1: to the end) at offsets, `paddle.crop`. Throws ShapeError where it does not lie inside. */
@@ -152,10 +165,5 @@ export function sliceScatter(
   ends: readonly number[],
   strides: readonly number[] = axes.map(() => 1),
 ): Tensor {
-  checkTensor(x, 'sliceScatter')
-  const items = x.shape.map((): IndexItem => ':')
-  axes.forEach((given, i) => {
-    items[normalizeAxis(given, x.ndim, 'sliceScatter')] = new IndexSlice(starts[i]!, ends[i]!, strides[i]!)
-  })
-  return write(x, items, value, 'set')
+  return write(x, ranges(x, axes, starts, ends, strides, 'sliceScatter'), value, 'set')
 }

@@ -9,7 +9,7 @@ import {
   type HostData,
 } from '../common/dtype.ts'
 import { ArgumentError, DTypeError, ShapeError } from '../common/errors.ts'
-import { checkShape, formatShape, numel as countElements, type Shape } from '../common/shape.ts'
+import { checkShape, coordinateType, formatShape, numel as countElements, type Shape } from '../common/shape.ts'
 import {
   binary,
   broadcastTo,
@@ -268,7 +268,9 @@ export function logspace(
 export function eye(numRows: number, numColumns = numRows, dtype: DType = getDefaultDtype()): Tensor {
   const shape = [numRows, numColumns]
   checkShape(shape, 'eye')
-  const onDiagonal = binary('eq', iota(shape, 0, 'int32'), iota(shape, 1, 'int32'))
+  checkDtype(dtype, 'eye')
+  const counted = coordinateType(shape)
+  const onDiagonal = binary('eq', iota(shape, 0, counted), iota(shape, 1, counted))
   return new Tensor(castNode(onDiagonal, dtype))
 }
 
@@ -343,18 +345,26 @@ export function combinations(x: Tensor, r = 2, withReplacement = false): Tensor 
   checkTensor(x, 'combinations')
   if (x.ndim !== 1) throw new ShapeError(`combinations: needs a vector, got ${formatShape(x.shape)}`)
   if (!Number.isInteger(r) || r < 0) throw new ArgumentError(`combinations: r must be a non-negative integer, got ${r}`)
-  const rows: number[][] = []
-  const extend = (row: number[]): void => {
-    if (row.length === r) {
-      if (r > 0) rows.push(row)
-      return
-    }
-    const last = row[row.length - 1]
-    const from = last === undefined ? 0 : withReplacement ? last : last + 1
-    for (let i = from; i < x.size; i++) extend([...row, i])
+  const step = withReplacement ? 0 : 1
+  // Positions that go up by at least `step` are as many as r-element subsets of a set that is larger by what the steps leave free.
+  const count = r === 0 ? 0 : binomial(x.size + (withReplacement ? r - 1 : 0), r)
+  if (count === 0) return new Tensor(constant(0, x.dtype, [0, r]))
+  checkShape([count, r], 'combinations')
+  const data = allocateHost('int32', count * r)
+  const row = Array.from({ length: r }, (_, k) => k * step)
+  for (let at = 0; at < data.length; at += r) {
+    data.set(row, at)
+    // The next row: the last position that can still rise does, and those behind it follow.
+    let k = r - 1
+    while (k > 0 && x.size - 1 - (r - 1 - k) * step === row[k]) k--
+    for (let next = row[k]! + 1; k < r; k++, next += step) row[k] = next
   }
-  extend([])
-  const index = fromHost({ dtype: 'int32', shape: [rows.length, r], data: Int32Array.from(rows.flat()) })
-  if (rows.length === 0) return new Tensor(constant(0, x.dtype, [0, r]))
-  return new Tensor(gather(x.node, index.node, 0))
+  return new Tensor(gather(x.node, fromHost({ dtype: 'int32', shape: [count, r], data }).node, 0))
+}
+
+/** The number of k-element subsets of n elements; inexact where it is beyond what can be counted anyway. */
+function binomial(n: number, k: number): number {
+  let out = k > n ? 0 : 1
+  for (let i = 0; i < Math.min(k, n - k); i++) out = (out * (n - i)) / (i + 1)
+  return Math.round(out)
 }

@@ -113,10 +113,10 @@ export function diff(x: Tensor, n = 1, axis = -1, options: DiffOptions = {}): Te
   const a = normalizeAxis(axis, x.ndim, 'diff')
   const pieces = [options.prepend?.node, x.node, options.append?.node].filter((p) => p !== undefined)
   let node = concatNodes(pieces, a)
-  for (let i = 0; i < n; i++) {
+  for (let i = 0; i < n && node.shape[a]! > 0; i++) {
     const size = node.shape[a]!
-    const after = sliceAxis(node, a, Math.min(1, size), size)
-    const before = sliceAxis(node, a, 0, Math.max(size - 1, 0))
+    const after = sliceAxis(node, a, 1, size)
+    const before = sliceAxis(node, a, 0, size - 1)
     node = binary(node.dtype === 'bool' ? 'ne' : 'sub', after, before)
   }
   return new Tensor(node)

@@ -1,7 +1,7 @@
 /** Diagonals and triangles of matrices, as in paddle.tensor.creation and manipulation. */
 import { allocateHost, setElement, type DType } from '../common/dtype.ts'
 import { ArgumentError, ShapeError } from '../common/errors.ts'
-import { formatShape, normalizeAxis, type Shape } from '../common/shape.ts'
+import { checkShape, coordinateType, formatShape, normalizeAxis, type Shape } from '../common/shape.ts'
 import {
   binary,
   broadcastTo,
@@ -16,19 +16,21 @@ import {
   where,
 } from '../graph/build.ts'
 import type { Node } from '../graph/node.ts'
+import { checkDtype } from './creation.ts'
 import { checkTensor, constantLike, scalarNode } from './promotion.ts'
 import { fromHost, Tensor } from './tensor.ts'
 
-/** Where column - row <= diagonal (`le`) or >= diagonal (`ge`) in the last two axes. */
-function triangle(shape: Shape, diagonal: number, op: 'le' | 'ge'): Node {
+/** Where column - row is diagonal (`eq`), below (`le`) or above it (`ge`), itself included, in the last two axes. */
+function triangle(shape: Shape, diagonal: number, op: 'eq' | 'le' | 'ge'): Node {
   const rank = shape.length
-  const column = iota(shape, rank - 1, 'int32')
-  const row = iota(shape, rank - 2, 'int32')
-  return binary(op, binary('sub', column, row), constant(diagonal, 'int32', shape))
+  const dtype = coordinateType(shape, diagonal)
+  const difference = binary('sub', iota(shape, rank - 1, dtype), iota(shape, rank - 2, dtype))
+  return binary(op, difference, constant(diagonal, dtype, shape))
 }
 
 function keepTriangle(x: Tensor, diagonal: number, op: 'le' | 'ge', name: string): Tensor {
   checkTensor(x, name)
+  checkOffset(diagonal, name)
   if (x.ndim < 2) throw new ShapeError(`${name}: needs a matrix or a batch of them, got ${formatShape(x.shape)}`)
   return new Tensor(where(triangle(x.shape, diagonal, op), x.node, constantLike(x.node, 0)))
 }
@@ -43,30 +45,54 @@ export function triu(x: Tensor, diagonal = 0): Tensor {
   return keepTriangle(x, diagonal, 'ge', 'triu')
 }
 
+/** Number of elements on and below diagonal `offset` of a matrix. */
+function countLower(rows: number, columns: number, offset: number): number {
+  const row = (r: number, least: number): number => Math.min(Math.max(r, least), rows)
+  // Rows from `first` on have elements, as many as r + offset + 1, and from `full` on all columns.
+  const first = row(-offset, 0)
+  const full = row(columns - offset - 1, first)
+  return ((full - first) * (first + full + 2 * offset + 1)) / 2 + (rows - full) * columns
+}
+
+/** Rows and columns of `count` elements of a matrix: those from the first column to before the last that `bounds` gives for each row. */
 function triangleIndices(
   rows: number,
   columns: number,
-  keep: (row: number, column: number) => boolean,
+  count: number,
   dtype: DType,
+  bounds: (row: number) => readonly [first: number, end: number],
 ): Tensor {
-  const at: [number, number][] = []
-  for (let r = 0; r < rows; r++) for (let c = 0; c < columns; c++) if (keep(r, c)) at.push([r, c])
-  const data = allocateHost(dtype, 2 * at.length)
-  at.forEach(([r, c], i) => {
-    setElement(dtype, data, i, r)
-    setElement(dtype, data, at.length + i, c)
-  })
-  return fromHost({ dtype, shape: [2, at.length], data })
+  const data = allocateHost<DType>(dtype, 2 * count)
+  for (let r = 0, i = 0; i < count && r < rows; r++) {
+    const [first, end] = bounds(r)
+    for (let c = Math.max(first, 0); c < Math.min(end, columns); c++, i++) {
+      setElement(dtype, data, i, r)
+      setElement(dtype, data, count + i, c)
+    }
+  }
+  return fromHost({ dtype, shape: [2, count], data })
+}
+
+function checkOffset(offset: number, op: string): void {
+  if (!Number.isSafeInteger(offset)) throw new ArgumentError(`${op}: a diagonal is named by an integer, got ${offset}`)
 }
 
 /** Rows and columns of the lower triangle of a [row, col] matrix, [2, n], `paddle.tril_indices`. */
 export function trilIndices(row: number, col: number = row, offset = 0, dtype: DType = 'int64'): Tensor {
-  return triangleIndices(row, col, (r, c) => c - r <= offset, dtype)
+  checkTriangle('trilIndices', row, col, offset, dtype)
+  return triangleIndices(row, col, countLower(row, col, offset), dtype, (r) => [0, r + offset + 1])
 }
 
 /** Rows and columns of the upper triangle of a [row, col] matrix, [2, n], `paddle.triu_indices`. */
 export function triuIndices(row: number, col: number = row, offset = 0, dtype: DType = 'int64'): Tensor {
-  return triangleIndices(row, col, (r, c) => c - r >= offset, dtype)
+  checkTriangle('triuIndices', row, col, offset, dtype)
+  return triangleIndices(row, col, row * col - countLower(row, col, offset - 1), dtype, (r) => [r + offset, col])
+}
+
+function checkTriangle(op: string, rows: number, columns: number, offset: number, dtype: DType): void {
+  checkShape([rows, columns], op)
+  checkOffset(offset, op)
+  checkDtype(dtype, op)
 }
 
 /** A vector on diagonal `offset` of a square matrix padded with `paddingValue`, or that diagonal of a matrix, `paddle.diag`. */
@@ -80,11 +106,7 @@ export function diag(x: Tensor, offset = 0, paddingValue = 0): Tensor {
   return new Tensor(where(on, made.node, broadcastTo(scalarNode(paddingValue, x.dtype), made.shape)))
 }
 
-function onDiagonal(shape: Shape, offset: number): Node {
-  const rank = shape.length
-  const difference = binary('sub', iota(shape, rank - 1, 'int32'), iota(shape, rank - 2, 'int32'))
-  return binary('eq', difference, constant(offset, 'int32', shape))
-}
+const onDiagonal = (shape: Shape, offset: number): Node => triangle(shape, offset, 'eq')
 
 /** The tensor's elements on diagonal `offset` of a square matrix, `paddle.diagflat`. */
 export function diagflat(x: Tensor, offset = 0): Tensor {
@@ -95,6 +117,7 @@ export function diagflat(x: Tensor, offset = 0): Tensor {
 /** Matrices (in the axes `axis1` and `axis2` of the result) with the last axis of x on diagonal `offset`, `paddle.diag_embed`. */
 export function diagEmbed(x: Tensor, offset = 0, axis1 = -2, axis2 = -1): Tensor {
   checkTensor(x, 'diagEmbed')
+  checkOffset(offset, 'diagEmbed')
   if (x.ndim === 0) throw new ShapeError('diagEmbed: needs at least one axis')
   const n = x.shape[x.ndim - 1]! + Math.abs(offset)
   const lead = x.shape.slice(0, -1)
@@ -116,6 +139,7 @@ export function diagEmbed(x: Tensor, offset = 0, axis1 = -2, axis2 = -1): Tensor
 /** Diagonal `offset` of the matrices in `axis1` and `axis2`, as the last axis, `paddle.diagonal`. */
 export function diagonal(x: Tensor, offset = 0, axis1 = 0, axis2 = 1): Tensor {
   checkTensor(x, 'diagonal')
+  checkOffset(offset, 'diagonal')
   const rank = x.ndim
   if (rank < 2) throw new ShapeError(`diagonal: needs at least two axes, got ${formatShape(x.shape)}`)
   const a = normalizeAxis(axis1, rank, 'diagonal')
@@ -137,6 +161,7 @@ export function diagonal(x: Tensor, offset = 0, axis1 = 0, axis2 = 1): Tensor {
 /** A copy of x with diagonal `offset` of the matrices in two axes replaced by y, `paddle.diagonal_scatter`. */
 export function diagonalScatter(x: Tensor, y: Tensor, offset = 0, axis1 = 0, axis2 = 1): Tensor {
   checkTensor(x, 'diagonalScatter')
+  checkTensor(y, 'diagonalScatter')
   const expected = diagonal(x, offset, axis1, axis2).shape
   if (formatShape(expected) !== formatShape(y.shape))
     throw new ShapeError(

@@ -8,6 +8,7 @@ import { formatShape, numel, type Shape } from '../common/shape.ts'
 import {
   binary,
   cast as castNode,
+  constant,
   flip as flipNode,
   gather as gatherNode,
   permute,
@@ -26,6 +27,11 @@ export class IndexSlice {
   readonly step: number
 
   constructor(start: number | null, stop: number | null, step: number) {
+    const isBound = (v: unknown): boolean => v === null || Number.isInteger(v)
+    if (!isBound(start) || !isBound(stop) || !Number.isInteger(step) || step === 0)
+      throw new ArgumentError(
+        `slice: bounds are integers or null and the step an integer but 0, got ${String(start)}, ${String(stop)}, ${String(step)}`,
+      )
     this.start = start
     this.stop = stop
     this.step = step
@@ -102,8 +108,6 @@ function complete(items: readonly Item[], shape: Shape): Exclude<Item, '...'>[] 
 /** start, stop, step >= 1 on an axis, and whether it is read backwards. */
 function resolveSlice(s: IndexSlice, size: number): { start: number; stop: number; step: number; backwards: boolean } {
   const { step } = s
-  if (!Number.isInteger(step) || step === 0)
-    throw new ArgumentError(`index: a slice's step must be an integer but 0, got ${step}`)
   const clamp = (v: number | null, whole: number, low: number, high: number): number =>
     v === null ? whole : Math.min(Math.max(v < 0 ? v + size : v, low), high)
   if (step > 0) {
@@ -214,6 +218,8 @@ export function leadingOffsets(index: Node, shape: Shape, op: string): { offsets
       `${op}: the last axis of the index ${formatShape(index.shape)} must name at most the ${shape.length} axes of ${formatShape(shape)}`,
     )
   const lead = index.shape.slice(0, -1)
+  // No positions address the whole tensor, once for each row of the index.
+  if (depth === 0) return { offsets: constant(0, 'int64', lead), depth }
   const parts = Array.from({ length: depth }, (_, i) => {
     const low = index.shape.map((__, a) => (a === lead.length ? i : 0))
     const high = index.shape.map((d, a) => (a === lead.length ? i + 1 : d))

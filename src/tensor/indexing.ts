@@ -143,6 +143,7 @@ export function checkMask(mask: Tensor, op: string): void {
 export function maskedScatter(x: Tensor, mask: Tensor, value: Tensor): Tensor {
   checkTensor(x, 'maskedScatter')
   checkMask(mask, 'maskedScatter')
+  checkTensor(value, 'maskedScatter')
   const full = broadcastTo(mask.node, x.node.shape)
   const n = x.size
   const flat = reshape(full, [n])

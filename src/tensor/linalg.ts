@@ -6,7 +6,7 @@ import type { Node } from '../graph/node.ts'
 import { underPolicy } from './autocast.ts'
 import { concatNodes } from './manipulation.ts'
 import { add, multiply } from './math.ts'
-import { broadcastNodes, checkTensor, promoteTypes } from './promotion.ts'
+import { broadcastNodes, checkTensor, checkTensors, promoteTypes } from './promotion.ts'
 import { Tensor } from './tensor.ts'
 
 /** Two operands under mixed precision, of one dtype. */
@@ -104,6 +104,8 @@ export function bmm(x: Tensor, y: Tensor): Tensor {
 
 /** Matrix times vector, `paddle.mv`. */
 export function mv(x: Tensor, vec: Tensor): Tensor {
+  checkTensor(x, 'mv')
+  checkTensor(vec, 'mv')
   if (x.ndim !== 2 || vec.ndim !== 1)
     throw new ShapeError(`mv: needs a matrix and a vector, got ${formatShape(x.shape)} and ${formatShape(vec.shape)}`)
   return matmul(x, vec)
@@ -155,8 +157,10 @@ export function tensordot(
   const listed = (list: readonly number[], rank: number): number[] =>
     list.map((i) => normalizeAxis(i, rank, 'tensordot'))
   const count = typeof axes === 'number' ? axes : 0
-  if (count > Math.min(x.ndim, y.ndim))
-    throw new ArgumentError(`tensordot: ${count} axes of ${formatShape(x.shape)} and ${formatShape(y.shape)}`)
+  if (typeof axes === 'number' && !(Number.isInteger(axes) && axes >= 0 && axes <= Math.min(x.ndim, y.ndim)))
+    throw new ArgumentError(
+      `tensordot: there are no ${axes} axes in common of ${formatShape(x.shape)} and ${formatShape(y.shape)}`,
+    )
   const ofX =
     typeof axes === 'number' ? Array.from({ length: count }, (_, i) => x.ndim - count + i) : listed(axes[0], x.ndim)
   const ofY = typeof axes === 'number' ? Array.from({ length: count }, (_, i) => i) : listed(axes[1], y.ndim)
@@ -187,6 +191,7 @@ export function addmm(
   options: { readonly beta?: number; readonly alpha?: number } = {},
 ): Tensor {
   const { beta = 1, alpha = 1 } = options
+  checkTensors([x, y], 'addmm')
   if (x.ndim !== 2 || y.ndim !== 2)
     throw new ShapeError(`addmm: needs two matrices, got ${formatShape(x.shape)} and ${formatShape(y.shape)}`)
   return add(multiply(input, beta), multiply(matmul(x, y), alpha))
@@ -221,6 +226,7 @@ export function vecdot(x: Tensor, y: Tensor, axis = -1): Tensor {
 
 /** The product of several matrices in the order that takes the fewest multiplications; the first and last may be vectors, `paddle.linalg.multi_dot`. */
 export function multiDot(x: readonly Tensor[]): Tensor {
+  checkTensors(x, 'multiDot')
   if (x.length < 2) throw new ArgumentError(`multiDot: needs at least two matrices, got ${x.length}`)
   const first = x[0]!
   const last = x[x.length - 1]!
@@ -288,9 +294,8 @@ export function cross(x: Tensor, y: Tensor, axis?: number): Tensor {
 
 /** Matrices along the diagonal of a larger one, `paddle.block_diag`. */
 export function blockDiag(inputs: readonly Tensor[]): Tensor {
-  if (inputs.length === 0) throw new ArgumentError('blockDiag: needs at least one matrix')
+  checkTensors(inputs, 'blockDiag')
   const blocks = inputs.map((m) => {
-    checkTensor(m, 'blockDiag')
     if (m.ndim > 2) throw new ShapeError(`blockDiag: needs matrices, got ${formatShape(m.shape)}`)
     return m.ndim === 2 ? m.node : reshape(m.node, [1, m.size])
   })

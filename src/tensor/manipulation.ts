@@ -1,4 +1,5 @@
 /** Joining, splitting and order: concat, stack, split, flip, roll, ... as in paddle.tensor.manipulation. */
+import { allocateHost } from '../common/dtype.ts'
 import { ArgumentError, ShapeError } from '../common/errors.ts'
 import { formatShape, normalizeAxes, normalizeAxis } from '../common/shape.ts'
 import {
@@ -13,7 +14,7 @@ import {
 } from '../graph/build.ts'
 import type { Node } from '../graph/node.ts'
 import { underPolicy } from './autocast.ts'
-import { checkTensor, promoteTypes } from './promotion.ts'
+import { checkTensor, checkTensors, promoteTypes } from './promotion.ts'
 import { flatten, reshape, reshapeAs, swapaxes, unsqueeze, type Axes } from './shaping.ts'
 import { fromHost, Tensor } from './tensor.ts'
 
@@ -37,8 +38,7 @@ export function concatNodes(pieces: readonly Node[], axis: number): Node {
 }
 
 function joined(op: string, x: readonly Tensor[]): Node[] {
-  if (!Array.isArray(x) || x.length === 0) throw new ArgumentError(`${op}: needs an array of at least one tensor`)
-  x.forEach((piece) => checkTensor(piece, op))
+  checkTensors(x, op)
   const nodes = underPolicy(
     op,
     x.map((piece: Tensor) => piece.node),
@@ -81,17 +81,20 @@ export function stack(x: readonly Tensor[], axis = 0): Tensor {
 
 /** Joined along the first axis, vectors as rows; numbers count as vectors of one, `paddle.vstack`. */
 export function vstack(x: readonly Tensor[]): Tensor {
+  checkTensors(x, 'vstack')
   return concat(x.map((v) => (v.ndim < 2 ? reshape(v, [1, v.size]) : v)))
 }
 
 /** Joined along the second axis, vectors along their only one, `paddle.hstack`. */
 export function hstack(x: readonly Tensor[]): Tensor {
+  checkTensors(x, 'hstack')
   const pieces = x.map((v) => (v.ndim === 0 ? reshape(v, [1]) : v))
   return concat(pieces, pieces.every((v) => v.ndim === 1) ? 0 : 1)
 }
 
 /** Joined along the third axis; vectors become [1, n, 1], matrices [n, m, 1], `paddle.dstack`. */
 export function dstack(x: readonly Tensor[]): Tensor {
+  checkTensors(x, 'dstack')
   return concat(
     x.map((v) => (v.ndim < 2 ? reshape(v, [1, v.size, 1]) : v.ndim === 2 ? unsqueeze(v, 2) : v)),
     2,
@@ -105,6 +108,7 @@ export function rowStack(x: readonly Tensor[]): Tensor {
 
 /** Vectors as columns, matrices side by side, `paddle.column_stack`. */
 export function columnStack(x: readonly Tensor[]): Tensor {
+  checkTensors(x, 'columnStack')
   return hstack(x.map((v) => (v.ndim < 2 ? reshape(v, [v.size, 1]) : v)))
 }
 
@@ -118,6 +122,16 @@ function consecutive(sizes: readonly number[]): [number, number][] {
   return sizes.map((s) => [at, (at += s)])
 }
 
+/** Each piece is a Tensor of its own: more of them than this are a slip. */
+const maxPieces = 2 ** 20
+
+function checkPieces(count: number, op: string): void {
+  if (count > maxPieces)
+    throw new ArgumentError(
+      `${op}: ${count} tensors, more than the ${maxPieces} that one call makes; use slices of the tensor`,
+    )
+}
+
 /** An axis cut into equal parts, or into sections of given sizes, one of which may be -1, `paddle.split`. */
 export function split(x: Tensor, numOrSections: Axes, axis = 0): Tensor[] {
   checkTensor(x, 'split')
@@ -128,6 +142,7 @@ export function split(x: Tensor, numOrSections: Axes, axis = 0): Tensor[] {
       throw new ArgumentError(
         `split: axis ${a} of ${formatShape(x.shape)} does not divide into ${numOrSections} equal parts`,
       )
+    checkPieces(numOrSections, 'split')
     return cut(x, a, consecutive(new Array<number>(numOrSections).fill(size / numOrSections)))
   }
   const known = numOrSections.reduce((s, d) => (d === -1 ? s : s + d), 0)
@@ -151,9 +166,12 @@ export function tensorSplit(x: Tensor, numOrIndices: Axes, axis = 0): Tensor[] {
   if (typeof numOrIndices === 'number') {
     if (!Number.isInteger(numOrIndices) || numOrIndices < 1)
       throw new ArgumentError(`tensorSplit: needs a positive number of parts, got ${numOrIndices}`)
+    checkPieces(numOrIndices, 'tensorSplit')
     const [least, extra] = [Math.floor(size / numOrIndices), size % numOrIndices]
     return cut(x, a, consecutive(Array.from({ length: numOrIndices }, (_, i) => least + (i < extra ? 1 : 0))))
   }
+  if (!numOrIndices.every(Number.isInteger))
+    throw new ArgumentError(`tensorSplit: positions are integers, got [${numOrIndices.join(', ')}]`)
   const at = numOrIndices.map((i) => Math.min(Math.max(i < 0 ? i + size : i, 0), size))
   const starts = [0, ...at]
   const stops = [...at, size]
@@ -166,11 +184,13 @@ export function tensorSplit(x: Tensor, numOrIndices: Axes, axis = 0): Tensor[] {
 
 /** `tensorSplit` along axis 1 (axis 0 for vectors), `paddle.hsplit`. */
 export function hsplit(x: Tensor, numOrIndices: Axes): Tensor[] {
+  checkTensor(x, 'hsplit')
   return tensorSplit(x, numOrIndices, x.ndim === 1 ? 0 : 1)
 }
 
 /** `tensorSplit` along axis 0 of at least two, `paddle.vsplit`. */
 export function vsplit(x: Tensor, numOrIndices: Axes): Tensor[] {
+  checkTensor(x, 'vsplit')
   if (x.ndim < 2) throw new ShapeError(`vsplit: needs at least two axes, got ${formatShape(x.shape)}`)
   return tensorSplit(x, numOrIndices, 0)
 }
@@ -190,6 +210,7 @@ export function unbind(x: Tensor, axis = 0): Tensor[] {
   checkTensor(x, 'unbind')
   const a = normalizeAxis(axis, x.ndim, 'unbind')
   const rest = x.shape.filter((_, i) => i !== a)
+  checkPieces(x.shape[a]!, 'unbind')
   return Array.from({ length: x.shape[a]! }, (_, i) => new Tensor(reshapeNode(sliceAxis(x.node, a, i, i + 1), rest)))
 }
 
@@ -218,6 +239,7 @@ export function roll(x: Tensor, shifts: Axes, axis?: Axes): Tensor {
   const by = typeof shifts === 'number' ? [shifts] : shifts
   const axes = typeof axis === 'number' ? [axis] : axis
   if (by.length !== axes.length) throw new ArgumentError(`roll: ${by.length} shifts for ${axes.length} axes`)
+  if (!by.every(Number.isSafeInteger)) throw new ArgumentError(`roll: shifts are integers, got [${by.join(', ')}]`)
   let node = x.node
   axes.forEach((given, i) => {
     const a = normalizeAxis(given, x.ndim, 'roll')
@@ -235,6 +257,7 @@ export function rot90(x: Tensor, k = 1, axes: readonly [number, number] = [0, 1]
   const a = normalizeAxis(axes[0], x.ndim, 'rot90')
   const b = normalizeAxis(axes[1], x.ndim, 'rot90')
   if (a === b) throw new ArgumentError(`rot90: the axes [${axes.join(', ')}] are the same`)
+  if (!Number.isInteger(k)) throw new ArgumentError(`rot90: k must be an integer, got ${k}`)
   const turns = ((k % 4) + 4) % 4
   if (turns === 0) return new Tensor(x.node)
   if (turns === 2) return flip(x, [a, b])
@@ -260,7 +283,12 @@ export function repeatInterleave(x: Tensor, repeats: Axes, axis?: number): Tenso
   }
   if (repeats.length !== size || !repeats.every(valid))
     throw new ArgumentError(`repeatInterleave: axis ${a} has ${size} elements, got the repeats [${repeats.join(', ')}]`)
-  const index = Int32Array.from(repeats.flatMap((r, i) => new Array<number>(r).fill(i)))
+  const index = allocateHost(
+    'int32',
+    repeats.reduce((a, b) => a + b, 0),
+  )
+  let at = 0
+  repeats.forEach((r, i) => index.fill(i, at, (at += r)))
   const positions = fromHost({ dtype: 'int32', shape: [index.length], data: index })
   return new Tensor(gatherNode(x.node, positions.node, a))
 }

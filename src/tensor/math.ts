@@ -1,11 +1,14 @@
 /** Elementwise arithmetic, and what limits or replaces elements, as in paddle.tensor.math. */
 import { isFloat, isInteger, type DType } from '../common/dtype.ts'
-import { ArgumentError } from '../common/errors.ts'
+import { ShapeError } from '../common/errors.ts'
+import { formatShape } from '../common/shape.ts'
 import { binary, broadcastTo, cast as castNode, detach, reshape, unary, where as whereNode } from '../graph/build.ts'
 import type { Node } from '../graph/node.ts'
 import type { UnaryOp } from '../graph/ops.ts'
 import {
+  checkInteger,
   checkTensor,
+  checkTensors,
   constantLike,
   elementwise,
   floatNode,
@@ -260,9 +263,14 @@ export function nanToNum(x: Tensor, options: NanToNumOptions = {}): Tensor {
 
 /** Row i of the result is row i of inputs[index[i]], `paddle.multiplex`. */
 export function multiplex(inputs: readonly Tensor[], index: Tensor): Tensor {
-  if (inputs.length === 0) throw new ArgumentError('multiplex: needs at least one input')
+  checkTensors(inputs, 'multiplex')
+  checkInteger(index, 'multiplex', 'index')
   const first = inputs[0]!.node
   const rank = first.shape.length
+  if (rank === 0 || index.size !== first.shape[0])
+    throw new ShapeError(
+      `multiplex: the inputs ${formatShape(first.shape)} need an index of one number a row, got ${formatShape(index.shape)}`,
+    )
   const picks = broadcastTo(reshape(index.node, [first.shape[0]!, ...new Array<number>(rank - 1).fill(1)]), first.shape)
   let out: Node = first
   for (let i = 1; i < inputs.length; i++)

@@ -119,6 +119,17 @@ export function checkTensor(x: unknown, op: string): asserts x is Tensor {
   }
 }
 
+/** As `checkTensor`, for an argument that may be left out. */
+export function checkOptional(x: unknown, op: string): asserts x is Tensor | null | undefined {
+  if (x !== undefined && x !== null) checkTensor(x, op)
+}
+
+/** Throws ArgumentError unless `list` is an array of at least one Tensor, and of nothing else. */
+export function checkTensors(list: unknown, op: string): asserts list is readonly Tensor[] {
+  if (!Array.isArray(list) || list.length === 0) throw new ArgumentError(`${op}: needs an array of at least one Tensor`)
+  for (const x of list as readonly unknown[]) checkTensor(x, op)
+}
+
 /** The node of a tensor under mixed precision; integers and bools become the default floating dtype. */
 export function floatNode(x: Tensor, op: string): Node {
   checkTensor(x, op)

@@ -71,7 +71,7 @@ function drawn(op: string, shape: Shape, dtype: DType, fill: Fill): Tensor {
   checkShape(shape, op)
   const n = numel(shape)
   return hostDrawn(shape, dtype, () => {
-    const values = dtype === 'float64' ? new Float64Array(n) : new Float32Array(n)
+    const values = dtype === 'float64' ? allocateHost('float64', n) : allocateHost('float32', n)
     fill(values)
     if (dtype === 'float64' || dtype === 'float32') return values
     const data = allocateHost(dtype, n)
@@ -135,8 +135,9 @@ export function randint(low = 0, high?: number | null, shape: Shape = [1], dtype
   if (!isInteger(dtype) && !isFloat(dtype)) throw new DTypeError(`randint: ${dtype} is not a number`)
   checkShape(shape, 'randint')
   const n = numel(shape)
-  if (dtype === 'int32') return hostDrawn(shape, dtype, () => defaultGenerator().randint(new Int32Array(n), from, to))
-  const drawn = hostDrawn(shape, 'int64', () => defaultGenerator().randint(new BigInt64Array(n), from, to))
+  if (dtype === 'int32')
+    return hostDrawn(shape, dtype, () => defaultGenerator().randint(allocateHost('int32', n), from, to))
+  const drawn = hostDrawn(shape, 'int64', () => defaultGenerator().randint(allocateHost('int64', n), from, to))
   return dtype === 'int64' ? drawn : new Tensor(castNode(drawn.node, dtype))
 }
 

@@ -2,6 +2,7 @@
  * The recording: what was recorded and not yet submitted. Writes wait here in order; outputs of outermost layers, losses and metric
  * inputs are kept as roots of the next plan, so that reading them after a step gives the value from before it.
  */
+import { numel } from '../common/shape.ts'
 import { recordingMark, topologicalOrder, type Node } from '../graph/node.ts'
 import type { Storage } from '../graph/storage.ts'
 import { currentTracer } from './tracer.ts'
@@ -18,6 +19,8 @@ let lastFlush = 0
 /** Recordings longer than this are submitted without being asked for: the tensors made among the last `watchedNodes`. */
 const maxRecordedNodes = 20_000
 const watchedNodes = 4096
+/** 1 GiB of float32: what has more is computed when it is read, never before. */
+const maxFlushedElements = 2 ** 28
 let watched: Node[] = []
 
 export function recordWrite(storage: Storage, value: Node): void {
@@ -112,13 +115,17 @@ export function noteTensor(node: Node): readonly Node[] {
   return ends
 }
 
-/** Nodes that can be computed (the body of a loop cannot, outside it) and that none of the others needs. */
+/**
+ * Nodes that can be computed (the body of a loop cannot, outside it) and that none of the others needs. What goes through a giant is left
+ * alone: nobody has asked for it yet, and it may be there for its shape only.
+ */
 function endsOf(nodes: readonly Node[]): Node[] {
   const used = new Set<Node>()
-  const inLoop = new Set<Node>()
+  const excluded = new Set<Node>()
   for (const n of topologicalOrder(nodes)) {
-    if (n.op === 'param' || n.sources.some((s) => inLoop.has(s))) inLoop.add(n)
+    if (n.op === 'param' || numel(n.shape) > maxFlushedElements || n.sources.some((s) => excluded.has(s)))
+      excluded.add(n)
     for (const s of n.sources) used.add(s)
   }
-  return nodes.filter((n) => n.storage === null && n.op !== 'buffer' && !used.has(n) && !inLoop.has(n))
+  return nodes.filter((n) => n.storage === null && n.op !== 'buffer' && !used.has(n) && !excluded.has(n))
 }

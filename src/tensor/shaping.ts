@@ -1,7 +1,15 @@
 /** dtype and shape: cast, reshape, transpose, expand, ... as in paddle.tensor.manipulation. */
 import { isFloat, isInteger as isIntegerType, type DType } from '../common/dtype.ts'
 import { ArgumentError, ShapeError } from '../common/errors.ts'
-import { broadcastShapes, formatShape, normalizeAxes, normalizeAxis, numel, type Shape } from '../common/shape.ts'
+import {
+  broadcastShapes,
+  checkShape,
+  formatShape,
+  normalizeAxes,
+  normalizeAxis,
+  numel,
+  type Shape,
+} from '../common/shape.ts'
 import {
   broadcastTo as broadcastNode,
   cast as castNode,
@@ -10,7 +18,7 @@ import {
   reshape as reshapeNode,
 } from '../graph/build.ts'
 import { checkDtype } from './creation.ts'
-import { broadcastNodes, checkTensor } from './promotion.ts'
+import { broadcastNodes, checkTensor, checkTensors } from './promotion.ts'
 import { fromHost, Tensor } from './tensor.ts'
 
 export type Axes = number | readonly number[]
@@ -75,6 +83,7 @@ export function viewAs(x: Tensor, other: Tensor): Tensor {
 /** x in the shape of `other`. Throws ShapeError where the numbers of elements differ. */
 export function reshapeAs(x: Tensor, other: Tensor): Tensor {
   checkTensor(x, 'reshapeAs')
+  checkTensor(other, 'reshapeAs')
   return new Tensor(reshapeNode(x.node, other.shape))
 }
 
@@ -202,13 +211,13 @@ export function broadcastTo(x: Tensor, shape: Shape): Tensor {
 
 /** x expanded to the shape of y, `paddle.expand_as`. */
 export function expandAs(x: Tensor, y: Tensor): Tensor {
+  checkTensor(y, 'expandAs')
   return expand(x, y.shape)
 }
 
 /** All tensors expanded to their common shape, `paddle.broadcast_tensors`. */
 export function broadcastTensors(inputs: readonly Tensor[]): Tensor[] {
-  if (inputs.length === 0) return []
-  inputs.forEach((x) => checkTensor(x, 'broadcastTensors'))
+  checkTensors(inputs, 'broadcastTensors')
   return broadcastNodes(
     'broadcastTensors',
     inputs.map((x) => x.node),
@@ -217,6 +226,8 @@ export function broadcastTensors(inputs: readonly Tensor[]): Tensor[] {
 
 /** The common shape of two shapes, `paddle.broadcast_shape`. */
 export function broadcastShape(xShape: Shape, yShape: Shape): number[] {
+  checkShape(xShape, 'broadcastShape')
+  checkShape(yShape, 'broadcastShape')
   return broadcastShapes(xShape, yShape, 'broadcastShape')
 }
 
@@ -247,16 +258,19 @@ export function tile(x: Tensor, repeatTimes: Axes): Tensor {
 
 /** At least one axis each: numbers become vectors of one, `paddle.atleast_1d`. */
 export function atleast1d(...inputs: readonly Tensor[]): Tensor | Tensor[] {
+  checkTensors(inputs, 'atleast1d')
   return oneOrMany(inputs.map((x) => (x.ndim === 0 ? reshape(x, [1]) : x)))
 }
 
 /** At least two axes each, new ones in front, `paddle.atleast_2d`. */
 export function atleast2d(...inputs: readonly Tensor[]): Tensor | Tensor[] {
+  checkTensors(inputs, 'atleast2d')
   return oneOrMany(inputs.map((x) => (x.ndim < 2 ? reshape(x, [1, x.size]) : x)))
 }
 
 /** At least three axes each: vectors become [1, n, 1], matrices [n, m, 1], `paddle.atleast_3d`. */
 export function atleast3d(...inputs: readonly Tensor[]): Tensor | Tensor[] {
+  checkTensors(inputs, 'atleast3d')
   return oneOrMany(inputs.map((x) => (x.ndim < 2 ? reshape(x, [1, x.size, 1]) : x.ndim === 2 ? unsqueeze(x, 2) : x)))
 }
 
@@ -281,10 +295,12 @@ export function isTensor(x: unknown): x is Tensor {
 
 /** Whether the dtype is floating, `paddle.is_floating_point`. */
 export function isFloatingPoint(x: Tensor): boolean {
+  checkTensor(x, 'isFloatingPoint')
   return isFloat(x.dtype)
 }
 
 /** Whether the dtype is an integer's, `paddle.is_integer`. */
 export function isInteger(x: Tensor): boolean {
+  checkTensor(x, 'isInteger')
   return isIntegerType(x.dtype)
 }

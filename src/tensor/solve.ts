@@ -40,7 +40,7 @@ import {
   squares,
   units,
 } from './matrices.ts'
-import { checkFloat, constantLike } from './promotion.ts'
+import { checkFloat, checkTensor, constantLike } from './promotion.ts'
 import { expandAs, swapaxes } from './shaping.ts'
 import { Tensor } from './tensor.ts'
 
@@ -173,6 +173,7 @@ function eliminate(matrix: Node, right: Node): Elimination {
  * x is singular.
  */
 export function solve(x: Tensor, y: Tensor): Tensor {
+  checkTensor(y, 'solve')
   squares(x, 'solve')
   const isVector = y.ndim === 1 || sameShape(y.shape, x.shape.slice(0, -1))
   const columns = isVector ? new Tensor(reshape(y.node, [...y.shape, 1])) : y

@@ -230,13 +230,17 @@ export function frexp(x: Tensor): [Tensor, Tensor] {
   return [new Tensor(where(isPlain, mantissa, n)), new Tensor(where(isPlain, exponent, of(n, 0)))]
 }
 
-/** The n-th derivative of `digamma`, for x > 0, `paddle.polygamma`. Throws ArgumentError for a negative n. */
+/** The n-th derivative of `digamma`, for x > 0, `paddle.polygamma`. Throws ArgumentError for an n outside 0 ... 150. */
 export function polygamma(x: Tensor, n: number): Tensor {
   checkTensor(x, 'polygamma')
-  if (!Number.isInteger(n) || n < 0) throw new ArgumentError(`polygamma: n must be a non-negative integer, got ${n}`)
+  if (!Number.isInteger(n) || n < 0 || n > largestDerivative)
+    throw new ArgumentError(`polygamma: n must be an integer from 0 to ${largestDerivative}, got ${n}`)
   if (n === 0) return digamma(x)
   return new Tensor(widened(floatNode(x, 'polygamma'), (node) => polygammaNode(node, n)))
 }
+
+/** Beyond it, the factorials of the series are no float64. */
+const largestDerivative = 150
 
 /** Bernoulli numbers B2, B4, ... B16. */
 const bernoulli = [1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510]

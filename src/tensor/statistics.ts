@@ -255,6 +255,7 @@ export interface CovarianceOptions {
 /** Covariance matrix of variables given as rows, `paddle.linalg.cov`. */
 export function cov(x: Tensor, options: CovarianceOptions = {}): Tensor {
   const { rowvar = true, ddof = true, fweights, aweights } = options
+  checkTensor(x, 'cov')
   if (x.ndim < 1 || x.ndim > 2) throw new ShapeError(`cov: needs a vector or a matrix, got ${formatShape(x.shape)}`)
   let node = floatNode(x, 'cov')
   if (node.shape.length === 1) node = reshape(node, [1, x.size])

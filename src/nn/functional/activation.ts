@@ -5,7 +5,7 @@ import { binary, cast, detach, reduce, reshape, sliceAxis, unary, where } from '
 import { spread } from '../../graph/gradient.ts'
 import type { Node } from '../../graph/node.ts'
 import type { DType } from '../../common/dtype.ts'
-import { constantLike, floatNode } from '../../tensor/promotion.ts'
+import { checkTensor, constantLike, floatNode } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
 import { spreadVector } from './geometry.ts'
 
@@ -107,6 +107,7 @@ export function leakyRelu(x: Tensor, negativeSlope = 0.01): Tensor {
  */
 export function prelu(x: Tensor, weight: Tensor, dataFormat = 'NCHW'): Tensor {
   const n = floatNode(x, 'prelu')
+  checkTensor(weight, 'prelu')
   const axis = dataFormat.startsWith('NC') ? 1 : x.ndim - 1
   if (weight.size !== 1 && (weight.ndim !== 1 || weight.shape[0] !== x.shape[axis]))
     throw new ShapeError(

@@ -40,13 +40,16 @@ function adaptiveStop(position: Node, size: number, out: number): Node {
   return binary('floordiv', raised, constantLike(raised, out))
 }
 
+function commonDivisor(a: number, b: number): number {
+  return b === 0 ? a : commonDivisor(b, a % b)
+}
+
 /** An axis as (position, tap); taps beyond a window hold `fill`. */
 function adaptiveAxis(x: Node, axis: number, out: number, fill: number): Node {
   const size = x.shape[axis]!
   if (size % out === 0) return windowAxis(x, axis, size / out, size / out, out)
-  const longest = Math.max(
-    ...Array.from({ length: out }, (_, i) => Math.ceil(((i + 1) * size) / out) - Math.floor((i * size) / out)),
-  )
+  // Window i starts (i * size) mod out parts of an element late: any multiple of the common divisor, and the last one reaches furthest.
+  const longest = Math.ceil((out - commonDivisor(size, out) + size) / out)
   const shape = [out, longest]
   const position = iota(shape, 0, 'int64')
   const at = binary('add', adaptiveStart(position, size, out), iota(shape, 1, 'int64'))
@@ -208,8 +211,11 @@ function maxUnpool(
   const kernel = perAxis(kernelSize, n, op, 'kernelSize')
   const stride = perAxis(options.stride ?? kernelSize, n, op, 'stride')
   const padding = perAxis(options.padding ?? 0, n, op, 'padding', 0)
+  const { outputSize } = options
+  if (outputSize && outputSize.length !== n && outputSize.length !== n + 2)
+    throw new ArgumentError(`${op}: outputSize must have ${n} or ${n + 2} sizes, got [${outputSize.join(', ')}]`)
   const sizes =
-    options.outputSize?.slice(-n) ?? x.shape.slice(2).map((d, i) => (d - 1) * stride[i]! - 2 * padding[i]! + kernel[i]!)
+    outputSize?.slice(-n) ?? x.shape.slice(2).map((d, i) => (d - 1) * stride[i]! - 2 * padding[i]! + kernel[i]!)
   const planes = x.shape[0]! * x.shape[1]!
   const area = numel(sizes)
   const count = numel(x.shape)

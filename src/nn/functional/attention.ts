@@ -8,7 +8,7 @@ import { broadcastShapes, formatShape, sameShape, type Shape } from '../../commo
 import { binary, broadcastTo, cast, constant, contract, iota, reshape, where } from '../../graph/build.ts'
 import type { Node } from '../../graph/node.ts'
 import { contractible } from '../../tensor/linalg.ts'
-import { checkFloat, constantLike } from '../../tensor/promotion.ts'
+import { checkFloat, checkOptional, constantLike } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
 import { softmax } from './activation.ts'
 import { dropout } from './dropout.ts'
@@ -76,6 +76,7 @@ export function attention(
   op = 'scaledDotProductAttention',
 ): { readonly output: Tensor; readonly weights: Tensor } {
   checkOperands(op, query, key, value)
+  checkOptional(options.attnMask, op)
   const { attnMask, dropoutP = 0, isCausal = false, training = true } = options
   const [batch, queries, heads, size] = query.shape as [number, number, number, number]
   const [, keys, groups] = key.shape as [number, number, number]

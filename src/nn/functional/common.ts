@@ -159,6 +159,7 @@ export function pairwiseDistance(x: Tensor, y: Tensor, options: PairwiseDistance
 /** Beam search's back pointers followed from the last step: ids and parents [time, batch, beam], `paddle.nn.functional.gather_tree`. */
 export function gatherTree(ids: Tensor, parents: Tensor): Tensor {
   checkInteger(ids, 'gatherTree', 'ids')
+  checkTensor(parents, 'gatherTree')
   if (ids.ndim !== 3 || !sameShape(ids.shape, parents.shape) || ids.dtype !== parents.dtype)
     throw new ShapeError(
       `gatherTree: ids and parents must be [time, batch, beam] of one dtype, got ${ids.dtype}${formatShape(ids.shape)} and ${parents.dtype}${formatShape(parents.shape)}`,

@@ -7,7 +7,7 @@ import { formatShape } from '../../common/shape.ts'
 import { binary, contract, reshape } from '../../graph/build.ts'
 import type { ContractAxis, Node } from '../../graph/node.ts'
 import { contractible } from '../../tensor/linalg.ts'
-import { promoted } from '../../tensor/promotion.ts'
+import { checkOptional, promoted } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
 import {
   channelsFirst,
@@ -65,6 +65,7 @@ function arrange<T>(batch: T, channels: readonly T[], spatial: readonly T[], fir
 }
 
 function withBias(op: string, out: Node, bias: Tensor | null, channels: number, first: boolean): Tensor {
+  checkOptional(bias, op)
   if (!bias) return new Tensor(out)
   if (bias.ndim !== 1 || bias.shape[0] !== channels)
     throw new ShapeError(`${op}: the bias must be [${channels}], one a channel, got ${formatShape(bias.shape)}`)

@@ -3,7 +3,7 @@ import { ArgumentError } from '../../common/errors.ts'
 import { normalizeAxes } from '../../common/shape.ts'
 import { binary, broadcastTo, where } from '../../graph/build.ts'
 import type { Node } from '../../graph/node.ts'
-import { constantLike, floatNode } from '../../tensor/promotion.ts'
+import { checkTensor, constantLike, floatNode } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
 import { uniformDraws } from './draws.ts'
 import { channelsFirst, type DataFormat } from './geometry.ts'
@@ -54,6 +54,7 @@ export interface ChannelDropoutOptions {
 }
 
 function channelDropout(op: string, n: number, x: Tensor, p: number, options: ChannelDropoutOptions): Tensor {
+  checkTensor(x, op)
   if (x.ndim !== n + 2) throw new ArgumentError(`${op}: the input must have ${n + 2} axes, got ${x.ndim}`)
   const channel = channelsFirst(options.dataFormat, op) ? 1 : n + 1
   return dropout(x, p, { axis: [0, channel], training: options.training ?? true })
@@ -90,6 +91,7 @@ function alpha(op: string, x: Tensor, p: number, training: boolean, axes: readon
 
 /** Dropout that keeps mean and variance of what SELU gives (Klambauer et al. 2017), `paddle.nn.functional.alpha_dropout`. */
 export function alphaDropout(x: Tensor, p = 0.5, training = true): Tensor {
+  checkTensor(x, 'alphaDropout')
   return alpha(
     'alpha_dropout',
     x,
@@ -101,6 +103,7 @@ export function alphaDropout(x: Tensor, p = 0.5, training = true): Tensor {
 
 /** `alphaDropout` of whole channels, `paddle.nn.functional.feature_alpha_dropout`. */
 export function featureAlphaDropout(x: Tensor, p = 0.5, training = true): Tensor {
+  checkTensor(x, 'featureAlphaDropout')
   if (x.ndim < 2) throw new ArgumentError(`featureAlphaDropout: the input needs batch and channel axes, got ${x.ndim}`)
   return alpha('feature_alpha_dropout', x, p, training, [0, 1])
 }

@@ -28,13 +28,16 @@ export function channelsFirst(format: DataFormat | undefined, op: string): boole
   )
 }
 
+/** Sizes, strides and paddings are below 2^31, as Paddle's ints: their products can be counted. */
+const largest = 2 ** 31 - 1
+
 /** A spatial option as one number an axis. Throws ArgumentError unless all are integers of at least `least`. */
 export function perAxis(value: Spatial, n: number, op: string, name: string, least = 1): number[] {
   const list = typeof value === 'number' ? new Array<number>(n).fill(value) : [...value]
   if (list.length === 1 && n > 1) list.push(...new Array<number>(n - 1).fill(list[0]!))
-  if (list.length !== n || list.some((v) => !Number.isInteger(v) || v < least)) {
+  if (list.length !== n || list.some((v) => !Number.isInteger(v) || v < least || v > largest)) {
     throw new ArgumentError(
-      `${op}: ${name} must be an integer of at least ${least}, or ${n} of them, got ${JSON.stringify(value)}`,
+      `${op}: ${name} must be an integer from ${least} to ${largest}, or ${n} of them, got ${JSON.stringify(value)}`,
     )
   }
   return list
@@ -84,7 +87,7 @@ export function resolvePadding(
   } else flat = [...(padding as readonly number[])]
   if (flat.length === 1 && n > 1) flat = new Array<number>(n).fill(flat[0]!)
   if (flat.length === n) flat = flat.flatMap((p) => [p, p])
-  if (flat.length !== 2 * n || flat.some((p) => !Number.isInteger(p) || p < 0)) throw fail()
+  if (flat.length !== 2 * n || flat.some((p) => !Number.isInteger(p) || p < 0 || p > largest)) throw fail()
   return { low: flat.filter((_, i) => i % 2 === 0), high: flat.filter((_, i) => i % 2 === 1) }
 }
 

@@ -1,5 +1,34 @@
 /** `nn.functional`: what layers do, without their parameters. */
-export * from './activation.ts'
+export {
+  celu,
+  elu,
+  gelu,
+  glu,
+  hardshrink,
+  hardsigmoid,
+  hardswish,
+  hardtanh,
+  leakyRelu,
+  logSigmoid,
+  logSoftmax,
+  maxout,
+  mish,
+  prelu,
+  relu,
+  relu6,
+  selu,
+  sigmoid,
+  silu,
+  softmax,
+  softplus,
+  softshrink,
+  softsign,
+  swiglu,
+  swish,
+  tanh,
+  tanhshrink,
+  thresholdedRelu,
+} from './activation.ts'
 export * from './adaptive-pooling.ts'
 export {
   bilinear,

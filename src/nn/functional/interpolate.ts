@@ -6,7 +6,7 @@ import { ArgumentError } from '../../common/errors.ts'
 import { formatShape } from '../../common/shape.ts'
 import { binary, cast, constant, expand, gather, iota, reshape, scalar, unary, broadcastTo } from '../../graph/build.ts'
 import type { Node } from '../../graph/node.ts'
-import { constantLike, floatNode } from '../../tensor/promotion.ts'
+import { checkTensor, constantLike, floatNode } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
 import { adaptiveAvgPool1d, adaptiveAvgPool2d, adaptiveAvgPool3d } from './adaptive-pooling.ts'
 import { channelsFirst, spatialAxes, spreadVector, type DataFormat } from './geometry.ts'
@@ -123,6 +123,7 @@ function sizesOf(value: number | readonly number[], n: number, name: string): nu
  */
 export function interpolate(x: Tensor, options: InterpolateOptions = {}): Tensor {
   const { size, scaleFactor, mode = 'nearest', alignCorners = false, alignMode = 0 } = options
+  checkTensor(x, 'interpolate')
   const n = x.ndim - 2
   if (!(mode in ranks))
     throw new ArgumentError(`interpolate: mode '${mode}' is not known; use ${Object.keys(ranks).join(', ')}`)
@@ -132,6 +133,8 @@ export function interpolate(x: Tensor, options: InterpolateOptions = {}): Tensor
     )
   if ((size === undefined || size === null) === (scaleFactor === undefined || scaleFactor === null))
     throw new ArgumentError('interpolate: give size or scaleFactor, one of them')
+  if (alignMode !== 0 && alignMode !== 1)
+    throw new ArgumentError(`interpolate: alignMode must be 0 or 1, got ${String(alignMode)}`)
   if (alignCorners && (mode === 'nearest' || mode === 'area'))
     throw new ArgumentError(`interpolate: alignCorners is not for mode '${mode}'`)
   const first = channelsFirst(options.dataFormat, 'interpolate')

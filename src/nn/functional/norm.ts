@@ -19,7 +19,7 @@ import {
 import { spread } from '../../graph/gradient.ts'
 import { withGrad, type Node } from '../../graph/node.ts'
 import { vectorNorm } from '../../tensor/norm.ts'
-import { constantLike, floatNode } from '../../tensor/promotion.ts'
+import { checkOptional, checkTensors, constantLike, floatNode } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
 import { channelsFirst, spreadVector, type DataFormat } from './geometry.ts'
 import { padConstant } from './pad.ts'
@@ -66,6 +66,7 @@ function affine(
 }
 
 function checkVector(op: string, name: string, v: Tensor | null | undefined, size: number): void {
+  checkOptional(v, op)
   if (v && (v.ndim !== 1 || v.shape[0] !== size))
     throw new ShapeError(`${op}: ${name} must be [${size}], got ${formatShape(v.shape)}`)
 }
@@ -108,6 +109,7 @@ export function batchNorm(x: Tensor, runningMean: Tensor, runningVar: Tensor, op
   const input = floatNode(x, 'batch_norm')
   const { axis, others } = channelAxes(input.shape, options.dataFormat, 'batchNorm')
   const channels = input.shape[axis]!
+  checkTensors([runningMean, runningVar], 'batchNorm')
   for (const [name, v] of Object.entries({ runningMean, runningVar, weight, bias }))
     checkVector('batchNorm', name, v, channels)
   const n = wide(input)
@@ -142,13 +144,14 @@ function normalizedAxes(
   return { axes: sizes.map((_, i) => start + i), sizes }
 }
 
-/** Spreads a vector of all normalised elements (Paddle stores it flat) over the last axes. */
-function placeLast(op: string, sizes: readonly number[], shape: Shape): (v: Node) => Node {
-  return (v) => {
-    if (numel(v.shape) !== numel(sizes))
+/** Weight and bias of all normalised elements (Paddle stores them flat), spread over the last axes. */
+function affineLast(op: string, x: Node, sizes: readonly number[], { weight, bias }: LayerNormOptions): Node {
+  for (const v of [weight, bias]) {
+    checkOptional(v, op)
+    if (v && v.size !== numel(sizes))
       throw new ShapeError(`${op}: weight and bias must have ${numel(sizes)} elements, got ${formatShape(v.shape)}`)
-    return broadcastTo(reshape(v, sizes), shape)
   }
+  return affine(x, weight, bias, (v) => broadcastTo(reshape(v, sizes), x.shape))
 }
 
 export interface LayerNormOptions {
@@ -169,9 +172,7 @@ export function layerNorm(
   const { axes, sizes } = normalizedAxes('layerNorm', input.shape, normalizedShape)
   const n = wide(input)
   const { out } = standardize(n, axes, options.epsilon ?? 1e-5)
-  return new Tensor(
-    cast(affine(out, options.weight, options.bias, placeLast('layerNorm', sizes, n.shape)), input.dtype),
-  )
+  return new Tensor(cast(affineLast('layerNorm', out, sizes, options), input.dtype))
 }
 
 /** x / sqrt(mean(x^2) + epsilon) over the last axes (Zhang & Sennrich 2019), `paddle.incubate.nn.functional.fused_rms_norm`. */
@@ -186,7 +187,7 @@ export function rmsNorm(
   const square = meanOver(mul(n, n), axes)
   const scale = unary('rsqrt', add(square, constantLike(square, options.epsilon ?? 1e-5)))
   const out = mul(n, spread(scale, n.shape, axes))
-  return new Tensor(cast(affine(out, options.weight, options.bias, placeLast('rmsNorm', sizes, n.shape)), input.dtype))
+  return new Tensor(cast(affineLast('rmsNorm', out, sizes, options), input.dtype))
 }
 
 export interface GroupNormOptions extends LayerNormOptions {
@@ -289,6 +290,9 @@ export interface SpectralNormalized {
   readonly v: Tensor
 }
 
+/** Each is recorded; one a step is usual. */
+const maxPowerIters = 1000
+
 /**
  * Power iteration for the largest singular value of a weight, seen as a matrix [size of dim, rest], from the vectors u and v. Gradients
  * take the vectors as constants.
@@ -302,6 +306,9 @@ export function spectralNorm(
   const { dim = 0, powerIters = 1, epsilon = 1e-12 } = options
   const n = floatNode(weight, 'spectral_norm')
   const axis = normalizeAxis(dim, n.shape.length, 'spectralNorm')
+  checkTensors([u, v], 'spectralNorm')
+  if (!Number.isInteger(powerIters) || powerIters < 0 || powerIters > maxPowerIters)
+    throw new ArgumentError(`spectralNorm: powerIters must be an integer from 0 to ${maxPowerIters}, got ${powerIters}`)
   const order = [axis, ...n.shape.map((_, i) => i).filter((i) => i !== axis)]
   const matrix = reshape(permute(n, order), [u.size, v.size])
   const unit = (x: Node): Node => {

@@ -93,7 +93,12 @@ export function pad(x: Tensor, padding: number | readonly number[], options: Pad
     typeof padding === 'number' ? new Array<number>(2 * Math.max(rank - 2, 1)).fill(padding) : [...padding]
   if (!['constant', 'reflect', 'replicate', 'circular'].includes(mode))
     throw new ArgumentError(`pad: mode '${mode}' is not known; use constant, reflect, replicate or circular`)
-  if (amounts.length % 2 !== 0 || amounts.some((p) => !Number.isInteger(p)) || amounts.length > 2 * rank)
+  if (
+    amounts.length === 0 ||
+    amounts.length % 2 !== 0 ||
+    amounts.some((p) => !Number.isInteger(p)) ||
+    amounts.length > 2 * rank
+  )
     throw new ArgumentError(
       `pad: needs pairs of integers for at most ${rank} axes of ${formatShape(x.shape)}, got [${amounts.join(', ')}]`,
     )
@@ -118,5 +123,10 @@ export function zeropad2d(
   padding: number | readonly number[],
   options: { readonly dataFormat?: DataFormat } = {},
 ): Tensor {
-  return pad(x, typeof padding === 'number' ? [padding, padding, padding, padding] : padding, options)
+  const amounts = typeof padding === 'number' ? new Array<number>(4).fill(padding) : padding
+  if (amounts.length !== 4)
+    throw new ArgumentError(
+      `zeropad2d: padding must be a number or [left, right, top, bottom], got [${amounts.join(', ')}]`,
+    )
+  return pad(x, amounts, options)
 }

@@ -153,15 +153,17 @@ function maxPool(
   return [out, new Tensor(mask)]
 }
 
-/** How many elements each window along an axis averages; one number where all are alike. */
-function windowCounts(w: Windows, i: number, exclusive: boolean): number | number[] {
+/** How many elements each window along an axis averages, where all are alike; else null. */
+function windowCount(w: Windows, i: number, exclusive: boolean): number | null {
   const low = exclusive ? 0 : -w.pads.low[i]!
   const high = exclusive ? w.sizes[i]! : w.sizes[i]! + w.pads.high[i]!
-  const counts = Array.from({ length: w.outSizes[i]! }, (_, p) => {
+  const count = (p: number): number => {
     const start = p * w.stride[i]! - w.pads.low[i]!
     return Math.min(start + w.kernel[i]!, high) - Math.max(start, low)
-  })
-  return counts.every((c) => c === counts[0]) ? counts[0]! : counts
+  }
+  // Concave in p: three windows that are alike, both ends among them, speak for all.
+  const last = w.outSizes[i]! - 1
+  return count(0) === count(last) && count(0) === count(Math.min(1, last)) ? count(0) : null
 }
 
 /** The same counts as a node along `axis` of `shape`. */
@@ -186,8 +188,8 @@ function avgPool(op: string, n: number, x: Tensor, kernelSize: Spatial, options:
   const exclusive = options.exclusive ?? true
   let uniform = 1
   for (let i = 0; i < n; i++) {
-    const counts = windowCounts(w, i, exclusive)
-    if (typeof counts === 'number') uniform *= counts
+    const count = windowCount(w, i, exclusive)
+    if (count !== null) uniform *= count
     else out = binary('div', out, countNode(w, i, exclusive, out))
   }
   return new Tensor(binary('mul', out, constantLike(out, 1 / uniform)))

@@ -306,7 +306,7 @@ describe.runIf(hasCompiler)('the queue', () => {
     expect(one.address % 64).toBe(0)
     expect(cpu.memory().liveBytes).toBe(before + (1 << 20))
     expect(cpu.memory().peakBytes).toBeGreaterThanOrEqual(before + (1 << 20))
-    expect(() => cpu.allocate(2 ** 52)).toThrow(/bytes of memory cannot be had/)
+    expect(() => cpu.allocate(2 ** 52)).toThrow(/needs 4194304.0 GiB/)
     expect(cpu.allocate(0).bytes).toBe(0)
   })
 

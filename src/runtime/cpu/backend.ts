@@ -6,6 +6,7 @@ import { isMainThread } from 'node:worker_threads'
 import koffi from 'koffi'
 import { readEnvironment } from '../../common/env.ts'
 import { ArgumentError, InternalError } from '../../common/errors.ts'
+import { checkMemory } from '../../common/memory.ts'
 import type { Kernel } from '../../codegen/kernel.ts'
 import type { DeviceBuffer } from '../../graph/storage.ts'
 import { renderKernel, type CKernel } from '../../render/c.ts'
@@ -115,6 +116,14 @@ export class CpuBackend implements Backend {
       throw new InternalError(
         `a run gives ${leaves.length} leaves, ${outputs.length} outputs and ${scalars.length} scalars to a program that needs ${p.needs.leaves}, ${p.needs.outputs} and ${p.needs.scalars}`,
       )
+    }
+    // The arena grows when the run starts, and is used at once: then it is too late to refuse.
+    try {
+      if (p.arenaBytes > this.native.arenaBytes())
+        checkMemory(p.arenaBytes, 'the memory for intermediates of a program')
+    } catch (error) {
+      settled?.(error as Error)
+      return Promise.reject(error)
     }
     const buffers = [...leaves, ...outputs] as CpuBuffer[]
     const count = buffers.length + scalars.length

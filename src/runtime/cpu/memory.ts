@@ -3,7 +3,7 @@
  * addresses are kept as numbers.
  */
 import koffi from 'koffi'
-import { OutOfMemoryError } from '../../common/errors.ts'
+import { allocateBytes } from '../../common/memory.ts'
 import type { DeviceBuffer } from '../../graph/storage.ts'
 
 const ALIGNMENT = 64
@@ -29,7 +29,7 @@ export function memoryUse(): { liveBytes: number; peakBytes: number } {
 
 /** Zeroed memory. Throws OutOfMemoryError. */
 export function allocateBuffer(bytes: number): CpuBuffer {
-  const memory = allocateMemory(bytes + ALIGNMENT)
+  const memory = allocateBytes(bytes + ALIGNMENT, 'a tensor')
   const start = Number(koffi.address(memory))
   const offset = (ALIGNMENT - (start % ALIGNMENT)) % ALIGNMENT
   const buffer = { bytes, view: new Uint8Array(memory, offset, bytes), address: start + offset, lastTicket: 0 }
@@ -37,17 +37,6 @@ export function allocateBuffer(bytes: number): CpuBuffer {
   peakBytes = Math.max(peakBytes, liveBytes)
   registry.register(buffer, bytes)
   return buffer
-}
-
-function allocateMemory(bytes: number): ArrayBuffer {
-  try {
-    return new ArrayBuffer(bytes)
-  } catch (cause) {
-    throw new OutOfMemoryError(
-      `${bytes} bytes of memory cannot be had (${liveBytes} are in use by tensors); use a smaller batch, or free tensors`,
-      { cause },
-    )
-  }
 }
 
 /** 64-bit words that native code reads and writes: their address does not change. */

@@ -13,6 +13,7 @@ export interface CpuProgram extends Program {
   readonly address: number
   /** Leaves, outputs and scalars that a run must give at least. */
   readonly needs: Needs
+  readonly arenaBytes: number
 }
 
 interface Needs {
@@ -49,7 +50,7 @@ export function encodeProgram(plan: Plan, kernels: readonly Kernel[], addresses:
   }
   const memory = allocateWords(words.length)
   words.forEach((w, i) => (memory.words[i] = BigInt(w)))
-  return { kernels: kernels.length, ...memory, needs }
+  return { kernels: kernels.length, ...memory, needs, arenaBytes: plan.arenaBytes }
 }
 
 function encodeLaunch(launch: Launch, kernel: Kernel | undefined, address: number | undefined, needs: Needs): Word[] {

@@ -1,4 +1,5 @@
 /** The null device: plans, generates and renders like the CPU, and runs nothing. Tests of the compiler use it; values are zeros. */
+import { allocateBytes } from '../../common/memory.ts'
 import type { DeviceBuffer } from '../../graph/storage.ts'
 import type { Kernel } from '../../codegen/kernel.ts'
 import { verifyKernel } from '../../codegen/verify.ts'
@@ -33,7 +34,7 @@ export class NullBackend implements Backend {
   }
 
   readSync(buffer: DeviceBuffer): Uint8Array {
-    return new Uint8Array(buffer.bytes)
+    return new Uint8Array(allocateBytes(buffer.bytes, 'a tensor'))
   }
 
   compile(plan: Plan, kernels: readonly Kernel[]): Promise<Program> {

@@ -1,5 +1,6 @@
 /** The reference device: ArrayBuffers, and the oracle that interprets graphs over them, at once and in the JS thread. */
 import { viewHost } from '../../common/dtype.ts'
+import { allocateBytes } from '../../common/memory.ts'
 import type { DeviceBuffer } from '../../graph/storage.ts'
 import type { Capture } from '../../schedule/capture.ts'
 import type { Backend, Capabilities, MemoryInfo } from '../backend.ts'
@@ -19,7 +20,7 @@ export class ReferenceBackend implements Backend {
   }
 
   allocate(bytes: number): DeviceBuffer {
-    return { bytes, memory: new ArrayBuffer(bytes) } as HostBuffer
+    return { bytes, memory: allocateBytes(bytes, 'a tensor') } as HostBuffer
   }
 
   write(buffer: DeviceBuffer, data: Uint8Array): void {

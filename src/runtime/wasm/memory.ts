@@ -3,6 +3,7 @@
  * which the smallest that fits is cut. Neighbours that are free become one block again.
  */
 import { OutOfMemoryError } from '../../common/errors.ts'
+import { checkMemory } from '../../common/memory.ts'
 import { reservedBytes } from '../../render/wasm.ts'
 
 export const pageBytes = 65536
@@ -104,6 +105,7 @@ export class LinearMemory {
     const size = this.memory.buffer.byteLength
     const last = this.free[this.free.length - 1]
     const atEnd = last && last.address + last.bytes === size ? last.bytes : 0
+    checkMemory(wanted - atEnd, 'a tensor, or what a program keeps between its kernels,')
     const needed = Math.ceil((wanted - atEnd) / pageBytes)
     const allowed = (this.maximumBytes - size) / pageBytes
     const generous = Math.min(Math.max(needed, Math.ceil(size / growthShare / pageBytes)), allowed)

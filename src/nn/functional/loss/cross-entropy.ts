@@ -54,6 +54,7 @@ const total = (x: Node): Node =>
   )
 
 function classWeight(weight: Tensor, classes: number, op: string, like: Node): Node {
+  checkTensor(weight, op)
   if (weight.ndim !== 1 || weight.shape[0] !== classes)
     throw new ShapeError(`${op}: weight must be [${classes}], one a class, got ${formatShape(weight.shape)}`)
   return cast(weight.node, like.dtype)
@@ -193,6 +194,7 @@ export function softmaxWithCrossEntropy(
   options: SoftmaxWithCrossEntropyOptions = {},
 ): Tensor | [Tensor, Tensor] {
   const { returnSoftmax, ...rest } = options
+  checkTensor(logits, 'softmaxWithCrossEntropy')
   const axis = normalizeAxis(options.axis ?? -1, logits.ndim, 'softmaxWithCrossEntropy')
   const loss = crossEntropy(logits, label, { ...rest, reduction: 'none' })
   const thin = new Tensor(

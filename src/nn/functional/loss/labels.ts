@@ -1,4 +1,5 @@
 /** Class numbers in losses: checked where they are used, since their values are known only when a plan runs. */
+import { ArgumentError } from '../../../common/errors.ts'
 import { binary, cast, gather, iota, where } from '../../../graph/build.ts'
 import type { Node } from '../../../graph/node.ts'
 import { constantLike } from '../../../tensor/promotion.ts'
@@ -20,6 +21,7 @@ export interface HardLabels {
 }
 
 export function hardLabels(label: Node, classes: number, ignoreIndex: number): HardLabels {
+  if (!Number.isSafeInteger(ignoreIndex)) throw new ArgumentError(`ignoreIndex must be an integer, got ${ignoreIndex}`)
   const wide = cast(label, 'int64')
   const kept = binary('ne', wide, constantLike(wide, ignoreIndex))
   return { classes: checkedClasses(where(kept, wide, constantLike(wide, 0)), classes), kept }

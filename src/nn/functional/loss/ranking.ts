@@ -5,7 +5,14 @@ import { binary, cast, constant, cumulate, gather, iota, reduce, reshape, unary,
 import { spread } from '../../../graph/gradient.ts'
 import type { Node } from '../../../graph/node.ts'
 import { matmul } from '../../../tensor/linalg.ts'
-import { checkFloat, checkInteger, constantLike, operandNodes } from '../../../tensor/promotion.ts'
+import {
+  checkFloat,
+  checkInteger,
+  checkOptional,
+  checkTensor,
+  constantLike,
+  operandNodes,
+} from '../../../tensor/promotion.ts'
 import { mean } from '../../../tensor/reduction.ts'
 import { Tensor } from '../../../tensor/tensor.ts'
 import { logSoftmaxNode, softplusNode } from '../activation.ts'
@@ -66,6 +73,7 @@ export function cosineEmbeddingLoss(
   const { margin = 0 } = options
   if (!(margin >= -1 && margin <= 1)) throw new ArgumentError(`${op}: margin must lie in [-1, 1], got ${margin}`)
   checkAlike(op, input1, input2, 'input2')
+  checkTensor(label, op)
   if (input1.ndim > 2 || label.ndim !== Math.max(input1.ndim - 1, 0))
     throw new ShapeError(
       `${op}: inputs must be [N, d] with a label [N], or [d] with a label [], got ${formatShape(input1.shape)} and ${formatShape(label.shape)}`,
@@ -220,6 +228,7 @@ export interface FocalLossOptions extends ReductionOptions {
 export function sigmoidFocalLoss(logit: Tensor, label: Tensor, options: FocalLossOptions = {}): Tensor {
   const op = 'sigmoidFocalLoss'
   const { alpha = 0.25, gamma = 2, normalizer, reduction = 'sum' } = options
+  checkOptional(normalizer, op)
   if (normalizer && normalizer.size !== 1)
     throw new ShapeError(`${op}: the normalizer must be one number, got ${formatShape(normalizer.shape)}`)
   let loss = pairwise(op, logit, label, 'none', (x, y) => {
@@ -268,6 +277,7 @@ export function diceLoss(input: Tensor, label: Tensor, epsilon = 1e-5): Tensor {
 export function npairLoss(anchor: Tensor, positive: Tensor, labels: Tensor, l2Reg = 0.002): Tensor {
   const op = 'npairLoss'
   checkAlike(op, anchor, positive, 'positive')
+  checkTensor(labels, op)
   const n = anchor.shape[0]!
   if (anchor.ndim !== 2 || labels.size !== n)
     throw new ShapeError(

@@ -2,7 +2,7 @@
 import { ArgumentError, ShapeError } from '../../../common/errors.ts'
 import { formatShape, sameShape } from '../../../common/shape.ts'
 import { mean, sum } from '../../../tensor/reduction.ts'
-import { checkFloat } from '../../../tensor/promotion.ts'
+import { checkFloat, checkTensor } from '../../../tensor/promotion.ts'
 import type { Tensor } from '../../../tensor/tensor.ts'
 
 /** `'mean'` of all elements (default), their `'sum'`, or `'none'`: one loss an element. */
@@ -29,6 +29,7 @@ export function reduced(loss: Tensor, reduction: Reduction = 'mean', op = 'loss'
 /** Throws unless the operands are floating and of one shape. */
 export function checkAlike(op: string, input: Tensor, label: Tensor, name = 'label'): void {
   checkFloat(input, op, 'input')
+  checkTensor(label, op)
   if (!sameShape(input.shape, label.shape))
     throw new ShapeError(
       `${op}: input ${formatShape(input.shape)} and ${name} ${formatShape(label.shape)} must have one shape`,

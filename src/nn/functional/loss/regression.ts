@@ -3,7 +3,7 @@ import { ArgumentError, ShapeError } from '../../../common/errors.ts'
 import { formatShape } from '../../../common/shape.ts'
 import { binary, detach, reduce, unary, where } from '../../../graph/build.ts'
 import type { Node } from '../../../graph/node.ts'
-import { constantLike, elementwise, operandNodes, type Operand } from '../../../tensor/promotion.ts'
+import { checkTensor, constantLike, elementwise, operandNodes, type Operand } from '../../../tensor/promotion.ts'
 import { sum } from '../../../tensor/reduction.ts'
 import { Tensor } from '../../../tensor/tensor.ts'
 import { softplusNode } from '../activation.ts'
@@ -191,6 +191,7 @@ export function gaussianNllLoss(
   const op = 'gaussianNllLoss'
   const { full = false, epsilon = 1e-6 } = options
   checkAlike(op, input, label)
+  checkTensor(variance, op)
   const lead = formatShape(input.shape.slice(0, -1))
   const thin = formatShape([...input.shape.slice(0, -1), 1])
   const given = formatShape(variance.shape)
