@@ -97,6 +97,7 @@ type SavedPlace = { readonly source: number } | { readonly result: number }
  * }
  * const z = CusTanh.apply(x)
  */
+// oxlint-disable-next-line typescript/no-extraneous-class -- in Paddle it is a class of static methods
 export abstract class PyLayer {
   /** Runs `forward`; what it returns has the gradient that `backward` computes. Without gradients (`noGrad`) it is just `forward`. */
   static apply<C extends PyLayerClass>(this: C, ...args: ForwardArguments<C>): ReturnType<C['forward']> {
