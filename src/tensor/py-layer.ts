@@ -113,6 +113,7 @@ function applyLayer(layer: PyLayerClass, args: readonly unknown[]): unknown {
   }
   const inputs = tensorsIn(args)
   const inputNodes = inputs.map((t) => t.node)
+  const variables = inputs.map((t) => t.isLeaf && !t.stopGradient)
   const ctx = new PyLayerContext(args.map((a) => tensorsIn(a).some((t) => t.node.needsGrad)))
   const result: unknown = withGrad(false, () => layer.forward(ctx, ...(args as never[])))
   if (result instanceof Promise) {
@@ -123,7 +124,7 @@ function applyLayer(layer: PyLayerClass, args: readonly unknown[]): unknown {
   if (outputs.length === 0) throw new AutogradError(`${name}.forward returned no tensor`)
   const { saved, nonDifferentiable, materializes } = PyLayerContext.settingsOf(ctx)
   inputs.forEach((t, i) => {
-    if (t.node !== inputNodes[i] && inputNodes[i]!.needsGrad && inputNodes[i]!.op === 'buffer')
+    if (t.node !== inputNodes[i] && variables[i])
       throw new AutogradError(`${name}.forward changed argument ${i} in place, a leaf that wants a gradient`)
   })
 

@@ -31,11 +31,8 @@ function isOptions(value: unknown): boolean {
  * @example const hidden = recompute(block, x)
  * @example const hidden = recompute((x, mask) => block(x, mask), x, mask, { preserveRngState: true })
  */
-export function recompute<A extends unknown[], R>(fn: (...args: A) => R, ...args: NoInfer<A>): R
-export function recompute<A extends unknown[], R>(
-  fn: (...args: A) => R,
-  ...argsAndOptions: [...NoInfer<A>, RecomputeOptions]
-): R
+export function recompute<A extends unknown[], R>(fn: (...args: A) => R, ...args: A): R
+export function recompute<A extends unknown[], R>(fn: (...args: A) => R, ...args: [...A, RecomputeOptions]): R
 export function recompute(fn: (...args: unknown[]) => unknown, ...given: unknown[]): unknown {
   if (typeof fn !== 'function') throw new ArgumentError('recompute: the first argument must be a function or a layer')
   const args = isOptions(given.at(-1)) ? given.slice(0, -1) : given
