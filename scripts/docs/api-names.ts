@@ -29,6 +29,7 @@ const aliases: Readonly<Record<string, string>> = {
 
 /** Paddle's name and the path of what Longzhou exports in its place. */
 export const otherNames: Readonly<Record<string, string>> = {
+  'paddle.autograd.Function': 'autograd.PyLayer',
   ...list('paddle', aliases),
   ...list('paddle', {
     as_tensor: 'toTensor',
@@ -304,8 +305,11 @@ export const absentNames: Readonly<Record<string, string>> = {
   ...each('paddle.Tensor', 'pin_memory', 'memory for transfers is the backend’s'),
   ...each('paddle.Tensor', 'grad_fn grad_', 'the graph is printed by `LONGZHOU_DEBUG`'),
   ...each('paddle.Tensor', 'top_p_sampling', 'comes with text generation in a later version'),
-  ...each('paddle.autograd', 'PyLayer PyLayerContext Function', 'not there yet: a function with a gradient of its own'),
-  ...each('paddle.autograd', 'saved_tensors_hooks', 'memory is planned; there is nothing to pack'),
+  ...each(
+    'paddle.autograd',
+    'saved_tensors_hooks',
+    'memory is planned, there is nothing to pack; `recompute` saves memory',
+  ),
   ...each('paddle.linalg', 'eig eigvals', complex),
   ...each('paddle.linalg', 'fp8_fp8_half_gemm_fused', 'float8 is not there'),
   ...each('paddle.nn.functional', 'flash_attention_v3_varlen flash_attn_qkvpacked', attention),
@@ -338,7 +342,7 @@ export const absentAreas: Readonly<Record<string, string>> = {
   'paddle.audio': 'not planned yet',
   'paddle.device':
     '`setDevice`, `getDevice`, `devices`, `synchronize` stand at the top; streams and events are the backend’s',
-  'paddle.distributed': 'comes in a later version',
+  'paddle.distributed': 'comes in a later version; `distributed.fleet.utils.recompute` is there',
   'paddle.distribution': 'not planned yet',
   'paddle.fft': 'needs complex dtypes',
   'paddle.geometric': 'not planned yet',

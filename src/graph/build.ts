@@ -23,6 +23,7 @@ import {
   type Attributes,
   type ContractAxis,
   type ContractSpec,
+  type CustomGradient,
   type Node,
   type ScanBody,
 } from './node.ts'
@@ -446,7 +447,7 @@ export function scan(
     reverse,
   }
   const loop = make('scan', 'float32', [], sources, attributes)
-  return body.outputs.map((_, i) => scanOutput(loop, i))
+  return body.outputs.map((_, i) => tupleOutput(loop, i))
 }
 
 /** What a scan saves for its gradient: the carries of each step, and the body's contractions. */
@@ -455,21 +456,42 @@ export function scanResiduals(body: ScanBody, carries: number): Node[] {
   return [...body.params.slice(0, carries), ...contractions]
 }
 
-/** The i-th result of a scan: a last carry, or a stack over time. */
-export function scanOutput(loop: Node, index: number): Node {
-  if (loop.op !== 'scan') throw new InternalError('output of a node that is not a scan')
+/** The i-th result of a scan (a last carry, or a stack over time) or of a custom node. */
+export function tupleOutput(loop: Node, index: number): Node {
+  if (loop.op === 'custom') {
+    const result = loop.sources[index]!
+    return make('output', result.dtype, result.shape, [loop], { index })
+  }
+  if (loop.op !== 'scan') throw new InternalError('output of a node that is no tuple')
   const { body, carries, length } = loop.attributes
   const o = body.outputs[index]!
   return make('output', o.dtype, index < carries ? o.shape : [length, ...o.shape], [loop], { index })
 }
 
-/** The nodes of `roots` over replaced leaves or intermediates. */
-export function substitute(roots: readonly Node[], replacements: ReadonlyMap<Node, Node>): Node[] {
+/** The results as they are, with the gradient that `gradient` computes for them and for the inputs, as far as these want one. */
+export function custom(results: readonly Node[], inputs: readonly Node[], gradient: CustomGradient): Node[] {
+  const node = make('custom', 'float32', [], [...results, ...inputs], { results: results.length, gradient })
+  return results.map((_, i) => tupleOutput(node, i))
+}
+
+/** x, computed again once `token` is there. */
+export function barrier(x: Node, token: Node): Node {
+  return make('barrier', x.dtype, x.shape, [x, token], {})
+}
+
+/** The nodes of `roots` over replaced leaves or intermediates. `again`: also of what is in memory already, and with its hooks. */
+export function substitute(roots: readonly Node[], replacements: ReadonlyMap<Node, Node>, again = false): Node[] {
   const done = new Map<Node, Node>(replacements)
-  for (const n of topologicalOrder(roots, (n) => n.storage !== null || done.has(n))) {
+  for (const n of topologicalOrder(roots, (n) => (n.storage !== null && !again) || done.has(n))) {
     if (done.has(n)) continue
     const sources = n.sources.map((s) => done.get(s) ?? s)
-    done.set(n, sources.every((s, i) => s === n.sources[i]) ? n : withSources(n, sources))
+    if (sources.every((s, i) => s === n.sources[i])) {
+      done.set(n, n)
+      continue
+    }
+    const copy = withSources(n, sources)
+    if (again) copy.owner = n.owner
+    done.set(n, copy)
   }
   return roots.map((r) => done.get(r) ?? r)
 }

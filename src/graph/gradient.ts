@@ -23,7 +23,7 @@ import {
   reduce,
   reshape,
   scan,
-  scanOutput,
+  tupleOutput,
   scanResiduals,
   scatter,
   slice,
@@ -212,6 +212,7 @@ export const gradientRules: { readonly [K in OpName]?: Rule<K> } = {
     const sum = scatter(constant(0, wide, x.shape), index, cast(g, wide), n.attributes.axis, 'add')
     return [cast(sum, g.dtype), null]
   },
+  barrier: (_, g) => [g, null],
   scatter: (n, g) => {
     const [, index, updates] = n.sources as [Node, Node, Node]
     const { axis, mode } = n.attributes
@@ -310,33 +311,43 @@ function isGradientLeaf(node: Node): boolean {
   return !node.needsGrad || node.sources.length === 0 || node.op === 'detach'
 }
 
+export interface DifferentiateOptions {
+  /** Sees every node on the way that is no variable. */
+  readonly visit?: (node: Node) => void
+  /** Ends the walk at the targets. Default false. */
+  readonly stop?: boolean
+}
+
 /**
  * Gradients of `outputs` weighted by `seeds`. Owners on the way (variables, hooks, retained gradients) receive theirs.
- * Returns the gradient of each of `targets`, null where no differentiable path leads there. `visit` sees every node on the way that is no variable.
+ * Returns the gradient of each of `targets`, null where no differentiable path leads there.
  */
 export function differentiate(
   outputs: readonly Node[],
   seeds: readonly Node[],
   targets: readonly Node[] = [],
-  visit?: (node: Node) => void,
+  options: DifferentiateOptions = {},
 ): (Node | null)[] {
   const cotangents = new Map<Node, Node>()
   const results = new Map<Node, Node>()
   const wanted = new Set(targets)
-  const scanCotangents = new Map<Node, Map<number, Node>>()
+  const tupleCotangents = new Map<Node, Map<number, Node>>()
+  const ends = (node: Node): boolean => isGradientLeaf(node) || (options.stop === true && wanted.has(node))
   const send = (to: Node, g: Node | null): void => {
     if (!g || !to.needsGrad) return
     const known = cotangents.get(to)
     cotangents.set(to, known ? add(known, g) : g)
   }
   outputs.forEach((o, i) => send(o, seeds[i]!))
-  const order = topologicalOrder(outputs, isGradientLeaf).filter((n) => n.needsGrad)
+  const order = topologicalOrder(outputs, ends).filter((n) => n.needsGrad)
   order.sort((a, b) => b.id - a.id)
   for (const node of order) {
-    if (!isGradientLeaf(node)) visit?.(node)
-    if (node.op === 'scan') {
-      const given = scanCotangents.get(node)
-      if (given) scanGradient(node, given).forEach((g, i) => send(node.sources[i]!, g))
+    if (!ends(node)) options.visit?.(node)
+    if (node.op === 'scan' || node.op === 'custom') {
+      const given = tupleCotangents.get(node)
+      if (!given) continue
+      const gradients = node.op === 'scan' ? scanGradient(node, given) : node.attributes.gradient(node, given)
+      gradients.forEach((g, i) => send(node.sources[i]!, g))
       continue
     }
     let g = cotangents.get(node)
@@ -344,15 +355,15 @@ export function differentiate(
     cotangents.delete(node)
     if (node.owner) g = node.owner.receiveGradient(g)
     if (wanted.has(node)) results.set(node, g)
-    if (node.op === 'output') {
-      const loop = node.sources[0]!
-      const given = scanCotangents.get(loop) ?? new Map<number, Node>()
-      scanCotangents.set(loop, given)
+    if (node.op === 'output' && !ends(node)) {
+      const tuple = node.sources[0]!
+      const given = tupleCotangents.get(tuple) ?? new Map<number, Node>()
+      tupleCotangents.set(tuple, given)
       const known = given.get(node.attributes.index)
       given.set(node.attributes.index, known ? add(known, g) : g)
       continue
     }
-    if (isGradientLeaf(node)) continue
+    if (ends(node)) continue
     const rule = gradientRules[node.op] as Rule<OpName> | undefined
     if (!rule) throw new InternalError(`${node.op} needs a gradient and has no rule`)
     rule(node as NodeOf<OpName>, g).forEach((gs, i) => send(node.sources[i]!, gs))
@@ -456,7 +467,7 @@ function scanGradient(loop: NodeOf<'scan'>, given: ReadonlyMap<number, Node>): (
     [...carryStarts, ...accumulators.map(zeroLike)],
     [
       ...loop.sources.slice(nCarries, nCarries + nSequences),
-      ...saved.map((_, i) => scanOutput(loop as Node, own + i)),
+      ...saved.map((_, i) => tupleOutput(loop as Node, own + i)),
       ...stacks,
     ],
     loop.sources.slice(nCarries + nSequences),

@@ -84,8 +84,16 @@ export interface AttributesOf {
     readonly length: number
     readonly reverse: boolean
   }
+  /**
+   * Values whose gradient is given, not derived. Sources: the results, then what `gradient` may send to or read. A tuple: read it by `output`,
+   * which a capture sees as the result itself.
+   */
+  custom: { readonly results: number; readonly gradient: CustomGradient }
   output: { readonly index: number }
 }
+
+/** The gradient of each source, given those of the results that have one. */
+export type CustomGradient = (node: NodeOf<'custom'>, given: ReadonlyMap<number, Node>) => readonly (Node | null)[]
 
 interface ReduceAttributes {
   /** The axes that the reduction removes, ascending. `argmax` and `argmin` take one; several index the flattened axes. */
@@ -204,6 +212,14 @@ export function withSources(node: Node, sources: readonly Node[]): Node {
 export function asVariable(node: Node, owner: GradientOwner | null): Node {
   const { op, dtype, shape, sources, attributes } = node
   return new RecordedNode(op, dtype, shape, sources, attributes, owner !== null, owner) as Node
+}
+
+/** The node whose value this one only hands on, with another gradient; null for nodes with a value of their own. */
+export function handedOn(node: Node): Node | null {
+  const source = node.sources[0]
+  if (!source) return null
+  if (node.op === 'detach') return source
+  return node.op === 'output' && source.op === 'custom' ? source.sources[node.attributes.index]! : null
 }
 
 /** The id that the next node will get: a mark in the order of recording. */

@@ -125,6 +125,10 @@ export const opTable = {
   argsort: { group: 'index', arity: 1, takes: 'any', gives: 'int64', differentiable: false },
   // Control.
   scan: { group: 'control', arity: -1, takes: 'any', gives: 'attribute', differentiable: true },
+  /** The first source, computed again once the second is there: what is made of it is not shared with equal values of before. */
+  barrier: { group: 'control', arity: 2, takes: 'any', gives: 'same', differentiable: true },
+  /** Values with a gradient of their own. */
+  custom: { group: 'control', arity: -1, takes: 'any', gives: 'attribute', differentiable: true },
   output: { group: 'control', arity: 1, takes: 'any', gives: 'attribute', differentiable: true },
 } as const satisfies Record<string, OpInfo>
 

@@ -4,8 +4,8 @@
  */
 import { param } from '../graph/build.ts'
 import { topologicalOrder, withSources, type Node } from '../graph/node.ts'
+import { mapTensors } from '../tensor/nested.ts'
 import { Tensor } from '../tensor/tensor.ts'
-import { mapTensors } from './structure.ts'
 
 /** What the recording read besides its inputs. `tensor` is null for a value that no known tensor holds. */
 export interface CapturedLeaf {

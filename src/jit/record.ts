@@ -5,10 +5,10 @@ import { makeLeaf, recordingMark, topologicalOrder, withGrad, type Node } from '
 import type { Layer } from '../nn/layer.ts'
 import { defaultGenerator } from '../tensor/generator.ts'
 import type { NodeHolder } from '../tensor/session.ts'
+import { mapTensors, tensorsIn } from '../tensor/nested.ts'
 import { Tensor } from '../tensor/tensor.ts'
 import { withTracer, type Tracer } from '../tensor/tracer.ts'
 import type { Draw, ProgramWrite, Recording } from './program.ts'
-import { mapTensors, tensorsIn } from './structure.ts'
 
 export interface RecordedCall {
   readonly recording: Recording

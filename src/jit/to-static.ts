@@ -9,12 +9,13 @@ import { Layer } from '../nn/layer.ts'
 import { currentOperandPolicy } from '../tensor/autocast.ts'
 import { getDevice } from '../tensor/device.ts'
 import { getDefaultDtype } from '../tensor/promotion.ts'
+import { tensorsIn } from '../tensor/nested.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { currentTracer } from '../tensor/tracer.ts'
 import type { InputSpec } from './input-spec.ts'
 import { ConcreteProgram } from './program.ts'
 import { recordCall } from './record.ts'
-import { identityOf, structureKey, tensorsIn } from './structure.ts'
+import { identityOf, structureKey } from './structure.ts'
 
 export interface ToStaticOptions {
   /** What the tensor arguments must be, in order. Default: whatever comes. */

@@ -4,7 +4,7 @@
  */
 import { LongzhouError } from '../common/errors.ts'
 import { submit } from '../tensor/realize.ts'
-import { pendingWrites } from '../tensor/session.ts'
+import { keepOutput, pendingWrites } from '../tensor/session.ts'
 import { Tensor } from '../tensor/tensor.ts'
 import { currentTracer } from '../tensor/tracer.ts'
 import type { Layer } from './layer.ts'
@@ -46,7 +46,7 @@ export function isInsideLayer(): boolean {
 /** Keeps every tensor in an output: a tensor, or arrays and plain objects of them. */
 export function keepAll(output: unknown): void {
   if (output instanceof Tensor) {
-    output.keep()
+    keepOutput(output)
     return
   }
   if (typeof output !== 'object' || output === null || output instanceof Promise) return

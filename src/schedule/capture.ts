@@ -6,9 +6,18 @@
 import { dtypes } from '../common/dtype.ts'
 import { StaleTensorError, TraceError } from '../common/errors.ts'
 import { formatShape, sameShape, type Shape } from '../common/shape.ts'
-import { leafOf, topologicalOrder, withSources, type ContractAxis, type Node, type NodeOf } from '../graph/node.ts'
+import {
+  handedOn,
+  leafOf,
+  topologicalOrder,
+  withSources,
+  type ContractAxis,
+  type Node,
+  type NodeOf,
+} from '../graph/node.ts'
 import { opTable } from '../graph/ops.ts'
 import type { Storage } from '../graph/storage.ts'
+import { plainLoop, withoutBarriers } from './barriers.ts'
 
 /** A value that a plan leaves in memory: in a new storage, or in the one that it overwrites. */
 export interface CaptureOutput {
@@ -159,12 +168,15 @@ function bodySignature(node: NodeOf<'scan'>): number[] {
 function resolve(node: Node): Node {
   let n = node
   while (n.storage === null) {
-    if (n.op === 'detach') n = n.sources[0]!
-    else if (n.op === 'buffer') {
+    if (n.op === 'buffer') {
       const { storage, version } = n.attributes
       if (version <= storage.version) return n
       n = storage.pending[version - storage.version - 1]!
-    } else return n
+      continue
+    }
+    const value = handedOn(n)
+    if (!value) return n
+    n = value
   }
   return n
 }
@@ -185,10 +197,11 @@ export function capture(roots: readonly Node[], writes: readonly Storage[]): Cap
   const positions = new Map<Node, number>()
   const slots = new Map<Node, number>()
   const leafNumbers = new Map<Storage, number>()
-  const nodes: Node[] = []
+  let nodes: Node[] = []
   /** Place in the order of recording: forward before backward before the update, whatever asks for them. */
   const recorded = new Map<Node, number>()
   const scalars: number[] = []
+  let hasBarriers = false
 
   const place = (node: Node, sources: readonly Node[], slot: number | undefined): Node => {
     const numbers = signature(node, slot)
@@ -260,11 +273,12 @@ export function capture(roots: readonly Node[], writes: readonly Storage[]): Cap
         slot = scalars.length
         scalars.push(node.attributes.value)
       }
-      canonical.set(node, place(node, sources, slot))
+      hasBarriers ||= node.op === 'barrier'
+      canonical.set(node, place(node.op === 'scan' ? plainLoop(node) : node, sources, slot))
     }
   }
 
-  const outputs = targets.map((t, i): CaptureOutput => ({
+  let outputs = targets.map((t, i): CaptureOutput => ({
     node: canonical.get(t)!,
     write: i < roots.length ? null : writes[i - roots.length]!,
   }))
@@ -273,5 +287,13 @@ export function capture(roots: readonly Node[], writes: readonly Storage[]): Cap
     hash.add(o.write ? (leafNumbers.get(o.write) ?? -2) : -1)
   }
   nodes.sort((a, b) => recorded.get(a)! - recorded.get(b)!)
+  if (hasBarriers) {
+    const plain = withoutBarriers(
+      nodes,
+      outputs.map((o) => o.node),
+    )
+    outputs = outputs.map(({ node, write }) => ({ node: plain.of.get(node)!, write }))
+    nodes = plain.nodes
+  }
   return { nodes, outputs, leaves: [...leafNumbers.keys()], slots, scalars, key: `${hash.toString()}-${nodes.length}` }
 }

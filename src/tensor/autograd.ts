@@ -42,18 +42,19 @@ function walk(
   outputs.forEach(checkOutput)
   const seeds = outputs.map((o, i) => seedOf(o, gradients?.[i]))
   const visited: Node[] = []
+  const visit = (node: Node): void => {
+    if (node.released)
+      throw new AutogradError(
+        'backward: this graph was released by an earlier backward(); pass retainGraph: true there',
+      )
+    visited.push(node)
+  }
   const results = withGrad(createGraph, () =>
     differentiate(
       outputs.map((o) => o.node),
       seeds,
       targets,
-      (node) => {
-        if (node.released)
-          throw new AutogradError(
-            'backward: this graph was released by an earlier backward(); pass retainGraph: true there',
-          )
-        visited.push(node)
-      },
+      { visit },
     ),
   )
   if (!retainGraph) for (const node of visited) node.released = true
@@ -69,7 +70,8 @@ export function backward(
   checkNotTracing('backward() is called')
   const list = outputs instanceof Tensor ? [outputs] : outputs
   for (const o of list) keepForNextWrite(o)
-  walk(list, gradients, [], false, options.retainGraph ?? false)
+  // Also from inside a hook or a PyLayer's backward that `grad` called.
+  withAccumulation(true, () => walk(list, gradients, [], false, options.retainGraph ?? false))
 }
 
 export interface GradOptions extends BackwardOptions {

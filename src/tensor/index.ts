@@ -187,6 +187,7 @@ export {
   type SumOptions,
   type VarianceOptions,
 } from './reduction.ts'
+export { recompute, recomputeSequential, type RecomputeOptions } from './recompute.ts'
 export * from './search.ts'
 export * from './shaping.ts'
 export * from './solve.ts'

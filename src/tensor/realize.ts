@@ -6,7 +6,7 @@ import { sizeOf } from '../common/dtype.ts'
 import { DeviceError, StaleTensorError } from '../common/errors.ts'
 import { numel } from '../common/shape.ts'
 import { detach } from '../graph/build.ts'
-import type { Node } from '../graph/node.ts'
+import { handedOn, type Node } from '../graph/node.ts'
 import { Storage } from '../graph/storage.ts'
 import type { Backend } from '../runtime/backend.ts'
 import { capture, type Capture } from '../schedule/capture.ts'
@@ -18,8 +18,8 @@ import { checkNotTracing } from './tracer.ts'
 /** The storage that holds a node's value, or null while it is only recorded. */
 export function storageOf(node: Node): Storage | null {
   if (node.storage) return node.storage
-  if (node.op === 'detach') return storageOf(node.sources[0]!)
-  return null
+  const value = handedOn(node)
+  return value && storageOf(value)
 }
 
 /** Whether a leaf's memory can be read as it is: nothing ever overwrites it. */
@@ -42,6 +42,9 @@ function devicesOf(program: Capture, writes: readonly Storage[]): string[] {
 /** Records that a storage now holds a node's value; the node forgets its past where autograd does not want it. */
 function settle(node: Node, storage: Storage): void {
   node.storage = storage
+  // What saved a result for its gradient finds it in memory, too.
+  const result = node.op === 'output' ? handedOn(node) : null
+  if (result && result.op !== 'buffer' && !result.storage) settle(result, storage)
   if (!node.needsGrad || node.released) node.sources = []
 }
 

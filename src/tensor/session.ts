@@ -35,6 +35,26 @@ export function keepForNextWrite(tensor: NodeHolder): void {
   if (kept.length > 4096) kept = kept.filter((r) => r.deref() !== undefined)
 }
 
+let keepsOutputs = true
+let outputsAsked = false
+
+/** Keeps what a layer returned to the program. */
+export function keepOutput(tensor: NodeHolder): void {
+  outputsAsked = true
+  if (keepsOutputs) keepForNextWrite(tensor)
+}
+
+/** Runs `body`, in which no output of a layer is kept; says whether there was one to keep. */
+export function withoutKeptOutputs<T>(body: () => T): { readonly result: T; readonly asked: boolean } {
+  const before = [keepsOutputs, outputsAsked] as const
+  keepsOutputs = outputsAsked = false
+  try {
+    return { result: body(), asked: outputsAsked }
+  } finally {
+    ;[keepsOutputs, outputsAsked] = [before[0], before[1] || outputsAsked]
+  }
+}
+
 /** Takes back the last recorded write of a storage, as if it had not been recorded. */
 export function withdrawWrite(storage: Storage): void {
   storage.pending.pop()

@@ -2,8 +2,9 @@
 import type { HostArray } from '../../../src/common/dtype.ts'
 import type { Shape } from '../../../src/common/shape.ts'
 import * as g from '../../../src/graph/build.ts'
-import type { ContractAxis, Node } from '../../../src/graph/node.ts'
+import { recordingMark, type ContractAxis, type Node } from '../../../src/graph/node.ts'
 import { opInfo, type BinaryOp, type CumulateKind, type OpName, type UnaryOp } from '../../../src/graph/ops.ts'
+import { recomputed } from '../../../src/graph/recompute.ts'
 import { opsOf } from './case.ts'
 import { taps } from './reductions.ts'
 import { hostOf, sampled } from './values.ts'
@@ -233,6 +234,38 @@ function recurrence(reverse: boolean, result: 0 | 1): Row {
   ]
 }
 
+const cube = (x: Node): Node => g.binary('mul', x, g.binary('mul', x, x))
+
+/** Values whose gradient is given, or computed again. */
+const handedOnRows: Row[] = [
+  ['barrier', 'of one tensor', [values([4])], (x) => g.barrier(cube(x!), cube(x!))],
+  [
+    'custom',
+    'with a gradient written by hand',
+    [values([4])],
+    (x) => {
+      const threeSquares = (n: Node): Node => g.binary('mul', g.constant(3, n.dtype, n.shape), g.binary('mul', n, n))
+      const results = [g.detach(x!), g.detach(cube(x!))]
+      return g.custom(results, [x!], (node, given) => [
+        null,
+        null,
+        g.binary('mul', given.get(1)!, threeSquares(node.sources[2]!)),
+      ])[1]!
+    },
+  ],
+  [
+    'custom',
+    'that is computed again',
+    [values([4]), values([4])],
+    (x, y) => {
+      const mark = recordingMark()
+      const product = cube(g.binary('mul', x!, g.unary('tanh', y!)))
+      const inner = recomputed([g.unary('sin', product)], recordingMark())
+      return recomputed([g.binary('mul', inner[0]!, x!)], mark)[0]!
+    },
+  ],
+]
+
 const loopRows: Row[] = [recurrence(false, 0), recurrence(false, 1), recurrence(true, 0), recurrence(true, 1)]
 
 export const gradientCases: readonly GradientCase[] = [
@@ -244,6 +277,7 @@ export const gradientCases: readonly GradientCase[] = [
   contractRows,
   indexRows,
   loopRows,
+  handedOnRows,
 ]
   .flat()
   .map(([op, name, inputs, build]) => ({ op, name: `${op} ${name}`, inputs, build: (x) => build(...x) }))

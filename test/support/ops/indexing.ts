@@ -95,7 +95,29 @@ function recurrence(dtype: DType, length: number, reverse: boolean, result: 0 | 
   }
 }
 
+/** Nodes that only the gradient sees, before and inside other ops, shared and not. */
+function handedOnCases(dtype: DType): OpCase[] {
+  const input = hostOf(dtype, [5], [1, 2, 3, 4, 5])
+  const row = (op: 'barrier' | 'custom', build: (x: Node) => Node): OpCase => ({
+    op,
+    name: `${op} ${dtype}`,
+    inputs: [input],
+    build: ([x]) => build(x!),
+  })
+  const square = (x: Node): Node => g.binary('mul', x, x)
+  return [
+    row('barrier', (x) => g.barrier(square(x), x)),
+    row('barrier', (x) => g.binary('add', square(x), square(g.barrier(x, square(x))))),
+    row('custom', (x) => g.custom([square(x), x], [x], () => [])[1]!),
+    row('custom', (x) => square(g.custom([square(x)], [x], () => [])[0]!)),
+  ]
+}
+
 export function controlCases(): OpCase[] {
+  return [...takes('number').flatMap(handedOnCases), ...loopCases()]
+}
+
+function loopCases(): OpCase[] {
   return takes('number').flatMap((dtype) =>
     [1, 7].flatMap((length) =>
       ([0, 1] as const).flatMap((result) => [false, true].map((reverse) => recurrence(dtype, length, reverse, result))),

@@ -1,0 +1,2 @@
+/** `distributed.fleet`. */
+export * as utils from './fleet-utils.ts'
