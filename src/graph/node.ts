@@ -208,6 +208,12 @@ export function withSources(node: Node, sources: readonly Node[]): Node {
   return new RecordedNode(op, dtype, shape, sources, attributes, needsGrad, null) as Node
 }
 
+/** The same loop with another body of the same parameters and results, outside autograd. */
+export function withBody(loop: NodeOf<'scan'>, body: ScanBody): NodeOf<'scan'> {
+  const { dtype, shape, sources, attributes, needsGrad } = loop
+  return new RecordedNode('scan', dtype, shape, sources, { ...attributes, body }, needsGrad, null)
+}
+
 /** The same node as a variable of `owner`, or, without one, outside autograd. */
 export function asVariable(node: Node, owner: GradientOwner | null): Node {
   const { op, dtype, shape, sources, attributes } = node
