@@ -2,7 +2,15 @@
  * What only recording and sharing needs to see, taken out of a program: barriers (they kept what is computed again apart from what was
  * computed before) and gradients given by hand. What is left are ops with values.
  */
-import { handedOn, topologicalOrder, withBody, withSources, type Node, type NodeOf, type ScanBody } from '../graph/node.ts'
+import {
+  handedOn,
+  topologicalOrder,
+  withBody,
+  withSources,
+  type Node,
+  type NodeOf,
+  type ScanBody,
+} from '../graph/node.ts'
 
 /** The nodes that `roots` need, in the same order, each over the values behind barriers and custom nodes; and what became of each. */
 export function withoutBarriers(
