@@ -73,9 +73,9 @@ function walk(sinks: readonly Node[], surroundings: Surroundings): { key: string
       numbers.push(-3, dtypes.indexOf(node.dtype), node.shape.length, ...node.shape)
       return
     }
-    const own = signature(node, undefined)
-    numbers.push(-4, own.length)
-    for (const n of own) numbers.push(n)
+    numbers.push(-4)
+    signature(node, undefined, numbers)
+    numbers.push(-6)
     for (const s of node.sources) visit(s)
   }
   for (const s of sinks) {

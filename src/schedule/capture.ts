@@ -25,19 +25,6 @@ export interface CaptureOutput {
   readonly write: Storage | null
 }
 
-export interface Capture {
-  /** Sources first. Leaves are among them. */
-  readonly nodes: readonly Node[]
-  readonly outputs: readonly CaptureOutput[]
-  /** Storages that the plan reads, in the order of their numbers. */
-  readonly leaves: readonly Storage[]
-  /** Number of each leaf node and each scalar node. */
-  readonly slots: ReadonlyMap<Node, number>
-  /** Values of the scalar nodes, by number. */
-  readonly scalars: readonly number[]
-  readonly key: string
-}
-
 const opNumbers = new Map(Object.keys(opTable).map((op, i) => [op, i]))
 const dtypeNumbers = new Map(dtypes.map((d, i) => [d, i]))
 const doubles = new Float64Array(1)
@@ -71,9 +58,18 @@ function pushAxes(out: number[], axes: readonly ContractAxis[]): void {
   }
 }
 
-/** Integers that tell a node from others with the same sources: op, dtype, shape and attributes. */
-export function signature(node: Node, slot: number | undefined): number[] {
-  const out = [opNumbers.get(node.op)!, dtypeNumbers.get(node.dtype)!, node.shape.length, ...node.shape]
+/** A leaf's dtype, shape and number. */
+function leafSignature(node: Node, slot: number, out: number[]): number[] {
+  out.push(opNumbers.get('buffer')!, dtypeNumbers.get(node.dtype)!, node.shape.length)
+  for (const d of node.shape) out.push(d)
+  out.push(slot)
+  return out
+}
+
+/** Integers that tell a node from others with the same sources, behind those in `out`: op, dtype, shape and attributes. */
+export function signature(node: Node, slot: number | undefined, out: number[]): number[] {
+  out.push(opNumbers.get(node.op)!, dtypeNumbers.get(node.dtype)!, node.shape.length)
+  for (const d of node.shape) out.push(d)
   switch (node.op) {
     case 'buffer':
     case 'scalar':
@@ -155,7 +151,8 @@ function bodySignature(node: NodeOf<'scan'>): number[] {
   const out: number[] = []
   for (const n of topologicalOrder(body.outputs, (m) => m.op === 'param')) {
     if (numbers.has(n)) continue
-    out.push(...signature(n, undefined), ...n.sources.map((s) => numbers.get(s)!))
+    signature(n, undefined, out)
+    out.push(...n.sources.map((s) => numbers.get(s)!))
     numbers.set(n, numbers.size)
   }
   for (const p of body.params) out.push(dtypeNumbers.get(p.dtype)!, ...p.shape)
@@ -189,103 +186,172 @@ function checkFresh(storage: Storage, version: number, shape: Shape): void {
   )
 }
 
-/** Orders, shares and numbers what `roots` and `writes` need. Throws StaleTensorError where an overwritten version is needed. */
+/**
+ * Orders and numbers what `roots` and `writes` need, and makes the key of it. Throws StaleTensorError where an overwritten version is needed.
+ * That is all a step costs whose plan is known; the program itself is made when it is asked for.
+ */
 export function capture(roots: readonly Node[], writes: readonly Storage[]): Capture {
-  const hash = new Hash()
-  const canonical = new Map<Node, Node>()
-  const shared = new Map<number, { node: Node; signature: number[]; sources: readonly Node[] }[]>()
-  const positions = new Map<Node, number>()
-  const slots = new Map<Node, number>()
-  const leafNumbers = new Map<Storage, number>()
-  let nodes: Node[] = []
-  /** Place in the order of recording: forward before backward before the update, whatever asks for them. */
-  const recorded = new Map<Node, number>()
-  const scalars: number[] = []
-  let hasBarriers = false
+  return new Capture(roots, writes)
+}
 
-  const place = (node: Node, sources: readonly Node[], slot: number | undefined): Node => {
-    const numbers = signature(node, slot)
-    for (const s of sources) numbers.push(positions.get(s)!)
-    let h = 17
-    for (const n of numbers) h = Math.imul(h ^ n, 0x01000193) + (h >>> 11)
-    const bucket = shared.get(h)
-    if (node.op !== 'scalar') {
-      const known = bucket?.find((k) => sameShape(k.signature, numbers))
-      if (known) {
-        recorded.set(known.node, Math.min(recorded.get(known.node)!, node.id))
-        return known.node
-      }
+/** A program without Tensors. */
+export class Capture {
+  /** What the plan leaves in memory, as recorded. */
+  readonly targets: readonly CaptureOutput[]
+  /** Storages that the plan reads, in the order of their numbers. */
+  readonly leaves: readonly Storage[]
+  /** Values of the scalar nodes, by number. */
+  readonly scalars: readonly number[]
+  readonly key: string
+  /** Recorded nodes without those that only hand on a value, sources first; and their places. */
+  readonly #order: Node[] = []
+  readonly #places = new Map<Node, number>()
+  readonly #leafNumbers = new Map<Storage, number>()
+  #program: SharedProgram | null = null
+
+  constructor(roots: readonly Node[], writes: readonly Storage[]) {
+    this.targets = [
+      ...roots.map((r) => ({ node: resolve(r), write: null })),
+      ...writes.map((w) => ({ node: resolve(w.pending[w.pending.length - 1]!), write: w })),
+    ]
+    const hash = new Hash()
+    const scalars: number[] = []
+    for (const { node } of this.targets) this.#walk(node, hash, scalars)
+    for (const { node, write } of this.targets) {
+      hash.add(this.#places.get(node)!)
+      hash.add(write ? (this.#leafNumbers.get(write) ?? -2) : -1)
     }
-    const same = sources.length === node.sources.length && sources.every((s, i) => s === node.sources[i])
-    const made = same ? node : withSources(node, sources)
-    const entry = { node: made, signature: numbers, sources }
-    if (bucket) bucket.push(entry)
-    else shared.set(h, [entry])
-    for (const n of numbers) hash.add(n)
-    positions.set(made, nodes.length)
-    recorded.set(made, node.id)
-    nodes.push(made)
-    if (slot !== undefined) slots.set(made, slot)
-    return made
-  }
-  const leaf = (node: Node, storage: Storage): Node => {
-    let slot = leafNumbers.get(storage)
-    if (slot === undefined) leafNumbers.set(storage, (slot = leafNumbers.size))
-    return place(node.op === 'buffer' ? node : leafOf(node, storage), [], slot)
+    this.leaves = [...this.#leafNumbers.keys()]
+    this.scalars = scalars
+    this.key = `${hash.toString()}-${this.#order.length}`
   }
 
-  const targets = [...roots.map(resolve), ...writes.map((w) => resolve(w.pending[w.pending.length - 1]!))]
-  // Iterative depth-first walk over resolved nodes.
-  const stack: Node[] = []
-  const progress = new Map<Node, number>()
-  for (const root of targets) {
-    stack.push(root)
+  /** Sources first, in the order of recording: forward before backward before the update. Leaves are among them; equal nodes are one. */
+  get nodes(): readonly Node[] {
+    return this.#shared().nodes
+  }
+
+  /** The targets, as nodes of the program. */
+  get outputs(): readonly CaptureOutput[] {
+    return this.#shared().outputs
+  }
+
+  /** Number of each leaf node and each scalar node. */
+  get slots(): ReadonlyMap<Node, number> {
+    return this.#shared().slots
+  }
+
+  #shared(): SharedProgram {
+    return (this.#program ??= share(this.#order, this.#leafNumbers, this.targets))
+  }
+
+  /** Depth first, without recursion. */
+  #walk(root: Node, hash: Hash, scalars: number[]): void {
+    const places = this.#places
+    if (places.has(root)) return
+    const stack = [root]
+    const next = [0]
     while (stack.length > 0) {
-      const node = stack[stack.length - 1]!
-      if (canonical.has(node)) {
-        stack.pop()
+      const top = stack.length - 1
+      const node = stack[top]!
+      const storage = memoryOf(node)
+      if (!storage && next[top]! < node.sources.length) {
+        const s = resolve(node.sources[next[top]!++]!)
+        if (places.has(s)) continue
+        stack.push(s)
+        next.push(0)
         continue
       }
-      if (node.storage) {
-        checkFresh(node.storage, 0, node.shape)
-        canonical.set(node, leaf(node, node.storage))
-        continue
-      }
-      if (node.op === 'buffer') {
-        checkFresh(node.attributes.storage, node.attributes.version, node.shape)
-        canonical.set(node, leaf(node, node.attributes.storage))
-        continue
-      }
+      stack.pop()
+      next.pop()
+      if (places.has(node)) continue
+      this.#visit(node, storage, hash, scalars)
+    }
+  }
+
+  #visit(node: Node, storage: Storage | null, hash: Hash, scalars: number[]): void {
+    const numbers = scratch
+    numbers.length = 0
+    if (storage) {
+      let slot = this.#leafNumbers.get(storage)
+      if (slot === undefined) this.#leafNumbers.set(storage, (slot = this.#leafNumbers.size))
+      leafSignature(node, slot, numbers)
+    } else {
       if (node.op === 'param')
         throw new TraceError(
           `a tensor of shape ${formatShape(node.shape)} that jit.toStatic recorded has left its function by a side door: it has no value. Return it from the function`,
         )
-      const next = progress.get(node) ?? 0
-      if (next < node.sources.length) {
-        progress.set(node, next + 1)
-        const s = resolve(node.sources[next]!)
-        if (!canonical.has(s)) stack.push(s)
-        continue
-      }
-      const sources = node.sources.map((s) => canonical.get(resolve(s))!)
-      let slot: number | undefined
-      if (node.op === 'scalar') {
-        slot = scalars.length
-        scalars.push(node.attributes.value)
-      }
-      hasBarriers ||= node.op === 'barrier'
-      canonical.set(node, place(node.op === 'scan' ? plainLoop(node) : node, sources, slot))
+      if (node.op === 'scalar') scalars.push(node.attributes.value)
+      signature(node, node.op === 'scalar' ? scalars.length - 1 : undefined, numbers)
+      for (const s of node.sources) numbers.push(this.#places.get(resolve(s))!)
     }
+    for (let i = 0; i < numbers.length; i++) hash.add(numbers[i]!)
+    this.#places.set(node, this.#order.length)
+    this.#order.push(node)
   }
+}
 
-  let outputs = targets.map((t, i): CaptureOutput => ({
-    node: canonical.get(t)!,
-    write: i < roots.length ? null : writes[i - roots.length]!,
-  }))
-  for (const o of outputs) {
-    hash.add(positions.get(o.node)!)
-    hash.add(o.write ? (leafNumbers.get(o.write) ?? -2) : -1)
+const scratch: number[] = []
+
+/** The memory that holds a resolved node's value, or null while it is only recorded. */
+function memoryOf(node: Node): Storage | null {
+  if (node.storage) {
+    checkFresh(node.storage, 0, node.shape)
+    return node.storage
   }
+  if (node.op !== 'buffer') return null
+  const { storage, version } = node.attributes
+  checkFresh(storage, version, node.shape)
+  return storage
+}
+
+interface SharedProgram {
+  readonly nodes: readonly Node[]
+  readonly outputs: readonly CaptureOutput[]
+  readonly slots: ReadonlyMap<Node, number>
+}
+
+/** The program of recorded nodes: equal ones are one, over each other instead of over what only hands on a value. */
+function share(
+  order: readonly Node[],
+  leafNumbers: ReadonlyMap<Storage, number>,
+  targets: readonly CaptureOutput[],
+): SharedProgram {
+  const canonical = new Map<Node, Node>()
+  const shared = new Map<number, { node: Node; signature: number[] }[]>()
+  const positions = new Map<Node, number>()
+  const slots = new Map<Node, number>()
+  let nodes: Node[] = []
+  /** Place in the order of recording. */
+  const recorded = new Map<Node, number>()
+  let scalars = 0
+  let hasBarriers = false
+  for (const node of order) {
+    const storage = memoryOf(node)
+    const slot = storage ? leafNumbers.get(storage)! : node.op === 'scalar' ? scalars++ : undefined
+    const sources = storage ? [] : node.sources.map((s) => canonical.get(resolve(s))!)
+    const numbers = storage ? leafSignature(node, slot!, []) : signature(node, slot, [])
+    for (const s of sources) numbers.push(positions.get(s)!)
+    let h = 17
+    for (const n of numbers) h = Math.imul(h ^ n, 0x01000193) + (h >>> 11)
+    const bucket = shared.get(h)
+    const known = node.op === 'scalar' ? undefined : bucket?.find((k) => sameShape(k.signature, numbers))
+    if (known) {
+      recorded.set(known.node, Math.min(recorded.get(known.node)!, node.id))
+      canonical.set(node, known.node)
+      continue
+    }
+    hasBarriers ||= node.op === 'barrier'
+    const made = storage ? asLeaf(node, storage) : overSources(node, sources)
+    if (bucket) bucket.push({ node: made, signature: numbers })
+    else shared.set(h, [{ node: made, signature: numbers }])
+    positions.set(made, nodes.length)
+    recorded.set(made, node.id)
+    nodes.push(made)
+    if (slot !== undefined) slots.set(made, slot)
+    canonical.set(node, made)
+  }
+  let outputs = targets.map(({ node, write }): CaptureOutput => ({ node: canonical.get(node)!, write }))
   nodes.sort((a, b) => recorded.get(a)! - recorded.get(b)!)
   if (hasBarriers) {
     const plain = withoutBarriers(
@@ -295,5 +361,14 @@ export function capture(roots: readonly Node[], writes: readonly Storage[]): Cap
     outputs = outputs.map(({ node, write }) => ({ node: plain.of.get(node)!, write }))
     nodes = plain.nodes
   }
-  return { nodes, outputs, leaves: [...leafNumbers.keys()], slots, scalars, key: `${hash.toString()}-${nodes.length}` }
+  return { nodes, outputs, slots }
+}
+
+function asLeaf(node: Node, storage: Storage): Node {
+  return node.op === 'buffer' ? node : leafOf(node, storage)
+}
+
+function overSources(node: Node, sources: readonly Node[]): Node {
+  const plain = node.op === 'scan' ? plainLoop(node) : node
+  return sources.every((s, i) => s === node.sources[i]) ? plain : withSources(plain, sources)
 }

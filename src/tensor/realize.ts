@@ -75,10 +75,10 @@ interface Captured {
 
 function run({ roots, writes, program }: Captured, device: string): void {
   const backend = backendOf(device)
-  const storages = program.outputs.map((o) => o.write ?? allocate(backend, device, o.node))
+  const storages = program.targets.map((o) => o.write ?? allocate(backend, device, o.node))
   const leaves = program.leaves.map((l) => l.buffer)
   const buffers = storages.map((s) => (s.readers > 0 ? backend.allocate(s.bytes) : s.buffer))
-  const fresh = buffers.filter((b, i) => program.outputs[i]!.write?.buffer !== b)
+  const fresh = buffers.filter((b, i) => program.targets[i]!.write?.buffer !== b)
   laneOf(backend).run(program, leaves, buffers, fresh)
   storages.forEach((s, i) => (s.buffer = buffers[i]!))
   writes.forEach(settleWrite)
@@ -125,7 +125,7 @@ function isFresh(node: Node): boolean {
   }
 }
 
-function allocate(backend: Backend, device: string, node: Capture['nodes'][number]): Storage {
+function allocate(backend: Backend, device: string, node: Node): Storage {
   const size = numel(node.shape)
   return new Storage(device, node.dtype, size, backend.allocate(size * sizeOf(node.dtype)))
 }
