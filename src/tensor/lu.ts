@@ -83,7 +83,6 @@ function firstOf(flags: Node): Node {
 
 /** The permutation that exchanges made: P [.., m, m] with x = P L U. */
 function permutationOf(pivots: Tensor, m: number, dtype: Node['dtype']): Tensor {
-  checkInteger(pivots, 'luUnpack', 'pivots')
   const k = pivots.shape[pivots.ndim - 1] ?? 0
   const batch = pivots.shape.slice(0, -1)
   const b = batch.reduce((s, d) => s * d, 1)
@@ -113,6 +112,7 @@ const leading = (x: Tensor, rows: number, columns: number): Tensor =>
 /** P [.., m, m], L [.., m, k] and U [.., k, n] with P L U = x from what `lu` gave, k = min(m, n), `paddle.linalg.lu_unpack`. */
 export function luUnpack(x: Tensor, pivots: Tensor): [Tensor, Tensor, Tensor] {
   const { batch, m, n } = matrices(x, 'luUnpack')
+  checkInteger(pivots, 'luUnpack', 'pivots')
   const k = Math.min(m, n)
   if (!sameShape(pivots.shape, [...batch, k]))
     throw new ShapeError(

@@ -36,7 +36,8 @@ export function qr(x: Tensor, mode?: 'reduced' | 'complete'): [Tensor, Tensor]
 export function qr(x: Tensor, mode: 'reduced' | 'complete' | 'r' = 'reduced'): Tensor | [Tensor, Tensor] {
   if (mode !== 'reduced' && mode !== 'complete' && mode !== 'r')
     throw new ArgumentError(`qr: mode must be 'reduced', 'complete' or 'r', got '${String(mode)}'`)
-  const { node, batch, m, n } = matrices(x.detach(), 'qr')
+  const { batch, m, n } = matrices(x, 'qr')
+  const { node } = matrices(x.detach(), 'qr')
   const k = Math.min(m, n)
   const { triangle, ...reflections } = triangularize(node)
   const columns = mode === 'complete' ? m : k

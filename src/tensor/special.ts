@@ -1,7 +1,8 @@
 /** Functions beyond the elementary ones, built from them: gamma, inverse error function, integer arithmetic, ... */
 import { isFloat } from '../common/dtype.ts'
 import { ArgumentError, DTypeError } from '../common/errors.ts'
-import { binary, cast as castNode, constant, detach, unary, where } from '../graph/build.ts'
+import { binary, cast as castNode, constant, detach, iota, reduce, unary, where } from '../graph/build.ts'
+import { spread } from '../graph/gradient.ts'
 import type { Node } from '../graph/node.ts'
 import {
   checkInteger,
@@ -83,10 +84,12 @@ export function gammaln(x: Tensor): Tensor {
 /** The logarithm of the p-dimensional gamma function, for x > (p - 1) / 2, `paddle.multigammaln`. */
 export function multigammaln(x: Tensor, p: number): Tensor {
   if (!Number.isInteger(p) || p < 1) throw new ArgumentError(`multigammaln: p must be a positive integer, got ${p}`)
+  // One axis of p elements, not p additions: how much is recorded does not depend on p.
   const shifted = (node: Node): Node => {
-    let sum = of(node, (p * (p - 1) * Math.log(Math.PI)) / 4)
-    for (let i = 0; i < p; i++) sum = add(sum, lgammaNode(sub(node, of(node, i / 2))))
-    return sum
+    const last = node.shape.length
+    const place = castNode(iota([...node.shape, p], last, 'int64'), node.dtype)
+    const terms = lgammaNode(sub(spread(node, place.shape, [last]), mul(place, of(place, 0.5))))
+    return add(reduce('reduceSum', terms, [last]), of(node, (p * (p - 1) * Math.log(Math.PI)) / 4))
   }
   return new Tensor(widened(floatNode(x, 'multigammaln'), shifted))
 }

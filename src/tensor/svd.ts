@@ -15,7 +15,7 @@ import { matmul } from './linalg.ts'
 import { concat } from './manipulation.ts'
 import { divide, subtract } from './math.ts'
 import { matrices } from './matrices.ts'
-import { constantLike } from './promotion.ts'
+import { checkOptional, constantLike } from './promotion.ts'
 import { qr } from './qr.ts'
 import { randn } from './random.ts'
 import { rootOrZero } from './root.ts'
@@ -83,10 +83,13 @@ export function svdvals(x: Tensor): Tensor {
   return svd(x)[1]
 }
 
+/** Each power iteration is recorded; so many are far beyond those that still sharpen anything. */
+const MAX_ITERATIONS = 1000
+
 export interface LowRankOptions {
   /** Rank of the approximation. Default min(6, m, n). */
   readonly q?: number
-  /** Power iterations, which sharpen it. Default 2. */
+  /** Power iterations, which sharpen it, 0 to 1000. Default 2. */
   readonly niter?: number
 }
 
@@ -102,8 +105,9 @@ export function svdLowrank(
   const { q = Math.min(6, m, n), niter = 2, M } = options
   if (!Number.isInteger(q) || q < 0 || q > Math.min(m, n))
     throw new ArgumentError(`svdLowrank: q must be an integer from 0 to min(m, n) = ${Math.min(m, n)}, got ${q}`)
-  if (!Number.isInteger(niter) || niter < 0)
-    throw new ArgumentError(`svdLowrank: niter must be a non-negative integer, got ${niter}`)
+  if (!Number.isInteger(niter) || niter < 0 || niter > MAX_ITERATIONS)
+    throw new ArgumentError(`svdLowrank: niter must be an integer from 0 to ${MAX_ITERATIONS}, got ${niter}`)
+  checkOptional(M, 'svdLowrank')
   const a = M ? subtract(x, M) : x
   const at = swapaxes(a, -2, -1)
   let basis = qr(matmul(a, randn([n, q], x.dtype)))[0]

@@ -12,6 +12,7 @@ const volume = (): Tensor => sample([1, 2, 3, 2, 3])
 const classes = (): Tensor => toTensor([2, 0])
 const signs = (): Tensor => toTensor([1, -1], { dtype: 'float32' })
 const shares = (): Tensor => lz.full([2, 3], 0.25)
+const cosines = (): Tensor => x().multiply(0.3)
 const positive = (): Tensor => x().abs().add(0.5)
 const indicesOf = (x: Tensor): Tensor => functional.maxPool2d(x.unsqueeze(0), 2, { returnMask: true })[1]
 const lengths = (): Tensor => toTensor([3, 2])
@@ -86,6 +87,7 @@ export const functionalCalls: readonly Call[] = [
   ...alike('pad', () => [image(), [1, 0, 0, 2], { mode: 'constant', value: 1.5 }]),
   ...alike('zeropad2d', () => [image(), [1, 0, 0, 2]]),
   ...alike('dropout', () => [x(), 0.5, { axis: 1, mode: 'upscale_in_train' }]),
+  ...alike('dropout1d', () => [line(), 0.5]),
   ...alike('dropout2d', () => [image(), 0.5]),
   ...alike('dropout3d', () => [volume(), 0.5]),
   ...alike('alphaDropout featureAlphaDropout', () => [image(), 0.5]),
@@ -137,4 +139,28 @@ export const functionalCalls: readonly Call[] = [
   ...alike('sigmoidFocalLoss', () => [x(), shares(), { normalizer: toTensor([2.5]), alpha: 0.25, gamma: 2 }]),
   ...alike('diceLoss', () => [shares(), toTensor([[2], [0]]), 1e-5]),
   ...alike('npairLoss', () => [x(), positive(), classes(), 0.002]),
+  ...alike('multiLabelMarginLoss', () => [x(), toTensor([[1, -1, 0], [2, 0, -1]]), { reduction: 'mean' }]), // prettier-ignore
+  ...alike('hsigmoidLoss', () => [x(), classes(), 4, sample([3, 3]), { bias: sample([3, 1]) }]),
+  ...alike('hsigmoidLoss', () => [
+    x(),
+    classes(),
+    4,
+    sample([3, 3]),
+    { pathTable: toTensor([[0, 1], [2, -1]]), pathCode: toTensor([[1, 0], [1, 0]]) }, // prettier-ignore
+  ]),
+  ...alike('adaptiveLogSoftmaxWithLoss', () => [
+    x(),
+    classes(),
+    sample([3, 3]),
+    [[sample([3, 2]), sample([2, 2])]],
+    [2, 4],
+    sample([3]),
+  ]),
+  // Without margin1: it multiplies an angle, and 2^31 times that is noise to a cosine.
+  ...alike('marginCrossEntropy', () => [
+    cosines(),
+    classes(),
+    { margin2: 0.3, margin3: 0.1, scale: 8, returnSoftmax: true, reduction: 'mean' },
+  ]),
+  ...alike('classCenterSample', () => [classes(), 5, 3]),
 ]

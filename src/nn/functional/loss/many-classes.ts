@@ -5,7 +5,14 @@ import { binary, cast, contract, gather, iota, reduce, reshape, unary, where } f
 import { spread } from '../../../graph/gradient.ts'
 import type { Node } from '../../../graph/node.ts'
 import { fromHost, Tensor } from '../../../tensor/tensor.ts'
-import { checkFloat, checkInteger, constantLike } from '../../../tensor/promotion.ts'
+import {
+  checkFloat,
+  checkInteger,
+  checkOptional,
+  checkTensor,
+  checkTensors,
+  constantLike,
+} from '../../../tensor/promotion.ts'
 import { randperm } from '../../../tensor/random.ts'
 import { logSoftmaxNode, softmaxNode } from '../activation.ts'
 import { linear } from '../common.ts'
@@ -75,6 +82,7 @@ export function hsigmoidLoss(
   checkFloat(input, op, 'input')
   checkFloat(weight, op, 'weight')
   const { bias, pathTable, pathCode } = options
+  checkOptional(bias, op)
   if (!pathTable !== !pathCode) throw new ArgumentError(`${op}: a tree of one's own needs both pathTable and pathCode`)
   if (!pathTable && (!Number.isInteger(numClasses) || numClasses < 2))
     throw new ArgumentError(`${op}: numClasses must be an integer of at least 2, got ${numClasses}`)
@@ -125,6 +133,7 @@ export function adaptiveLogProbabilities(
   headBias: Tensor | null = null,
 ): Tensor[] {
   const op = 'adaptiveLogSoftmaxWithLoss'
+  checkTensor(headWeight, op)
   const shortlist = cutoffs[0] ?? 0
   if (
     cutoffs.length === 0 ||
@@ -135,7 +144,9 @@ export function adaptiveLogProbabilities(
       `${op}: cutoffs [${cutoffs.join(', ')}] need ${cutoffs.length - 1} pairs of tail weights and a head of ${shortlist + cutoffs.length - 1} columns, got ${tailWeights.length} and ${formatShape(headWeight.shape)}`,
     )
   const head = logSoftmaxNode(linear(input, headWeight, headBias).node, 1)
-  const tails = tailWeights.map(([down, up], i) => {
+  const tails = tailWeights.map((pair, i) => {
+    checkTensors(pair, op)
+    const [down, up] = pair
     const size = cutoffs[i + 1]! - cutoffs[i]!
     if (!down || !up || up.shape[1] !== size)
       throw new ShapeError(`${op}: tail ${i} needs two weights, the second with ${size} columns`)
@@ -160,6 +171,7 @@ export function adaptiveLogSoftmaxWithLoss(
 ): [Tensor, Tensor] {
   const op = 'adaptiveLogSoftmaxWithLoss'
   checkFloat(input, op, 'input')
+  checkTensor(label, op)
   if (label.ndim > 1 || input.ndim !== label.ndim + 1)
     throw new ShapeError(
       `${op}: needs an input [N, D] and labels [N], or [D] and a number, got ${formatShape(input.shape)} and ${formatShape(label.shape)}`,
@@ -244,8 +256,10 @@ export async function classCenterSample(
 ): Promise<[Tensor, Tensor]> {
   const op = 'classCenterSample'
   checkInteger(label, op, 'label')
-  if (!(numSamples <= numClasses))
-    throw new ArgumentError(`${op}: numSamples ${numSamples} must not exceed numClasses ${numClasses}`)
+  if (!Number.isInteger(numSamples) || numSamples < 0 || !(numSamples <= numClasses))
+    throw new ArgumentError(
+      `${op}: numSamples must be an integer from 0 to numClasses = ${numClasses}, got ${numSamples}`,
+    )
   const order = await randperm(numClasses).data()
   const own = Array.from(await new Tensor(checkedClasses(label.node, numClasses)).data(), Number)
   const present = [...new Set(own)].sort((a, b) => a - b)
