@@ -10,7 +10,7 @@ const apart: readonly string[] = [
   ['getDefaultDtype', 'setDefaultDtype', 'isDType'],
   // The generator, and autograd over whatever was recorded.
   ['defaultGenerator', 'getRngState', 'setRngState', 'seed'],
-  ['backward', 'grad', 'noGrad', 'enableGrad', 'isGradEnabled', 'recompute'],
+  ['backward', 'grad', 'noGrad', 'enableGrad', 'isGradEnabled', 'recompute', 'recomputeSequential'],
   // Files and models.
   ['load', 'save', 'flops', 'summary'],
 ].flat()
