@@ -14,7 +14,7 @@ import { checkBenchArguments, type BenchArguments } from './bench/arguments.ts'
 import { compare } from './bench/compare.ts'
 import { renderPage } from './bench/markdown.ts'
 import type { Results } from './bench/results.ts'
-import { runSweepCase, SWEEP } from './bench/sweep.ts'
+import { runSweepCase, sweepCases } from './bench/sweep.ts'
 import { runWorkload, WORKLOADS } from './bench/workloads.ts'
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`)
@@ -36,7 +36,7 @@ async function workloadAlone(name: string, args: BenchArguments): Promise<void> 
 
 async function sweepAlone(pattern: string, args: BenchArguments): Promise<void> {
   useThreads(args.threads)
-  const cases = SWEEP.filter((c) => c.name.includes(pattern))
+  const cases = sweepCases(pattern)
   const width = Math.max(0, ...cases.map((c) => c.name.length))
   for (const c of cases) {
     const run = await runSweepCase(c, args.budgetMs)
@@ -81,7 +81,8 @@ export const command: CliCommand = {
     },
     sweep: {
       type: 'string',
-      description: 'Run products and convolutions of ours alone, those whose name holds this text (conv, 2048, ...)',
+      description:
+        'Run products and convolutions of ours alone, those whose name holds this text (conv, 2048, ...), or all',
     },
     steps: { type: 'string', description: 'Timed steps of each run', default: '7' },
     rounds: {

@@ -6,8 +6,15 @@ import manifest from '../../../../package.json' with { type: 'json' }
 import { detectCpuFeatures } from '../../../runtime/cpu-features.ts'
 import { longzhou, peer, peerPython, sweepOfLongzhou, sweepOfTorch, type Contestant } from './contestants.ts'
 import { median, round, type SweepRun, type WorkloadRun } from './measure.ts'
-import { budgetsOf, sweepResults, workloadResult, type FirstStepResult, type Results } from './results.ts'
-import { SWEEP } from './sweep.ts'
+import {
+  budgetsOf,
+  sweepResults,
+  workloadResult,
+  type FirstStepResult,
+  type Results,
+  type SweepResult,
+} from './results.ts'
+import { sweepCases } from './sweep.ts'
 import { WORKLOADS } from './workloads.ts'
 
 export interface CompareOptions {
@@ -110,18 +117,7 @@ export async function compare(options: CompareOptions): Promise<Results> {
     if (first) firstSteps.push(first)
   }
 
-  const pattern = quick ? 'matmul 256x' : ''
-  const cases = SWEEP.filter((c) => c.name.includes(pattern))
-  const sweepSettings = { threads, budgetMs: quick ? 50 : 200 }
-  const sweeps: Record<'ours' | 'torch', (SweepRun[] | undefined)[]> = { ours: [], torch: [] }
-  for (let i = 0; i < Math.min(3, rounds); i++) {
-    options.say(`products and convolutions: round ${i + 1}`)
-    sweeps.ours.push(await attempts.of('sweep, longzhou', () => sweepOfLongzhou(pattern, sweepSettings)))
-    if (python !== undefined)
-      sweeps.torch.push(await attempts.of('sweep, torch', () => sweepOfTorch(cases, sweepSettings, folder, python)))
-  }
-
-  const measured = { workloads, first_steps: firstSteps, sweep: sweepResults(sweeps.ours, sweeps.torch) }
+  const measured = { workloads, first_steps: firstSteps, sweep: await compareSweeps(options, attempts) }
   const cpu = detectCpuFeatures()
   return {
     date: new Date().toISOString(),
@@ -139,6 +135,23 @@ export async function compare(options: CompareOptions): Promise<Results> {
     budgets: budgetsOf(measured),
     problems: [...new Set(attempts.problems)],
   }
+}
+
+/** Products and convolutions, ours and PyTorch's in turn. */
+async function compareSweeps(options: CompareOptions, attempts: Attempts): Promise<SweepResult[]> {
+  const { folder, quick, threads, rounds } = options
+  const python = peerPython(folder)
+  const pattern = quick ? 'matmul 256x' : 'all'
+  const settings = { threads, budgetMs: quick ? 50 : 200 }
+  const ours: (SweepRun[] | undefined)[] = []
+  const theirs: (SweepRun[] | undefined)[] = []
+  for (let i = 0; i < Math.min(3, rounds); i++) {
+    options.say(`products and convolutions: round ${i + 1}`)
+    ours.push(await attempts.of('sweep, longzhou', () => sweepOfLongzhou(pattern, settings)))
+    if (python === undefined) continue
+    theirs.push(await attempts.of('sweep, torch', () => sweepOfTorch(sweepCases(pattern), settings, folder, python)))
+  }
+  return sweepResults(ours, theirs)
 }
 
 /** `{ torch: '2.15.0' }` from contestants that call themselves torch2.15.0. */

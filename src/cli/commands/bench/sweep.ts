@@ -65,7 +65,12 @@ function convolution(
   }))
 }
 
-export const SWEEP: readonly SweepCase[] = [
+/** The cases whose names hold a text; `all` names every one. */
+export function sweepCases(pattern: string): SweepCase[] {
+  return SWEEP.filter((c) => pattern === 'all' || c.name.includes(pattern))
+}
+
+const SWEEP: readonly SweepCase[] = [
   ...[256, 512, 1024, 2048].map((n) => product(n, n, n)),
   // The layers of ERNIE-nano, batch 16 of 128 tokens.
   product(2048, 312, 312),
