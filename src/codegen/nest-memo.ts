@@ -3,6 +3,7 @@
  * another batch share what has no batch in it. The last nests are kept, with nodes named by their place in a walk from the sinks.
  */
 import { dtypes } from '../common/dtype.ts'
+import { RecentMap } from '../common/recent-map.ts'
 import type { Node } from '../graph/node.ts'
 import { signature } from '../schedule/capture.ts'
 import { MaterializeRequest, type Surroundings } from './expression.ts'
@@ -18,17 +19,12 @@ type Kept =
     }
   | { readonly wanted: number }
 
-const kept = new Map<string, Kept>()
-const maxKept = 4096
+const kept = new RecentMap<string, Kept>(4096)
 
 /** As `buildNest`. */
 export function buildNestOnce(sinks: readonly Node[], surroundings: Surroundings): NestKernel {
   const { key, nodes } = walk(sinks, surroundings)
-  let known = kept.get(key)
-  if (known) kept.delete(key)
-  else known = build(sinks, surroundings, nodes)
-  kept.set(key, known)
-  if (kept.size > maxKept) kept.delete(kept.keys().next().value!)
+  const known = kept.getOrMake(key, () => build(sinks, surroundings, nodes))
   if ('wanted' in known) throw new MaterializeRequest(nodes[known.wanted]!)
   const { nest, places, shifted } = known
   const bind = (a: NestArgument, i: number): NestArgument => {

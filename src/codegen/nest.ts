@@ -123,11 +123,7 @@ class Nest {
     this.#inPlace = sinks.some((s) => surroundings.overwrites(s))
     const inside = new Set(sinks)
     const builder = new ExpressionBuilder(
-      {
-        isMaterialized: (n) => !inside.has(n) && surroundings.isMaterialized(n),
-        scalarSlot: (n) => surroundings.scalarSlot(n),
-        overwrites: (n) => surroundings.overwrites(n),
-      },
+      { ...surroundings, isMaterialized: (n) => !inside.has(n) && surroundings.isMaterialized(n) },
       splits,
     )
     const { shape } = sinks[0]!

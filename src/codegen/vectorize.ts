@@ -1,5 +1,5 @@
 /**
- * Vector loops become loops over lanes and a scalar tail, for dialects whose compiler does not do it. Each index expression is judged by
+ * Vector loops become loops over lanes, with a last vector that overlaps or a scalar tail, instead of leaving that to a dialect's compiler. Each index expression is judged by
  * its stride in the loop variable: 0 is one value for all lanes, 1 a contiguous load, another stride that the loop does not change a
  * gather; an unknown one leaves the loop as it is. Accumulators get lanes of their own, joined after the loop. Results are those of the
  * scalar loop up to the order of accumulation.
@@ -40,9 +40,6 @@ function laneLoops(kernel: Kernel, s: ForStmt, options: VectorizeOptions, names:
   const inner = flatten(s.body)
   if (s.step !== 1 || inner.some((x) => x.kind === 'for' && x.loop === 'vector')) return null
   const own = new Set(inner.flatMap((x) => (x.kind === 'declare' ? [x.name] : [])))
-  const accumulates = inner.some((x) => x.kind === 'accumulate' && !own.has(x.name))
-  const widest = options.lanes[0]! * options.accumulatorRegisters
-  const widths = accumulates && widest > options.lanes[0]! ? [widest, ...options.lanes] : options.lanes
   const out: Stmt[] = []
   const unique = (name: string): string => {
     let n = 0
@@ -62,6 +59,9 @@ function laneLoops(kernel: Kernel, s: ForStmt, options: VectorizeOptions, names:
     const made = overlappingLoops(kernel, s, options, own, unique, { from, to })
     return made && [...out, ...made]
   }
+  const accumulates = inner.some((x) => x.kind === 'accumulate' && !own.has(x.name))
+  const widest = options.lanes[0]! * options.accumulatorRegisters
+  const widths = accumulates && widest > options.lanes[0]! ? [widest, ...options.lanes] : options.lanes
   for (const lanes of widths) {
     const converted = new LaneBody(kernel, s, lanes, options, own, unique).convert()
     if (!converted) return null
@@ -85,16 +85,11 @@ function laneLoops(kernel: Kernel, s: ForStmt, options: VectorizeOptions, names:
  * overlaps the one before, instead of a tail.
  */
 function isRepeatable(kernel: Kernel, inner: readonly Stmt[]): boolean {
-  return inner.every(
-    (s) =>
-      s.kind === 'let' ||
-      (s.kind === 'store' && kernel.parameters[s.buffer]!.kind === 'buffer' && accessOf(kernel, s.buffer) === 'write'),
-  )
-}
-
-function accessOf(kernel: Kernel, parameter: number): string | null {
-  const p = kernel.parameters[parameter]!
-  return p.kind === 'buffer' ? p.access : null
+  const isWritten = (parameter: number): boolean => {
+    const p = kernel.parameters[parameter]!
+    return p.kind === 'buffer' && p.access === 'write'
+  }
+  return inner.every((s) => s.kind === 'let' || (s.kind === 'store' && isWritten(s.buffer)))
 }
 
 /** For each width a loop whose last iteration begins where its vector ends with the loop; which one runs is decided by the length. */

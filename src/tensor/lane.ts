@@ -2,6 +2,7 @@
  * One executor lane a device: plans run in the order of submission. Compilation is asynchronous; a door that must not leave the JS
  * thread finishes what is queued by blocking.
  */
+import { RecentMap } from '../common/recent-map.ts'
 import { generatePlan } from '../codegen/generate.ts'
 import type { Kernel } from '../codegen/kernel.ts'
 import { verifyGraph } from '../graph/verify.ts'
@@ -35,7 +36,7 @@ const maxAhead = 4
 
 export class Lane {
   readonly #backend: Backend
-  readonly #plans = new Map<string, CachedPlan>()
+  readonly #plans = new RecentMap<string, CachedPlan>(maxPlans)
   readonly #queue: Job[] = []
   #running = 0
   #failure: unknown = null
@@ -71,11 +72,7 @@ export class Lane {
   }
 
   #planOf(program: Capture): CachedPlan {
-    const cached = this.#plans.get(program.key) ?? this.#makePlan(program)
-    this.#plans.delete(program.key)
-    this.#plans.set(program.key, cached)
-    if (this.#plans.size > maxPlans) this.#plans.delete(this.#plans.keys().next().value!)
-    return cached
+    return this.#plans.getOrMake(program.key, () => this.#makePlan(program))
   }
 
   #makePlan(program: Capture): CachedPlan {

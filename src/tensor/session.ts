@@ -126,7 +126,7 @@ export function recordedNodes(): number {
  */
 export function noteTensor(node: Node): readonly Node[] {
   const length = recordedNodes()
-  if (length <= maxRecordedNodes - watchedNodes || currentTracer()) return []
+  if (length <= maxRecordedNodes - watchedNodes) return []
   watched.push(node)
   if (length <= maxRecordedNodes) return []
   const ends = endsOf(watched)
