@@ -24,8 +24,8 @@ export function currentTracer(): Tracer | null {
   return tracer
 }
 
-/** Runs `body` with a tracer that listens, also when it throws. */
-export function withTracer<T>(next: Tracer, body: () => T): T {
+/** Runs `body` with a tracer that listens, or with none, also when it throws. */
+export function withTracer<T>(next: Tracer | null, body: () => T): T {
   const before = tracer
   tracer = next
   try {
