@@ -17,6 +17,7 @@ import {
   operandNodes,
 } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
+import { asOperator, type OperatorNote } from '../../tensor/tracer.ts'
 import { runLoop } from '../../tensor/loop.ts'
 
 /**
@@ -88,9 +89,13 @@ export function embedding(x: Tensor, weight: Tensor, options: EmbeddingOptions =
   // Negative numbers, which a look-up would count from the end, are sent out of range.
   const negative = binary('lt', index, constantLike(index, 0))
   const taken = gather(weight.node, where(negative, constantLike(index, rows), index), 0)
-  if (padding < 0) return new Tensor(taken)
+  const note = (): OperatorNote => ({
+    inputs: { x, weight },
+    attributes: { padding_idx: padding, sparse: false },
+  })
+  if (padding < 0) return asOperator('embedding', new Tensor(taken), note)
   const isPadding = spread(binary('eq', index, constantLike(index, padding)), taken.shape, [x.ndim])
-  return new Tensor(where(isPadding, constantLike(taken, 0), taken))
+  return asOperator('embedding', new Tensor(where(isPadding, constantLike(taken, 0), taken)), note)
 }
 
 /** (1 - epsilon) * label + epsilon * prior (uniform by default), `paddle.nn.functional.label_smooth`. */
