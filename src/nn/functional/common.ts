@@ -38,11 +38,15 @@ export function linear(x: Tensor, weight: Tensor, bias: Tensor | null = null): T
   const letters = x.shape.map((_, i) => i)
   const out = [...letters.slice(0, -1), last + 1]
   const shape = [...x.shape.slice(0, -1), weight.shape[1]!]
-  const product = contract(a, w, { lhs: letters, rhs: [last, last + 1], out }, shape)
-  if (!bias) return new Tensor(product)
+  const product = asOperator(
+    'matmul',
+    new Tensor(contract(a, w, { lhs: letters, rhs: [last, last + 1], out }, shape)),
+    () => ({ inputs: { x, y: weight }, attributes: { transpose_x: false, transpose_y: false } }),
+  )
+  if (!bias) return product
   // The bias belongs to the op: under autoCast it is low where the product is.
   const [shift] = underPolicy('linear', [bias.node])
-  return elementwise('add', 'add', new Tensor(product), shift === bias.node ? bias : new Tensor(shift!))
+  return elementwise('add', 'add', product, shift === bias.node ? bias : new Tensor(shift!))
 }
 
 /**
