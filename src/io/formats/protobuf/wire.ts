@@ -158,6 +158,19 @@ export class WireReader {
     if (this.#at > end) this.#fail('a packed run that ends inside a number')
   }
 
+  /** Appends a float or a packed run of floats, as `int64Numbers` does. */
+  floatNumbers(list: number[]): void {
+    const floats = new WireList((length) => new Float32Array(length))
+    this.floats(floats)
+    for (const v of floats.elements) list.push(v)
+  }
+
+  doubleNumbers(list: number[]): void {
+    const doubles = new WireList((length) => new Float64Array(length))
+    this.doubles(doubles)
+    for (const v of doubles.elements) list.push(v)
+  }
+
   /** Passes over the value of a field that is unknown. */
   skip(): void {
     switch (this.#wireType) {
