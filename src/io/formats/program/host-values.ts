@@ -7,7 +7,8 @@ import { numel, type Shape } from '../../../common/shape.ts'
 import { fromHost, type Tensor } from '../../../tensor/tensor.ts'
 import { withTracer } from '../../../tensor/tracer.ts'
 
-const HOST = 'reference'
+/** The device of values that are at hand. */
+export const HOST = 'reference'
 
 /** Integers as a tensor at hand. */
 export function hostTensor(values: readonly number[], shape: Shape, dtype: 'int32' | 'int64' = 'int64'): Tensor {

@@ -1,7 +1,15 @@
-/** Convolutions, pools and interpolation. */
-import { conv2d, conv2dTranspose, type ConvOptions, type ConvTransposeOptions } from '../../../../nn/functional/conv.ts'
+/** Convolutions. */
+import { FormatError } from '../../../../common/errors.ts'
+import {
+  conv2d,
+  conv2dTranspose,
+  conv3d,
+  conv3dTranspose,
+  type ConvOptions,
+  type ConvTransposeOptions,
+} from '../../../../nn/functional/conv.ts'
 import type { DataFormat, Padding } from '../../../../nn/functional/geometry.ts'
-import { bool, int, ints, text, variable, type Operator, type OperatorCall } from '../operator.ts'
+import { int, ints, text, variable, type Operator, type OperatorCall } from '../operator.ts'
 
 const geometry = {
   strides: ints([1, 1]),
@@ -18,10 +26,18 @@ export function paddingOf(call: OperatorCall): Padding {
   return algorithm === 'SAME' || algorithm === 'VALID' ? algorithm : call.numbers('paddings')
 }
 
+const formats: readonly string[] = ['NCL', 'NLC', 'NCHW', 'NHWC', 'NCDHW', 'NDHWC', 'NC'] satisfies DataFormat[]
+
+function isDataFormat(text: string): text is DataFormat {
+  return formats.includes(text)
+}
+
 /** AnyLayout and the empty text are the default. */
 export function dataFormatOf(call: OperatorCall, name = 'data_format'): DataFormat {
   const format = call.text(name)
-  return format === 'AnyLayout' || format === '' ? 'NCHW' : (format as DataFormat)
+  if (format === 'AnyLayout' || format === '') return 'NCHW'
+  if (!isDataFormat(format)) throw new FormatError(`operator '${call.type}': the ${name} '${format}' is unknown`)
+  return format
 }
 
 function convolutionOptions(call: OperatorCall): ConvOptions {
@@ -34,45 +50,49 @@ function convolutionOptions(call: OperatorCall): ConvOptions {
   }
 }
 
-const convolution: Operator = {
-  inputs: ['input', 'filter'],
-  outputs: ['out'],
-  attributes: geometry,
-  run: (call) => conv2d(call.tensor('input'), call.tensor('filter'), null, convolutionOptions(call)),
+type Convolution = typeof conv2d
+type Transposed = typeof conv2dTranspose
+
+/** `input`: the name of the first slot, which Paddle's operators do not agree on. */
+function convolution(f: Convolution, input: string, attributes: typeof geometry): Operator {
+  return {
+    inputs: [input, 'filter'],
+    outputs: ['out'],
+    attributes,
+    run: (call) => f(call.tensor(input), call.tensor('filter'), null, convolutionOptions(call)),
+  }
 }
 
-const transposed: Operator = {
-  inputs: ['x', 'filter', 'bias?'],
-  outputs: ['out'],
-  attributes: { ...geometry, output_padding: ints([]), output_size: variable(ints([])) },
-  run(call) {
-    const size = call.numbers('output_size')
-    const extra = call.numbers('output_padding')
-    const options: ConvTransposeOptions = {
-      ...convolutionOptions(call),
-      ...(size.length > 0 ? { outputSize: size } : { outputPadding: extra.length > 0 ? extra : 0 }),
-    }
-    return conv2dTranspose(call.tensor('x'), call.tensor('filter'), call.optional('bias'), options)
-  },
+function transposed(f: Transposed, attributes: typeof geometry): Operator {
+  return {
+    inputs: ['x', 'filter'],
+    outputs: ['out'],
+    attributes: { ...attributes, output_padding: ints([]), output_size: variable(ints([])) },
+    run(call) {
+      const size = call.numbers('output_size')
+      const extra = call.numbers('output_padding')
+      const options: ConvTransposeOptions = {
+        ...convolutionOptions(call),
+        ...(size.length > 0 ? { outputSize: size } : { outputPadding: extra.length > 0 ? extra : 0 }),
+      }
+      return f(call.tensor('x'), call.tensor('filter'), null, options)
+    },
+  }
+}
+
+const spaceGeometry = {
+  ...geometry,
+  strides: ints([1, 1, 1]),
+  paddings: ints([0, 0, 0]),
+  dilations: ints([1, 1, 1]),
+  data_format: text('NCDHW'),
 }
 
 export const convolutions = {
-  conv2d: convolution,
-  depthwise_conv2d: convolution,
-  conv2d_transpose: transposed,
-  depthwise_conv2d_transpose: transposed,
+  conv2d: convolution(conv2d, 'input', geometry),
+  depthwise_conv2d: convolution(conv2d, 'input', geometry),
+  conv3d: convolution(conv3d, 'x', spaceGeometry),
+  conv2d_transpose: transposed(conv2dTranspose, geometry),
+  depthwise_conv2d_transpose: transposed(conv2dTranspose, geometry),
+  conv3d_transpose: transposed(conv3dTranspose, spaceGeometry),
 } satisfies Record<string, Operator>
-
-/** Attributes of pools, for the rows below and their relatives. */
-export const poolAttributes = {
-  kernel_size: variable(ints()),
-  strides: ints([1, 1]),
-  paddings: ints([0, 0]),
-  ceil_mode: bool(false),
-  exclusive: bool(true),
-  data_format: text('NCHW'),
-  pooling_type: text(''),
-  global_pooling: bool(false),
-  adaptive: bool(false),
-  padding_algorithm: text('EXPLICIT'),
-}

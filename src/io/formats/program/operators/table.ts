@@ -3,9 +3,34 @@ import { FormatError } from '../../../../common/errors.ts'
 import { nearestName } from '../../../../common/nearest-name.ts'
 import type { Operator } from '../operator.ts'
 import { activations } from './activation.ts'
+import { arithmetic } from './arithmetic.ts'
+import { contractions } from './contraction.ts'
 import { convolutions } from './convolution.ts'
+import { creation } from './creation.ts'
+import { indexing } from './indexing.ts'
+import { losses } from './loss.ts'
+import { manipulation } from './manipulation.ts'
+import { normalizations } from './normalization.ts'
+import { pools } from './pooling.ts'
+import { recurrences } from './recurrent.ts'
+import { reductions } from './reduction.ts'
+import { visionOperators } from './vision.ts'
 
-const table: Readonly<Record<string, Operator>> = { ...activations, ...convolutions }
+const table: Readonly<Record<string, Operator>> = {
+  ...activations,
+  ...arithmetic,
+  ...contractions,
+  ...convolutions,
+  ...creation,
+  ...indexing,
+  ...losses,
+  ...manipulation,
+  ...normalizations,
+  ...pools,
+  ...recurrences,
+  ...reductions,
+  ...visionOperators,
+}
 
 export const operatorNames: readonly string[] = Object.keys(table)
 
