@@ -17,21 +17,10 @@ import { MaterializeRequest, type Surroundings } from './expression.ts'
 import { argsortStep, cumulateStep, scatterStep, type IndexRole } from './index-ops.ts'
 import type { Kernel } from './kernel.ts'
 import { buildNestOnce } from './nest-memo.ts'
+import type { Location, PendingLaunch, PendingStep } from './pending.ts'
+import { splitConstants, type Constant } from './prologue.ts'
 import { structureOf } from './structure.ts'
 import type { Step, StepArgument } from './step.ts'
-
-/** Where a value is: a leaf or output by number, or a temporary whose place the memory plan finds. `step` bytes an iteration in loops. */
-interface Location {
-  readonly space: 'leaf' | 'output' | 'temporary'
-  readonly slot: number
-  readonly byteOffset: number
-  readonly step: number
-}
-
-interface PendingLaunch extends Omit<Launch, 'arguments' | 'kind'> {
-  readonly arguments: readonly StepArgument<Location>[]
-}
-type PendingStep = PendingLaunch | { readonly count: number; readonly steps: readonly PendingLaunch[] }
 
 const at = (space: Location['space'], slot: number): Location => ({ space, slot, byteOffset: 0, step: 0 })
 const bytesOf = (n: Node): number => numel(n.shape) * sizeOf(n.dtype)
@@ -40,9 +29,24 @@ const bytesOf = (n: Node): number => numel(n.shape) * sizeOf(n.dtype)
 const siblingReach = 12
 const siblingSinks = 8
 
-/** The plan of a capture and its kernels, by number. */
-export function generatePlan(capture: Capture, capabilities: Capabilities): { plan: Plan; kernels: Kernel[] } {
-  return new Generator(capture, capabilities).generate()
+/** A plan whose constants (see prologue.ts) are leaves behind those of the capture. */
+export interface GeneratedPlan {
+  readonly plan: Plan
+  readonly kernels: Kernel[]
+  readonly constants: readonly Constant[]
+  /** What computes them, in order: leaves are those of the plan, constants are outputs by number. */
+  readonly prologue: readonly { readonly launch: Launch; readonly writes: readonly number[] }[]
+}
+
+/** Leaves that never change from run to run, by number, and names for what they hold. */
+export interface ConstantLeaves {
+  readonly leaves: ReadonlySet<number>
+  name(leaf: number): string
+}
+
+/** The plan of a capture and its kernels, by number. What depends on `constant` leaves alone is taken out of the plan. */
+export function generatePlan(capture: Capture, capabilities: Capabilities, constant?: ConstantLeaves): GeneratedPlan {
+  return new Generator(capture, capabilities).generate(constant)
 }
 
 class Generator {
@@ -58,7 +62,7 @@ class Generator {
     this.#capabilities = capabilities
   }
 
-  generate(): { plan: Plan; kernels: Kernel[] } {
+  generate(constant: ConstantLeaves | undefined): GeneratedPlan {
     const { capture } = this
     const places = new Map<Node, Location>()
     for (const [node, slot] of capture.slots) if (node.op === 'buffer') places.set(node, at('leaf', slot))
@@ -69,7 +73,7 @@ class Generator {
     }))
     const graph = new GraphLowering(this, capture.nodes, places, results)
     graph.lower((steps) => this.#steps.push(...steps))
-    return { plan: this.#finish(), kernels: this.#kernels }
+    return this.#finish(constant)
   }
 
   get capture(): Capture {
@@ -100,8 +104,19 @@ class Generator {
     return n
   }
 
-  #finish(): Plan {
-    const { offsets, arenaBytes } = planMemory(this.#temporaries)
+  #finish(constant: ConstantLeaves | undefined): GeneratedPlan {
+    const split = constant
+      ? splitConstants(
+          this.#steps,
+          this.#kernels,
+          this.#temporaries,
+          this.#capture.leaves.length,
+          constant.leaves,
+          (leaf) => constant.name(leaf),
+        )
+      : { constants: [], prologue: [], steps: this.#steps, replaced: new Set<number>() }
+    const inArena = this.#temporaries.map((t, i) => (split.replaced.has(i) ? { ...t, bytes: 0 } : t))
+    const { offsets, arenaBytes } = planMemory(inArena)
     const ref = (l: Location): BufferRef =>
       l.space === 'temporary'
         ? { space: 'arena', slot: 0, byteOffset: offsets[l.slot]! + l.byteOffset, step: l.step }
@@ -109,10 +124,15 @@ class Generator {
     const bind = (a: StepArgument<Location>): Argument =>
       a.kind === 'memory' ? { kind: 'buffer', ref: ref(a.role) } : a
     const launch = (s: PendingLaunch): Launch => ({ ...s, kind: 'launch', arguments: s.arguments.map(bind) })
-    const steps = this.#steps.map((s): Launch | Loop =>
+    const steps = split.steps.map((s): Launch | Loop =>
       'count' in s ? { kind: 'loop', count: s.count, steps: s.steps.map(launch) } : launch(s),
     )
-    return { steps, arenaBytes }
+    return {
+      plan: { steps, arenaBytes },
+      kernels: this.#kernels,
+      constants: split.constants,
+      prologue: split.prologue.map((p) => ({ launch: launch(p.launch), writes: p.writes })),
+    }
   }
 }
 
