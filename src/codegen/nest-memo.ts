@@ -7,7 +7,8 @@ import { RecentMap } from '../common/recent-map.ts'
 import type { Node } from '../graph/node.ts'
 import { signature } from '../schedule/capture.ts'
 import { MaterializeRequest, type Surroundings } from './expression.ts'
-import { buildNest, type NestArgument, type NestKernel } from './nest.ts'
+import { buildNest, type NestKernel } from './nest.ts'
+import type { NestArgument } from './nest-parameters.ts'
 
 /** A nest whose sources and scalars are places in the walk, or the place of the node that must be in memory first. */
 type Kept =
