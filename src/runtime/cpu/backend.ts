@@ -76,7 +76,7 @@ export class CpuBackend implements Backend {
     const source = allocateBuffer(data.length)
     source.view.set(data)
     const copy = (): number => this.native.copy(target.address, source.address, data.length)
-    target.lastTicket = this.queue.submit(copy, [target, source]).ticket
+    target.lastTicket = this.queue.submit(copy, undefined, target, source).ticket
   }
 
   async read(buffer: DeviceBuffer): Promise<Uint8Array> {
@@ -125,14 +125,14 @@ export class CpuBackend implements Backend {
       settled?.(error as Error)
       return Promise.reject(error)
     }
-    const buffers = [...leaves, ...outputs] as CpuBuffer[]
+    const buffers = leaves.concat(outputs) as CpuBuffer[]
     const count = buffers.length + scalars.length
     if (count > this.slots.values.length) this.slots = slotMemory(2 * count)
     const { values, address } = this.slots
     for (let i = 0; i < buffers.length; i++) values[i] = buffers[i]!.address
     for (let i = 0; i < scalars.length; i++) values[buffers.length + i] = scalars[i]!
     const submit = (): number => this.native.submit(p.address, address, leaves.length, outputs.length, scalars.length)
-    const { ticket, done } = this.queue.submit(submit, [p, buffers], settled)
+    const { ticket, done } = this.queue.submit(submit, settled, p, buffers)
     for (const b of buffers) b.lastTicket = ticket
     return done
   }
