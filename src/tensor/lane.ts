@@ -8,8 +8,10 @@ import type { Kernel } from '../codegen/kernel.ts'
 import { verifyGraph } from '../graph/verify.ts'
 import type { DeviceBuffer } from '../graph/storage.ts'
 import type { Backend, Program } from '../runtime/backend.ts'
+import type { RunTimes } from '../runtime/run-times.ts'
 import type { Capture } from '../schedule/capture.ts'
 import type { Plan } from '../schedule/plan.ts'
+import { isProfiling, noteRun } from './profile.ts'
 import { debugLevel, traceStages } from './trace.ts'
 
 /** A plan by its structural key; the program once it is compiled. */
@@ -111,15 +113,18 @@ export class Lane {
     const known = this.#faultOf(job)
     if (known !== undefined) return this.#skip(job, known)
     this.#running++
-    const settled = (fault: Error | null): void => {
+    const { plan, kernels } = job.cached
+    const submitted = performance.now()
+    const settled = (fault: Error | null, times?: RunTimes): void => {
       this.#running--
+      if (times) noteRun({ device: this.#backend.name, plan, kernels, submitted, times, fault })
       const inherited = this.#faultOf(job)
       if (fault) {
         this.#failure ??= fault
         this.#fail(job, fault)
       } else if (inherited !== undefined) this.#skip(job, inherited)
     }
-    this.#backend.run!(program, job.leaves, job.outputs, job.scalars, settled).catch(() => {})
+    this.#backend.run!(program, job.leaves, job.outputs, job.scalars, settled, isProfiling()).catch(() => {})
   }
 
   /** Why a job has no values to work on: the failure of one before it. */

@@ -1,0 +1,39 @@
+/** Who wants to know when plans and their launches ran. While nobody does, runs are not timed. */
+import type { Kernel } from '../codegen/kernel.ts'
+import type { RunTimes } from '../runtime/run-times.ts'
+import type { Plan } from '../schedule/plan.ts'
+
+/** One run of a plan. Milliseconds on the clock of `performance.now()`. */
+export interface ProfiledRun {
+  /** Name of the backend. */
+  readonly device: string
+  readonly plan: Plan
+  /** The plan's kernels by number. */
+  readonly kernels: readonly Kernel[]
+  /** When the run was handed to the device, where it waits for those before it. */
+  readonly submitted: number
+  readonly times: RunTimes
+  /** What ended the run early; null where it ran through. */
+  readonly fault: Error | null
+}
+
+export type RunListener = (run: ProfiledRun) => void
+
+const listeners = new Set<RunListener>()
+
+/** Whether runs that start now should be timed. */
+export function isProfiling(): boolean {
+  return listeners.size > 0
+}
+
+/** Tells `listener` of each run that starts from now on, when it has ended, in order. Returns what ends it. */
+export function observeRuns(listener: RunListener): () => void {
+  // Wrapped: who observes twice with one function is told twice.
+  const own: RunListener = (run) => listener(run)
+  listeners.add(own)
+  return () => void listeners.delete(own)
+}
+
+export function noteRun(run: ProfiledRun): void {
+  for (const listener of listeners) listener(run)
+}
