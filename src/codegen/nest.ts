@@ -18,6 +18,7 @@ import {
   type Surroundings,
 } from './expression.ts'
 import type { Expr, Kernel, ReduceIr } from './kernel.ts'
+import { nestTitle } from './nest-title.ts'
 import { emitRandom } from './random.ts'
 
 export type NestArgument =
@@ -122,10 +123,8 @@ class Nest {
     this.#sinks = sinks
     this.#inPlace = sinks.some((s) => surroundings.overwrites(s))
     const inside = new Set(sinks)
-    const builder = new ExpressionBuilder(
-      { ...surroundings, isMaterialized: (n) => !inside.has(n) && surroundings.isMaterialized(n) },
-      splits,
-    )
+    const isSource = (n: Node): boolean => !inside.has(n) && surroundings.isMaterialized(n)
+    const builder = new ExpressionBuilder({ ...surroundings, isMaterialized: isSource }, splits)
     const { shape } = sinks[0]!
     const coordinates = shape.map((d, i) => builder.axis(`d${i}`, d))
     this.#expressions = sinks.map((s) => builder.at(s, coordinates, [], true))
@@ -137,7 +136,7 @@ class Nest {
       if (e.kind === 'reduction') this.#reductions.push(e)
     })
     this.#outer = this.#chooseOuter()
-    this.#ir = new ir.KernelBuilder(titleOf(sinks))
+    this.#ir = new ir.KernelBuilder(nestTitle(sinks, isSource))
   }
 
   /** Loops outside all phases: those that any reduction depends on. Every reduction must live right inside them. */
@@ -800,7 +799,3 @@ const describe = (e: Expr): string =>
     : e.kind === 'parameter'
       ? `#${e.index}`
       : JSON.stringify(e, (_, v) => (typeof v === 'bigint' ? `${v}n` : (v as unknown)))
-
-function titleOf(sinks: readonly Node[]): string {
-  return sinks.map((s) => `${s.op} ${s.dtype}[${s.shape.length}]`).join(' + ')
-}

@@ -6,6 +6,7 @@ import type { Capabilities } from '../codegen/capabilities.ts'
 import type { Kernel } from '../codegen/kernel.ts'
 import type { Plan } from '../schedule/plan.ts'
 import type { Capture } from '../schedule/capture.ts'
+import type { Roof } from './kernel-summary.ts'
 import type { RunTimes } from './run-times.ts'
 
 export type { Capabilities }
@@ -58,4 +59,6 @@ export interface Backend {
   synchronize(): Promise<void>
   synchronizeSync(): void
   memory(): MemoryInfo
+  /** What the device can do at best with the threads that it uses now; null where that was not measured. */
+  roof?(): Roof | null
 }

@@ -117,7 +117,7 @@ export class Lane {
     const submitted = performance.now()
     const settled = (fault: Error | null, times?: RunTimes): void => {
       this.#running--
-      if (times) noteRun({ device: this.#backend.name, plan, kernels, submitted, times, fault })
+      if (times) noteRun({ backend: this.#backend, plan, kernels, submitted, times, fault })
       const inherited = this.#faultOf(job)
       if (fault) {
         this.#failure ??= fault

@@ -30,8 +30,8 @@ describe.each(devices)('launches on %s are timed', (device) => {
     const runs = await runsOf(() => add(matmul(ones([40, 30]), ones([30, 20])), 1).data())
     const ended = performance.now()
     expect(runs).toHaveLength(1)
-    const { plan, kernels, submitted, times, fault, device: name } = runs[0]!
-    expect([name, fault]).toEqual([device, null])
+    const { plan, kernels, submitted, times, fault, backend } = runs[0]!
+    expect([backend.name, fault]).toEqual([device, null])
     const launches = times.launches(plan)
     expect(launches.map((l) => l.launch)).toEqual(plan.steps)
     expect(launches.map((l) => kernels[l.launch.kernel]!.title).some((t) => t.includes('matmul'))).toBe(true)

@@ -1,18 +1,12 @@
 /** Who wants to know when plans and their launches ran. While nobody does, runs are not timed. */
-import type { Kernel } from '../codegen/kernel.ts'
-import type { RunTimes } from '../runtime/run-times.ts'
-import type { Plan } from '../schedule/plan.ts'
+import type { Backend } from '../runtime/backend.ts'
+import type { TimedRun } from '../runtime/kernel-summary.ts'
 
 /** One run of a plan. Milliseconds on the clock of `performance.now()`. */
-export interface ProfiledRun {
-  /** Name of the backend. */
-  readonly device: string
-  readonly plan: Plan
-  /** The plan's kernels by number. */
-  readonly kernels: readonly Kernel[]
+export interface ProfiledRun extends TimedRun {
+  readonly backend: Backend
   /** When the run was handed to the device, where it waits for those before it. */
   readonly submitted: number
-  readonly times: RunTimes
   /** What ended the run early; null where it ran through. */
   readonly fault: Error | null
 }

@@ -13,6 +13,8 @@ import type { Plan } from '../../schedule/plan.ts'
 import type { Backend, Capabilities, MemoryInfo, Program, Settled } from '../backend.ts'
 import { defaultCompiler } from '../compiler.ts'
 import { detectCpuFeatures, vectorBytes } from '../cpu-features.ts'
+import type { Roof } from '../kernel-summary.ts'
+import { readRoofline, roofOf } from '../roofline.ts'
 import { RunTimes } from '../run-times.ts'
 import { KernelLibrary } from './kernel-library.ts'
 import { allocateBuffer, allocateNumbers, memoryUse, type CpuBuffer } from './memory.ts'
@@ -154,6 +156,11 @@ export class CpuBackend implements Backend {
 
   memory(): MemoryInfo {
     return { ...memoryUse(), arenaBytes: this.native.arenaBytes() }
+  }
+
+  roof(): Roof | null {
+    const roofline = readRoofline()
+    return roofline && roofOf(roofline, this.threads)
   }
 
   /** Nanoseconds of the native clock as milliseconds of the process's. */
