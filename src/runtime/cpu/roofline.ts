@@ -11,7 +11,7 @@ import type { Argument, Plan } from '../../schedule/plan.ts'
 import type { Program } from '../backend.ts'
 import { detectCpuFeatures } from '../cpu-features.ts'
 import type { RunTimes } from '../run-times.ts'
-import { identityOf, type Roofline, type Speeds } from '../roofline.ts'
+import { identityOf, readRoofline, writeRoofline, type Roofline, type Speeds } from '../roofline.ts'
 import type { CpuBackend } from './backend.ts'
 
 /** Multiply-adds of a task: some tenths of a millisecond of one core. */
@@ -194,4 +194,13 @@ export async function measureRoofline(cpu: CpuBackend): Promise<Roofline> {
     cpu.setNumThreads(before)
   }
   return { machine: identityOf(features), measured: new Date().toISOString(), speeds }
+}
+
+/** The roofline of this machine: what the cache directory keeps, or measured now and kept. `again` measures in any case. */
+export async function machineRoofline(cpu: CpuBackend, again = false): Promise<Roofline> {
+  const known = again ? null : readRoofline()
+  if (known) return known
+  const roofline = await measureRoofline(cpu)
+  writeRoofline(roofline)
+  return roofline
 }
