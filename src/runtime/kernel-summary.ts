@@ -125,9 +125,9 @@ const percent = (share: number | null): string =>
 const count = (calls: number): string => String(Number(calls.toFixed(1)))
 const longestTitle = 72
 
-/** Whole numbers from 100 on, three digits below. */
+/** Three digits; three decimals below 1. */
 function number(value: number): string {
-  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2)
+  return value.toFixed(value >= 100 ? 0 : value >= 10 ? 1 : value >= 1 ? 2 : 3)
 }
 
 /**

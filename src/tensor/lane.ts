@@ -11,7 +11,7 @@ import type { Backend, Program } from '../runtime/backend.ts'
 import type { RunTimes } from '../runtime/run-times.ts'
 import type { Capture } from '../schedule/capture.ts'
 import type { Plan } from '../schedule/plan.ts'
-import { isProfiling, noteRun } from './profile.ts'
+import { isProfiling, notePlan, noteRun } from './profile.ts'
 import { debugLevel, traceStages } from './trace.ts'
 
 /** A plan by its structural key; the program once it is compiled. */
@@ -79,7 +79,9 @@ export class Lane {
 
   #makePlan(program: Capture): CachedPlan {
     if (debugLevel >= 1) verifyGraph(program.nodes)
+    const started = performance.now()
     const { plan, kernels } = generatePlan(program, this.#backend.capabilities)
+    notePlan({ backend: this.#backend, plan, ms: performance.now() - started })
     if (debugLevel >= 1) traceStages(program, plan, kernels, this.#backend.capabilities.vectorBytes)
     return { plan, kernels, program: null, compiling: null }
   }

@@ -1,6 +1,7 @@
-/** Who wants to know when plans and their launches ran. While nobody does, runs are not timed. */
+/** Who wants to know when plans were made, and when they and their launches ran. While nobody does, runs are not timed. */
 import type { Backend } from '../runtime/backend.ts'
 import type { TimedRun } from '../runtime/kernel-summary.ts'
+import type { Plan } from '../schedule/plan.ts'
 
 /** One run of a plan. Milliseconds on the clock of `performance.now()`. */
 export interface ProfiledRun extends TimedRun {
@@ -30,4 +31,26 @@ export function observeRuns(listener: RunListener): () => void {
 
 export function noteRun(run: ProfiledRun): void {
   for (const listener of listeners) listener(run)
+}
+
+/** A plan that was not known before, and the time that it took the JS thread; compiling comes on top. */
+export interface PlanMade {
+  readonly backend: Backend
+  readonly plan: Plan
+  readonly ms: number
+}
+
+export type PlanListener = (made: PlanMade) => void
+
+const planListeners = new Set<PlanListener>()
+
+/** Tells `listener` of each plan that is made from now on. Returns what ends it. */
+export function observePlans(listener: PlanListener): () => void {
+  const own: PlanListener = (made) => listener(made)
+  planListeners.add(own)
+  return () => void planListeners.delete(own)
+}
+
+export function notePlan(made: PlanMade): void {
+  for (const listener of planListeners) listener(made)
 }

@@ -33,10 +33,10 @@ const memory = ({ memory: { read, write, triad } }: Speeds): string =>
 
 export function rooflineFinding(roofline: Roofline): Finding {
   const all = roofline.speeds.at(-1)!
-  const widths = (s: Speeds): string =>
-    Object.entries(s.gflops)
-      .map(([bytes, gflops]) => `${gflops.toFixed(0)} with vectors of ${bytes} bytes`)
-      .join(', ')
+  const widths = (s: Speeds): string => {
+    const speeds = Object.values(s.gflops).map((g) => g.toFixed(0))
+    return `${speeds.join(' / ')} GFLOP/s with vectors of ${Object.keys(s.gflops).join(' / ')} bytes`
+  }
   const cores = (s: Speeds): string => (s.threads === 1 ? 'one core' : `${s.threads} cores`)
   return {
     name: 'roofline',
@@ -44,7 +44,7 @@ export function rooflineFinding(roofline: Roofline): Finding {
     status: 'ok',
     summary: `${widest(all).toFixed(0)} GFLOP/s of float32 multiply-adds, ${memory(all)}`,
     notes: [
-      ...roofline.speeds.map((s) => `${cores(s)}: ${widths(s)} GFLOP/s; ${memory(s)}`),
+      ...roofline.speeds.map((s) => `${cores(s)}: ${widths(s)}; ${memory(s)}`),
       `measured ${roofline.measured.slice(0, 10)}, 'doctor --measure' does it again`,
     ],
     details: { ...roofline },
