@@ -58,12 +58,18 @@ describe('a summary', () => {
     expect(leastTime({ flops: 4e6, bytes: 1e6 }, roof)).toBe(2)
   })
 
-  test('tells launches of one kernel apart by their work', () => {
-    const two: Plan = { steps: [small, launch(1, 0, 2e6)], arenaBytes: 0 }
-    const times = new RunTimes(Float64Array.of(0, 5, 1, 2, 3, 5))
-    expect(summarizeKernels([{ plan: two, kernels, times }], null).rows).toMatchObject([
-      { ms: 2, bytes: 2e6, roofShare: null },
-      { ms: 1, bytes: 1e6, roofShare: null },
+  test('tells launches of one kernel apart by their work and shapes', () => {
+    const shapes = [
+      [2, 4],
+      [2, 3],
+      [3, 4],
+    ]
+    const three: Plan = { steps: [small, launch(1, 0, 2e6), { ...small, shapes }], arenaBytes: 0 }
+    const times = new RunTimes(Float64Array.of(0, 9, 1, 2, 3, 5, 5, 8))
+    expect(summarizeKernels([{ plan: three, kernels, times }], null).rows).toMatchObject([
+      { ms: 3, bytes: 1e6, shapes: '2x4 = 2x3 * 3x4' },
+      { ms: 2, bytes: 2e6, shapes: '', roofShare: null },
+      { ms: 1, bytes: 1e6, shapes: '', roofShare: null },
     ])
   })
 

@@ -2,7 +2,7 @@
 import { formatTable } from '../common/table.ts'
 import type { Kernel } from '../codegen/kernel.ts'
 import { structureOf } from '../codegen/structure.ts'
-import type { Plan } from '../schedule/plan.ts'
+import type { Launch, Plan } from '../schedule/plan.ts'
 import type { RunTimes } from './run-times.ts'
 
 /** Arithmetic and memory traffic that a device can do at best. */
@@ -19,10 +19,12 @@ export interface TimedRun {
   readonly times: RunTimes
 }
 
-/** Launches of one kernel with equal work. Work and times are of one step: divided by the number of steps. */
+/** Launches of one kernel over equal shapes. Work and times are of one step: divided by the number of steps. */
 export interface KernelRow {
   /** What is fused into it. */
   readonly title: string
+  /** Shape of the result, and those of a contraction's operands: `64x10 = 64x512 * 512x10`; empty where nobody noted them. */
+  readonly shapes: string
   readonly calls: number
   readonly ms: number
   /** Of the step, between 0 and 1. */
@@ -57,8 +59,15 @@ export function leastTime(work: { readonly flops: number; readonly bytes: number
   return Math.max(work.flops / roof.gflops, work.bytes / roof.gbs) / 1e6
 }
 
+function shapesOf({ shapes }: Launch): string {
+  const [result, ...operands] = (shapes ?? []).map((s) => (s.length === 0 ? 'scalar' : s.join('x')))
+  if (result === undefined) return ''
+  return operands.length === 0 ? result : `${result} = ${operands.join(' * ')}`
+}
+
 interface Sum {
   readonly title: string
+  readonly shapes: string
   readonly flops: number
   readonly bytes: number
   calls: number
@@ -82,9 +91,10 @@ export function summarizeKernels(
     const keys = kernels.map(structureOf)
     for (const { launch, start, end } of times.launches(plan)) {
       const { kernel, flops, bytes } = launch
-      const key = `${keys[kernel]} ${flops} ${bytes}`
+      const shapes = shapesOf(launch)
+      const key = `${keys[kernel]} ${flops} ${bytes} ${shapes}`
       let sum = sums.get(key)
-      if (!sum) sums.set(key, (sum = { title: kernels[kernel]!.title, flops, bytes, calls: 0, ms: 0 }))
+      if (!sum) sums.set(key, (sum = { title: kernels[kernel]!.title, shapes, flops, bytes, calls: 0, ms: 0 }))
       sum.calls++
       sum.ms += end - start
     }
@@ -95,6 +105,7 @@ export function summarizeKernels(
     const speed = (work: number): number => (ms > 0 ? work / ms / 1e6 : 0)
     return {
       title: s.title,
+      shapes: s.shapes,
       calls: s.calls / steps,
       ms,
       share: stepMs > 0 ? ms / stepMs : 0,
@@ -123,7 +134,12 @@ export function summarizeKernels(
 const percent = (share: number | null): string =>
   share === null ? '-' : `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}%`
 const count = (calls: number): string => String(Number(calls.toFixed(1)))
-const longestTitle = 72
+
+/** Titles are cut in the middle: the shapes at their ends tell kernels apart. */
+function shorten(title: string): string {
+  const [longest, kept] = [100, 48]
+  return title.length <= longest ? title : `${title.slice(0, kept)}...${title.slice(kept + 3 - longest)}`
+}
 
 /** Three digits; three decimals below 1. */
 function number(value: number): string {
@@ -144,7 +160,7 @@ export function formatKernels(summary: KernelSummary, limit = Infinity): string 
     percent(r.roofShare),
     number(r.flops / r.calls / 1e6),
     number(r.bytes / r.calls / 1e6),
-    r.title.length > longestTitle ? `${r.title.slice(0, longestTitle - 3)}...` : r.title,
+    shorten(r.shapes === '' ? r.title : `${r.title}, ${r.shapes}`),
   ]
   const total = (name: string, calls: string, ms: number, roofShare: number | null = null): string[] => [
     calls,

@@ -180,8 +180,30 @@ const profile = {
   roof: { gflops: 200, gbs: 20 },
   roofShare: 0.5,
   rows: [
-    { title: 'a <b>', calls: 3, ms: 60, share: 0.6, flops: 6e9, bytes: 1e8, gflops: 100, gbs: 1.7, roofShare: 0.5 },
-    { title: 'copy', calls: 1, ms: 30, share: 0.3, flops: 0, bytes: 3e8, gflops: 0, gbs: 10, roofShare: 0.5 },
+    {
+      title: 'a <b>',
+      shapes: '2x3',
+      calls: 3,
+      ms: 60,
+      share: 0.6,
+      flops: 6e9,
+      bytes: 1e8,
+      gflops: 100,
+      gbs: 1.7,
+      roofShare: 0.5,
+    },
+    {
+      title: 'copy',
+      shapes: '',
+      calls: 1,
+      ms: 30,
+      share: 0.3,
+      flops: 0,
+      bytes: 3e8,
+      gflops: 0,
+      gbs: 10,
+      roofShare: 0.5,
+    },
   ],
 }
 const speeds = (threads: number, gflops: number, triad: number) => ({
@@ -237,7 +259,7 @@ test('the plot holds what did arithmetic, under the roofs of one core and of all
   const svg = plotRoofline(results)!
   expect(svg).toMatch(/^<svg [^>]*xmlns="http:\/\/www.w3.org\/2000\/svg"/)
   expect(svg).toContain('2 cores: 200 GFLOP/s, 20 GB/s')
-  expect(svg).toContain('a &lt;b&gt;: 100.0 GFLOP/s, 60.00 ms')
+  expect(svg).toContain('a &lt;b&gt; 2x3: 100.0 GFLOP/s, 60.00 ms')
   expect(svg).not.toContain('copy')
   // Neither NaN nor infinity among the coordinates, and nothing outside the picture.
   const numbers = [...svg.matchAll(/ (?:c?[xy][12]?)="([^"]*)"/g)].map(([, value]) => Number(value))

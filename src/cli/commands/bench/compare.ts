@@ -348,6 +348,7 @@ export function kernelsResult(profile: KernelProfile): KernelsResult {
     roof_share: share(profile.roofShare),
     kernels: profile.rows.slice(0, KEPT_KERNELS).map((row) => ({
       title: row.title,
+      shapes: row.shapes,
       calls: round(row.calls, 1),
       ms: round(row.ms, 3),
       gflops: round(row.gflops, 1),

@@ -45,7 +45,8 @@ async function linesOf<T>({ file, words, input, environment }: Command, form: z.
     const options = { env, timeout: TIMEOUT_MS, killSignal: 'SIGKILL', maxBuffer: 64 << 20 } as const
     const child = execFile(file, words, options, (error, stdout, stderr) => {
       if (!error) return done(stdout)
-      const reason = stderr.trim().split('\n').at(-1) || error.message
+      const ended = error.signal ? `ended by ${error.signal}` : `exit code ${error.code}`
+      const reason = stderr.trim().split('\n').at(-1) || ended
       failed(new WorkerError(`${words.slice(-8).join(' ')}: ${reason}`, { cause: error }))
     })
     child.stdin?.on('error', () => undefined)

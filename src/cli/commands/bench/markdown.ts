@@ -66,11 +66,12 @@ function sweepTable(sweep: readonly SweepResult[]): string {
 const LISTED_KERNELS = 10
 
 function kernelsSection({ workload, kernels, ...times }: KernelsResult): string[] {
-  const head = ['kernel', 'calls', 'ms', 'share', 'GFLOP/s', 'GB/s', 'of the roof']
+  const head = ['kernel', 'shapes', 'calls', 'ms', 'share', 'GFLOP/s', 'GB/s', 'of the roof']
   const rows = kernels
     .slice(0, LISTED_KERNELS)
     .map((k) => [
       k.title,
+      k.shapes,
       String(k.calls),
       fixed(k.ms, 2),
       percent(k.ms / times.step_ms),
@@ -82,7 +83,7 @@ function kernelsSection({ workload, kernels, ...times }: KernelsResult): string[
   return [
     `### ${workload}`,
     `A step of ${ms(times.step_ms)} ms: ${ms(times.kernel_ms)} in kernels (${percent(times.roof_share)} of the roof), ${ms(times.between_ms)} between them, ${ms(times.outside_ms)} outside plans.`,
-    markdownTable([head, ...rows], ['left', ...Array<'right'>(6).fill('right')]),
+    markdownTable([head, ...rows], ['left', 'left', ...Array<'right'>(6).fill('right')]),
   ]
 }
 

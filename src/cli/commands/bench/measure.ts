@@ -51,6 +51,7 @@ export const kernelProfile = z.object({
   rows: z.array(
     z.object({
       title: z.string(),
+      shapes: z.string(),
       calls: z.number(),
       ms: z.number(),
       share: z.number(),

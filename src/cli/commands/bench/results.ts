@@ -52,6 +52,7 @@ export interface KernelsResult {
   readonly roof_share: number | null
   readonly kernels: readonly {
     readonly title: string
+    readonly shapes: string
     readonly calls: number
     readonly ms: number
     readonly gflops: number

@@ -26,7 +26,7 @@ function pointsOf(results: Results): Point[] {
   })
   const kernels = results.kernels.flatMap((k, i) =>
     k.kernels.map((row): Point => {
-      const label = `${k.workload}, ${row.title}: ${row.gflops.toFixed(1)} GFLOP/s, ${row.ms.toFixed(2)} ms`
+      const label = `${k.workload}, ${row.title} ${row.shapes}: ${row.gflops.toFixed(1)} GFLOP/s, ${row.ms.toFixed(2)} ms`
       const radius = 3 + 14 * Math.sqrt(row.ms / k.step_ms)
       return { x: row.intensity, y: row.gflops, radius, colour: COLOURS[i % COLOURS.length]!, label }
     }),
