@@ -4,7 +4,7 @@
  */
 import { sizeOf } from '../common/dtype.ts'
 import { InternalError } from '../common/errors.ts'
-import { numel, sameShape } from '../common/shape.ts'
+import { numel, sameShape, type Shape } from '../common/shape.ts'
 import { makeNode, topologicalOrder, type Node, type NodeOf } from '../graph/node.ts'
 import type { Capabilities } from './capabilities.ts'
 import type { Capture } from '../schedule/capture.ts'
@@ -331,11 +331,15 @@ class GraphLowering {
       domain: nest.domain,
       shifted: nest.shifted,
       lower: () => [
-        this.#launch(nest, (a): StepArgument<Location> => {
-          if (a.kind === 'source') return { kind: 'memory', role: this.#placeOf(a.node) }
-          if (a.kind === 'sink') return { kind: 'memory', role: this.#placeOf(sinks[a.index]!) }
-          return a
-        }),
+        this.#launch(
+          nest,
+          (a): StepArgument<Location> => {
+            if (a.kind === 'source') return { kind: 'memory', role: this.#placeOf(a.node) }
+            if (a.kind === 'sink') return { kind: 'memory', role: this.#placeOf(sinks[a.index]!) }
+            return a
+          },
+          [sinks[0]!.shape],
+        ),
       ],
     }
   }
@@ -366,25 +370,29 @@ class GraphLowering {
         })
         const temporaries = lowered.temporaries.map((t) => this.#generator.temporary(t.bytes))
         return lowered.steps.map((step) =>
-          this.#launch(step, (a): StepArgument<Location> => {
-            switch (a.kind) {
-              case 'lhs':
-                return { kind: 'memory', role: this.#placeOf(lhs.base) }
-              case 'rhs':
-                return { kind: 'memory', role: this.#placeOf(rhs.base) }
-              case 'out':
-                return { kind: 'memory', role: this.#placeOf(node) }
-              case 'temporary':
-                return { kind: 'memory', role: temporaries[a.number]! }
-              case 'operand':
-              case 'scalar':
-                throw new InternalError('a contraction without an epilogue asked for its operands')
-              case 'scratch':
-                return { kind: 'scratch' }
-              case 'index':
-                return a
-            }
-          }),
+          this.#launch(
+            step,
+            (a): StepArgument<Location> => {
+              switch (a.kind) {
+                case 'lhs':
+                  return { kind: 'memory', role: this.#placeOf(lhs.base) }
+                case 'rhs':
+                  return { kind: 'memory', role: this.#placeOf(rhs.base) }
+                case 'out':
+                  return { kind: 'memory', role: this.#placeOf(node) }
+                case 'temporary':
+                  return { kind: 'memory', role: temporaries[a.number]! }
+                case 'operand':
+                case 'scalar':
+                  throw new InternalError('a contraction without an epilogue asked for its operands')
+                case 'scratch':
+                  return { kind: 'scratch' }
+                case 'index':
+                  return a
+              }
+            },
+            [node.shape, ...node.sources.map((s) => s.shape)],
+          ),
         )
       },
     }
@@ -429,6 +437,7 @@ class GraphLowering {
       readonly bytes: number
     },
     bind: (a: A) => StepArgument<Location>,
+    shapes?: readonly Shape[],
   ): PendingLaunch {
     const { extent, grain, scratchBytes, flops, bytes } = step
     return {
@@ -439,6 +448,7 @@ class GraphLowering {
       scratchBytes,
       flops,
       bytes,
+      ...(shapes && { shapes }),
     }
   }
 

@@ -9,8 +9,10 @@ import type { Kernel } from '../codegen/kernel.ts'
 import { verifyGraph } from '../graph/verify.ts'
 import type { DeviceBuffer } from '../graph/storage.ts'
 import type { Backend, Program } from '../runtime/backend.ts'
+import type { RunTimes } from '../runtime/run-times.ts'
 import type { Capture } from '../schedule/capture.ts'
 import type { Plan } from '../schedule/plan.ts'
+import { isProfiling, notePlan, noteRun } from './profile.ts'
 import { debugLevel, traceStages } from './trace.ts'
 
 /** A plan by its structural key; the program once it is compiled. */
@@ -119,7 +121,9 @@ export class Lane {
 
   #makePlan(program: Capture): CachedPlan {
     if (debugLevel >= 1) verifyGraph(program.nodes)
+    const started = performance.now()
     const { plan, kernels } = generatePlan(program, this.#backend.capabilities)
+    notePlan({ backend: this.#backend, plan, ms: performance.now() - started })
     if (debugLevel >= 1) traceStages(program, plan, kernels, this.#backend.capabilities.vectorBytes)
     return { plan, kernels, program: null, compiling: null }
   }
@@ -153,14 +157,17 @@ export class Lane {
     const known = this.#faultOf(job)
     if (known !== undefined) return job.done ? job.done(known) : this.#skip(job, known)
     this.#running++
-    const settled = (fault: Error | null): void => {
+    const { plan, kernels } = job.cached
+    const submitted = performance.now()
+    const settled = (fault: Error | null, times?: RunTimes): void => {
       this.#running--
+      if (times) noteRun({ backend: this.#backend, plan, kernels, submitted, times, fault })
       const inherited = this.#faultOf(job)
       if (fault) this.#end(job, fault)
       else if (job.done) job.done(inherited)
       else if (inherited !== undefined) this.#skip(job, inherited)
     }
-    this.#backend.run!(program, job.leaves, job.outputs, job.scalars, settled).catch(() => {})
+    this.#backend.run!(program, job.leaves, job.outputs, job.scalars, settled, isProfiling()).catch(() => {})
   }
 
   /** Why a job has no values to work on: the failure of one before it. */
