@@ -10,6 +10,9 @@ import { withTracer } from '../../../tensor/tracer.ts'
 /** The device of values that are at hand. */
 export const HOST = 'reference'
 
+/** Values of more elements than any shape has are data, which the device computes. */
+export const MOST_SIZES = 64
+
 /** Integers as a tensor at hand. */
 export function hostTensor(values: readonly number[], shape: Shape, dtype: 'int32' | 'int64' = 'int64'): Tensor {
   const data = dtype === 'int64' ? BigInt64Array.from(values, BigInt) : Int32Array.from(values)
@@ -27,6 +30,13 @@ export function hostNumbers(tensor: Tensor): number[] {
     const data = tensor.dataSync()
     return Array.from({ length: numel(tensor.shape) }, (_, i) => getElement(tensor.dtype, data, i))
   })
+}
+
+/** The value of what was computed from values at hand, at hand. */
+export function atHand(tensor: Tensor): Tensor {
+  if (isHostTensor(tensor)) return tensor
+  const data = withTracer(null, () => tensor.dataSync())
+  return fromHost({ dtype: tensor.dtype, shape: tensor.shape, data }, { place: HOST })
 }
 
 /** The same value where other tensors are computed. */

@@ -9,12 +9,9 @@ import { arange, eye, full, fullLike, linspace } from '../../../../tensor/creati
 import { broadcastTo, cast, reshape } from '../../../../tensor/shaping.ts'
 import { fromHost, type Tensor } from '../../../../tensor/tensor.ts'
 import { sequenceMask } from '../../../../nn/functional/common.ts'
-import { HOST } from '../host-values.ts'
+import { HOST, MOST_SIZES } from '../host-values.ts'
 import { dtype, float, int, ints, variable, type AttributeSpec, type Operator, type OperatorCall } from '../operator.ts'
 import { UNDEFINED } from './reduction.ts'
-
-/** More integers than any shape has are data. */
-const MOST_SIZES = 64
 
 function isSizes(type: DType, count: number): boolean {
   return isInteger(type) && count <= MOST_SIZES
