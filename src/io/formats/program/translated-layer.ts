@@ -4,9 +4,10 @@ import { ArgumentError, FormatError } from '../../../common/errors.ts'
 import { ParamAttr, Parameter } from '../../../nn/parameter.ts'
 import { Layer } from '../../../nn/layer.ts'
 import { getDevice } from '../../../tensor/device.ts'
+import { tensorsIn } from '../../../tensor/nested.ts'
 import { fromHost, Tensor } from '../../../tensor/tensor.ts'
 import { BoundCall } from './call.ts'
-import { atHand, isHostTensor, MOST_SIZES, onDevice } from './host-values.ts'
+import { isHostTensor, markComputed, onDevice } from './host-values.ts'
 import { slotName, type OperatorResults } from './operator.ts'
 import { findOperator, operatorNames, operatorOf } from './operators/table.ts'
 import { nearestName } from '../../../common/nearest-name.ts'
@@ -114,34 +115,20 @@ export class TranslatedLayer extends Layer {
     const operands = Object.entries(operation.inputs).flatMap(([slot, names]) =>
       variable(slot) ? [] : slotNames(names).map((n) => values.get(n)),
     )
-    const run = (device: string | undefined): OperatorResults => {
-      const call = new BoundCall(operation, row, this.training, (name) => {
-        const value = values.get(name)
-        if (!value) throw new FormatError(`operator '${operation.type}': nothing computes its operand '${name}'`)
-        return device === undefined ? value : onDevice(value, device)
-      })
-      return row.run(call)
-    }
-    // What meets tensors of a device goes there. Sizes are computed at once, where they are at hand; what is too large for that is data.
-    const elsewhere = operands.find((t) => t && !isHostTensor(t))
-    let results = run(elsewhere?.place)
-    if (!elsewhere && operands.length > 0) {
-      const made = tensorsOf(results)
-      if (made.some((t) => t.size > MOST_SIZES)) results = run(getDevice())
-      else results = mapTensors(results, atHand)
-    }
+    // Sizes are computed where they are at hand; what meets other tensors goes to these.
+    const device = operands.find((t) => t && !isHostTensor(t))?.place
+    const call = new BoundCall(operation, row, this.training, (name) => {
+      const value = values.get(name)
+      if (!value) throw new FormatError(`operator '${operation.type}': nothing computes its operand '${name}'`)
+      return device === undefined ? value : onDevice(value, device)
+    })
+    const results = row.run(call)
+    markComputed(
+      tensorsIn(results),
+      operands.filter((t) => t !== undefined),
+    )
     assign(operation, row.outputs, results, values)
   }
-}
-
-function tensorsOf(results: OperatorResults): readonly Tensor[] {
-  return results instanceof Tensor ? [results] : Object.values(results).flat()
-}
-
-function mapTensors(results: OperatorResults, f: (t: Tensor) => Tensor): OperatorResults {
-  if (results instanceof Tensor) return f(results)
-  const map = (held: Tensor | readonly Tensor[]): Tensor | Tensor[] => (held instanceof Tensor ? f(held) : held.map(f))
-  return Object.fromEntries(Object.entries(results).map(([slot, held]) => [slot, map(held)]))
 }
 
 /** Puts results under the names that the operation gives them. */
