@@ -203,10 +203,15 @@ export class LegacyWriting {
     this.emit(entry.type, inputs, outputs, attributes)
   }
 
-  /** Every result has a variable, read or not. */
+  /** Every result has a variable, read or not; of the lists only those that have a counterpart among the operands: the states of recurrences. */
   #results(operation: Operation, row: Operator, name: string): readonly string[] {
     const names = slotNames(operation.outputs[name])
-    if (names.length > 0 || row.outputs.includes(`${name}*`)) return names
+    if (names.length > 0) return names
+    if (row.outputs.includes(`${name}*`))
+      return slotNames(operation.inputs[`pre_${name}`]).map((before) => {
+        const { dtype, shape } = this.info(before)
+        return this.temporary(`${before}.last`, dtype, shape)
+      })
     return [this.temporary(`${operation.type}.${name}`, name === 'indices' ? 'int64' : 'float32', [-1])]
   }
 

@@ -86,7 +86,7 @@ class Reading {
       return
     }
     // An operator that writes in place is the same operator: values are never overwritten here.
-    const own = !findOperator(type) && type.endsWith('_') ? type.slice(0, -1) : type
+    const own = type === 'assign_value_' || (!findOperator(type) && type.endsWith('_')) ? type.slice(0, -1) : type
     const row = findOperator(own)
     this.operations.push(row ? this.#known(operation, own, row) : this.#unknown(operation, type))
     this.#remember(operation, own)
@@ -113,11 +113,13 @@ class Reading {
     const inputs: Record<string, Held> = {}
     const attributes: Record<string, AttributeValue> = {}
     const slots = pirOperands(type, row)
-    if (operation.operands.length > slots.length)
+    // A constant needs nothing to be written to.
+    const operands = type === 'assign_value' ? [] : operation.operands
+    if (operands.length > slots.length)
       throw new FormatError(
-        `pir: ${operation.name} has ${operation.operands.length} operands, ${slots.length} are known: it comes from a newer Paddle`,
+        `pir: ${operation.name} has ${operands.length} operands, ${slots.length} are known: it comes from a newer Paddle`,
       )
-    operation.operands.forEach((id, i) => {
+    operands.forEach((id, i) => {
       const slot = slots[i]!
       // A state that the file does not hold, such as that of a dropout, counts as absent.
       if (id === 0 || (slot.isOptional && !this.#held.has(id))) return

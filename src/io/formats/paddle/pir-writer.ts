@@ -292,11 +292,9 @@ class Writing {
   #resultType(operation: Operation, slot: string): Json {
     const names = slotNames(operation.outputs[slotName(slot)])
     if (slot.endsWith('*')) {
-      const count =
-        names.length > 0
-          ? names.map((n) => this.#typeOf(n))
-          : slotNames(operation.inputs['x']).map(() => tensorType('float32', []))
-      return listType(count)
+      if (names.length > 0) return listType(names.map((n) => this.#typeOf(n)))
+      const counterparts = slotNames(operation.inputs[`pre_${slotName(slot)}`] ?? operation.inputs['x'])
+      return listType(counterparts.map(() => tensorType('float32', [-1])))
     }
     if (names[0] !== undefined) return this.#typeOf(names[0])
     return tensorType(unnamed[slotName(slot)] ?? 'float32', [-1])
