@@ -49,8 +49,7 @@ export function finish(root: unknown, machine: Machine, fileBytes: number): Pick
     const take = (item: unknown): unknown => {
       const done = visit(item, depth + 1)
       size += done.size
-      if (size > limit)
-        throw machine.refused('shared values', `a walk through them meets more than ${limit} values`)
+      if (size > limit) throw machine.refused('shared values', `a walk through them meets more than ${limit} values`)
       return done.value
     }
     if (inside instanceof Map) for (const [key, item] of inside) inside.set(key, take(item))

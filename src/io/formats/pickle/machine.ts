@@ -136,8 +136,7 @@ export class Machine {
     const dict = this.top()
     if (!(dict instanceof Map)) throw this.refused('SETITEM', 'in a dictionary only')
     if (items.length % 2 !== 0) throw brokenPickle('a key without a value', this.at)
-    for (let i = 0; i < items.length; i += 2)
-      this.setItem(dict as Map<PickleKey, unknown>, items[i], items[i + 1])
+    for (let i = 0; i < items.length; i += 2) this.setItem(dict as Map<PickleKey, unknown>, items[i], items[i + 1])
   }
 
   setItem(dict: Map<PickleKey, unknown>, key: unknown, value: unknown): void {

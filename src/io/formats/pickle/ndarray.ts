@@ -66,8 +66,7 @@ export function arrayOf(
   uint16: NumpyReadOptions['uint16'] = machine.uint16,
 ): HostArray {
   if (!(type instanceof PendingDtype)) throw brokenPickle('an array without an element type', machine.at)
-  if (Array.isArray(data))
-    throw machine.refused('an array of Python objects', 'only arrays of numbers are read')
+  if (Array.isArray(data)) throw machine.refused('an array of Python objects', 'only arrays of numbers are read')
   const sizes = shape instanceof PickleTuple ? shape.items : undefined
   if (!sizes?.every(isSize)) throw brokenPickle('an array without a usable shape', machine.at)
   const { descr } = type

@@ -33,7 +33,11 @@ export function readPickle(bytes: Uint8Array, options: PickleReadOptions = {}): 
     // Protocol 0 and 1 have no header: where the file begins like one, say so.
     const name = first === undefined ? undefined : opcodeName(first)
     throw name && bytes.includes(O.STOP)
-      ? new RefusedPickleError(name, 0, 'it does not begin with PROTO: protocols 0 and 1 are not read, nor are foreign files')
+      ? new RefusedPickleError(
+          name,
+          0,
+          'it does not begin with PROTO: protocols 0 and 1 are not read, nor are foreign files',
+        )
       : brokenPickle('not a pickle: it does not begin with PROTO', 0)
   }
   for (;;) {

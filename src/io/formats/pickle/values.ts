@@ -5,16 +5,7 @@
 import type { HostArray } from '../../../common/dtype.ts'
 
 export type PickleValue =
-  | null
-  | boolean
-  | number
-  | bigint
-  | string
-  | Uint8Array
-  | HostArray
-  | PickleTuple
-  | PickleDict
-  | readonly PickleValue[]
+  null | boolean | number | bigint | string | Uint8Array | HostArray | PickleTuple | PickleDict | readonly PickleValue[]
 
 /** What can be the key of a dictionary here. */
 export type PickleKey = string | number | bigint | boolean | null

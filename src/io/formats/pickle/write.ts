@@ -248,7 +248,9 @@ class Pickler {
 }
 
 function tooLong(bytes: number, protocol: number): ArgumentError {
-  return new ArgumentError(`pickle: ${bytes} bytes in one piece; protocol ${protocol} holds less than 4 GiB, use protocol 4`)
+  return new ArgumentError(
+    `pickle: ${bytes} bytes in one piece; protocol ${protocol} holds less than 4 GiB, use protocol 4`,
+  )
 }
 
 function littleEndian(value: number, bytes: number): number[] {
