@@ -2,7 +2,7 @@
  * The last pass over what a pickle built: arrays and late text take their places, names without a call are refused, and so are values
  * that contain themselves or that would grow without measure when somebody walks them (lists of one list of one list ...).
  */
-import { COST } from './budget.ts'
+import { COST } from './cost.ts'
 import { brokenPickle } from './errors.ts'
 import { GlobalRef } from './globals.ts'
 import type { Machine } from './machine.ts'

@@ -3,7 +3,8 @@
  * Instructions that call (REDUCE, BUILD) do so for the names of globals.ts only; read.ts decodes the instructions.
  */
 import type { NumpyReadOptions } from '../../numpy-array.ts'
-import { Budget, COST } from './budget.ts'
+import { Budget } from '../budget.ts'
+import { COST } from './cost.ts'
 import { brokenPickle, RefusedPickleError } from './errors.ts'
 import { GlobalRef } from './globals.ts'
 import { buildArray, buildDtype, PendingArray, PendingDtype } from './ndarray.ts'
@@ -21,7 +22,7 @@ export class Machine {
   private highest = 0
 
   constructor(fileBytes: number, uint16: NumpyReadOptions['uint16']) {
-    this.budget = new Budget(fileBytes)
+    this.budget = new Budget(fileBytes, 'pickle')
     this.uint16 = uint16
   }
 

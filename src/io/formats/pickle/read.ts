@@ -4,7 +4,7 @@
  * that off, and no option does. Source of the format: PEP 307, 3154 and 574, Python's `pickletools`.
  */
 import type { NumpyReadOptions } from '../../numpy-array.ts'
-import { COST } from './budget.ts'
+import { COST } from './cost.ts'
 import { brokenPickle, RefusedPickleError } from './errors.ts'
 import { finish } from './finish.ts'
 import { findGlobal, printable } from './globals.ts'

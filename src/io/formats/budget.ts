@@ -2,10 +2,7 @@
  * How much memory reading a file may take. Each value charges an estimate of what it costs before it is made; nothing is given back, so
  * that no order of instructions can cost more. With the file itself, the bound is 4 times its size and 64 MiB.
  */
-import { brokenPickle } from './errors.ts'
-
-/** What values cost in V8, in bytes: the object, and the place in what holds it while that grows. */
-export const COST = { slot: 24, list: 48, tuple: 72, dict: 192, entry: 64, text: 40, object: 96, memo: 24 } as const
+import { FormatError } from '../../common/errors.ts'
 
 const FIXED = 48 << 20
 
@@ -13,7 +10,11 @@ export class Budget {
   private left: number
   private readonly total: number
 
-  constructor(fileBytes: number) {
+  private readonly what: string
+
+  /** `what` begins the messages of errors. */
+  constructor(fileBytes: number, what: string) {
+    this.what = what
     this.total = 3 * fileBytes + FIXED
     this.left = this.total
   }
@@ -22,9 +23,8 @@ export class Budget {
   charge(bytes: number, position: number): void {
     this.left -= bytes
     if (this.left < 0) {
-      throw brokenPickle(
-        `the values take more than the ${Math.round(this.total / 2 ** 20)} MiB that a file of this size may take; it is corrupt, or holds long lists that should be arrays`,
-        position,
+      throw new FormatError(
+        `${this.what}: what it holds takes more than the ${Math.round(this.total / 2 ** 20)} MiB that a file of this size may take: it is corrupt, or holds long lists that should be arrays (at byte ${position})`,
       )
     }
   }
