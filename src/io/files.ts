@@ -10,7 +10,7 @@ import { bytesOf, fromBytes } from './host-array.ts'
 import { parseNpy, serializeNpy } from './npy.ts'
 import type { NpyReadOptions } from './npy.ts'
 import { parseNpz, serializeNpz } from './npz.ts'
-import type { NpzWriteOptions } from './npz.ts'
+import type { NpzReadOptions, NpzWriteOptions } from './npz.ts'
 import { layoutSafetensors, parseSafetensorsHeader, readHeaderLength } from './safetensors.ts'
 import type { Safetensors } from './safetensors.ts'
 import type { Digest, FileSink } from './sink.ts'
@@ -63,7 +63,7 @@ export function readNpy(path: string, options?: NpyReadOptions): Promise<HostArr
 }
 
 /** Reads a .npz file. Throws StorageError, FormatError. */
-export function readNpz(path: string, options?: NpyReadOptions): Promise<Record<string, HostArray>> {
+export function readNpz(path: string, options?: NpzReadOptions): Promise<Record<string, HostArray>> {
   return parseFile(path, (bytes) => parseNpz(bytes, options))
 }
 

@@ -27,7 +27,7 @@ export type { DecodedImages, DecodeManyOptions, DecodeOptions, JpegOptions, Name
 export { parseNpy, serializeNpy } from './npy.ts'
 export type { NpyReadOptions } from './npy.ts'
 export { parseNpz, serializeNpz } from './npz.ts'
-export type { NpzWriteOptions } from './npz.ts'
+export type { NpzReadOptions, NpzWriteOptions } from './npz.ts'
 export { workerDataset, workerFunction } from './remote.ts'
 export type { ModuleExport, WorkerSource } from './remote.ts'
 export { parseSafetensors, serializeSafetensors } from './safetensors.ts'

@@ -29,19 +29,27 @@ export interface NumpyLayout {
 interface ElementType {
   readonly dtype: DType
   readonly size: number
-  readonly widen?: (source: DataView, offset: number) => number | bigint
+  readonly widen?: Widen
+}
+
+type Widen = (source: DataView, offset: number, littleEndian: boolean) => number | bigint
+
+/** What makes stored elements differ from little-endian ones in row-major order. */
+interface Arrangement {
+  readonly swapped: boolean
+  readonly permuted: boolean
 }
 
 const elementTypes = new Map<string, ElementType>([
   ['b1', { dtype: 'bool', size: 1 }],
   ['u1', { dtype: 'uint8', size: 1 }],
   ['i1', { dtype: 'int8', size: 1 }],
-  ['i2', { dtype: 'int32', size: 2, widen: (view, at) => view.getInt16(at, true) }],
-  ['u2', { dtype: 'int32', size: 2, widen: (view, at) => view.getUint16(at, true) }],
+  ['i2', { dtype: 'int32', size: 2, widen: (view, at, little) => view.getInt16(at, little) }],
+  ['u2', { dtype: 'int32', size: 2, widen: (view, at, little) => view.getUint16(at, little) }],
   ['i4', { dtype: 'int32', size: 4 }],
-  ['u4', { dtype: 'int64', size: 4, widen: (view, at) => BigInt(view.getUint32(at, true)) }],
+  ['u4', { dtype: 'int64', size: 4, widen: (view, at, little) => BigInt(view.getUint32(at, little)) }],
   ['i8', { dtype: 'int64', size: 8 }],
-  ['u8', { dtype: 'int64', size: 8, widen: (view, at) => checkedUint64(view.getBigUint64(at, true)) }],
+  ['u8', { dtype: 'int64', size: 8, widen: (view, at, little) => checkedUint64(view.getBigUint64(at, little)) }],
   ['f2', { dtype: 'float16', size: 2 }],
   ['f4', { dtype: 'float32', size: 4 }],
   ['f8', { dtype: 'float64', size: 8 }],
@@ -76,17 +84,18 @@ function checkedUint64(value: bigint): bigint {
 export function arrayFromNumpy(layout: NumpyLayout, data: Uint8Array, options: NumpyReadOptions = {}): HostArray {
   const { descr, fortran, shape } = layout
   const type = elementType(descr, options)
-  const count = checkedCount(shape)
-  const expected = count * type.size
+  const expected = checkedCount(shape) * type.size
   if (data.byteLength !== expected) {
     const state = data.byteLength < expected ? 'truncated' : 'followed by foreign bytes'
     throw new FormatError(
       `the data is ${state}: shape [${shape.join(', ')}] of '${descr}' takes ${expected} bytes, there are ${data.byteLength}`,
     )
   }
-  const little = descr[0] === '>' && type.size > 1 ? byteSwapped(data, type.size) : data
-  const array = type.widen ? widened(type, shape, little, count) : fromBytes(type.dtype, shape, little)
-  return fortran && shape.length > 1 ? fromFortranOrder(array) : array
+  const swapped = descr[0] === '>' && type.size > 1
+  const permuted = fortran && shape.length > 1
+  if (type.widen) return widened(type.dtype, type.size, type.widen, shape, data, { swapped, permuted })
+  if (!swapped && !permuted) return fromBytes(type.dtype, shape, data)
+  return rearranged(type.dtype, shape, data, { swapped, permuted })
 }
 
 /** Bytes of one element as it is stored, and as it is kept here. Throws FormatError for types without a dtype. */
@@ -114,32 +123,51 @@ function checkedCount(shape: readonly number[]): number {
   return numel(shape)
 }
 
-function byteSwapped(bytes: Uint8Array, size: number): Uint8Array {
-  const out = new Uint8Array(bytes.byteLength)
-  for (let i = 0; i < bytes.byteLength; i += size) {
-    for (let k = 0; k < size; k++) out[i + k] = bytes[i + size - 1 - k]!
-  }
-  return out
-}
-
-function widened(type: ElementType, shape: readonly number[], bytes: Uint8Array, count: number): HostArray {
+/** Everything in one pass: the array is the only copy. */
+function widened(
+  dtype: DType,
+  size: number,
+  widen: Widen,
+  shape: readonly number[],
+  bytes: Uint8Array,
+  { swapped, permuted }: Arrangement,
+): HostArray {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const array = fromBytes(type.dtype, shape, new Uint8Array(count * sizeOf(type.dtype)))
+  const array = fromBytes(dtype, shape, new Uint8Array((bytes.byteLength / size) * sizeOf(dtype)))
   const target = array.data as { [index: number]: number | bigint }
-  for (let i = 0; i < count; i++) target[i] = type.widen!(view, i * type.size)
+  const place = permuted ? fortranPlaces(shape) : rowMajorPlaces()
+  for (let at = 0; at < bytes.byteLength; at += size) target[place()] = widen(view, at, !swapped)
   return array
 }
 
-function fromFortranOrder(array: HostArray): HostArray {
-  const { dtype, shape } = array
-  const out = fromBytes(dtype, shape, new Uint8Array(array.data.byteLength))
+function rearranged(
+  dtype: DType,
+  shape: readonly number[],
+  bytes: Uint8Array,
+  { swapped, permuted }: Arrangement,
+): HostArray {
+  const size = sizeOf(dtype)
+  const out = new Uint8Array(bytes.byteLength)
+  const place = permuted ? fortranPlaces(shape) : rowMajorPlaces()
+  for (let at = 0; at < bytes.byteLength; at += size) {
+    const to = place() * size
+    for (let k = 0; k < size; k++) out[to + k] = bytes[at + (swapped ? size - 1 - k : k)]!
+  }
+  return fromBytes(dtype, shape, out)
+}
+
+function rowMajorPlaces(): () => number {
+  let next = 0
+  return () => next++
+}
+
+/** Where, in row-major order, the elements stand that come one after another when the first axis runs fastest. */
+function fortranPlaces(shape: readonly number[]): () => number {
   const strides = contiguousStrides(shape)
   const index = Array.from(shape, () => 0)
-  const source = array.data as Float64Array
-  const target = out.data as Float64Array
   let offset = 0
-  for (let i = 0; i < source.length; i++) {
-    target[offset] = source[i]!
+  return () => {
+    const place = offset
     for (let axis = 0; axis < shape.length; axis++) {
       index[axis]!++
       offset += strides[axis]!
@@ -147,6 +175,6 @@ function fromFortranOrder(array: HostArray): HostArray {
       offset -= strides[axis]! * shape[axis]!
       index[axis] = 0
     }
+    return place
   }
-  return out
 }

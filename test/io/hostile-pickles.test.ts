@@ -1,9 +1,11 @@
 /** Crafted pickles are refused by name, at the byte where it stands, and nothing in them is executed. */
 import { existsSync } from 'node:fs'
+import { getHeapStatistics } from 'node:v8'
 import { expect, test } from 'vitest'
 import { FormatError } from '../../src/common/errors.ts'
 import { RefusedPickleError } from '../../src/io/formats/pickle/errors.ts'
 import { readPickle } from '../../src/io/formats/pickle/read.ts'
+import { allowedBytes } from '../fuzz/harness.ts'
 import { hostilePickles, MARKER, type HostilePickle } from '../support/hostile-pickles.ts'
 
 const cases = hostilePickles()
@@ -24,8 +26,16 @@ test('there are more than 200, and all differ', () => {
   )
 })
 
+/** What is alive or waits for the collector. */
+function allocated(): number {
+  const { used_heap_size: heap, external_memory: external } = getHeapStatistics()
+  return heap + external
+}
+
 test.each(cases.map((c) => [c.name, c] as const))('%s', (_, hostile) => {
+  const before = allocated()
   const error = refusal(hostile)
+  expect(allocated() - before).toBeLessThan(allowedBytes(hostile.bytes.byteLength))
   expect(error).toBeInstanceOf(FormatError)
   expect((error as FormatError).message).toContain(hostile.says)
   expect(error instanceof RefusedPickleError).toBe(hostile.refused)
