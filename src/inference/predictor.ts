@@ -45,7 +45,12 @@ export class Predictor {
   readonly #constants: ConstantStore
   readonly #prepared: RecentMap<string, PreparedComputation>
 
-  constructor(layer: TranslatedLayer, device: string, constants: ConstantStore, maxShapes: number) {
+  constructor(
+    layer: TranslatedLayer,
+    device: string,
+    constants: ConstantStore,
+    prepared: RecentMap<string, PreparedComputation>,
+  ) {
     const { program } = layer
     this.inputs = program.inputs
     this.outputNames = program.outputs.map((o) => o.name)
@@ -54,12 +59,12 @@ export class Predictor {
     this.#backend = backendOf(device)
     this.#layer = layer
     this.#constants = constants
-    this.#prepared = new RecentMap(maxShapes)
+    this.#prepared = prepared
   }
 
-  /** Another predictor over the same weights. */
+  /** Another predictor over the same weights and plans, as `Predictor.clone` of Paddle Inference; one serves any number of calls as well. */
   clone(): Predictor {
-    return new Predictor(this.#layer, this.device, this.#constants, 64)
+    return new Predictor(this.#layer, this.device, this.#constants, this.#prepared)
   }
 
   /**
@@ -165,7 +170,7 @@ export function createPredictor(options: PredictorOptions): Predictor {
   setDevice(device)
   try {
     const layer = new TranslatedLayer(options.model)
-    return new Predictor(layer, device, new ConstantStore(), options.maxShapes ?? 64)
+    return new Predictor(layer, device, new ConstantStore(), new RecentMap(options.maxShapes ?? 64))
   } finally {
     setDevice(before)
   }
