@@ -80,7 +80,7 @@ export class CpuBackend implements Backend {
     const source = allocateBuffer(data.length)
     source.view.set(data)
     const copy = (): number => this.native.copy(target.address, source.address, data.length)
-    target.lastTicket = this.queue.submit(copy, [target, source]).ticket
+    target.lastTicket = this.queue.submit(copy, undefined, target, source).ticket
   }
 
   async read(buffer: DeviceBuffer): Promise<Uint8Array> {
@@ -130,7 +130,7 @@ export class CpuBackend implements Backend {
       settled?.(error as Error)
       return Promise.reject(error)
     }
-    const buffers = [...leaves, ...outputs] as CpuBuffer[]
+    const buffers = leaves.concat(outputs) as CpuBuffer[]
     const count = buffers.length + scalars.length
     if (count > this.slots.values.length) this.slots = allocateNumbers(2 * count)
     const { values, address } = this.slots
@@ -140,7 +140,7 @@ export class CpuBackend implements Backend {
     const submit = (): number =>
       this.native.submit(p.address, address, leaves.length, outputs.length, scalars.length, times?.address ?? 0)
     const tell = times && ((fault: Error | null): void => settled?.(fault, this.runTimes(times.values)))
-    const { ticket, done } = this.queue.submit(submit, [p, buffers, times], tell ?? settled)
+    const { ticket, done } = this.queue.submit(submit, tell ?? settled, p, buffers, times)
     for (const b of buffers) b.lastTicket = ticket
     return done
   }
