@@ -4,9 +4,10 @@ import { ArgumentError, FormatError } from '../../../common/errors.ts'
 import { ParamAttr, Parameter } from '../../../nn/parameter.ts'
 import { Layer } from '../../../nn/layer.ts'
 import { getDevice } from '../../../tensor/device.ts'
+import { tensorsIn } from '../../../tensor/nested.ts'
 import { fromHost, Tensor } from '../../../tensor/tensor.ts'
 import { BoundCall } from './call.ts'
-import { isHostTensor, onDevice } from './host-values.ts'
+import { isHostTensor, markComputed, onDevice } from './host-values.ts'
 import { slotName, type OperatorResults } from './operator.ts'
 import { findOperator, operatorNames, operatorOf } from './operators/table.ts'
 import { nearestName } from '../../../common/nearest-name.ts'
@@ -121,7 +122,12 @@ export class TranslatedLayer extends Layer {
       if (!value) throw new FormatError(`operator '${operation.type}': nothing computes its operand '${name}'`)
       return device === undefined ? value : onDevice(value, device)
     })
-    assign(operation, row.outputs, row.run(call), values)
+    const results = row.run(call)
+    markComputed(
+      tensorsIn(results),
+      operands.filter((t) => t !== undefined),
+    )
+    assign(operation, row.outputs, results, values)
   }
 }
 

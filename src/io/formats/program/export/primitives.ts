@@ -135,11 +135,9 @@ export function writeNode(node: Node, d: Draftsman): string {
   }
   if (Object.hasOwn(binaryNames, node.op)) return writeBinary(node, d)
   if (node.sources.length === 1 && node.op !== 'output') return emit(node.op, { x: source() })
-  const what =
-    node.op === 'random'
-      ? 'draws random numbers: call eval() on it, or draw outside of it'
-      : `computes '${node.op}' in a way that no exchange format has an operator for`
-  throw new TraceError(`export: the layer ${what}`)
+  throw new TraceError(
+    `export: the layer computes '${node.op}' of ${node.dtype}[${node.shape.join(', ')}] in a way that no operator stands for`,
+  )
 }
 
 type Emit = (

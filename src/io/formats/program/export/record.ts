@@ -47,6 +47,9 @@ class RecordingWriter implements Draftsman {
   readonly #names = new Map<Node, string>()
   /** The operator that a node is the result of. */
   readonly #operators = new Map<Node, RecordedOperator>()
+  /** Inputs and leaves. */
+  readonly #given = new Set<Node>()
+  readonly #drawn = new Set<Node>()
   readonly #leaves = new Map<string, Node>()
   readonly #tensors = new Map<string, Tensor>()
 
@@ -54,15 +57,21 @@ class RecordingWriter implements Draftsman {
     this.#call = call
     this.#inputs = inputs
     const { recording } = call
-    recording.inputs.forEach((node, i) => this.#name(node, inputs[i]!.name))
+    recording.inputs.forEach((node, i) => this.#give(node, inputs[i]!.name))
     recording.captured.forEach(({ leaf, tensor }) => {
       const name = this.#leafName(tensor?.name)
       if (tensor) this.#tensors.set(name, tensor)
       this.#leaves.set(name, leaf)
-      this.#name(leaf, name)
+      this.#give(leaf, name)
     })
+    for (const { nodes } of recording.draws) for (const n of nodes) this.#drawn.add(n)
     for (const operator of call.operators)
       for (const nodes of Object.values(operator.outputs)) for (const n of nodes) this.#operators.set(n, operator)
+  }
+
+  #give(node: Node, name: string): void {
+    this.#given.add(node)
+    this.#name(node, name)
   }
 
   #name(node: Node, name: string): void {
@@ -99,7 +108,7 @@ class RecordingWriter implements Draftsman {
   }
 
   isNamed(node: Node): boolean {
-    return this.#names.has(node) || this.#operators.has(node)
+    return this.#given.has(node) || this.#operators.has(node)
   }
 
   behind(node: Node): Node {
@@ -161,6 +170,8 @@ class RecordingWriter implements Draftsman {
     if (known !== undefined) return known
     const operator = this.#operators.get(node)
     if (!operator) {
+      if (this.#drawn.has(node))
+        throw new TraceError('export: the layer draws random numbers; call eval() on it, or draw outside of it')
       const name = writeNode(node, this)
       this.#names.set(node, name)
       return name

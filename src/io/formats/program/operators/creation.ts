@@ -9,7 +9,7 @@ import { arange, eye, full, fullLike, linspace } from '../../../../tensor/creati
 import { broadcastTo, cast, reshape } from '../../../../tensor/shaping.ts'
 import { fromHost, type Tensor } from '../../../../tensor/tensor.ts'
 import { sequenceMask } from '../../../../nn/functional/common.ts'
-import { HOST } from '../host-values.ts'
+import { atHand } from '../host-values.ts'
 import { dtype, float, int, ints, variable, type AttributeSpec, type Operator, type OperatorCall } from '../operator.ts'
 import { UNDEFINED } from './reduction.ts'
 
@@ -35,7 +35,7 @@ function constant(
     else setElement(type, data, i, Number(v))
   })
   const array: HostArray = { dtype: type, shape: [...shape], data }
-  return isSizes(type, values.length) ? fromHost(array, { place: HOST }) : fromHost(array)
+  return isSizes(type, values.length) ? atHand(array) : fromHost(array)
 }
 
 function filled(call: OperatorCall): Tensor {
