@@ -11,6 +11,8 @@ import { indexing } from './indexing.ts'
 import { losses } from './loss.ts'
 import { manipulation } from './manipulation.ts'
 import { normalizations } from './normalization.ts'
+import { onnxResize } from './onnx-resize.ts'
+import { onnxShaping } from './onnx-shaping.ts'
 import { pools } from './pooling.ts'
 import { recurrences } from './recurrent.ts'
 import { reductions } from './reduction.ts'
@@ -26,6 +28,8 @@ const table: Readonly<Record<string, Operator>> = {
   ...losses,
   ...manipulation,
   ...normalizations,
+  ...onnxResize,
+  ...onnxShaping,
   ...pools,
   ...recurrences,
   ...reductions,
