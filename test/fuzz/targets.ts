@@ -6,6 +6,13 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { HostArray } from '../../src/common/dtype.ts'
 import { parseNaiveBuffer, serializeNaiveBuffer } from '../../src/io/formats/naive-buffer/naive-buffer.ts'
+import { programFromLegacy } from '../../src/io/formats/paddle/legacy-reader.ts'
+import { parseInferenceConfig } from '../../src/io/formats/paddle/inference-config.ts'
+import { parameterChunks, parseParameters } from '../../src/io/formats/paddle/parameter-file.ts'
+import { parseParameterInfo } from '../../src/io/formats/paddle/parameter-info.ts'
+import { parsePirProgram } from '../../src/io/formats/paddle/pir-json.ts'
+import { programFromPir } from '../../src/io/formats/paddle/pir-reader.ts'
+import { parseProgramDesc } from '../../src/io/formats/paddle/program-desc-reader.ts'
 import { decodeState } from '../../src/io/formats/pdparams/decode.ts'
 import { readPickle } from '../../src/io/formats/pickle/read.ts'
 import { parseNpy, serializeNpy } from '../../src/io/npy.ts'
@@ -55,6 +62,25 @@ function smallNaiveBuffer(): Uint8Array {
   return serializeNaiveBuffer({ ...model, parameters: arrays })
 }
 
+/** A file with an alias and a dictionary. */
+const aliases = `Global: {model_name: x}
+Hpi:
+  a: &id001 {x: [[1, 3, 32, 32]]}
+  b: *id001
+PostProcess:
+  name: CTCLabelDecode
+  character_dict: ['0', a, '''', "\\u3000", ~]
+`
+
+const operatorPrograms = [
+  'attention',
+  'concat_split_stack',
+  'argmax_topk_sort',
+  'conv2d_transpose_pad_op',
+  'sequence_mask_label_smooth',
+]
+const models = ['ernie_tokencls', 'ch_ppocr_mobile_v2.0_cls']
+
 export const targets: readonly FuzzTarget[] = [
   {
     name: 'pickle',
@@ -65,6 +91,31 @@ export const targets: readonly FuzzTarget[] = [
     name: 'pdparams',
     seeds: () => [...pickles, 'adamw_sched.pdopt'].map((name) => fixture(`pickles/${name}`)),
     parse: (bytes) => decodeState(bytes, (array) => array),
+  },
+  {
+    name: 'pdmodel',
+    seeds: () => operatorPrograms.map((name) => fixture(`paddle/op_programs/${name}/legacy.pdmodel`)),
+    parse: (bytes) => programFromLegacy(parseProgramDesc(bytes), new Map()),
+  },
+  {
+    name: 'pir',
+    seeds: () => operatorPrograms.map((name) => fixture(`paddle/op_programs/${name}/pir.json`)),
+    parse: (bytes) => programFromPir(parsePirProgram(bytes), new Map()),
+  },
+  {
+    name: 'pdiparams',
+    seeds: () => [new Uint8Array(Buffer.concat([...parameterChunks(new Map(Object.entries(arrays)))]))],
+    parse: (bytes) => parseParameters(bytes, Object.keys(arrays)),
+  },
+  {
+    name: 'pdiparams.info',
+    seeds: () => models.map((name) => fixture(`paddle/models/${name}/inference.pdiparams.info`)),
+    parse: parseParameterInfo,
+  },
+  {
+    name: 'inference.yml',
+    seeds: () => [fixture('paddle/models/ch_ppocr_mobile_v2.0_cls/inference.yml'), new TextEncoder().encode(aliases)],
+    parse: (bytes) => parseInferenceConfig(new TextDecoder().decode(bytes)),
   },
   { name: 'nb', seeds: () => [smallNaiveBuffer()], parse: parseNaiveBuffer },
   {

@@ -6,7 +6,16 @@ import { ROOT } from './scratch.ts'
 
 /** The interpreter at $LONGZHOU_PADDLE_PYTHON, by default the one that the script installs; undefined where there is none. */
 export function paddlePython(): string | undefined {
-  const path = process.env['LONGZHOU_PADDLE_PYTHON'] || join(ROOT, '.cache/venv-paddle/bin/python')
+  return interpreter('LONGZHOU_PADDLE_PYTHON', '.cache/venv-paddle')
+}
+
+/** The same of PaddlePaddle 2.6.2, whose formats are the legacy ones: $LONGZHOU_PADDLE26_PYTHON, or what scripts/setup-paddle26.sh installs. */
+export function paddle26Python(): string | undefined {
+  return interpreter('LONGZHOU_PADDLE26_PYTHON', '.cache/venv-paddle26')
+}
+
+function interpreter(variable: string, folder: string): string | undefined {
+  const path = process.env[variable] || join(ROOT, folder, 'bin/python')
   return existsSync(path) ? path : undefined
 }
 

@@ -15,7 +15,8 @@ import {
 } from '../program/program.ts'
 import { prune } from '../program/prune.ts'
 import { asKind, LegacyCall } from './legacy-call.ts'
-import { legacyOperators, type LegacyOperator } from './legacy-operators.ts'
+import type { LegacyOperator } from './legacy-operator.ts'
+import { legacyOperators } from './legacy-operators.ts'
 import { specialReaders } from './legacy-special-reader.ts'
 import { dtypeOfVarType, VAR_TYPE, type ProgramDesc, type VarDesc } from './program-desc.ts'
 

@@ -14,7 +14,8 @@ import {
   type OperatorProgram,
   type ValueInfo,
 } from '../program/program.ts'
-import { legacyFor, type LegacyOperator } from './legacy-operators.ts'
+import type { LegacyOperator } from './legacy-operator.ts'
+import { legacyFor } from './legacy-operators.ts'
 import { attributeDesc, slot, typeFor } from './legacy-attributes.ts'
 import { specialWriters } from './legacy-special-writer.ts'
 import {
@@ -42,7 +43,7 @@ export function legacyFromProgram(given: OperatorProgram): ProgramDesc {
 
 /** An output is known by the name of its variable: values take the names of the outputs that they are. */
 function withOutputNames(program: OperatorProgram): OperatorProgram {
-  const taken = new Set([...program.values.keys()])
+  const taken = new Set(program.values.keys())
   const fixed = new Set([...program.parameters.keys(), ...program.inputs.map((i) => i.name)])
   const renamed = new Map<string, string>()
   const copies: Operation[] = []
@@ -93,10 +94,12 @@ export class LegacyWriting {
 
   constructor(program: OperatorProgram) {
     this.#program = program
+    // Paddle Lite knows no constants without axes.
+    for (const name of loneConstants(program)) this.#extra.set(name, { ...program.values.get(name)!, shape: [1] })
   }
 
   info(name: string): ValueInfo {
-    const info = this.#program.values.get(name) ?? this.#extra.get(name)
+    const info = this.#extra.get(name) ?? this.#program.values.get(name)
     if (!info) throw new FormatError(`dtype and shape of the value '${name}' are not known`)
     return info
   }
@@ -273,6 +276,46 @@ export class LegacyWriting {
       opVersions: new Map(),
     }
   }
+}
+
+/** Operators to which one element is the same with an axis and without, where the other operand has axes. */
+const spreading = new Set([
+  'add',
+  'subtract',
+  'multiply',
+  'divide',
+  'elementwise_pow',
+  'remainder',
+  'floor_divide',
+  'maximum',
+  'minimum',
+  'equal',
+  'not_equal',
+  'less_than',
+  'less_equal',
+  'greater_than',
+  'greater_equal',
+])
+
+/** Constants without axes that may have one: nobody sees the difference. */
+function loneConstants(program: OperatorProgram): Set<string> {
+  const rank = (name: string): number => program.values.get(name)?.shape.length ?? 0
+  const found = new Set<string>()
+  for (const o of program.operations) {
+    const [name] = slotNames(o.outputs['out'])
+    if (o.type === 'full' && name !== undefined && rank(name) === 0) found.add(name)
+  }
+  for (const { value } of program.outputs) found.delete(value)
+  for (const { type, inputs } of program.operations) {
+    const row = findOperator(type)
+    const spreads =
+      spreading.has(type) && Object.values(inputs).some((held) => slotNames(held).some((n) => rank(n) > 0))
+    for (const [name, held] of Object.entries(inputs)) {
+      const sets = row?.attributes[name]?.variable === true || (type === 'full_with_tensor' && name === 'value')
+      if (!sets && !spreads) for (const operand of slotNames(held)) found.delete(operand)
+    }
+  }
+  return found
 }
 
 function variable(

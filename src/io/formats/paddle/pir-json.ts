@@ -4,6 +4,7 @@
  */
 import type { DType } from '../../../common/dtype.ts'
 import { FormatError } from '../../../common/errors.ts'
+import { Budget } from '../budget.ts'
 import type { AttributeValue } from '../program/program.ts'
 
 export const NEWEST_VERSION = 5
@@ -57,19 +58,18 @@ export const typeOfDtype: ReadonlyMap<DType, string> = new Map(
   Array.from(dtypeOfType, ([name, dtype]) => [dtype, name]),
 )
 
-/** Objects and arrays that any file may have, and bytes that each one more must be worth: an empty one takes three. */
-const FREE_NODES = 200_000
-const BYTES_PER_NODE = 10
+/** What an object or array of the JSON, and an operation made of it, take in memory, about. */
+const NODE_BYTES = 56
+const OPERATION_BYTES = 1000
 
 const OPEN_OBJECT = 0x7b
 const OPEN_ARRAY = 0x5b
 
-/** JSON of objects and arrays without content takes many times its size in memory. */
-function checkNodes(bytes: Uint8Array): void {
+/** JSON of objects and arrays without content takes many times its size in memory: they are counted before they are made. */
+function chargeNodes(bytes: Uint8Array, budget: Budget): void {
   let nodes = 0
   for (const byte of bytes) if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) nodes++
-  if (nodes > FREE_NODES + bytes.length / BYTES_PER_NODE)
-    throw new FormatError(`pir: ${nodes} objects and arrays in ${bytes.length} bytes: not a program, or corrupt`)
+  budget.charge(bytes.length + NODE_BYTES * nodes, bytes.length)
 }
 
 type Json = Readonly<Record<string, unknown>>
@@ -100,7 +100,8 @@ function string(value: unknown, what: string): string {
 
 /** Throws FormatError on anything that is not a PIR program of a known version. */
 export function parsePirProgram(bytes: Uint8Array): PirProgram {
-  checkNodes(bytes)
+  const budget = new Budget(bytes.length, 'pir')
+  chargeNodes(bytes, budget)
   let json: unknown
   try {
     json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
@@ -118,6 +119,7 @@ export function parsePirProgram(bytes: Uint8Array): PirProgram {
   const parameters: PirParameter[] = []
   const operations: PirOperation[] = []
   for (const item of array(object(blocks[0], 'the block')['ops'], 'ops')) {
+    budget.charge(OPERATION_BYTES, bytes.length)
     const op = object(item, 'an operation')
     if (op['#'] === 'p') parameters.push(parseParameter(op))
     else operations.push(parseOperation(op))

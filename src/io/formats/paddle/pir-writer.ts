@@ -14,7 +14,8 @@ type Json = null | boolean | number | string | readonly Json[] | { readonly [key
 
 /** The text of the program. Throws FormatError that lists every operator that PIR, or the table, lacks. */
 export function serializePirProgram(program: OperatorProgram): string {
-  const missing = new Set(program.operations.map((o) => o.type).filter((t) => !findOperator(t)))
+  // Rows with a dot are those of another format.
+  const missing = new Set(program.operations.map((o) => o.type).filter((t) => t.includes('.') || !findOperator(t)))
   if (missing.size > 0)
     throw new FormatError(
       `PIR has no operators for: ${[...missing].map((t) => `${t} (${nearestName(t, operatorNames) ?? 'nothing like it'})`).join(', ')}`,

@@ -3,6 +3,7 @@
  * and the number of its parts is bounded by its size.
  */
 import { FormatError } from '../../../common/errors.ts'
+import { Budget } from '../budget.ts'
 import { WireReader } from '../protobuf/wire.ts'
 import { readAttribute } from './program-desc-attributes.ts'
 import {
@@ -18,41 +19,46 @@ import {
   type VarTypeDesc,
 } from './program-desc.ts'
 
-/** Parts (messages) that any file may have, and bytes that each one more must be worth: an empty message takes two. */
-const FREE_PARTS = 300_000
-const BYTES_PER_PART = 30
+/** What a part (message) takes in memory, about; one name in a slot; and one byte of an attribute so long that it must be a list. */
+const PART_BYTES = 250
+const NAME_BYTES = 48
+const LONG_ATTRIBUTE = 1 << 20
+const LIST_FACTOR = 8
 
-/** Counts parts against what the size of the file allows. */
-class Budget {
-  #left: number
+/** Charges parts to the memory that the file may take. */
+class Parts {
+  readonly #budget: Budget
+  readonly #file: Uint8Array
 
-  constructor(fileBytes: number) {
-    this.#left = FREE_PARTS + Math.floor(fileBytes / BYTES_PER_PART)
+  constructor(file: Uint8Array) {
+    this.#file = file
+    this.#budget = new Budget(file.length, 'pdmodel')
   }
 
-  spend(): void {
-    if (--this.#left < 0) throw new FormatError('pdmodel: more parts than a program of this size can have: corrupt')
+  charge(part: Uint8Array, bytes: number): void {
+    this.#budget.charge(bytes, part.byteOffset - this.#file.byteOffset)
   }
 }
 
-type Read<T> = (reader: WireReader, budget: Budget) => T
+type Read<T> = (reader: WireReader, parts: Parts, bytes: Uint8Array) => T
 
-function part<T>(reader: WireReader, budget: Budget, read: Read<T>): T {
-  budget.spend()
-  return read(reader.message(), budget)
+function part<T>(reader: WireReader, parts: Parts, read: Read<T>): T {
+  const bytes = reader.bytes()
+  parts.charge(bytes, PART_BYTES)
+  return read(new WireReader(bytes), parts, bytes)
 }
 
 /** Throws FormatError on anything that is not a whole program. */
 export function parseProgramDesc(bytes: Uint8Array): ProgramDesc {
-  const budget = new Budget(bytes.length)
+  const parts = new Parts(bytes)
   const reader = new WireReader(bytes)
   const blocks: BlockDesc[] = []
   const opVersions = new Map<string, number>()
   let version: Int64 = 0
   while (reader.next()) {
-    if (reader.field === 1) blocks.push(part(reader, budget, readBlock))
-    else if (reader.field === 4) version = part(reader, budget, readVersion)
-    else if (reader.field === 5) readOpVersions(reader.message(), budget, opVersions)
+    if (reader.field === 1) blocks.push(part(reader, parts, readBlock))
+    else if (reader.field === 4) version = part(reader, parts, readVersion)
+    else if (reader.field === 5) readOpVersions(reader.message(), parts, opVersions)
     else reader.skip()
   }
   if (blocks.length === 0) throw new FormatError('pdmodel: there is no block: not a Paddle program, or an empty file')
@@ -68,18 +74,18 @@ function readVersion(reader: WireReader): Int64 {
   return version
 }
 
-function readOpVersions(reader: WireReader, budget: Budget, versions: Map<string, number>): void {
+function readOpVersions(reader: WireReader, parts: Parts, versions: Map<string, number>): void {
   while (reader.next()) {
     if (reader.field !== 1) {
       reader.skip()
       continue
     }
-    const [name, version] = part(reader, budget, (pair): [string, number] => {
+    const [name, version] = part(reader, parts, (pair): [string, number] => {
       let op = ''
       let number: Int64 = 0
       while (pair.next()) {
         if (pair.field === 1) op = pair.string()
-        else if (pair.field === 2) number = part(pair, budget, readVersion)
+        else if (pair.field === 2) number = part(pair, parts, readVersion)
         else pair.skip()
       }
       return [op, Number(number)]
@@ -88,7 +94,7 @@ function readOpVersions(reader: WireReader, budget: Budget, versions: Map<string
   }
 }
 
-function readBlock(reader: WireReader, budget: Budget): BlockDesc {
+function readBlock(reader: WireReader, parts: Parts): BlockDesc {
   const vars: VarDesc[] = []
   const ops: OpDesc[] = []
   let idx = 0
@@ -97,15 +103,15 @@ function readBlock(reader: WireReader, budget: Budget): BlockDesc {
   while (reader.next()) {
     if (reader.field === 1) idx = reader.int32()
     else if (reader.field === 2) parentIdx = reader.int32()
-    else if (reader.field === 3) vars.push(part(reader, budget, readVar))
-    else if (reader.field === 4) ops.push(part(reader, budget, readOp))
+    else if (reader.field === 3) vars.push(part(reader, parts, readVar))
+    else if (reader.field === 4) ops.push(part(reader, parts, readOp))
     else if (reader.field === 5) forwardBlockIdx = reader.int32()
     else reader.skip()
   }
   return { idx, parentIdx, vars, ops, forwardBlockIdx }
 }
 
-function readVar(reader: WireReader, budget: Budget): VarDesc {
+function readVar(reader: WireReader, parts: Parts): VarDesc {
   let name = ''
   let type: VarTypeDesc = { type: VAR_TYPE.denseTensor, lodLevel: 0 }
   let persistable = false
@@ -114,7 +120,7 @@ function readVar(reader: WireReader, budget: Budget): VarDesc {
   let stopGradient = false
   while (reader.next()) {
     if (reader.field === 1) name = reader.string()
-    else if (reader.field === 2) type = part(reader, budget, readVarType)
+    else if (reader.field === 2) type = part(reader, parts, readVarType)
     else if (reader.field === 3) persistable = reader.bool()
     else if (reader.field === 4) needCheckFeed = reader.bool()
     else if (reader.field === 5) isParameter = reader.bool()
@@ -124,18 +130,18 @@ function readVar(reader: WireReader, budget: Budget): VarDesc {
   return { name, type, persistable, needCheckFeed, isParameter, stopGradient }
 }
 
-function readVarType(reader: WireReader, budget: Budget): VarTypeDesc {
+function readVarType(reader: WireReader, parts: Parts): VarTypeDesc {
   let type: number = VAR_TYPE.denseTensor
   let tensor: TensorDesc | null = null
   let lodLevel = 0
   while (reader.next()) {
     // selected_rows is a tensor description itself; dense tensors and arrays of them hold one.
     if (reader.field === 1) type = reader.int32()
-    else if (reader.field === 2) tensor = part(reader, budget, readTensorDesc)
+    else if (reader.field === 2) tensor = part(reader, parts, readTensorDesc)
     else if (reader.field === 3 || reader.field === 4) {
       const inner = reader.message()
       while (inner.next()) {
-        if (inner.field === 1) tensor = part(inner, budget, readTensorDesc)
+        if (inner.field === 1) tensor = part(inner, parts, readTensorDesc)
         else if (inner.field === 2) lodLevel = inner.int32()
         else inner.skip()
       }
@@ -156,30 +162,37 @@ export function readTensorDesc(reader: WireReader): TensorDesc {
   return { dataType, dims }
 }
 
-function readOp(reader: WireReader, budget: Budget): OpDesc {
+function readOp(reader: WireReader, parts: Parts): OpDesc {
   const inputs: SlotDesc[] = []
   const outputs: SlotDesc[] = []
   const attributes: AttributeDesc[] = []
   let type = ''
   let isTarget = false
   while (reader.next()) {
-    if (reader.field === 1) inputs.push(part(reader, budget, readSlot))
-    else if (reader.field === 2) outputs.push(part(reader, budget, readSlot))
+    if (reader.field === 1) inputs.push(part(reader, parts, readSlot))
+    else if (reader.field === 2) outputs.push(part(reader, parts, readSlot))
     else if (reader.field === 3) type = reader.string()
-    else if (reader.field === 4) attributes.push(part(reader, budget, readAttribute))
+    else if (reader.field === 4) attributes.push(part(reader, parts, readCharged))
     else if (reader.field === 5) isTarget = reader.bool()
     else reader.skip()
   }
   return { type, inputs, outputs, attributes, isTarget }
 }
 
-function readSlot(reader: WireReader): SlotDesc {
+function readCharged(reader: WireReader, parts: Parts, bytes: Uint8Array): AttributeDesc {
+  if (bytes.length > LONG_ATTRIBUTE) parts.charge(bytes, LIST_FACTOR * bytes.length)
+  return readAttribute(reader)
+}
+
+function readSlot(reader: WireReader, parts: Parts, bytes: Uint8Array): SlotDesc {
   const variables: string[] = []
   let name = ''
   while (reader.next()) {
     if (reader.field === 1) name = reader.string()
-    else if (reader.field === 2) variables.push(reader.string())
-    else reader.skip()
+    else if (reader.field === 2) {
+      parts.charge(bytes, NAME_BYTES)
+      variables.push(reader.string())
+    } else reader.skip()
   }
   return { name, variables }
 }

@@ -8,6 +8,7 @@ import { withStorageErrors } from '../../storage-error.ts'
 import type { OperatorProgram } from '../program/program.ts'
 import { INFERENCE_CONFIG, parseInferenceConfig } from './inference-config.ts'
 import { legacyParameterNames, programFromLegacy } from './legacy-reader.ts'
+import { parseParameterInfo, type ParameterInfo } from './parameter-info.ts'
 import { parseParameter, parseParameters } from './parameter-file.ts'
 import { parsePirProgram } from './pir-json.ts'
 import { pirParameterNames, programFromPir } from './pir-reader.ts'
@@ -33,7 +34,8 @@ export async function readPaddleModel(path: string, options: PaddleReadOptions =
       return programFromPir(pir, await readParameters(file, pirParameterNames(pir), options.parameters))
     }
     const desc = parseProgramDesc(bytes)
-    return programFromLegacy(desc, await readParameters(file, legacyParameterNames(desc), options.parameters))
+    const arrays = await readParameters(file, legacyParameterNames(desc), options.parameters)
+    return withInfo(programFromLegacy(desc, arrays), await readInfo(`${stemOf(file)}.pdiparams.info`))
   })
   return { ...program, metadata: { ...program.metadata, ...(await readConfig(dirname(file))) } }
 }
@@ -83,6 +85,24 @@ async function findProgram(path: string): Promise<string> {
   )
 }
 
+function stemOf(program: string): string {
+  return program.replace(/\.(json|pdmodel)$/, '')
+}
+
+async function readInfo(file: string): Promise<ReadonlyMap<string, ParameterInfo>> {
+  if (!(await exists(file))) return new Map()
+  const bytes = await readBytes(file)
+  return naming(file, async () => parseParameterInfo(bytes))
+}
+
+function withInfo(program: OperatorProgram, infos: ReadonlyMap<string, ParameterInfo>): OperatorProgram {
+  const parameters = Array.from(program.parameters, ([name, parameter]) => {
+    const { structuredName, trainable = parameter.trainable } = infos.get(name) ?? {}
+    return [name, { ...parameter, trainable, ...(structuredName === undefined ? {} : { structuredName }) }] as const
+  })
+  return { ...program, parameters: new Map(parameters) }
+}
+
 async function readParameters(
   program: string,
   names: readonly string[],
@@ -90,7 +110,7 @@ async function readParameters(
 ): Promise<Map<string, HostArray>> {
   if (names.length === 0) return new Map()
   const folder = dirname(program)
-  const stem = program.replace(/\.(json|pdmodel)$/, '')
+  const stem = stemOf(program)
   const candidates =
     given === undefined ? [`${stem}.pdiparams`, join(folder, '__params__'), join(folder, 'params')] : [given]
   for (const file of candidates) {

@@ -7,6 +7,7 @@ import type { OperatorProgram } from '../program/program.ts'
 import { INFERENCE_CONFIG } from './inference-config.ts'
 import { legacyFromProgram } from './legacy-writer.ts'
 import { parameterChunks } from './parameter-file.ts'
+import { serializeParameterInfo } from './parameter-info.ts'
 import { serializePirProgram } from './pir-writer.ts'
 import { serializeProgramDesc } from './program-desc-writer.ts'
 
@@ -18,7 +19,8 @@ export interface PaddleWriteOptions extends AtomicOptions {
 }
 
 /**
- * Writes a program as `PATH.json` or `PATH.pdmodel`, its parameters as `PATH.pdiparams`, and the `inference.yml` of its metadata beside them.
+ * Writes a program as `PATH.json` or `PATH.pdmodel`, its parameters as `PATH.pdiparams` (with `.info` beside a
+ * legacy one), and the `inference.yml` of its metadata beside them.
  * Each file is replaced in one step, the program last. What cannot be written is refused before any file changes. Outputs have the names
  * `fetch_name_0`, ... in PIR; in legacy files they keep theirs. Throws FormatError, StorageError.
  * @example await writePaddleModel('out/inference', program, { format: 'pdmodel' })
@@ -47,6 +49,8 @@ export async function writePaddleModel(
       },
       options,
     )
+  if (format === 'pdmodel' && arrays.size > 0)
+    await replaceFile(`${parameters}.info`, (sink) => sink.write(serializeParameterInfo(program.parameters)), options)
   const config = program.metadata[INFERENCE_CONFIG]
   if (config !== undefined)
     await replaceFile(
