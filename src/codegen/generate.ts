@@ -4,7 +4,7 @@
  */
 import { sizeOf } from '../common/dtype.ts'
 import { InternalError } from '../common/errors.ts'
-import { numel, sameShape } from '../common/shape.ts'
+import { numel, sameShape, type Shape } from '../common/shape.ts'
 import { makeNode, topologicalOrder, type Node, type NodeOf } from '../graph/node.ts'
 import type { Capabilities } from './capabilities.ts'
 import type { Capture } from '../schedule/capture.ts'
@@ -18,21 +18,10 @@ import { classOf, keepGrouping, knownGroupings, type Grouping } from './grouping
 import { argsortStep, cumulateStep, scatterStep, type IndexRole } from './index-ops.ts'
 import type { Kernel } from './kernel.ts'
 import { buildNestOnce } from './nest-memo.ts'
+import type { Location, PendingLaunch, PendingStep } from './pending.ts'
+import { splitConstants, type Constant } from './prologue.ts'
 import { structureOf } from './structure.ts'
 import type { Step, StepArgument } from './step.ts'
-
-/** Where a value is: a leaf or output by number, or a temporary whose place the memory plan finds. `step` bytes an iteration in loops. */
-interface Location {
-  readonly space: 'leaf' | 'output' | 'temporary'
-  readonly slot: number
-  readonly byteOffset: number
-  readonly step: number
-}
-
-interface PendingLaunch extends Omit<Launch, 'arguments' | 'kind'> {
-  readonly arguments: readonly StepArgument<Location>[]
-}
-type PendingStep = PendingLaunch | { readonly count: number; readonly steps: readonly PendingLaunch[] }
 
 const at = (space: Location['space'], slot: number): Location => ({ space, slot, byteOffset: 0, step: 0 })
 const bytesOf = (n: Node): number => numel(n.shape) * sizeOf(n.dtype)
@@ -41,9 +30,24 @@ const bytesOf = (n: Node): number => numel(n.shape) * sizeOf(n.dtype)
 const siblingReach = 12
 const siblingSinks = 8
 
-/** The plan of a capture and its kernels, by number. */
-export function generatePlan(capture: Capture, capabilities: Capabilities): { plan: Plan; kernels: Kernel[] } {
-  return new Generator(capture, capabilities).generate()
+/** A plan whose constants (see prologue.ts) are leaves behind those of the capture. */
+export interface GeneratedPlan {
+  readonly plan: Plan
+  readonly kernels: Kernel[]
+  readonly constants: readonly Constant[]
+  /** What computes them, in order: leaves are those of the plan, constants are outputs by number. */
+  readonly prologue: readonly { readonly launch: Launch; readonly writes: readonly number[] }[]
+}
+
+/** Leaves that never change from run to run, by number, and names for what they hold. */
+export interface ConstantLeaves {
+  readonly leaves: ReadonlySet<number>
+  name(leaf: number): string
+}
+
+/** The plan of a capture and its kernels, by number. What depends on `constant` leaves alone is taken out of the plan. */
+export function generatePlan(capture: Capture, capabilities: Capabilities, constant?: ConstantLeaves): GeneratedPlan {
+  return new Generator(capture, capabilities).generate(constant)
 }
 
 class Generator {
@@ -59,7 +63,7 @@ class Generator {
     this.#capabilities = capabilities
   }
 
-  generate(): { plan: Plan; kernels: Kernel[] } {
+  generate(constant: ConstantLeaves | undefined): GeneratedPlan {
     const { capture } = this
     const places = new Map<Node, Location>()
     for (const [node, slot] of capture.slots) if (node.op === 'buffer') places.set(node, at('leaf', slot))
@@ -71,7 +75,7 @@ class Generator {
     }))
     const graph = new GraphLowering(this, capture.nodes, places, results)
     graph.lower((steps) => this.#steps.push(...steps))
-    return { plan: this.#finish(), kernels: this.#kernels }
+    return this.#finish(constant)
   }
 
   get capture(): Capture {
@@ -102,8 +106,19 @@ class Generator {
     return n
   }
 
-  #finish(): Plan {
-    const { offsets, arenaBytes } = planMemory(this.#temporaries)
+  #finish(constant: ConstantLeaves | undefined): GeneratedPlan {
+    const split = constant
+      ? splitConstants(
+          this.#steps,
+          this.#kernels,
+          this.#temporaries,
+          this.#capture.leaves.length,
+          constant.leaves,
+          (leaf) => constant.name(leaf),
+        )
+      : { constants: [], prologue: [], steps: this.#steps, replaced: new Set<number>() }
+    const inArena = this.#temporaries.map((t, i) => (split.replaced.has(i) ? { ...t, bytes: 0 } : t))
+    const { offsets, arenaBytes } = planMemory(inArena)
     const ref = (l: Location): BufferRef =>
       l.space === 'temporary'
         ? { space: 'arena', slot: 0, byteOffset: offsets[l.slot]! + l.byteOffset, step: l.step }
@@ -111,10 +126,15 @@ class Generator {
     const bind = (a: StepArgument<Location>): Argument =>
       a.kind === 'memory' ? { kind: 'buffer', ref: ref(a.role) } : a
     const launch = (s: PendingLaunch): Launch => ({ ...s, kind: 'launch', arguments: s.arguments.map(bind) })
-    const steps = this.#steps.map((s): Launch | Loop =>
+    const steps = split.steps.map((s): Launch | Loop =>
       'count' in s ? { kind: 'loop', count: s.count, steps: s.steps.map(launch) } : launch(s),
     )
-    return { steps, arenaBytes }
+    return {
+      plan: { steps, arenaBytes },
+      kernels: this.#kernels,
+      constants: split.constants,
+      prologue: split.prologue.map((p) => ({ launch: launch(p.launch), writes: p.writes })),
+    }
   }
 }
 
@@ -311,11 +331,15 @@ class GraphLowering {
       domain: nest.domain,
       shifted: nest.shifted,
       lower: () => [
-        this.#launch(nest, (a): StepArgument<Location> => {
-          if (a.kind === 'source') return { kind: 'memory', role: this.#placeOf(a.node) }
-          if (a.kind === 'sink') return { kind: 'memory', role: this.#placeOf(sinks[a.index]!) }
-          return a
-        }),
+        this.#launch(
+          nest,
+          (a): StepArgument<Location> => {
+            if (a.kind === 'source') return { kind: 'memory', role: this.#placeOf(a.node) }
+            if (a.kind === 'sink') return { kind: 'memory', role: this.#placeOf(sinks[a.index]!) }
+            return a
+          },
+          [sinks[0]!.shape],
+        ),
       ],
     }
   }
@@ -346,25 +370,29 @@ class GraphLowering {
         })
         const temporaries = lowered.temporaries.map((t) => this.#generator.temporary(t.bytes))
         return lowered.steps.map((step) =>
-          this.#launch(step, (a): StepArgument<Location> => {
-            switch (a.kind) {
-              case 'lhs':
-                return { kind: 'memory', role: this.#placeOf(lhs.base) }
-              case 'rhs':
-                return { kind: 'memory', role: this.#placeOf(rhs.base) }
-              case 'out':
-                return { kind: 'memory', role: this.#placeOf(node) }
-              case 'temporary':
-                return { kind: 'memory', role: temporaries[a.number]! }
-              case 'operand':
-              case 'scalar':
-                throw new InternalError('a contraction without an epilogue asked for its operands')
-              case 'scratch':
-                return { kind: 'scratch' }
-              case 'index':
-                return a
-            }
-          }),
+          this.#launch(
+            step,
+            (a): StepArgument<Location> => {
+              switch (a.kind) {
+                case 'lhs':
+                  return { kind: 'memory', role: this.#placeOf(lhs.base) }
+                case 'rhs':
+                  return { kind: 'memory', role: this.#placeOf(rhs.base) }
+                case 'out':
+                  return { kind: 'memory', role: this.#placeOf(node) }
+                case 'temporary':
+                  return { kind: 'memory', role: temporaries[a.number]! }
+                case 'operand':
+                case 'scalar':
+                  throw new InternalError('a contraction without an epilogue asked for its operands')
+                case 'scratch':
+                  return { kind: 'scratch' }
+                case 'index':
+                  return a
+              }
+            },
+            [node.shape, ...node.sources.map((s) => s.shape)],
+          ),
         )
       },
     }
@@ -409,6 +437,7 @@ class GraphLowering {
       readonly bytes: number
     },
     bind: (a: A) => StepArgument<Location>,
+    shapes?: readonly Shape[],
   ): PendingLaunch {
     const { extent, grain, scratchBytes, flops, bytes } = step
     return {
@@ -419,6 +448,7 @@ class GraphLowering {
       scratchBytes,
       flops,
       bytes,
+      ...(shapes && { shapes }),
     }
   }
 

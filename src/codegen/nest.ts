@@ -20,6 +20,7 @@ import type { Expr, Kernel, ReduceIr } from './kernel.ts'
 import { longestWritten, NestAddresses, Level, type Group } from './nest-addresses.ts'
 import { NestParameters, type NestArgument } from './nest-parameters.ts'
 import { covers, NestValues } from './nest-values.ts'
+import { nestTitle } from './nest-title.ts'
 
 export interface NestKernel {
   readonly kernel: Kernel
@@ -81,10 +82,8 @@ class Nest {
   constructor(sinks: readonly Node[], surroundings: Surroundings, splits: ReadonlyMap<string, number>) {
     this.#sinks = sinks
     const inside = new Set(sinks)
-    const builder = new ExpressionBuilder(
-      { ...surroundings, isMaterialized: (n) => !inside.has(n) && surroundings.isMaterialized(n) },
-      splits,
-    )
+    const isSource = (n: Node): boolean => !inside.has(n) && surroundings.isMaterialized(n)
+    const builder = new ExpressionBuilder({ ...surroundings, isMaterialized: isSource }, splits)
     const { shape } = sinks[0]!
     const coordinates = shape.map((d, i) => builder.axis(`d${i}`, d))
     this.#expressions = sinks.map((s) => builder.at(s, coordinates, [], true))
@@ -96,7 +95,7 @@ class Nest {
       if (e.kind === 'reduction') this.#reductions.push(e)
     })
     this.#outer = this.#chooseOuter()
-    this.#ir = new ir.KernelBuilder(titleOf(sinks))
+    this.#ir = new ir.KernelBuilder(nestTitle(sinks, isSource))
     const inPlace = sinks.some((s) => surroundings.overwrites(s))
     this.#parameters = new NestParameters(this.#ir, inPlace)
     this.#addresses = new NestAddresses(this.#ir, this.#parameters)
@@ -447,8 +446,4 @@ function combine(r: Reduction, a: Expr, b: Expr): Expr {
     return ir.select(ir.or(ir.ne(a, a), ir.compare(op === 'max' ? 'gt' : 'lt', a, b)), a, b)
   }
   return ir.binary(op, a, b)
-}
-
-function titleOf(sinks: readonly Node[]): string {
-  return sinks.map((s) => `${s.op} ${s.dtype}[${s.shape.length}]`).join(' + ')
 }

@@ -57,6 +57,12 @@ export function allocateBuffer(bytes: number): CpuBuffer {
   return new CpuBuffer(new Uint8Array(memory, offset, bytes), start + offset, lease)
 }
 
+/** Numbers that native code writes, zero before: their address does not change. */
+export function allocateNumbers(count: number): { values: Float64Array; address: number } {
+  const memory = new ArrayBuffer(Math.max(8, count * 8))
+  return { values: new Float64Array(memory, 0, count), address: Number(koffi.address(memory)) }
+}
+
 /** 64-bit words that native code reads and writes: their address does not change. */
 export function allocateWords(count: number): { words: BigInt64Array; address: number } {
   // An ArrayBuffer of its own, since V8 may move the elements of small typed arrays.
