@@ -70,9 +70,9 @@ function checkDType(op: string, takes: DTypeClass, dtype: DType): void {
 
 // ---- leaves -------------------------------------------------------------------------------------------------------------
 
-/** A number of the program, broadcast to `shape`. */
+/** A number of the program, everywhere in `shape`: one node, since a step records hundreds of them. */
 export function constant(value: number | bigint, dtype: DType, shape: Shape = []): Node {
-  return broadcastTo(make('constant', dtype, [], { value: asElement(value, dtype) }), shape)
+  return make('constant', dtype, shape, { value: asElement(value, dtype) })
 }
 
 /** A number of the run: changing it never compiles anything. */
@@ -151,7 +151,7 @@ export function where(condition: Node, a: Node, b: Node): Node {
 
 export function cast(x: Node, dtype: DType): Node {
   if (x.dtype === dtype) return x
-  if (x.op === 'constant' && typeof x.attributes.value === 'number') return constant(x.attributes.value, dtype)
+  if (x.op === 'constant' && typeof x.attributes.value === 'number') return constant(x.attributes.value, dtype, x.shape)
   if (x.op === 'expand' && x.storage === null) return broadcastTo(cast(x.sources[0]!, dtype), x.shape)
   return make('cast', dtype, x.shape, nothing, x)
 }

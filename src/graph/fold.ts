@@ -115,6 +115,12 @@ class Folder {
   /** A constant operand as a small tensor that repeats, or null. */
   #factor(operand: Node): Node | null {
     if (!this.#constant.has(operand)) return null
+    if (operand.op === 'constant' && operand.storage === null)
+      return constant(
+        operand.attributes.value,
+        operand.dtype,
+        operand.shape.map(() => 1),
+      )
     const n = operand.op === 'expand' && operand.storage === null ? operand.sources[0]! : operand
     return numel(n.shape) <= largestFactor ? n : null
   }

@@ -119,6 +119,9 @@ export interface NodeOf<K extends OpName> {
   owner: GradientOwner | null
   /** `backward` went through here without `retainGraph`: once realised, the node may forget its past. */
   released: boolean
+  /** The last walk that came here, and the node's place in its order: what a map would tell walks, that take turns, more slowly. */
+  walk: number
+  place: number
 }
 
 /** What autograd calls when the gradient of a node is complete. */
@@ -147,6 +150,8 @@ class RecordedNode<K extends OpName> implements NodeOf<K> {
   storage: Storage | null = null
   owner: GradientOwner | null
   released = false
+  walk = 0
+  place = 0
 
   constructor(
     op: K,
@@ -237,6 +242,13 @@ export function isGradEnabled(): boolean {
   return recording
 }
 
+let walks = 0
+
+/** The number of a new walk over nodes. What it marks (`walk`, `place`) holds until another walk comes to the same node. */
+export function newWalk(): number {
+  return ++walks
+}
+
 /** Runs `body` with recording of gradients switched on or off, also when it throws. */
 export function withGrad<T>(enabled: boolean, body: () => T): T {
   const before = recording
@@ -254,23 +266,24 @@ export function topologicalOrder(
   isLeaf: (n: Node) => boolean = (n) => n.storage !== null,
 ): Node[] {
   const order: Node[] = []
-  const state = new Map<Node, number>()
+  const walk = newWalk()
   const stack: Node[] = []
+  const enter = (node: Node): void => {
+    node.walk = walk
+    // Until all sources are in the order, the place is that of the next one to look at.
+    node.place = 0
+    stack.push(node)
+  }
   for (const root of roots) {
-    if (!state.has(root)) stack.push(root)
+    if (root.walk !== walk) enter(root)
     while (stack.length > 0) {
       const node = stack[stack.length - 1]!
-      const sources = isLeaf(node) ? [] : node.sources
-      const next = state.get(node) ?? 0
-      if (next < sources.length) {
-        state.set(node, next + 1)
-        const s = sources[next]!
-        if (!state.has(s)) stack.push(s)
+      if (!isLeaf(node) && node.place < node.sources.length) {
+        const s = node.sources[node.place++]!
+        if (s.walk !== walk) enter(s)
         continue
       }
       stack.pop()
-      if (next === Infinity) continue
-      state.set(node, Infinity)
       order.push(node)
     }
   }

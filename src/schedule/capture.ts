@@ -13,6 +13,7 @@ import {
   topologicalOrder,
   withSources,
   type ContractAxis,
+  newWalk,
   type Node,
   type NodeOf,
 } from '../graph/node.ts'
@@ -189,9 +190,8 @@ export class Capture {
   /** Values of the scalar nodes, by number. */
   readonly scalars: readonly number[]
   readonly key: string
-  /** Recorded nodes without those that only hand on a value, sources first; and their places. */
+  /** Recorded nodes without those that only hand on a value, sources first. */
   readonly #order: Node[] = []
-  readonly #places = new Map<Node, number>()
   readonly #leafNumbers = new Map<Storage, number>()
   #program: SharedProgram | null = null
 
@@ -202,9 +202,10 @@ export class Capture {
     ]
     const hash = new Hash()
     const scalars: number[] = []
-    for (const { node } of this.targets) this.#walk(node, hash, scalars)
+    const walk = newWalk()
+    for (const { node } of this.targets) this.#walk(node, walk, hash, scalars)
     for (const { node, write } of this.targets) {
-      hash.add(this.#places.get(node)!)
+      hash.add(node.place)
       hash.add(write ? (this.#leafNumbers.get(write) ?? -2) : -1)
     }
     this.leaves = [...this.#leafNumbers.keys()]
@@ -232,26 +233,31 @@ export class Capture {
   }
 
   /** Depth first, without recursion. */
-  #walk(root: Node, hash: Hash, scalars: number[]): void {
-    const places = this.#places
-    if (places.has(root)) return
-    const stack = [root]
-    const next = [0]
+  #walk(root: Node, walk: number, hash: Hash, scalars: number[]): void {
+    const stack: Node[] = []
+    const next: number[] = []
+    const enter = (node: Node): void => {
+      node.walk = walk
+      const storage = memoryOf(node)
+      if (storage || node.sources.length === 0) {
+        this.#visit(node, storage, hash, scalars)
+        return
+      }
+      stack.push(node)
+      next.push(0)
+    }
+    if (root.walk !== walk) enter(root)
     while (stack.length > 0) {
       const top = stack.length - 1
       const node = stack[top]!
-      const storage = memoryOf(node)
-      if (!storage && next[top]! < node.sources.length) {
+      if (next[top]! < node.sources.length) {
         const s = resolve(node.sources[next[top]!++]!)
-        if (places.has(s)) continue
-        stack.push(s)
-        next.push(0)
+        if (s.walk !== walk) enter(s)
         continue
       }
       stack.pop()
       next.pop()
-      if (places.has(node)) continue
-      this.#visit(node, storage, hash, scalars)
+      this.#visit(node, null, hash, scalars)
     }
   }
 
@@ -269,11 +275,10 @@ export class Capture {
         )
       if (node.op === 'scalar') scalars.push(node.attributes.value)
       signature(node, node.op === 'scalar' ? scalars.length - 1 : undefined, numbers)
-      for (const s of node.sources) numbers.push(this.#places.get(resolve(s))!)
+      for (const s of node.sources) numbers.push(resolve(s).place)
     }
     hash.addAll(numbers)
-    this.#places.set(node, this.#order.length)
-    this.#order.push(node)
+    node.place = this.#order.push(node) - 1
   }
 }
 

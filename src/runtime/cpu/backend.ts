@@ -6,7 +6,9 @@ import { isMainThread } from 'node:worker_threads'
 import { readEnvironment } from '../../common/env.ts'
 import { ArgumentError, InternalError } from '../../common/errors.ts'
 import { checkMemory } from '../../common/memory.ts'
+import { RecentMap } from '../../common/recent-map.ts'
 import type { Kernel } from '../../codegen/kernel.ts'
+import { structureOf } from '../../codegen/structure.ts'
 import type { DeviceBuffer } from '../../graph/storage.ts'
 import { renderKernel, type CKernel } from '../../render/c.ts'
 import type { Plan } from '../../schedule/plan.ts'
@@ -29,6 +31,8 @@ export class CpuBackend implements Backend {
   private readonly queue: RunQueue
   private readonly features = detectCpuFeatures()
   private readonly vectorBytes: number
+  /** Printed kernels by structure: a new size of a known program has the same ones. */
+  private readonly rendered = new RecentMap<string, CKernel>(4096)
   private threads: number
   /** What to add to milliseconds of the native clock; unknown until times are asked for. */
   private clockOffset: number | null = null
@@ -105,7 +109,7 @@ export class CpuBackend implements Backend {
   }
 
   private render(kernels: readonly Kernel[]): CKernel[] {
-    return kernels.map((k) => renderKernel(k, this.vectorBytes))
+    return kernels.map((k) => this.rendered.getOrMake(structureOf(k), () => renderKernel(k, this.vectorBytes)))
   }
 
   run(

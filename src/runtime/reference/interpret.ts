@@ -291,10 +291,12 @@ function evaluateNode(node: Node, sources: readonly Value[], tuples: Map<Node, V
   switch (node.op) {
     case 'constant':
     case 'scalar': {
-      const out = empty(node.dtype, [])
+      const out = empty(node.dtype, node.shape)
       const v = node.attributes.value
+      if (out.data.length === 0) return out
       if (typeof v === 'bigint' && node.dtype === 'int64') out.data[0] = v as never
       else setElement(node.dtype, out.data, 0, Number(v))
+      out.data.fill(out.data[0] as never)
       return out
     }
     case 'iota': {
