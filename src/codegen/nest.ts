@@ -8,7 +8,8 @@ import { contiguousStrides, numel } from '../common/shape.ts'
 import type { Node } from '../graph/node.ts'
 import { affineKey, linearize, SplitRequest, type Affine, type Variable } from './affine.ts'
 import * as ir from './builder.ts'
-import { constantOf, emitCast, emitOperation, valueScalar } from './elementwise.ts'
+import { buildDraws } from './draws.ts'
+import { constantOf, emitCast, emitOperation, isWritten, valueScalar } from './elementwise.ts'
 import {
   ExpressionBuilder,
   MaterializeRequest,
@@ -55,6 +56,8 @@ const grainElements = 16384
 
 /** Builds one kernel that computes all sinks, which have one shape. Throws MaterializeRequest for what cannot be fused into it. */
 export function buildNest(sinks: readonly Node[], surroundings: Surroundings): NestKernel {
+  const draws = sinks.length === 1 ? buildDraws(sinks[0]!, surroundings) : null
+  if (draws) return draws
   const splits = new Map<string, number>()
   for (;;) {
     try {
@@ -705,11 +708,8 @@ class Nest {
     return made
   }
 
-  /** Small and special numbers stand in the text; others are arguments, so that changing them compiles nothing. */
   #constant(value: number | bigint, e: Expression): Expr {
-    const n = Number(value)
-    const plain = !Number.isFinite(n) || (Number.isInteger(n * 2) && Math.abs(n) <= 8)
-    if (plain || e.dtype === 'bool') return constantOf(value, e.dtype)
+    if (isWritten(value) || e.dtype === 'bool') return constantOf(value, e.dtype)
     return this.#scalar(`constant${String(value)}`, e, { kind: 'number', value })
   }
 

@@ -5,6 +5,7 @@
 import { numel } from '../common/shape.ts'
 import type { Node } from '../graph/node.ts'
 import { opInfo } from '../graph/ops.ts'
+import { drawnNodes } from './draws.ts'
 import { operationWeight } from './weight.ts'
 import { stridedView } from './views.ts'
 
@@ -33,6 +34,7 @@ export class Fusion {
     for (const n of required) this.#materialized.add(n)
     for (const n of nodes) if (ownKernel.has(n.op) || n.op === 'buffer') this.#materialized.add(n)
     this.#requireOperands()
+    for (const n of drawnNodes(nodes, this.isMaterialized)) this.#materialized.add(n)
     this.#cutChains()
     this.#decide()
     // Deciding may have cut a chain of views: operands may have a nearer base now, never a farther one.
