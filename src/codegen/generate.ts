@@ -2,9 +2,9 @@
  * From a capture to a plan: fusion groups become kernels, kernels become launches, and the memory plan gives them places. The loop with
  * the fusion stage is here: a node that cannot be fused where fusion put it is stored, and the groups are made again.
  */
-import { sizeOf } from '../common/dtype.ts'
+import { isFloat, sizeOf } from '../common/dtype.ts'
 import { InternalError } from '../common/errors.ts'
-import { numel } from '../common/shape.ts'
+import { contiguousStrides, numel } from '../common/shape.ts'
 import { makeNode, topologicalOrder, type Node, type NodeOf } from '../graph/node.ts'
 import type { Capabilities } from './capabilities.ts'
 import type { Capture } from '../schedule/capture.ts'
@@ -13,6 +13,7 @@ import { planMemory, type Lifetime } from '../schedule/memory.ts'
 import type { Argument, BufferRef, Launch, Loop, Plan } from '../schedule/plan.ts'
 import { stridedView } from '../schedule/views.ts'
 import { lowerContractOnce } from './contract/memo.ts'
+import { fuseEpilogue } from './epilogue.ts'
 import { MaterializeRequest, type Surroundings } from './expression.ts'
 import { argsortStep, cumulateStep, scatterStep, type IndexRole } from './index-ops.ts'
 import type { Kernel } from './kernel.ts'
@@ -39,6 +40,8 @@ const bytesOf = (n: Node): number => numel(n.shape) * sizeOf(n.dtype)
 /** How many kernels back a sink looks for one to join, and how many results one kernel may have. */
 const siblingReach = 12
 const siblingSinks = 8
+/** Results that may be computed where a contraction is stored. */
+const mostChained = 3
 
 /** The plan of a capture and its kernels, by number. */
 export function generatePlan(capture: Capture, capabilities: Capabilities): { plan: Plan; kernels: Kernel[] } {
@@ -178,7 +181,7 @@ class GraphLowering {
       this.#fusion = new Fusion(this.#nodes, required, new Set(this.#given.keys()))
       try {
         const sinks = this.#fusion.sinks().filter((s) => !this.#given.has(s))
-        return this.#joinSiblings(sinks.map((s) => this.#groupOf(s)))
+        return this.#joinSiblings(this.#fuseEpilogues(sinks.map((s) => this.#groupOf(s))))
       } catch (request) {
         if (!(request instanceof MaterializeRequest)) throw request
         if (this.#fusion.isMaterialized(request.node))
@@ -196,11 +199,7 @@ class GraphLowering {
   #joinSiblings(groups: KernelGroup[]): KernelGroup[] {
     const joined: KernelGroup[] = []
     const placeOf = new Map<Node, number>()
-    const overwritten = new Map(this.#results.filter((r) => r.overwrites >= 0).map((r) => [r.node, r.overwrites]))
-    const leafNumber = (n: Node): number => {
-      const place = this.#given.get(n)
-      return place?.space === 'leaf' ? place.slot : -1
-    }
+    const overwritten = this.#overwrittenLeaves()
     for (const group of groups) {
       const sink = group.sinks[0]!
       const leaf = overwritten.get(sink) ?? -1
@@ -211,7 +210,7 @@ class GraphLowering {
         if (other.domain !== group.domain || other.sinks.length >= siblingSinks) continue
         const related = group.reads.some((r) => other.reads.includes(r) || other.sinks.includes(r))
         if (!related) continue
-        if (leaf >= 0 && joined.slice(i + 1).some((g) => g.reads.some((r) => leafNumber(r) === leaf))) continue
+        if (leaf >= 0 && joined.slice(i + 1).some((g) => g.reads.some((r) => this.#leafNumber(r) === leaf))) continue
         const both = this.#tryNest([...other.sinks, sink])
         if (!both || both.domain !== group.domain) continue
         joined[i] = both
@@ -267,6 +266,7 @@ class GraphLowering {
       sinks,
       reads,
       domain: nest.domain,
+      isElementwise: nest.domain.endsWith('|'),
       shifted: nest.shifted,
       lower: () => [
         this.#launch(nest, (a): StepArgument<Location> => {
@@ -278,45 +278,114 @@ class GraphLowering {
     }
   }
 
-  #contractGroup(node: NodeOf<'contract'>): KernelGroup {
+  /**
+   * Elementwise kernels over the elements of a contraction, at the same places, are computed where the contraction is stored. The contraction
+   * then runs where that kernel stood: whatever it reads is there by then, and nobody in between may want what it gives.
+   */
+  #fuseEpilogues(groups: readonly KernelGroup[]): KernelGroup[] {
+    const slots: (KernelGroup | null)[] = [...groups]
+    const placeOf = new Map<Node, number>()
+    const leaves = this.#overwrittenLeaves()
+    groups.forEach((group, i) => {
+      const [sink] = group.sinks
+      if (group.isElementwise && sink && !this.#overwriting.has(sink)) {
+        const from = Math.max(
+          -1,
+          ...group.reads.map((r) => (this.#isFusible(slots[placeOf.get(r) ?? -1], sink) ? placeOf.get(r)! : -1)),
+        )
+        const before = slots[from]
+        const between = slots.slice(from + 1, i)
+        if (before && between.every((g) => g === null || this.#canMoveBehind(before, g, leaves))) {
+          const chain = [...before.chain!, sink]
+          if (fuseEpilogue(before.contract!, chain, [sink], this.#surroundings)) {
+            slots[from] = null
+            const made = new Set([before.contract!, ...chain])
+            const reads = [...new Set([...before.reads, ...group.reads])].filter((r) => !made.has(r))
+            slots[i] = { ...before, reads, chain, sinks: [before.contract!, ...chain] }
+          }
+        }
+      }
+      for (const s of slots[i]!.sinks) placeOf.set(s, i)
+    })
+    const left = slots.filter((g) => g !== null)
+    const wanted = new Set([...this.#results.map((r) => r.node), ...left.flatMap((g) => g.reads)])
+    return left.map((g) =>
+      g.chain && g.chain.length > 0
+        ? this.#contractGroup(
+            g.contract!,
+            g.chain,
+            g.sinks.filter((s) => wanted.has(s)),
+          )
+        : g,
+    )
+  }
+
+  #isFusible(group: KernelGroup | null | undefined, sink: Node): boolean {
+    if (!group?.contract || group.chain!.length >= mostChained) return false
+    return isFloat(group.contract.dtype) && numel(group.contract.shape) === numel(sink.shape)
+  }
+
+  /** Whether a contraction may run behind a group that stood behind it. */
+  #canMoveBehind(contract: KernelGroup, group: KernelGroup, overwritten: ReadonlyMap<Node, number>): boolean {
+    const overwrites = (n: Node): boolean => {
+      const leaf = overwritten.get(n)
+      return leaf !== undefined && contract.reads.some((r) => this.#leafNumber(r) === leaf)
+    }
+    return !group.reads.some((r) => contract.sinks.includes(r)) && !group.sinks.some(overwrites)
+  }
+
+  /** Numbers of the leaves that results overwrite. */
+  #overwrittenLeaves(): Map<Node, number> {
+    return new Map(this.#results.filter((r) => r.overwrites >= 0).map((r) => [r.node, r.overwrites]))
+  }
+
+  #leafNumber(n: Node): number {
+    const place = this.#given.get(n)
+    return place?.space === 'leaf' ? place.slot : -1
+  }
+
+  /** A contraction, with the sinks of `chain` computed where it is stored; `stored` of all these go to memory. */
+  #contractGroup(node: NodeOf<'contract'>, chain: readonly Node[] = [], stored: readonly Node[] = [node]): KernelGroup {
     const [lhs, rhs] = node.sources.map((s) => stridedView(s, this.#fusion.isMaterialized)) as [
       ReturnType<typeof stridedView>,
       ReturnType<typeof stridedView>,
     ]
     for (const v of [lhs, rhs]) if (!this.#fusion.isMaterialized(v.base)) throw new MaterializeRequest(v.base)
+    const fused = chain.length > 0 ? fuseEpilogue(node, chain, stored, this.#surroundings) : null
     return {
-      sinks: [node],
-      reads: [lhs.base, rhs.base],
+      sinks: stored,
+      reads: [lhs.base, rhs.base, ...(fused?.operands ?? [])],
+      contract: node,
+      chain,
       lower: () => {
-        const strides = new Array<number>(node.shape.length)
-        let s = 1
-        for (let i = node.shape.length - 1; i >= 0; i--) {
-          strides[i] = s
-          s *= node.shape[i]!
-        }
         const lowered = lowerContractOnce({
           spec: node.attributes,
           dtype: node.dtype,
           lhs,
           rhs,
-          out: { shape: node.shape, strides, offset: 0 },
+          out: { shape: node.shape, strides: contiguousStrides(node.shape), offset: 0 },
+          ...(fused ? { epilogue: fused.epilogue, outDType: fused.dtype } : {}),
           capabilities: this.#generator.capabilities,
         })
         const temporaries = lowered.temporaries.map((t) => this.#generator.temporary(t.bytes))
+        const memory = (n: Node): StepArgument<Location> => ({ kind: 'memory', role: this.#placeOf(n) })
         return lowered.steps.map((step) =>
           this.#launch(step, (a): StepArgument<Location> => {
             switch (a.kind) {
               case 'lhs':
-                return { kind: 'memory', role: this.#placeOf(lhs.base) }
+                return memory(lhs.base)
               case 'rhs':
-                return { kind: 'memory', role: this.#placeOf(rhs.base) }
+                return memory(rhs.base)
               case 'out':
-                return { kind: 'memory', role: this.#placeOf(node) }
+                return memory(stored[0]!)
+              case 'result':
+                return memory(stored[a.number + 1]!)
+              case 'operand':
+                return memory(fused!.operands[a.number]!)
+              case 'scalar':
+                return fused!.numbers[a.number]!
               case 'temporary':
                 return { kind: 'memory', role: temporaries[a.number]! }
-              case 'operand':
-              case 'scalar':
-                throw new InternalError('a contraction without an epilogue asked for its operands')
               case 'scratch':
                 return { kind: 'scratch' }
               case 'index':
@@ -502,6 +571,11 @@ interface KernelGroup {
   readonly reads: readonly Node[]
   /** What loops the kernel has; kernels of one domain can be joined. Absent for what is no loop nest. */
   readonly domain?: string
+  /** Whether the kernel combines elements at one place, and sums nothing. */
+  readonly isElementwise?: boolean
+  /** The contraction that the kernel computes, and the sinks that it computes where that is stored. */
+  readonly contract?: NodeOf<'contract'>
+  readonly chain?: readonly Node[]
   /** Sources that are read at other places than the result is written; absent where that is unknown. */
   readonly shifted?: ReadonlySet<Node>
   readonly lower: () => readonly PendingStep[]
