@@ -207,12 +207,14 @@ class GraphLowering {
       let merged = -1
       for (let i = joined.length - 1; i >= earliest && merged < 0 && group.domain !== undefined; i--) {
         const other = joined[i]!
-        if (other.domain !== group.domain || other.sinks.length >= siblingSinks) continue
+        // What sums nothing can be computed in the last loops of what does.
+        const fits = group.isElementwise ? other.domain?.startsWith(group.domain) : other.domain === group.domain
+        if (!fits || other.sinks.length >= siblingSinks) continue
         const related = group.reads.some((r) => other.reads.includes(r) || other.sinks.includes(r))
         if (!related) continue
         if (leaf >= 0 && joined.slice(i + 1).some((g) => g.reads.some((r) => this.#leafNumber(r) === leaf))) continue
         const both = this.#tryNest([...other.sinks, sink])
-        if (!both || both.domain !== group.domain) continue
+        if (!both || both.domain !== other.domain) continue
         joined[i] = both
         merged = i
       }
