@@ -9,10 +9,12 @@ import type { Node } from '../graph/node.ts'
 import { isElementwise, isUniform } from '../schedule/draws.ts'
 import { affineKey, linearize } from './affine.ts'
 import * as ir from './builder.ts'
-import { constantOf, emitCast, emitOperation, isWritten, valueScalar } from './elementwise.ts'
+import { emitCast, emitOperation } from './elementwise.ts'
 import { ExpressionBuilder, visitExpressions, type Expression, type Surroundings } from './expression.ts'
 import type { Expr } from './kernel.ts'
-import type { NestArgument, NestKernel } from './nest.ts'
+import type { NestKernel } from './nest.ts'
+import { NestParameters } from './nest-parameters.ts'
+import { nestTitle } from './nest-title.ts'
 import { emitRandom, emitWords } from './random.ts'
 
 /** Blocks that one parallel iteration takes. */
@@ -37,10 +39,8 @@ function isDrawn(sink: Node, isMaterialized: (n: Node) => boolean): boolean {
 export function buildDraws(sink: Node, surroundings: Surroundings): NestKernel | null {
   const { isMaterialized } = surroundings
   if (!isDrawn(sink, isMaterialized)) return null
-  const builder = new ExpressionBuilder(
-    { ...surroundings, isMaterialized: (n) => n !== sink && isMaterialized(n) },
-    new Map(),
-  )
+  const isSource = (n: Node): boolean => n !== sink && isMaterialized(n)
+  const builder = new ExpressionBuilder({ ...surroundings, isMaterialized: isSource }, new Map())
   const coordinates = sink.shape.map((d, i) => builder.axis(`d${i}`, d))
   const expression = builder.at(sink, coordinates, [], true)
   const place = affineKey(linearize(coordinates, contiguousStrides(sink.shape)))
@@ -51,21 +51,21 @@ export function buildDraws(sink: Node, surroundings: Surroundings): NestKernel |
     else if (e.kind === 'load') isPlain &&= e.loops.size === 0 && e.guards.length === 0
     else if (e.kind !== 'operation' && e.kind !== 'constant' && e.kind !== 'scalar') isPlain = false
   })
-  return isPlain ? new DrawsKernel(sink, expression).build() : null
+  return isPlain ? new DrawsKernel(sink, expression, isSource).build() : null
 }
 
 class DrawsKernel {
   readonly #sink: Node
   readonly #expression: Expression
   readonly #ir: ir.KernelBuilder
-  readonly #arguments: NestArgument[] = []
-  readonly #sources = new Map<Node, ir.BufferParameter>()
-  readonly #scalars = new Map<string, Expr>()
+  readonly #parameters: NestParameters
 
-  constructor(sink: Node, expression: Expression) {
+  constructor(sink: Node, expression: Expression, isSource: (n: Node) => boolean) {
     this.#sink = sink
     this.#expression = expression
-    this.#ir = new ir.KernelBuilder(`draw ${sink.op} ${sink.dtype}`)
+    this.#ir = new ir.KernelBuilder(`draws ${nestTitle([sink], isSource)}`)
+    // A mask is written as bytes and as words.
+    this.#parameters = new NestParameters(this.#ir, sink.dtype === 'bool')
   }
 
   build(): NestKernel {
@@ -76,18 +76,17 @@ class DrawsKernel {
     const extent = Math.max(1, Math.ceil(blocks / chunkBlocks))
     // Four masks are one word: bool results are written by blocks, too.
     const isMask = dtype === 'bool'
-    const sink = (type: typeof dtype): ir.BufferParameter => {
-      this.#arguments.push({ kind: 'sink', index: 0 })
-      return k.buffer(type, isMask ? 'update' : 'write')
+    const parameters = this.#parameters
+    const [out] = parameters.sinks([this.#sink]) as [ir.BufferParameter]
+    let words = out
+    if (isMask) {
+      parameters.arguments.push({ kind: 'sink', index: 0 })
+      words = k.buffer('int32', 'update')
     }
-    const out = sink(dtype)
-    const words = isMask ? sink('int32') : out
-    const [chunk, whole, count, length] = [chunkBlocks, blocks, extent, elements].map((n) => this.#index(n)) as [
-      Expr,
-      Expr,
-      Expr,
-      Expr,
-    ]
+    const chunk = parameters.index('chunk', chunkBlocks)
+    const whole = parameters.index('whole', blocks)
+    const count = parameters.index('count', extent)
+    const length = parameters.index('length', elements)
     k.parallel('p', (p) => {
       const from = k.let('from', ir.mul(p, chunk))
       const to = k.let('to', ir.min(ir.add(from, chunk), whole))
@@ -131,7 +130,7 @@ class DrawsKernel {
     const work = 16
     return {
       kernel: k.build(),
-      arguments: this.#arguments,
+      arguments: parameters.arguments,
       extent,
       grain: 1,
       scratchBytes: 0,
@@ -154,10 +153,11 @@ class DrawsKernel {
   #emit(known: Map<Expression, Expr>, e: Expression, at: () => Expr): Expr {
     switch (e.kind) {
       case 'constant':
+        return this.#parameters.constant(e.value, e)
       case 'scalar':
-        return this.#number(e)
+        return this.#parameters.scalar(`slot${e.slot}`, e, { kind: 'scalar', slot: e.slot })
       case 'load': {
-        const x = ir.load(this.#source(e.source), this.#index(e.at.constant))
+        const x = ir.load(this.#parameters.source(e.source), this.#parameters.index('at', e.at.constant))
         return e.dtype === 'bool' ? ir.ne(x, 0) : x
       }
       case 'operation': {
@@ -170,32 +170,5 @@ class DrawsKernel {
       default:
         throw new InternalError(`${e.kind} among random draws`)
     }
-  }
-
-  #index(value: number): Expr {
-    this.#arguments.push({ kind: 'index', value })
-    return this.#ir.index()
-  }
-
-  #source(node: Node): ir.BufferParameter {
-    let known = this.#sources.get(node)
-    if (!known) {
-      this.#arguments.push({ kind: 'source', node })
-      this.#sources.set(node, (known = this.#ir.buffer(node.dtype, 'read')))
-    }
-    return known
-  }
-
-  #number(e: Expression & { kind: 'constant' | 'scalar' }): Expr {
-    if (e.kind === 'constant' && (e.dtype === 'bool' || isWritten(e.value))) return constantOf(e.value, e.dtype)
-    const scalar = valueScalar(e.dtype)
-    const role = `${scalar} ${e.kind === 'scalar' ? `slot ${e.slot}` : String(e.value)}`
-    let known = this.#scalars.get(role)
-    if (!known) {
-      this.#arguments.push(e.kind === 'scalar' ? { kind: 'scalar', slot: e.slot } : { kind: 'number', value: e.value })
-      const parameter = this.#ir.scalar(scalar === 'mask' ? 'i32' : scalar)
-      this.#scalars.set(role, (known = scalar === 'mask' ? ir.ne(parameter, 0) : parameter))
-    }
-    return known
   }
 }

@@ -4,7 +4,7 @@
  */
 import { isFloat, sizeOf } from '../common/dtype.ts'
 import { InternalError } from '../common/errors.ts'
-import { contiguousStrides, numel } from '../common/shape.ts'
+import { contiguousStrides, numel, sameShape, type Shape } from '../common/shape.ts'
 import { makeNode, topologicalOrder, type Node, type NodeOf } from '../graph/node.ts'
 import type { Capabilities } from './capabilities.ts'
 import type { Capture } from '../schedule/capture.ts'
@@ -13,26 +13,17 @@ import { planMemory, type Lifetime } from '../schedule/memory.ts'
 import type { Argument, BufferRef, Launch, Loop, Plan } from '../schedule/plan.ts'
 import { stridedView } from '../schedule/views.ts'
 import { lowerContractOnce } from './contract/memo.ts'
+import type { ContractArgument } from './contract/problem.ts'
 import { fuseEpilogue } from './epilogue.ts'
 import { MaterializeRequest, type Surroundings } from './expression.ts'
+import { classOf, keepGrouping, knownGroupings, type Grouping } from './grouping.ts'
 import { argsortStep, cumulateStep, scatterStep, type IndexRole } from './index-ops.ts'
 import type { Kernel } from './kernel.ts'
 import { buildNestOnce } from './nest-memo.ts'
+import type { Location, PendingLaunch, PendingStep } from './pending.ts'
+import { splitConstants, type Constant } from './prologue.ts'
 import { structureOf } from './structure.ts'
 import type { Step, StepArgument } from './step.ts'
-
-/** Where a value is: a leaf or output by number, or a temporary whose place the memory plan finds. `step` bytes an iteration in loops. */
-interface Location {
-  readonly space: 'leaf' | 'output' | 'temporary'
-  readonly slot: number
-  readonly byteOffset: number
-  readonly step: number
-}
-
-interface PendingLaunch extends Omit<Launch, 'arguments' | 'kind'> {
-  readonly arguments: readonly StepArgument<Location>[]
-}
-type PendingStep = PendingLaunch | { readonly count: number; readonly steps: readonly PendingLaunch[] }
 
 const at = (space: Location['space'], slot: number): Location => ({ space, slot, byteOffset: 0, step: 0 })
 const bytesOf = (n: Node): number => numel(n.shape) * sizeOf(n.dtype)
@@ -43,9 +34,24 @@ const siblingSinks = 8
 /** Results that may be computed where a contraction is stored. */
 const mostChained = 3
 
-/** The plan of a capture and its kernels, by number. */
-export function generatePlan(capture: Capture, capabilities: Capabilities): { plan: Plan; kernels: Kernel[] } {
-  return new Generator(capture, capabilities).generate()
+/** A plan whose constants (see prologue.ts) are leaves behind those of the capture. */
+export interface GeneratedPlan {
+  readonly plan: Plan
+  readonly kernels: Kernel[]
+  readonly constants: readonly Constant[]
+  /** What computes them, in order: leaves are those of the plan, constants are outputs by number. */
+  readonly prologue: readonly { readonly launch: Launch; readonly writes: readonly number[] }[]
+}
+
+/** Leaves that never change from run to run, by number, and names for what they hold. */
+export interface ConstantLeaves {
+  readonly leaves: ReadonlySet<number>
+  name(leaf: number): string
+}
+
+/** The plan of a capture and its kernels, by number. What depends on `constant` leaves alone is taken out of the plan. */
+export function generatePlan(capture: Capture, capabilities: Capabilities, constant?: ConstantLeaves): GeneratedPlan {
+  return new Generator(capture, capabilities).generate(constant)
 }
 
 class Generator {
@@ -61,18 +67,19 @@ class Generator {
     this.#capabilities = capabilities
   }
 
-  generate(): { plan: Plan; kernels: Kernel[] } {
+  generate(constant: ConstantLeaves | undefined): GeneratedPlan {
     const { capture } = this
     const places = new Map<Node, Location>()
     for (const [node, slot] of capture.slots) if (node.op === 'buffer') places.set(node, at('leaf', slot))
+    const leafNumbers = new Map(capture.leaves.map((leaf, i) => [leaf, i]))
     const results = capture.outputs.map((o, i) => ({
       node: o.node,
       place: at('output', i),
-      overwrites: o.write ? capture.leaves.indexOf(o.write) : -1,
+      overwrites: o.write ? (leafNumbers.get(o.write) ?? -1) : -1,
     }))
     const graph = new GraphLowering(this, capture.nodes, places, results)
     graph.lower((steps) => this.#steps.push(...steps))
-    return { plan: this.#finish(), kernels: this.#kernels }
+    return this.#finish(constant)
   }
 
   get capture(): Capture {
@@ -103,8 +110,19 @@ class Generator {
     return n
   }
 
-  #finish(): Plan {
-    const { offsets, arenaBytes } = planMemory(this.#temporaries)
+  #finish(constant: ConstantLeaves | undefined): GeneratedPlan {
+    const split = constant
+      ? splitConstants(
+          this.#steps,
+          this.#kernels,
+          this.#temporaries,
+          this.#capture.leaves.length,
+          constant.leaves,
+          (leaf) => constant.name(leaf),
+        )
+      : { constants: [], prologue: [], steps: this.#steps, replaced: new Set<number>() }
+    const inArena = this.#temporaries.map((t, i) => (split.replaced.has(i) ? { ...t, bytes: 0 } : t))
+    const { offsets, arenaBytes } = planMemory(inArena)
     const ref = (l: Location): BufferRef =>
       l.space === 'temporary'
         ? { space: 'arena', slot: 0, byteOffset: offsets[l.slot]! + l.byteOffset, step: l.step }
@@ -112,10 +130,15 @@ class Generator {
     const bind = (a: StepArgument<Location>): Argument =>
       a.kind === 'memory' ? { kind: 'buffer', ref: ref(a.role) } : a
     const launch = (s: PendingLaunch): Launch => ({ ...s, kind: 'launch', arguments: s.arguments.map(bind) })
-    const steps = this.#steps.map((s): Launch | Loop =>
+    const steps = split.steps.map((s): Launch | Loop =>
       'count' in s ? { kind: 'loop', count: s.count, steps: s.steps.map(launch) } : launch(s),
     )
-    return { steps, arenaBytes }
+    return {
+      plan: { steps, arenaBytes },
+      kernels: this.#kernels,
+      constants: split.constants,
+      prologue: split.prologue.map((p) => ({ launch: launch(p.launch), writes: p.writes })),
+    }
   }
 }
 
@@ -175,7 +198,31 @@ class GraphLowering {
 
   // ---- groups -----------------------------------------------------------------------------------------------------------
 
+  /** As it was done for a program that differs in sizes only, or anew. */
   #group(): KernelGroup[] {
+    const results = new Set(this.#results.map((r) => r.node))
+    const role = (n: Node): number =>
+      (this.#given.has(n) ? 1 : 0) + (results.has(n) ? 2 : 0) + (this.#overwriting.has(n) ? 4 : 0)
+    const program = classOf(this.#nodes, role)
+    for (const known of knownGroupings(program)) {
+      const groups = this.#regroup(known)
+      if (groups) return groups
+    }
+    const groups = this.#groupAnew()
+    const places = new Map(this.#nodes.map((n, i) => [n, i]))
+    const numbers = (nodes: readonly Node[]): number[] => nodes.map((n) => places.get(n)!)
+    keepGrouping(program, {
+      materialized: numbers(this.#nodes.filter(this.#fusion.isMaterialized)),
+      groups: groups.map((g) => {
+        const chain = numbers(g.chain ?? [])
+        return { sinks: numbers(g.sinks), contract: chain.length > 0 ? places.get(g.contract!)! : -1, chain }
+      }),
+      volume: program.volume,
+    })
+    return groups
+  }
+
+  #groupAnew(): KernelGroup[] {
     const required = new Set(this.#results.map((r) => r.node).filter((n) => !this.#given.has(n)))
     for (;;) {
       this.#fusion = new Fusion(this.#nodes, required, new Set(this.#given.keys()))
@@ -188,6 +235,35 @@ class GraphLowering {
           throw new InternalError(`${request.node.op} is in memory and cannot be fused all the same`)
         required.add(request.node)
       }
+    }
+  }
+
+  /** The groups of another program of the class, or null where something does not fit: an operand that is no strided view here, say. */
+  #regroup(known: Grouping): KernelGroup[] | null {
+    const nodes = (places: readonly number[]): Node[] => places.map((i) => this.#nodes[i]!)
+    this.#fusion = Fusion.decided(this.#nodes, nodes(known.materialized))
+    const groups: KernelGroup[] = []
+    const computed = new Set<Node>()
+    for (const places of known.groups) {
+      const sinks = nodes(places.sinks)
+      const group = this.#tryGroup(sinks, this.#nodes[places.contract], nodes(places.chain))
+      if (!group || !group.reads.every((r) => this.#given.has(r) || computed.has(r))) return null
+      for (const s of sinks) computed.add(s)
+      groups.push(group)
+    }
+    return groups
+  }
+
+  #tryGroup(sinks: readonly Node[], contract?: Node, chain: readonly Node[] = []): KernelGroup | null {
+    const [first] = sinks as readonly [Node]
+    if (first.op === 'output') return this.#groupOf(first.sources[0]!)
+    try {
+      if (contract?.op === 'contract') return this.#contractGroup(contract, chain, sinks)
+      if (sinks.length === 1) return this.#groupOf(first)
+      return sinks.every((s) => sameShape(s.shape, first.shape)) ? this.#nestGroup(sinks) : null
+    } catch (request) {
+      if (request instanceof MaterializeRequest) return null
+      throw request
     }
   }
 
@@ -213,7 +289,7 @@ class GraphLowering {
         const related = group.reads.some((r) => other.reads.includes(r) || other.sinks.includes(r))
         if (!related) continue
         if (leaf >= 0 && joined.slice(i + 1).some((g) => g.reads.some((r) => this.#leafNumber(r) === leaf))) continue
-        const both = this.#tryNest([...other.sinks, sink])
+        const both = this.#tryGroup([...other.sinks, sink])
         if (!both || both.domain !== other.domain) continue
         joined[i] = both
         merged = i
@@ -222,15 +298,6 @@ class GraphLowering {
       for (const s of group.sinks) placeOf.set(s, merged)
     }
     return joined
-  }
-
-  #tryNest(sinks: readonly Node[]): KernelGroup | null {
-    try {
-      return this.#nestGroup(sinks)
-    } catch (request) {
-      if (request instanceof MaterializeRequest) return null
-      throw request
-    }
   }
 
   #groupOf(sink: Node): KernelGroup {
@@ -271,11 +338,15 @@ class GraphLowering {
       isElementwise: nest.domain.endsWith('|'),
       shifted: nest.shifted,
       lower: () => [
-        this.#launch(nest, (a): StepArgument<Location> => {
-          if (a.kind === 'source') return { kind: 'memory', role: this.#placeOf(a.node) }
-          if (a.kind === 'sink') return { kind: 'memory', role: this.#placeOf(sinks[a.index]!) }
-          return a
-        }),
+        this.#launch(
+          nest,
+          (a): StepArgument<Location> => {
+            if (a.kind === 'source') return { kind: 'memory', role: this.#placeOf(a.node) }
+            if (a.kind === 'sink') return { kind: 'memory', role: this.#placeOf(sinks[a.index]!) }
+            return a
+          },
+          [sinks[0]!.shape],
+        ),
       ],
     }
   }
@@ -354,6 +425,7 @@ class GraphLowering {
     ]
     for (const v of [lhs, rhs]) if (!this.#fusion.isMaterialized(v.base)) throw new MaterializeRequest(v.base)
     const fused = chain.length > 0 ? fuseEpilogue(node, chain, stored, this.#surroundings) : null
+    if (chain.length > 0 && !fused) throw new MaterializeRequest(node)
     return {
       sinks: stored,
       reads: [lhs.base, rhs.base, ...(fused?.operands ?? [])],
@@ -371,30 +443,30 @@ class GraphLowering {
         })
         const temporaries = lowered.temporaries.map((t) => this.#generator.temporary(t.bytes))
         const memory = (n: Node): StepArgument<Location> => ({ kind: 'memory', role: this.#placeOf(n) })
-        return lowered.steps.map((step) =>
-          this.#launch(step, (a): StepArgument<Location> => {
-            switch (a.kind) {
-              case 'lhs':
-                return memory(lhs.base)
-              case 'rhs':
-                return memory(rhs.base)
-              case 'out':
-                return memory(stored[0]!)
-              case 'result':
-                return memory(stored[a.number + 1]!)
-              case 'operand':
-                return memory(fused!.operands[a.number]!)
-              case 'scalar':
-                return fused!.numbers[a.number]!
-              case 'temporary':
-                return { kind: 'memory', role: temporaries[a.number]! }
-              case 'scratch':
-                return { kind: 'scratch' }
-              case 'index':
-                return a
-            }
-          }),
-        )
+        const bind = (a: ContractArgument): StepArgument<Location> => {
+          switch (a.kind) {
+            case 'lhs':
+              return memory(lhs.base)
+            case 'rhs':
+              return memory(rhs.base)
+            case 'out':
+              return memory(stored[0]!)
+            case 'result':
+              return memory(stored[a.number + 1]!)
+            case 'operand':
+              return memory(fused!.operands[a.number]!)
+            case 'scalar':
+              return fused!.numbers[a.number]!
+            case 'temporary':
+              return { kind: 'memory', role: temporaries[a.number]! }
+            case 'scratch':
+              return { kind: 'scratch' }
+            case 'index':
+              return a
+          }
+        }
+        const shapes = [node.shape, ...node.sources.map((s) => s.shape)]
+        return lowered.steps.map((step) => this.#launch(step, bind, shapes))
       },
     }
   }
@@ -438,6 +510,7 @@ class GraphLowering {
       readonly bytes: number
     },
     bind: (a: A) => StepArgument<Location>,
+    shapes?: readonly Shape[],
   ): PendingLaunch {
     const { extent, grain, scratchBytes, flops, bytes } = step
     return {
@@ -448,6 +521,7 @@ class GraphLowering {
       scratchBytes,
       flops,
       bytes,
+      ...(shapes && { shapes }),
     }
   }
 
@@ -459,11 +533,16 @@ class GraphLowering {
     return place
   }
 
-  #firstResult = new Map<Node, Result>()
+  readonly #firstResult = new Map<Node, Result>()
+  /** Numbers of leaves that are results as they are: they are copied at the end. */
+  readonly #copiedLeaves = new Set<number>()
 
   #assignResults(): void {
-    for (const r of this.#results)
-      if (!this.#given.has(r.node) && !this.#firstResult.has(r.node)) this.#firstResult.set(r.node, r)
+    for (const r of this.#results) {
+      const given = this.#given.get(r.node)
+      if (given && r.node.op === 'buffer') this.#copiedLeaves.add(given.slot)
+      if (!given && !this.#firstResult.has(r.node)) this.#firstResult.set(r.node, r)
+    }
   }
 
   /** Number of the last group that reads each leaf. */
@@ -491,10 +570,10 @@ class GraphLowering {
       return
     }
     const last = result.overwrites >= 0 ? lastUse.get(result.overwrites) : undefined
-    const copiedLater = this.#results.some(
-      (r) => result.overwrites >= 0 && r.node.op === 'buffer' && this.#given.get(r.node)?.slot === result.overwrites,
-    )
-    if (copiedLater || (last && (last.group > group || (last.group === group && last.shifted)))) {
+    if (
+      this.#copiedLeaves.has(result.overwrites) ||
+      (last && (last.group > group || (last.group === group && last.shifted)))
+    ) {
       const aside = this.#generator.temporary(bytesOf(sink))
       this.#places.set(sink, aside)
       kept.push({ from: aside, to: result.place, node: sink })
