@@ -481,8 +481,8 @@ describe('what is printed', () => {
     `)
     expect({ bytes: wasm.length, hash: hashText(Buffer.from(wasm).toString('latin1')) }).toMatchInlineSnapshot(`
       {
-        "bytes": 7075,
-        "hash": "f0d097e84f765612",
+        "bytes": 505,
+        "hash": "6f944aa7bf51563c",
       }
     `)
   })
