@@ -18,6 +18,12 @@ function wrap(dtype: DType, x: Expr): Expr {
   return x
 }
 
+/** Whether a number stands in the text of kernels: small and special ones do, others are arguments, so that changing them compiles nothing. */
+export function isWritten(value: number | bigint): boolean {
+  const n = Number(value)
+  return !Number.isFinite(n) || (Number.isInteger(n * 2) && Math.abs(n) <= 8)
+}
+
 export function constantOf(value: number | bigint, dtype: DType): Expr {
   if (dtype === 'bool') return ir.ne(ir.i32(Number(value) !== 0 ? 1 : 0), 0)
   const scalar = valueScalar(dtype)

@@ -2,9 +2,9 @@
  * From a capture to a plan: fusion groups become kernels, kernels become launches, and the memory plan gives them places. The loop with
  * the fusion stage is here: a node that cannot be fused where fusion put it is stored, and the groups are made again.
  */
-import { sizeOf } from '../common/dtype.ts'
+import { isFloat, sizeOf } from '../common/dtype.ts'
 import { InternalError } from '../common/errors.ts'
-import { numel, sameShape, type Shape } from '../common/shape.ts'
+import { contiguousStrides, numel, sameShape, type Shape } from '../common/shape.ts'
 import { makeNode, topologicalOrder, type Node, type NodeOf } from '../graph/node.ts'
 import type { Capabilities } from './capabilities.ts'
 import type { Capture } from '../schedule/capture.ts'
@@ -13,6 +13,8 @@ import { planMemory, type Lifetime } from '../schedule/memory.ts'
 import type { Argument, BufferRef, Launch, Loop, Plan } from '../schedule/plan.ts'
 import { stridedView } from '../schedule/views.ts'
 import { lowerContractOnce } from './contract/memo.ts'
+import type { ContractArgument } from './contract/problem.ts'
+import { fuseEpilogue } from './epilogue.ts'
 import { MaterializeRequest, type Surroundings } from './expression.ts'
 import { classOf, keepGrouping, knownGroupings, type Grouping } from './grouping.ts'
 import { argsortStep, cumulateStep, scatterStep, type IndexRole } from './index-ops.ts'
@@ -29,6 +31,8 @@ const bytesOf = (n: Node): number => numel(n.shape) * sizeOf(n.dtype)
 /** How many kernels back a sink looks for one to join, and how many results one kernel may have. */
 const siblingReach = 12
 const siblingSinks = 8
+/** Results that may be computed where a contraction is stored. */
+const mostChained = 3
 
 /** A plan whose constants (see prologue.ts) are leaves behind those of the capture. */
 export interface GeneratedPlan {
@@ -209,7 +213,10 @@ class GraphLowering {
     const numbers = (nodes: readonly Node[]): number[] => nodes.map((n) => places.get(n)!)
     keepGrouping(program, {
       materialized: numbers(this.#nodes.filter(this.#fusion.isMaterialized)),
-      groups: groups.map((g) => numbers(g.sinks)),
+      groups: groups.map((g) => {
+        const chain = numbers(g.chain ?? [])
+        return { sinks: numbers(g.sinks), contract: chain.length > 0 ? places.get(g.contract!)! : -1, chain }
+      }),
       volume: program.volume,
     })
     return groups
@@ -221,7 +228,7 @@ class GraphLowering {
       this.#fusion = new Fusion(this.#nodes, required, new Set(this.#given.keys()))
       try {
         const sinks = this.#fusion.sinks().filter((s) => !this.#given.has(s))
-        return this.#joinSiblings(sinks.map((s) => this.#groupOf(s)))
+        return this.#joinSiblings(this.#fuseEpilogues(sinks.map((s) => this.#groupOf(s))))
       } catch (request) {
         if (!(request instanceof MaterializeRequest)) throw request
         if (this.#fusion.isMaterialized(request.node))
@@ -238,8 +245,8 @@ class GraphLowering {
     const groups: KernelGroup[] = []
     const computed = new Set<Node>()
     for (const places of known.groups) {
-      const sinks = nodes(places)
-      const group = this.#tryGroup(sinks)
+      const sinks = nodes(places.sinks)
+      const group = this.#tryGroup(sinks, this.#nodes[places.contract], nodes(places.chain))
       if (!group || !group.reads.every((r) => this.#given.has(r) || computed.has(r))) return null
       for (const s of sinks) computed.add(s)
       groups.push(group)
@@ -247,10 +254,11 @@ class GraphLowering {
     return groups
   }
 
-  #tryGroup(sinks: readonly Node[]): KernelGroup | null {
+  #tryGroup(sinks: readonly Node[], contract?: Node, chain: readonly Node[] = []): KernelGroup | null {
     const [first] = sinks as readonly [Node]
     if (first.op === 'output') return this.#groupOf(first.sources[0]!)
     try {
+      if (contract?.op === 'contract') return this.#contractGroup(contract, chain, sinks)
       if (sinks.length === 1) return this.#groupOf(first)
       return sinks.every((s) => sameShape(s.shape, first.shape)) ? this.#nestGroup(sinks) : null
     } catch (request) {
@@ -267,11 +275,7 @@ class GraphLowering {
   #joinSiblings(groups: KernelGroup[]): KernelGroup[] {
     const joined: KernelGroup[] = []
     const placeOf = new Map<Node, number>()
-    const overwritten = new Map(this.#results.filter((r) => r.overwrites >= 0).map((r) => [r.node, r.overwrites]))
-    const leafNumber = (n: Node): number => {
-      const place = this.#given.get(n)
-      return place?.space === 'leaf' ? place.slot : -1
-    }
+    const overwritten = this.#overwrittenLeaves()
     for (const group of groups) {
       const sink = group.sinks[0]!
       const leaf = overwritten.get(sink) ?? -1
@@ -279,12 +283,14 @@ class GraphLowering {
       let merged = -1
       for (let i = joined.length - 1; i >= earliest && merged < 0 && group.domain !== undefined; i--) {
         const other = joined[i]!
-        if (other.domain !== group.domain || other.sinks.length >= siblingSinks) continue
+        // What sums nothing can be computed in the last loops of what does.
+        const fits = group.isElementwise ? other.domain?.startsWith(group.domain) : other.domain === group.domain
+        if (!fits || other.sinks.length >= siblingSinks) continue
         const related = group.reads.some((r) => other.reads.includes(r) || other.sinks.includes(r))
         if (!related) continue
-        if (leaf >= 0 && joined.slice(i + 1).some((g) => g.reads.some((r) => leafNumber(r) === leaf))) continue
+        if (leaf >= 0 && joined.slice(i + 1).some((g) => g.reads.some((r) => this.#leafNumber(r) === leaf))) continue
         const both = this.#tryGroup([...other.sinks, sink])
-        if (!both || both.domain !== group.domain) continue
+        if (!both || both.domain !== other.domain) continue
         joined[i] = both
         merged = i
       }
@@ -329,6 +335,7 @@ class GraphLowering {
       sinks,
       reads,
       domain: nest.domain,
+      isElementwise: nest.domain.endsWith('|'),
       shifted: nest.shifted,
       lower: () => [
         this.#launch(
@@ -344,56 +351,122 @@ class GraphLowering {
     }
   }
 
-  #contractGroup(node: NodeOf<'contract'>): KernelGroup {
+  /**
+   * Elementwise kernels over the elements of a contraction, at the same places, are computed where the contraction is stored. The contraction
+   * then runs where that kernel stood: whatever it reads is there by then, and nobody in between may want what it gives.
+   */
+  #fuseEpilogues(groups: readonly KernelGroup[]): KernelGroup[] {
+    const slots: (KernelGroup | null)[] = [...groups]
+    const placeOf = new Map<Node, number>()
+    const leaves = this.#overwrittenLeaves()
+    groups.forEach((group, i) => {
+      const [sink] = group.sinks
+      if (group.isElementwise && sink && !this.#overwriting.has(sink)) {
+        const from = Math.max(
+          -1,
+          ...group.reads.map((r) => (this.#isFusible(slots[placeOf.get(r) ?? -1], sink) ? placeOf.get(r)! : -1)),
+        )
+        const before = slots[from]
+        const between = slots.slice(from + 1, i)
+        if (before && between.every((g) => g === null || this.#canMoveBehind(before, g, leaves))) {
+          const chain = [...before.chain!, sink]
+          if (fuseEpilogue(before.contract!, chain, [sink], this.#surroundings)) {
+            slots[from] = null
+            const made = new Set([before.contract!, ...chain])
+            const reads = [...new Set([...before.reads, ...group.reads])].filter((r) => !made.has(r))
+            slots[i] = { ...before, reads, chain, sinks: [before.contract!, ...chain] }
+          }
+        }
+      }
+      for (const s of slots[i]!.sinks) placeOf.set(s, i)
+    })
+    const left = slots.filter((g) => g !== null)
+    const wanted = new Set([...this.#results.map((r) => r.node), ...left.flatMap((g) => g.reads)])
+    return left.map((g) =>
+      g.chain && g.chain.length > 0
+        ? this.#contractGroup(
+            g.contract!,
+            g.chain,
+            g.sinks.filter((s) => wanted.has(s)),
+          )
+        : g,
+    )
+  }
+
+  #isFusible(group: KernelGroup | null | undefined, sink: Node): boolean {
+    if (!group?.contract || group.chain!.length >= mostChained) return false
+    return isFloat(group.contract.dtype) && numel(group.contract.shape) === numel(sink.shape)
+  }
+
+  /** Whether a contraction may run behind a group that stood behind it. */
+  #canMoveBehind(contract: KernelGroup, group: KernelGroup, overwritten: ReadonlyMap<Node, number>): boolean {
+    const overwrites = (n: Node): boolean => {
+      const leaf = overwritten.get(n)
+      return leaf !== undefined && contract.reads.some((r) => this.#leafNumber(r) === leaf)
+    }
+    return !group.reads.some((r) => contract.sinks.includes(r)) && !group.sinks.some(overwrites)
+  }
+
+  /** Numbers of the leaves that results overwrite. */
+  #overwrittenLeaves(): Map<Node, number> {
+    return new Map(this.#results.filter((r) => r.overwrites >= 0).map((r) => [r.node, r.overwrites]))
+  }
+
+  #leafNumber(n: Node): number {
+    const place = this.#given.get(n)
+    return place?.space === 'leaf' ? place.slot : -1
+  }
+
+  /** A contraction, with the sinks of `chain` computed where it is stored; `stored` of all these go to memory. */
+  #contractGroup(node: NodeOf<'contract'>, chain: readonly Node[] = [], stored: readonly Node[] = [node]): KernelGroup {
     const [lhs, rhs] = node.sources.map((s) => stridedView(s, this.#fusion.isMaterialized)) as [
       ReturnType<typeof stridedView>,
       ReturnType<typeof stridedView>,
     ]
     for (const v of [lhs, rhs]) if (!this.#fusion.isMaterialized(v.base)) throw new MaterializeRequest(v.base)
+    const fused = chain.length > 0 ? fuseEpilogue(node, chain, stored, this.#surroundings) : null
+    if (chain.length > 0 && !fused) throw new MaterializeRequest(node)
     return {
-      sinks: [node],
-      reads: [lhs.base, rhs.base],
+      sinks: stored,
+      reads: [lhs.base, rhs.base, ...(fused?.operands ?? [])],
+      contract: node,
+      chain,
       lower: () => {
-        const strides = new Array<number>(node.shape.length)
-        let s = 1
-        for (let i = node.shape.length - 1; i >= 0; i--) {
-          strides[i] = s
-          s *= node.shape[i]!
-        }
         const lowered = lowerContractOnce({
           spec: node.attributes,
           dtype: node.dtype,
           lhs,
           rhs,
-          out: { shape: node.shape, strides, offset: 0 },
+          out: { shape: node.shape, strides: contiguousStrides(node.shape), offset: 0 },
+          ...(fused ? { epilogue: fused.epilogue, outDType: fused.dtype } : {}),
           capabilities: this.#generator.capabilities,
         })
         const temporaries = lowered.temporaries.map((t) => this.#generator.temporary(t.bytes))
-        return lowered.steps.map((step) =>
-          this.#launch(
-            step,
-            (a): StepArgument<Location> => {
-              switch (a.kind) {
-                case 'lhs':
-                  return { kind: 'memory', role: this.#placeOf(lhs.base) }
-                case 'rhs':
-                  return { kind: 'memory', role: this.#placeOf(rhs.base) }
-                case 'out':
-                  return { kind: 'memory', role: this.#placeOf(node) }
-                case 'temporary':
-                  return { kind: 'memory', role: temporaries[a.number]! }
-                case 'operand':
-                case 'scalar':
-                  throw new InternalError('a contraction without an epilogue asked for its operands')
-                case 'scratch':
-                  return { kind: 'scratch' }
-                case 'index':
-                  return a
-              }
-            },
-            [node.shape, ...node.sources.map((s) => s.shape)],
-          ),
-        )
+        const memory = (n: Node): StepArgument<Location> => ({ kind: 'memory', role: this.#placeOf(n) })
+        const bind = (a: ContractArgument): StepArgument<Location> => {
+          switch (a.kind) {
+            case 'lhs':
+              return memory(lhs.base)
+            case 'rhs':
+              return memory(rhs.base)
+            case 'out':
+              return memory(stored[0]!)
+            case 'result':
+              return memory(stored[a.number + 1]!)
+            case 'operand':
+              return memory(fused!.operands[a.number]!)
+            case 'scalar':
+              return fused!.numbers[a.number]!
+            case 'temporary':
+              return { kind: 'memory', role: temporaries[a.number]! }
+            case 'scratch':
+              return { kind: 'scratch' }
+            case 'index':
+              return a
+          }
+        }
+        const shapes = [node.shape, ...node.sources.map((s) => s.shape)]
+        return lowered.steps.map((step) => this.#launch(step, bind, shapes))
       },
     }
   }
@@ -579,6 +652,11 @@ interface KernelGroup {
   readonly reads: readonly Node[]
   /** What loops the kernel has; kernels of one domain can be joined. Absent for what is no loop nest. */
   readonly domain?: string
+  /** Whether the kernel combines elements at one place, and sums nothing. */
+  readonly isElementwise?: boolean
+  /** The contraction that the kernel computes, and the sinks that it computes where that is stored. */
+  readonly contract?: NodeOf<'contract'>
+  readonly chain?: readonly Node[]
   /** Sources that are read at other places than the result is written; absent where that is unknown. */
   readonly shifted?: ReadonlySet<Node>
   readonly lower: () => readonly PendingStep[]

@@ -13,10 +13,18 @@ import { opTable } from '../graph/ops.ts'
 /** Nodes by their places in the program. */
 export interface Grouping {
   readonly materialized: readonly number[]
-  /** The nodes that each kernel, or run of kernels, was made for, in order. */
-  readonly groups: readonly (readonly number[])[]
+  /** What each kernel, or run of kernels, was made for, in order. */
+  readonly groups: readonly GroupPlaces[]
   /** Elements of all nodes together. */
   readonly volume: number
+}
+
+export interface GroupPlaces {
+  /** What goes to memory. */
+  readonly sinks: readonly number[]
+  /** The contraction whose store computes `chain`; -1 for kernels that are none, or do nothing else. */
+  readonly contract: number
+  readonly chain: readonly number[]
 }
 
 export interface ProgramClass {

@@ -1,7 +1,7 @@
 /** Parameters of a nest's kernel, and the arguments that go with them: sizes, strides, sources, numbers. Each is made once. */
 import type { Node } from '../graph/node.ts'
 import * as ir from './builder.ts'
-import { constantOf, valueScalar } from './elementwise.ts'
+import { constantOf, isWritten, valueScalar } from './elementwise.ts'
 import type { Expression } from './expression.ts'
 import type { Expr } from './kernel.ts'
 
@@ -65,11 +65,8 @@ export class NestParameters {
     return made
   }
 
-  /** Small and special numbers stand in the text; others are arguments, so that changing them compiles nothing. */
   constant(value: number | bigint, e: Expression): Expr {
-    const n = Number(value)
-    const plain = !Number.isFinite(n) || (Number.isInteger(n * 2) && Math.abs(n) <= 8)
-    if (plain || e.dtype === 'bool') return constantOf(value, e.dtype)
+    if (isWritten(value) || e.dtype === 'bool') return constantOf(value, e.dtype)
     return this.scalar(`constant${String(value)}`, e, { kind: 'number', value })
   }
 

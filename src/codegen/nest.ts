@@ -8,6 +8,7 @@ import { contiguousStrides, numel } from '../common/shape.ts'
 import type { Node } from '../graph/node.ts'
 import { affineKey, linearize, SplitRequest, type Affine, type Variable } from './affine.ts'
 import * as ir from './builder.ts'
+import { buildDraws } from './draws.ts'
 import { valueScalar } from './elementwise.ts'
 import {
   ExpressionBuilder,
@@ -47,6 +48,8 @@ const grainElements = 16384
 
 /** Builds one kernel that computes all sinks, which have one shape. Throws MaterializeRequest for what cannot be fused into it. */
 export function buildNest(sinks: readonly Node[], surroundings: Surroundings): NestKernel {
+  const draws = sinks.length === 1 ? buildDraws(sinks[0]!, surroundings) : null
+  if (draws) return draws
   const splits = new Map<string, number>()
   for (;;) {
     try {

@@ -15,11 +15,11 @@ const W1 = 0xbb67ae85 | 0
 const low = (x: Expr): Expr => ir.convert(x, 'i32')
 const high = (x: Expr): Expr => ir.convert(ir.ushr(x, 32), 'i32')
 
-/** Element `at` (an index) of the stream; float32 in [0, 1), or the bits as int32. */
-export function emitRandom(scope: ir.Scope, key: Expr, offset: Expr, at: Expr, dtype: DType): Expr {
+/** The four words of block `block` (an index) of the stream; float32 in [0, 1), or the bits as int32. */
+export function emitWords(scope: ir.Scope, key: Expr, offset: Expr, block: Expr, dtype: DType): Expr[] {
   // The 64-bit sum in halves: lanes have 32 bits. No draw has 2^34 elements.
   const first = scope.let('first', low(offset))
-  let c0 = scope.let('c', ir.add(first, ir.convert(ir.shr(at, 2), 'i32')))
+  let c0 = scope.let('c', ir.add(first, ir.convert(block, 'i32')))
   const carry = ir.lt(ir.xor(c0, SIGN), ir.xor(first, SIGN))
   let c1 = scope.let('c', ir.add(high(offset), ir.convert(carry, 'i32')))
   let c2: Expr = ir.i32(0)
@@ -38,7 +38,15 @@ export function emitRandom(scope: ir.Scope, key: Expr, offset: Expr, at: Expr, d
     k0 = ir.add(k0, W0)
     k1 = ir.add(k1, W1)
   }
+  return [c0, c1, c2, c3].map((bits) => (dtype === 'int32' ? bits : uniformOf(bits)))
+}
+
+const uniformOf = (bits: Expr): Expr => ir.mul(ir.convert(ir.ushr(bits, 8), 'f32'), 2 ** -24)
+
+/** Element `at` (an index) of the stream: where neighbours are not wanted together, at the price of a whole block. */
+export function emitRandom(scope: ir.Scope, key: Expr, offset: Expr, at: Expr, dtype: DType): Expr {
+  const [w0, w1, w2, w3] = emitWords(scope, key, offset, ir.shr(at, 2), 'int32') as [Expr, Expr, Expr, Expr]
   const word = scope.let('word', ir.and(ir.convert(at, 'i32'), 3))
-  const bits = ir.select(ir.lt(word, 2), ir.select(ir.eq(word, 0), c0, c1), ir.select(ir.eq(word, 2), c2, c3))
-  return dtype === 'int32' ? bits : ir.mul(ir.convert(ir.ushr(bits, 8), 'f32'), 2 ** -24)
+  const bits = ir.select(ir.lt(word, 2), ir.select(ir.eq(word, 0), w0, w1), ir.select(ir.eq(word, 2), w2, w3))
+  return dtype === 'int32' ? bits : uniformOf(bits)
 }

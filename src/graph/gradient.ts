@@ -11,6 +11,7 @@ import {
   broadcastTo,
   cast,
   constant,
+  constantValue,
   contract,
   cumulate,
   expand,
@@ -68,6 +69,13 @@ const extremum = (node: Node & { attributes: { axes: readonly number[] } }, g: N
   const x = node.sources[0]!
   const { axes } = node.attributes
   return [where(binary('eq', x, spread(node, x.shape, axes)), spread(g, x.shape, axes), like(x, 0))]
+}
+
+/** Whether a choice is x where x > 0, else 0. Its result is above 0 where x is, so that x need not be kept for the gradient. */
+function isRectifier(n: NodeOf<'where'>): boolean {
+  const [condition, x, other] = n.sources as [Node, Node, Node]
+  if (condition.op !== 'gt' || condition.sources[0] !== x || constantValue(other) !== 0) return false
+  return constantValue(condition.sources[1]!) === 0
 }
 
 /** Puts back the axes that a reduction removed. */
@@ -128,7 +136,10 @@ export const gradientRules: { readonly [K in OpName]?: Rule<K> } = {
   mod: (n, g) => [g, neg(mul(g, binary('floordiv', n.sources[0]!, n.sources[1]!)))],
   max: chosen('gt'),
   min: chosen('lt'),
-  where: (n, g) => [null, where(n.sources[0]!, g, like(g, 0)), where(n.sources[0]!, like(g, 0), g)],
+  where: (n, g) => {
+    const condition = isRectifier(n) ? binary('gt', n as Node, like(n as Node, 0)) : n.sources[0]!
+    return [null, where(condition, g, like(g, 0)), where(condition, like(g, 0), g)]
+  },
   cast: (n, g) => [isFloat(n.sources[0]!.dtype) ? cast(g, n.sources[0]!.dtype) : null],
 
   reshape: (n, g) => [reshape(g, n.sources[0]!.shape)],

@@ -40,7 +40,17 @@ export const cElements: Readonly<Record<DType, string>> = {
   float64: 'f64',
 }
 
-const widths: Readonly<Record<string, number>> = { u8: 1, i8: 1, u16: 2, i32: 4, u32: 4, f32: 4, i64: 8, f64: 8 }
+const widths: Readonly<Record<string, number>> = {
+  u8: 1,
+  i8: 1,
+  u16: 2,
+  i32: 4,
+  u32: 4,
+  f32: 4,
+  i64: 8,
+  u64: 8,
+  f64: 8,
+}
 
 const scalarHelpers: Readonly<Record<string, { needs: readonly string[]; text: string }>> = {
   f32_bits: {
@@ -159,7 +169,38 @@ export class Helpers {
 
   mulhi(lanes: number): string {
     const scalar = this.scalar('mulhi_i32')
-    return lanes === 1 ? scalar : this.lanewise('mulhi_i32', lanes, 'i32', ['i32', 'i32'], `${scalar}(a[i], b[i])`)
+    if (lanes === 1) return scalar
+    const name = `mulhi_i32x${lanes}`
+    const vector = this.lanesOf('i32', lanes)
+    const pairs = this.lanesOf('u64', lanes / 2)
+    // x86 multiplies every second lane into 64 bits. Clang knows that from the masks; GCC has to be told.
+    const [feature, builtin, rest] = (
+      {
+        4: ['__SSE2__', '__builtin_ia32_pmuludq128', ''],
+        8: ['__AVX2__', '__builtin_ia32_pmuludq256', ''],
+        16: ['__AVX512F__', '__builtin_ia32_pmuludq512_mask', `, (${this.lanesOf('i64', 8)}){0}, -1`],
+      } as const
+    )[lanes as 4 | 8 | 16]
+    return this.define(
+      name,
+      `static inline ${vector} ${name}(${vector} a, ${vector} b) {
+#if defined(__x86_64__) && defined(${feature})
+#if defined(__clang__)
+  ${pairs} even = ((${pairs})a & 0xffffffffu) * ((${pairs})b & 0xffffffffu);
+  ${pairs} odd = ((${pairs})a >> 32) * ((${pairs})b >> 32);
+#else
+  ${pairs} even = (${pairs})${builtin}(a, b${rest});
+  ${pairs} odd = (${pairs})${builtin}((${vector})((${pairs})a >> 32), (${vector})((${pairs})b >> 32)${rest});
+#endif
+  return (${vector})(even >> 32 | (odd & 0xffffffff00000000u));
+#else
+  ${vector} r;
+  #pragma omp simd
+  for (int i = 0; i < ${lanes}; i++) r[i] = ${scalar}(a[i], b[i]);
+  return r;
+#endif
+}`,
+    )
   }
 
   splat(type: Type): string {

@@ -5,6 +5,7 @@
 import { numel } from '../common/shape.ts'
 import type { Node } from '../graph/node.ts'
 import { opInfo } from '../graph/ops.ts'
+import { drawnNodes, isElementwise, isUniform } from './draws.ts'
 import { operationWeight } from './weight.ts'
 import { stridedView } from './views.ts'
 
@@ -43,6 +44,8 @@ export class Fusion {
     for (const n of required) this.#materialized.add(n)
     for (const n of nodes) if (ownKernel.has(n.op) || n.op === 'buffer') this.#materialized.add(n)
     this.#requireOperands()
+    for (const n of drawnNodes(nodes, this.isMaterialized)) this.#materialized.add(n)
+    this.#requireFactors()
     this.#cutChains()
     this.#decide()
     // Deciding may have cut a chain of views: operands may have a nearer base now, never a farther one.
@@ -70,6 +73,31 @@ export class Fusion {
         for (const s of n.sources) if (!isFill(s) || n.op !== 'scatter' || s !== n.sources[0]) this.#materialized.add(s)
       } else if (n.op === 'gather') this.#materialized.add(n.sources[0]!)
     }
+  }
+
+  /**
+   * What is repeated over the elements of a contraction (the scale of a normalisation, of its running variance) is computed once and read
+   * where the contraction is stored, instead of being computed for each element.
+   */
+  #requireFactors(): void {
+    const near = new Set<Node>()
+    for (const n of this.#nodes) {
+      const isNear = (s: Node): boolean => s.op === 'contract' || near.has(s)
+      if (!(isElementwise(n) || n.op === 'reshape' || n.op === 'detach') || !n.sources.some(isNear)) continue
+      near.add(n)
+      for (const s of n.sources) {
+        let base = s
+        while (base.op === 'expand' || base.op === 'reshape') base = base.sources[0]!
+        if (numel(base.shape) < numel(s.shape) && isElementwise(base) && !isUniform(base) && !this.#reduces(base))
+          this.#materialized.add(base)
+      }
+    }
+  }
+
+  /** Whether the kernel that computes a node has sums to do for it. */
+  #reduces(node: Node): boolean {
+    if (this.#materialized.has(node)) return false
+    return opInfo(node.op).group === 'reduce' || node.sources.some((s) => this.#reduces(s))
   }
 
   #cutChains(): void {

@@ -260,8 +260,9 @@ describe('epilogues', () => {
       { dtype: 'float32', strides: shape.map((_, i) => (i === 0 ? 3 : 0)), offset: 1 },
     ],
     scalars: ['f32'],
-    build: (_, value, [bias, residual, row], [scale]) =>
+    build: (_, value, [bias, residual, row], [scale]) => [
       max(add(add(mul(value, scale!), bias!), add(residual!, row!)), 0),
+    ],
   })
 
   function expectEpilogue(c: ContractCase): void {

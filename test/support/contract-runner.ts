@@ -42,6 +42,7 @@ export interface RunMemory {
   readonly rhs: NodeJS.TypedArray
   readonly out: NodeJS.TypedArray
   readonly operands?: readonly NodeJS.TypedArray[]
+  readonly results?: readonly NodeJS.TypedArray[]
   readonly scalars?: readonly number[]
 }
 
@@ -68,6 +69,8 @@ export class ContractRunner {
           return BigInt(a.value)
         case 'temporary':
           return aligned(temporaries[a.number]!)
+        case 'result':
+          return koffi.address(memory.results![a.number]!)
         case 'operand':
           return koffi.address(memory.operands![a.number]!)
         case 'scalar':

@@ -226,6 +226,9 @@ function emitProduct(
           const runs = store.columns(column, columns)
           k.loop('i', panelFrom, panelTo, 1, (i) => {
             const slot = k.let('slot', add(slots.at, mul(add(mul(j, ownRows), i), slotStride)))
+            k.if(eq(add(block, 1), blocks), () =>
+              store.prefetch(storeBase, runs, k.let('row', add(row0, mul(i, tile.rows)))),
+            )
             const sums = emitMicroKernel(k, tile, readRows(i), packedColumns.buffer, bAt)
             eachSum(sums, tile, (sum, at) => {
               k.if(ne(block, 0), () => k.assign(sum, add(sum, load(slots.buffer, add(slot, at), tile.lanes))))

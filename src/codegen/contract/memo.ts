@@ -5,10 +5,11 @@ import type { ContractProblem, LoweredContract } from './problem.ts'
 
 const kept = new RecentMap<string, LoweredContract>(512)
 
-/** As `lowerContract`, for problems without an epilogue. */
-export function lowerContractOnce(problem: Omit<ContractProblem, 'epilogue'>): LoweredContract {
-  const { spec, dtype, lhs, rhs, out, capabilities } = problem
+/** As `lowerContract`. */
+export function lowerContractOnce(problem: ContractProblem): LoweredContract {
+  const { spec, dtype, lhs, rhs, out, capabilities, epilogue } = problem
   const view = (v: ContractProblem['lhs']): unknown[] => [v.shape, v.strides, v.offset]
-  const key = JSON.stringify([spec, dtype, view(lhs), view(rhs), view(out), problem.outDType, capabilities])
+  const after = epilogue && [epilogue.key, epilogue.operands, epilogue.results, epilogue.scalars, epilogue.title]
+  const key = JSON.stringify([spec, dtype, view(lhs), view(rhs), view(out), problem.outDType, capabilities, after])
   return kept.getOrMake(key, () => lowerContract(problem))
 }

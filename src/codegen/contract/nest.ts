@@ -59,6 +59,7 @@ export function lowerNest(problem: ContractProblem, title: string, list: StepLis
     offset: k.size(o.offset),
     strides: o.strides.map((s) => k.stride(s)),
   }))
+  const results = (epilogue?.results ?? []).map((type, number) => k.memory({ kind: 'result', number }, type, 'write'))
   const scalars = k.scalars(epilogue)
 
   const letters = lettersOf(problem)
@@ -96,8 +97,9 @@ export function lowerNest(problem: ContractProblem, title: string, list: StepLis
     const flat = (strides: readonly Expr[], offset: Expr): Expr =>
       outCoordinates.reduce((at, c, i) => add(at, mul(c, strides[i]!)), offset)
     const values = besides.map((o) => k.let('operand', load(o.buffer, flat(o.strides, o.offset))))
-    const result = epilogue ? epilogue.build(k, sum, values, scalars) : sum
-    k.store(out.buffer, flat(out.strides, out.offset), result)
+    const at = k.let('at', flat(out.strides, out.offset))
+    const given = epilogue ? epilogue.build(k, sum, values, scalars) : [sum]
+    given.forEach((v, n) => k.store(n === 0 ? out.buffer : results[n - 1]!, at, v))
   })
 
   const terms = letters

@@ -22,20 +22,23 @@ export interface EpilogueOperand {
   readonly offset: number
 }
 
-/** out = build(sum of products, operands, scalars), evaluated once per element where the sum is complete. */
+/** out, results = build(sum of products, operands, scalars), evaluated once per element where the sum is complete. */
 export interface Epilogue {
   /** Part of the kernel's title: `+bias+relu`. */
   readonly title: string
   /** Epilogues with equal keys (and operands' dtypes and stride classes) build equal expressions: kernels are kept by it. */
   readonly key: string
   readonly operands: readonly EpilogueOperand[]
+  /** More results beside `out`, by dtype: they lie in memory as `out` does. Default none. */
+  readonly results?: readonly DType[]
   /** Numbers of the program or of the run, which become scalar parameters. */
   readonly scalars: readonly ('i32' | 'i64' | 'f32' | 'f64')[]
   /**
    * `value` is the sum in registers (f32 for float16 and bfloat16), `operands` are loaded in the same number of lanes, 1 or a vector's;
-   * `scalars` have one lane. Returns the register type of the result's dtype. Called several times for one kernel.
+   * `scalars` have one lane. Returns the values of `out` and of `results`, in the register types of their dtypes. Called several times for
+   * one kernel.
    */
-  build(scope: Scope, value: Expr, operands: readonly Expr[], scalars: readonly Expr[]): Expr
+  build(scope: Scope, value: Expr, operands: readonly Expr[], scalars: readonly Expr[]): readonly Expr[]
 }
 
 export interface ContractProblem {
@@ -54,8 +57,8 @@ export interface ContractProblem {
 export type ContractArgument =
   | { readonly kind: 'lhs' | 'rhs' | 'out' | 'scratch' }
   | { readonly kind: 'temporary'; readonly number: number }
-  /** Operand or scalar `number` of the epilogue. */
-  | { readonly kind: 'operand' | 'scalar'; readonly number: number }
+  /** Operand, further result or scalar `number` of the epilogue. */
+  | { readonly kind: 'operand' | 'result' | 'scalar'; readonly number: number }
   | { readonly kind: 'index'; readonly value: number }
 
 export interface ContractStep {

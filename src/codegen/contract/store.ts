@@ -3,6 +3,7 @@
  * scratch elsewhere; through the epilogue, with its operands loaded from the same coordinates.
  */
 import { add, and, eq, gather, le, load, min, mul, splat, sub, type BufferParameter } from '../builder.ts'
+import { sizeOf } from '../../common/dtype.ts'
 import type { Expr } from '../kernel.ts'
 import { isStride, type Assembler } from './assembler.ts'
 import { FlatAxes, mergeAxes } from './axes.ts'
@@ -22,7 +23,8 @@ export function eachSum(sums: Sums, tile: RegisterTile, visit: (sum: Expr, at: n
 export class ResultStore {
   private readonly k: Assembler
   private readonly epilogue: Epilogue | undefined
-  private readonly out: BufferParameter
+  /** The result, and what the epilogue gives beside it. */
+  private readonly out: readonly BufferParameter[]
   private readonly operands: readonly BufferParameter[]
   private readonly scalars: readonly Expr[]
   /** Of the first element, in the result and in each operand. */
@@ -32,10 +34,18 @@ export class ResultStore {
     const operands = epilogue?.operands ?? []
     this.k = k
     this.epilogue = epilogue
-    this.out = k.memory(out.memory, out.dtype, 'write')
+    const beside = epilogue?.results ?? []
+    this.out = [
+      k.memory(out.memory, out.dtype, 'write'),
+      ...beside.map((dtype, number) => k.memory({ kind: 'result', number }, dtype, 'write')),
+    ]
     this.operands = operands.map((o, number) => k.memory({ kind: 'operand', number }, o.dtype, 'read'))
     this.offsets = [out.offset, ...operands.map((o) => o.offset)].map((o) => k.size(o))
     this.scalars = k.scalars(epilogue)
+  }
+
+  get hasEpilogue(): boolean {
+    return this.epilogue !== undefined
   }
 
   /** Views that a store addresses: the result, then the operands. */
@@ -43,11 +53,19 @@ export class ResultStore {
     return this.offsets.length
   }
 
+  /** The results and those operands of which the lanes of a tile are neighbours, with the view that addresses each. */
+  streams(strides: readonly Expr[]): { readonly buffer: BufferParameter; readonly view: number }[] {
+    const beside = this.operands
+      .map((buffer, n) => ({ buffer, view: n + 1 }))
+      .filter((o) => isStride(strides[o.view]!, 1))
+    return [...this.out.map((buffer) => ({ buffer, view: 0 })), ...beside]
+  }
+
   /** Stores the epilogue of one sum, or of `lanes` neighbours: `at` and `strides` (of the lanes) are by view. */
   store(sum: Expr, at: readonly Expr[], strides: readonly Expr[], lanes: number): void {
     const { k, epilogue } = this
     if (!epilogue) {
-      k.store(this.out, at[0]!, sum)
+      k.store(this.out[0]!, at[0]!, sum)
       return
     }
     const operands = this.operands.map((o, n) => {
@@ -57,7 +75,8 @@ export class ResultStore {
       if (isStride(stride, 0)) return k.let('operand', splat(load(o, where), lanes))
       return k.let('operand', gather(o, where, stride, lanes))
     })
-    k.store(this.out, at[0]!, epilogue.build(k, k.let('sum', sum), operands, this.scalars))
+    const values = epilogue.build(k, k.let('sum', sum), operands, this.scalars)
+    values.forEach((v, n) => k.store(this.out[n]!, at[0]!, v))
   }
 }
 
@@ -115,6 +134,21 @@ export class TileStore {
     return { offsets: vectors.map((v) => v.offsets), whole: vectors.reduce((all, v) => and(all, v.whole), inside) }
   }
 
+  /** Asks for the lines of a tile of the result, and of the operands beside it: they are far apart, and no cache would guess them. */
+  prefetch(base: readonly Expr[], runs: ColumnRuns | null, row: Expr): void {
+    const { k, tile } = this
+    if (!runs) return
+    k.loop('r', 0, tile.rows, 1, (r) => {
+      const rowOffsets = this.rowAxes.locate(k, k.let('row', add(row, r))).offsets
+      this.result.streams(this.columnStrides).forEach(({ buffer, view }) => {
+        const at = k.let('at', add(add(base[view]!, rowOffsets[view]!), runs.offsets[0]![view]!))
+        const perLine = 64 / sizeOf(buffer.dtype)
+        for (let c = 0; c < tile.columns; c += perLine) k.prefetch(buffer, add(at, c))
+        k.prefetch(buffer, add(at, tile.columns - 1))
+      })
+    })
+  }
+
   /** `keep` stores the accumulators to scratch. */
   emit(base: readonly Expr[], runs: ColumnRuns | null, sums: Sums, keep: () => void, t: TilePlace): void {
     const { k, tile } = this
@@ -126,20 +160,27 @@ export class TileStore {
       fromScratch()
       return
     }
-    k.if(
-      and(runs.whole, le(add(t.row, tile.rows), t.rows)),
-      () => {
-        sums.forEach((row, r) => {
-          const rowOffsets = this.rowAxes.locate(k, k.let('row', add(t.row, r))).offsets
-          const start = base.map((o, v) => k.let('at', add(o, rowOffsets[v]!)))
-          row.forEach((sum, v) => {
-            const at = start.map((o, view) => add(o, runs.offsets[v]![view]!))
-            this.result.store(sum, at, this.columnStrides, tile.lanes)
-          })
-        })
-      },
-      fromScratch,
-    )
+    const storeRow = (r: Expr | number, sum: (v: number) => Expr): void => {
+      const rowOffsets = this.rowAxes.locate(k, k.let('row', add(t.row, r))).offsets
+      const start = base.map((o, v) => k.let('at', add(o, rowOffsets[v]!)))
+      for (let v = 0; v < tile.vectors; v++) {
+        const at = start.map((o, view) => add(o, runs.offsets[v]![view]!))
+        this.result.store(sum(v), at, this.columnStrides, tile.lanes)
+      }
+    }
+    const isWhole = and(runs.whole, le(add(t.row, tile.rows), t.rows))
+    if (!this.result.hasEpilogue) {
+      k.if(isWhole, () => sums.forEach((row, r) => storeRow(r, (v) => row[v]!)), fromScratch)
+      return
+    }
+    // An epilogue is written once for all rows, which pass through the nearest cache: laid out for each it would fill that of instructions.
+    keep()
+    const fromSlot = (): void =>
+      k.loop('r', 0, tile.rows, 1, (r) => {
+        const from = k.let('from', add(t.slot, mul(r, tile.columns)))
+        storeRow(r, (v) => load(t.slots, add(from, v * tile.lanes), tile.lanes))
+      })
+    k.if(isWhole, fromSlot, () => this.emitFromScratch(base, t))
   }
 
   /** Stores a tile that lies in scratch, `tile.columns` elements a row. */

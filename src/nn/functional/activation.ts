@@ -1,9 +1,20 @@
 /** Activations, as in paddle.nn.functional.activation: elementwise, but for the softmax family. Integer inputs are cast to float. */
 import { ArgumentError, ShapeError } from '../../common/errors.ts'
 import { formatShape, normalizeAxis } from '../../common/shape.ts'
-import { binary, cast, detach, reduce, reshape, sliceAxis, unary, where } from '../../graph/build.ts'
+import {
+  binary,
+  cast,
+  custom,
+  detach,
+  reduce,
+  reshape,
+  sliceAxis,
+  tupleOutput,
+  unary,
+  where,
+} from '../../graph/build.ts'
 import { spread } from '../../graph/gradient.ts'
-import type { Node } from '../../graph/node.ts'
+import type { CustomGradient, Node } from '../../graph/node.ts'
 import type { DType } from '../../common/dtype.ts'
 import { checkTensor, constantLike, floatNode } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
@@ -222,7 +233,15 @@ function shifted(x: Node, axis: number): Node {
 export function softmaxNode(x: Node, axis: number): Node {
   if (x.shape[axis] === 0) return x
   const e = unary('exp', shifted(x, axis))
-  return binary('div', e, spread(reduce('reduceSum', e, [axis]), x.shape, [axis]))
+  const y = binary('div', e, spread(reduce('reduceSum', e, [axis]), x.shape, [axis]))
+  if (!y.needsGrad) return y
+  // By its result alone, so that neither the exponentials nor their sums are kept: dx = y (g - sum(g y)).
+  const gradient: CustomGradient = (node, given) => {
+    const [g, out] = [given.get(0)!, tupleOutput(node, 0)]
+    const sum = reduce('reduceSum', mul(g, out), [axis])
+    return [null, mul(out, binary('sub', g, spread(sum, x.shape, [axis])))]
+  }
+  return custom([y], [x], gradient)[0]!
 }
 
 export function logSoftmaxNode(x: Node, axis: number): Node {
