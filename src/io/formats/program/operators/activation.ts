@@ -30,6 +30,7 @@ import {
   thresholdedRelu,
 } from '../../../../nn/functional/activation.ts'
 import { stanh } from '../../../../tensor/elementary.ts'
+import { reshape } from '../../../../tensor/shaping.ts'
 import type { Tensor } from '../../../../tensor/tensor.ts'
 import { bool, float, int, text, type AttributeSpec, type Operator } from '../operator.ts'
 
@@ -77,7 +78,7 @@ export const activations = {
     run(call) {
       if (call.text('mode') === 'element')
         throw new FormatError("operator 'prelu' with mode 'element' is not supported")
-      return prelu(call.tensor('x'), call.tensor('alpha').reshape([-1]), call.text('data_format'))
+      return prelu(call.tensor('x'), reshape(call.tensor('alpha'), [-1]), call.text('data_format'))
     },
   },
   swiglu: {
