@@ -172,5 +172,6 @@ function capturedLeaves(roots: readonly Node[], known: ReadonlySet<Node>, record
 function latest(leaf: Node): Node {
   if (leaf.op !== 'buffer') return leaf
   const { storage, version } = leaf.attributes
-  return storage.latest === version ? leaf : (makeLeaf(storage, leaf.shape, leaf.needsGrad, leaf.owner) as Node)
+  if (storage.latest === version) return leaf
+  return makeLeaf(storage, leaf.shape, leaf.needsGrad, leaf.needsGrad ? leaf.owner : null) as Node
 }

@@ -13,6 +13,7 @@ import {
 } from '../../../../nn/functional/loss/regression.ts'
 import { equal, notEqual } from '../../../../tensor/comparison.ts'
 import { fullLike } from '../../../../tensor/creation.ts'
+import { log, neg } from '../../../../tensor/elementary.ts'
 import { add, clip, divide, multiply, subtract } from '../../../../tensor/math.ts'
 import { sum } from '../../../../tensor/reduction.ts'
 import { where } from '../../../../tensor/search.ts'
@@ -128,9 +129,9 @@ export const losses = {
     attributes: { epsilon: float() },
     run(call) {
       const [p, label, epsilon] = [call.tensor('input'), call.tensor('label'), call.number('epsilon')]
-      const hit = multiply(label, add(p, epsilon).log())
-      const miss = multiply(subtract(1, label), subtract(1 + epsilon, p).log())
-      return add(hit, miss).neg()
+      const hit = multiply(label, log(add(p, epsilon)))
+      const miss = multiply(subtract(1, label), log(subtract(1 + epsilon, p)))
+      return neg(add(hit, miss))
     },
   },
   warpctc: {
