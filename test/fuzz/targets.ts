@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { HostArray } from '../../src/common/dtype.ts'
 import { parseNaiveBuffer, serializeNaiveBuffer } from '../../src/io/formats/naive-buffer/naive-buffer.ts'
+import { parseOnnx, programOfOnnx } from '../../src/io/formats/onnx/index.ts'
 import { decodeState } from '../../src/io/formats/pdparams/decode.ts'
 import { readPickle } from '../../src/io/formats/pickle/read.ts'
 import { parseNpy, serializeNpy } from '../../src/io/npy.ts'
@@ -65,6 +66,11 @@ export const targets: readonly FuzzTarget[] = [
     name: 'pdparams',
     seeds: () => [...pickles, 'adamw_sched.pdopt'].map((name) => fixture(`pickles/${name}`)),
     parse: (bytes) => decodeState(bytes, (array) => array),
+  },
+  {
+    name: 'onnx',
+    seeds: () => ['attention', 'block', 'recurrent', 'resize_like'].map((name) => fixture(`onnx/${name}.onnx`)),
+    parse: (bytes) => programOfOnnx(parseOnnx(bytes)),
   },
   { name: 'nb', seeds: () => [smallNaiveBuffer()], parse: parseNaiveBuffer },
   {

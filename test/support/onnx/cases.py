@@ -179,6 +179,15 @@ def logic(c):
 
 
 @generator
+def bitwise(c):
+    c.opset = max(c.opset, 18)
+    shape = c.shape()
+    op = c.pick('BitwiseAnd', 'BitwiseOr', 'BitwiseXor', 'BitwiseNot')
+    operands = [c.x(c.i(*shape)), c.x(c.i(*shape))]
+    c.out(c.op(op, operands[:1] if op == 'BitwiseNot' else operands) if op != 'BitwiseNot' else c.op('BitwiseNot', [c.op('BitwiseAnd', operands)]))
+
+
+@generator
 def where(c):
     a, b = broadcastable(c)
     c.out(c.op('Where', [c.x(c.rng.random(a) < 0.5), c.x(c.f(*b)), c.either(c.f())]))
