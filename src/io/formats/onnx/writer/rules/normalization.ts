@@ -71,7 +71,7 @@ function affine(c: WriteCall, x: string, scale: string | null, bias: string | nu
 
 /** Groups are the channels of an instance norm: what ONNX's own node means since version 21. */
 const groupNorm: WriteRule = (c) => {
-  if (/C$/.test(c.text('data_format'))) c.refuse('channels last')
+  if (c.text('data_format').endsWith('C')) c.refuse('channels last')
   const groups = c.number('groups')
   const x = c.in('x')
   const apart = c.e.one('Reshape', [x, c.e.ints([0, groups, -1])])
