@@ -13,6 +13,7 @@ import { parseParameterInfo } from '../../src/io/formats/paddle/parameter-info.t
 import { parsePirProgram } from '../../src/io/formats/paddle/pir-json.ts'
 import { programFromPir } from '../../src/io/formats/paddle/pir-reader.ts'
 import { parseProgramDesc } from '../../src/io/formats/paddle/program-desc-reader.ts'
+import { parseOnnx, programOfOnnx } from '../../src/io/formats/onnx/index.ts'
 import { decodeState } from '../../src/io/formats/pdparams/decode.ts'
 import { readPickle } from '../../src/io/formats/pickle/read.ts'
 import { parseNpy, serializeNpy } from '../../src/io/npy.ts'
@@ -116,6 +117,11 @@ export const targets: readonly FuzzTarget[] = [
     name: 'inference.yml',
     seeds: () => [fixture('paddle/models/ch_ppocr_mobile_v2.0_cls/inference.yml'), new TextEncoder().encode(aliases)],
     parse: (bytes) => parseInferenceConfig(new TextDecoder().decode(bytes)),
+  },
+  {
+    name: 'onnx',
+    seeds: () => ['attention', 'block', 'recurrent', 'resize_like'].map((name) => fixture(`onnx/${name}.onnx`)),
+    parse: (bytes) => programOfOnnx(parseOnnx(bytes)),
   },
   { name: 'nb', seeds: () => [smallNaiveBuffer()], parse: parseNaiveBuffer },
   {

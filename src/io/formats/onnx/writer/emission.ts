@@ -17,7 +17,7 @@ function attributeOf(value: PlainAttribute): OnnxAttributeValue {
 
 /** Names that any file system takes: tools write values and weights to files of their names. */
 function safeName(name: string): string {
-  const safe = name.replace(/[\s/\\:*?"'<>|\0-\x1f]+/g, '.').replace(/^\.+/, '')
+  const safe = name.replace(/[\s\p{Cc}/\\:*?"'<>|]+/gu, '.').replace(/^\.+/, '')
   return safe === '' ? 'value' : safe
 }
 

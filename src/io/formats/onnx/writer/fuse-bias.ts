@@ -43,6 +43,8 @@ export function fuseBias(program: OperatorProgram): Fused {
     if (bias === null) continue
     // It runs where the sum stood, when everything that it needs is there.
     replaced.set(conv, null)
+    const shaping = makers.get(y)
+    if (shaping && uses.get(y) === 1) replaced.set(shaping, null)
     replaced.set(add, { ...conv, inputs: { ...conv.inputs, [FUSED_BIAS]: bias }, outputs: { out } })
   }
   const operations = program.operations.flatMap((o) => {

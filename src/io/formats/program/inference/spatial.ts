@@ -39,9 +39,7 @@ function windowed(call: InferenceCall, size: Dim, i: number, window: Window, pad
   if (stride === 1 && low + high === reach - 1) return size
   if (!isNumber(size)) return ''
   const over = (size + low + high - reach) / stride
-  if (!window.ceil) return Math.floor(over) + 1
-  const positions = Math.ceil(over) + 1
-  return (positions - 1) * stride >= size + low ? positions - 1 : positions
+  return (window.ceil ? Math.ceil(over) : Math.floor(over)) + 1
 }
 
 function convolved(call: InferenceCall): Inferred {
@@ -163,4 +161,9 @@ export const convolutionRules: Readonly<Record<string, (call: InferenceCall) => 
   linear_interp: interpolated,
   trilinear_interp: interpolated,
   pad3d: paddedSpatially,
+  grid_sample: (call) => {
+    const [x, grid] = [call.value('x'), call.value('grid')]
+    const shape = x.shape && grid.shape ? [...x.shape.slice(0, 2), ...grid.shape.slice(1, -1)] : null
+    return { dtype: x.dtype, shape }
+  },
 }

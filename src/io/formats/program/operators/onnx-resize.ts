@@ -17,17 +17,21 @@ interface Axis {
 
 type Transform = (i: number, axis: Axis) => number
 
+/** In the arithmetic of float32, as runtimes have it: where a position falls on an edge, its rounding decides. */
+const f = Math.fround
+const centred = (i: number, scale: number): number => f(f((i + 0.5) / f(scale)) - 0.5)
+
 /** Where element i of the output stands in the input. */
 const transforms: Readonly<Record<string, Transform>> = {
-  half_pixel: (i, { scale }) => (i + 0.5) / scale - 0.5,
+  half_pixel: (i, { scale }) => centred(i, scale),
   half_pixel_symmetric: (i, { size, out, scale }) => {
     const adjustment = out / (scale * size)
     const centre = size / 2
-    return centre * (1 - adjustment) + (i + 0.5) / scale - 0.5
+    return f(centre * (1 - adjustment) + centred(i, scale))
   },
-  pytorch_half_pixel: (i, { out, scale }) => (out > 1 ? (i + 0.5) / scale - 0.5 : 0),
-  align_corners: (i, { size, out }) => (out === 1 ? 0 : (i * (size - 1)) / (out - 1)),
-  asymmetric: (i, { scale }) => i / scale,
+  pytorch_half_pixel: (i, { out, scale }) => (out > 1 ? centred(i, scale) : 0),
+  align_corners: (i, { size, out }) => (out === 1 ? 0 : f((i * (size - 1)) / (out - 1))),
+  asymmetric: (i, { scale }) => f(i / f(scale)),
 }
 
 const rounding: Readonly<Record<string, (x: number) => number>> = {

@@ -1,6 +1,7 @@
 /** Operators that only ONNX has: shapes, indices, and remainders. Their names are ONNX's behind `onnx.`. */
 import { isFloat } from '../../../../common/dtype.ts'
 import { FormatError } from '../../../../common/errors.ts'
+import { slice } from '../../../../graph/build.ts'
 import { broadcastShapes, normalizeAxis, numel } from '../../../../common/shape.ts'
 import { padAxes, type PadMode } from '../../../../nn/functional/pad.ts'
 import { putAlongAxis } from '../../../../tensor/along-axis.ts'
@@ -8,9 +9,9 @@ import { arange } from '../../../../tensor/creation.ts'
 import { avgPool3d } from '../../../../nn/functional/pooling.ts'
 import { trunc } from '../../../../tensor/elementary.ts'
 import { gather, gatherNd, scatter } from '../../../../tensor/indexing.ts'
-import { stack } from '../../../../tensor/manipulation.ts'
+import { concat, stack } from '../../../../tensor/manipulation.ts'
 import { add, divide, multiply, pow, scale, subtract } from '../../../../tensor/math.ts'
-import { equal } from '../../../../tensor/comparison.ts'
+import { equal, lessThan } from '../../../../tensor/comparison.ts'
 import { where } from '../../../../tensor/search.ts'
 import { cast, expand, reshape, transpose, unsqueeze } from '../../../../tensor/shaping.ts'
 import { Tensor } from '../../../../tensor/tensor.ts'
@@ -67,7 +68,7 @@ function scattered(call: OperatorCall): Tensor {
   return reshape(scatter(table, at, reshape(updates, [count, ...slice])), x.shape)
 }
 
-const lessThanZero = (x: Tensor): Tensor => x.lessThan(0)
+const lessThanZero = (x: Tensor): Tensor => lessThan(x, 0)
 
 /** The position of 1 on a new axis, between two values. */
 function oneHot(call: OperatorCall): Tensor {
@@ -117,10 +118,8 @@ function padded(call: OperatorCall): Tensor {
     throw new FormatError(`operator '${call.type}': ${pads.length} paddings for ${x.ndim} axes`)
   const side = (s: number): number[] => pads.filter((_, i) => i % 2 === s)
   const mode = call.text('mode')
-  const modes: readonly PadMode[] = ['reflect', 'replicate', 'circular']
-  const ours = modes.find((m) => m === mode)
-  if (!ours) throw new FormatError(`operator '${call.type}': the mode '${mode}' is unknown; known: ${modes.join(', ')}`)
-  return new Tensor(padAxes(x.node, { low: side(0), high: side(1) }, ours, 0, call.type))
+  const modes: Readonly<Record<string, PadMode>> = { reflect: 'reflect', replicate: 'replicate', circular: 'circular' }
+  return new Tensor(padAxes(x.node, { low: side(0), high: side(1) }, known(modes, mode, call.type), 0, call.type))
 }
 
 /** x / (bias + alpha / size * sum of squares of neighbouring channels) ^ beta. */
@@ -142,12 +141,37 @@ function padChannels(x: Tensor, low: number, high: number): Tensor {
   return new Tensor(padAxes(x.node, pads, 'constant', 0, 'onnx.LRN'))
 }
 
-/** Weight by row and column where the index is smaller than x: only the places that it names change. */
+/**
+ * x with elements replaced, or joined with others, at positions along an axis. The index may be smaller than x on the other axes: what lies
+ * behind it stays as it is.
+ */
 function scatterElements(call: OperatorCall): Tensor {
-  const reduce = call.text('reduce') as 'assign' | 'add' | 'multiply' | 'amax' | 'amin'
+  const reduce = known(reductions, call.text('reduce'), call.type)
   const [arr, indices, values] = [call.tensor('arr'), call.tensor('indices'), call.tensor('values')]
-  const axis = call.number('axis')
-  return putAlongAxis(arr, indices, values, axis, { reduce, includeSelf: true, broadcast: false })
+  const axis = normalizeAxis(call.number('axis'), arr.ndim, call.type)
+  const ends = indices.shape.map((d, i) => (i === axis ? arr.shape[i]! : d))
+  const part = (to: readonly number[], from = to.map(() => 0)): Tensor => new Tensor(slice(arr.node, from, to))
+  let out = putAlongAxis(part(ends), indices, values, axis, { reduce, includeSelf: true, broadcast: false })
+  ends.forEach((end, i) => {
+    if (end === arr.shape[i]) return
+    // Earlier axes are whole by now, later ones still cut.
+    const to = ends.map((e, k) => (k <= i ? arr.shape[k]! : e))
+    const rest = part(
+      to,
+      to.map((_, k) => (k === i ? end : 0)),
+    )
+    out = concat([out, rest], i)
+  })
+  return out
+}
+
+const reductions = { assign: 'assign', add: 'add', multiply: 'multiply', amax: 'amax', amin: 'amin' } as const
+
+function known<T>(table: Readonly<Record<string, T>>, name: string, type: string): T {
+  const entry = Object.hasOwn(table, name) ? table[name] : undefined
+  if (entry === undefined)
+    throw new FormatError(`operator '${type}': '${name}' is unknown; known: ${Object.keys(table).join(', ')}`)
+  return entry
 }
 
 export const onnxShaping = {

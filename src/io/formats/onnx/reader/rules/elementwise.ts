@@ -10,6 +10,8 @@ const unary = (
   attributes: (n: NodeCall) => Readonly<Record<string, number | boolean>> = () => ({}),
 ): OnnxOperator => always((n) => n.give(type, { x: n.operand(0) }, attributes(n)))
 
+export const negated = { scale: -1, bias: 0, bias_after_scale: true }
+
 const binary = (type: string): OnnxOperator => always((n) => n.give(type, { x: n.operand(0), y: n.operand(1) }))
 
 /** Any number of operands, folded from the left. */
@@ -76,12 +78,18 @@ const prelu: Convert = (n) => {
   n.give('add', { x: n.emit('relu', { x }), y: n.emit('multiply', { x: negative, y: n.operand(1) }) })
 }
 
-export const negated = { scale: -1, bias: 0, bias_after_scale: true }
-
 const gelu: Convert = (n) => {
   const approximate = n.text('approximate', 'none')
   if (approximate !== 'none' && approximate !== 'tanh') n.refuse(`approximate '${approximate}'`)
   n.give('gelu', { x: n.operand(0) }, { approximate: approximate === 'tanh' })
+}
+
+/** Paddle's factor must exceed 1; others are an ELU and a factor. */
+const selu: Convert = (n) => {
+  const [scale, alpha] = [n.float('gamma', 1.0507010221481323), n.float('alpha', 1.6732631921768188)]
+  const x = n.operand(0)
+  if (scale > 1 && alpha >= 0) return n.give('selu', { x }, { scale, alpha })
+  n.give('scale', { x: n.emit('elu', { x }, { alpha }) }, { ...negated, scale })
 }
 
 /** y = max(0, min(1, alpha x + beta)). */
@@ -102,7 +110,8 @@ const isInf: Convert = (n) => {
   const [negative, positive] = [n.int('detect_negative', 1), n.int('detect_positive', 1)]
   const x = n.operand(0)
   if (negative && positive) return n.give('isinf', { x })
-  if (!negative && !positive) return n.give('not_equal', { x, y: x })
+  // Nothing is less than itself.
+  if (!negative && !positive) return n.give('less_than', { x, y: x })
   const zero = n.make({ dtype: 'float32', shape: [], data: Float32Array.of(0) }, 'zero')
   const side = n.emit(negative ? 'less_than' : 'greater_than', { x, y: n.asOperand(zero) })
   n.give('logical_and', { x: n.emit('isinf', { x }), y: side })
@@ -164,10 +173,7 @@ export const elementwiseRules: RuleTable = {
   Reciprocal: unary('reciprocal'),
   Relu: unary('relu'),
   Round: unary('round', () => ({ decimals: 0 })),
-  Selu: unary('selu', (n) => ({
-    scale: n.float('gamma', 1.0507010221481323),
-    alpha: n.float('alpha', 1.6732631921768188),
-  })),
+  Selu: always(selu),
   Sigmoid: unary('sigmoid'),
   Sign: unary('sign'),
   Sin: unary('sin'),

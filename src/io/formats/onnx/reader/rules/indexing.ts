@@ -76,7 +76,7 @@ const nonZero: Convert = (n) => {
 }
 
 export const indexingRules: RuleTable = {
-  Gather: always(gather),
+  Gather: always(gather, 'of a table of weights, positions that are not negative'),
   GatherElements: always(gatherElements),
   GatherND: always(gatherNd),
   NonZero: always(nonZero, 'of a constant'),

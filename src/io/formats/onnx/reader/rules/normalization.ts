@@ -99,7 +99,7 @@ const softmaxOfMatrix = (type: string): Convert => {
 
 const dropout: Convert = (n) => {
   if (n.wants(1)) n.refuse('its mask as a result')
-  const training = n.numbers(2)
+  const training = n.fixed(2, 'training mode')
   if (training?.[0]) n.refuse('training_mode')
   const p = n.has(1) ? (n.numbers(1)?.[0] ?? 0.5) : n.float('ratio', 0.5)
   const attributes = { p, is_test: true, mode: 'upscale_in_train', seed: 0, fix_seed: false }

@@ -1,7 +1,7 @@
 /** What makes, cuts, joins and turns shapes. */
 import { viewHost, sizeOf, type DType, type HostArray } from '../../../../../common/dtype.ts'
 import { fromFront, isNumber, productOf, sameDim, type Dim } from '../../../program/inference/known.ts'
-import { elementsOf, Variable } from '../conversion.ts'
+import { elementsOf, type Variable } from '../conversion.ts'
 import type { NodeCall } from '../node-call.ts'
 import { always, versions, type Convert, type RuleTable } from '../rule.ts'
 

@@ -92,7 +92,8 @@ const conv: Convert = (n) => {
   const isDepthwise = groups > 1 && (channels === groups || filter?.[1] === 1) && kernel.length < 3
   const type = kernel.length === 3 ? 'conv3d' : isDepthwise ? 'depthwise_conv2d' : 'conv2d'
   const attributes = { ...geometry, groups, data_format: layout(kernel.length === 3 ? 3 : 2) }
-  conved(n, single, n.has(2), (x, w) => [type, { input: x, filter: w }, attributes])
+  const slot = type === 'conv3d' ? 'x' : 'input'
+  conved(n, single, n.has(2), (x, w) => [type, { [slot]: x, filter: w }, attributes])
 }
 
 const convTranspose: Convert = (n) => {
@@ -134,6 +135,23 @@ const convTranspose: Convert = (n) => {
   conved(n, single, n.has(2), (x, w) => [type, { x, filter: w }, attributes])
 }
 
+/**
+ * Sizes are rounded up alike, but ONNX leaves out windows that begin behind the input and its first padding, and Paddle does not. Where there
+ * are such windows, the paddings for which rounding down gives ONNX's number; null where sizes must be known for it.
+ */
+function roundedUp(n: NodeCall, kernel: readonly number[], { strides, paddings }: Geometry): number[] | null {
+  if (kernel.every((k, i) => strides[i]! + paddings[2 * i + 1]! <= k)) return null
+  const sizes = n.known(0).shape?.slice(2)
+  return kernel.flatMap((k, i) => {
+    const size = sizes?.[i]
+    if (!isNumber(size)) return n.refuse('ceil_mode of an axis whose size is not known')
+    const [low, high, stride] = [paddings[2 * i]!, paddings[2 * i + 1]!, strides[i]!]
+    let count = Math.ceil((size + low + high - k) / stride) + 1
+    if ((count - 1) * stride >= size + low) count--
+    return [low, Math.max((count - 1) * stride + k - size - low, 0)]
+  })
+}
+
 const pool = (kind: 'max' | 'avg'): Convert => {
   return (n) => {
     const kernel = n.ints('kernel_shape') ?? n.refuse('a kernel whose size is not told')
@@ -143,12 +161,16 @@ const pool = (kind: 'max' | 'avg'): Convert => {
     if (n.wants(1)) n.refuse('indices')
     if (n.int('storage_order', 0) !== 0) n.refuse('storage_order')
     const single = kernel.length === 1
-    const { strides, paddings, padding_algorithm } = single ? overTwoAxes(geometry) : geometry
+    const rounded =
+      n.int('ceil_mode', 0) !== 0 && geometry.padding_algorithm === 'EXPLICIT' ? roundedUp(n, kernel, geometry) : null
+    if (rounded && kind === 'avg' && n.int('count_include_pad', 0) !== 0) n.refuse('ceil_mode with counted padding')
+    const used = rounded ? { ...geometry, paddings: rounded } : geometry
+    const { strides, paddings, padding_algorithm } = single ? overTwoAxes(used) : used
     const attributes = {
       kernel_size: single ? [1, ...kernel] : kernel,
       strides,
       paddings,
-      ceil_mode: n.int('ceil_mode', 0) !== 0,
+      ceil_mode: rounded === null && n.int('ceil_mode', 0) !== 0,
       exclusive: kind === 'max' || n.int('count_include_pad', 0) === 0,
       data_format: layout(kernel.length === 3 ? 3 : 2),
       pooling_type: kind,

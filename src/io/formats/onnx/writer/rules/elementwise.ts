@@ -169,6 +169,20 @@ const logical = (opType: string, slots = ['x', 'y']): WriteRule => {
   }
 }
 
+/** Bits of integers, from version 18 on; of truth values they are logic. */
+const bitwise = (opType: string, slots = ['x', 'y']): WriteRule => {
+  return (c) => {
+    if (c.dtype() === 'bool') return logical(opType, slots)(c)
+    c.e.require(18, 'arithmetic of bits')
+    c.e.one(
+      `Bitwise${opType}`,
+      slots.map((s) => c.in(s)),
+      {},
+      c.out(),
+    )
+  }
+}
+
 const softmax = (opType: string): WriteRule => unary(opType, (c) => ({ axis: c.number('axis') }))
 
 export const elementwiseWriters: WriteRules = {
@@ -182,7 +196,10 @@ export const elementwiseWriters: WriteRules = {
   assign: unary('Identity'),
   atan: unary('Atan'),
   atanh: unary('Atanh'),
-  bitwise_not: logical('Not', ['x']),
+  bitwise_and: bitwise('And'),
+  bitwise_not: bitwise('Not', ['x']),
+  bitwise_or: bitwise('Or'),
+  bitwise_xor: bitwise('Xor'),
   cast: (c) => void c.e.one('Cast', [c.in('x')], castTo(c.dtypeOf('dtype') ?? 'float32'), c.out()),
   ceil: unary('Ceil'),
   celu: unary('Celu', floats({ alpha: 'alpha' })),

@@ -3,6 +3,7 @@ import { numbersOf } from '../../../program/inference/known.ts'
 import { floatAttribute } from '../emission.ts'
 import type { WriteCall, WriteRule, WriteRules } from '../write-call.ts'
 import { reduceNode } from './linear.ts'
+import { sizesIn } from './shaping.ts'
 import { channelsFirst } from './spatial.ts'
 
 /** A vector of weights, or one of a number where there is none. */
@@ -28,12 +29,12 @@ const layerNorm: WriteRule = (c) => {
   const axis = c.number('begin_norm_axis')
   const rank = c.rank()
   const axes = Array.from({ length: rank - axis }, (_, i) => axis + i)
+  // Paddle keeps a vector, ONNX the shape of the axes.
+  const sizes = numbersOf(c.known('x').shape?.slice(axis))
+  const shape = (): string => (sizes ? c.e.ints(sizes) : sizesIn(c, c.in('x'), axis, rank))
   const [scale, bias] = ['scale', 'bias'].map((slot) => {
     const vector = c.optional(slot)
-    // Paddle keeps a vector, ONNX the shape of the axes.
-    return vector === null || axes.length === 1
-      ? vector
-      : c.e.one('Reshape', [vector, c.e.ints(axes.map((a) => c.size('x', a)))])
+    return vector === null || axes.length === 1 ? vector : c.e.one('Reshape', [vector, shape()])
   })
   if (c.e.opset >= 17) {
     const ones = (): string =>
@@ -70,7 +71,7 @@ function affine(c: WriteCall, x: string, scale: string | null, bias: string | nu
 
 /** Groups are the channels of an instance norm: what ONNX's own node means since version 21. */
 const groupNorm: WriteRule = (c) => {
-  if (/C$/.test(c.text('data_format'))) c.refuse('channels last')
+  if (c.text('data_format').endsWith('C')) c.refuse('channels last')
   const groups = c.number('groups')
   const x = c.in('x')
   const apart = c.e.one('Reshape', [x, c.e.ints([0, groups, -1])])

@@ -1,5 +1,6 @@
 /** What makes, cuts, joins and turns shapes, and indices. */
 import { fromFront, isNumber, numbersOf } from '../../../program/inference/known.ts'
+import { slotNames } from '../../../program/program.ts'
 import { dataTypeOf } from '../../model.ts'
 import { tensorOf } from '../../tensor-data.ts'
 import { floatAttribute } from '../emission.ts'
@@ -220,6 +221,18 @@ const padSpatial: WriteRule = (c) => {
   padded(c, pairs, mode, mode === 'constant' ? c.scalarIn('pad_value', c.dtype()) : null)
 }
 
+/** The row of padding is 0, whatever stands in the table. */
+const embedding: WriteRule = (c) => {
+  const padding = c.number('padding_idx')
+  if (padding < 0) return void c.e.one('Gather', [c.in('weight'), c.in('x')], { axis: 0 }, c.out())
+  const table = c.parameter('weight') ?? c.refuse('a padding row of a table that is computed')
+  const width = table.shape[1]!
+  const data = table.data.slice()
+  data.fill((table.dtype === 'int64' ? 0n : 0) as never, padding * width, (padding + 1) * width)
+  const [name] = slotNames(c.operation.inputs['weight'])
+  c.e.one('Gather', [c.e.array({ ...table, data }, name!), c.in('x')], { axis: 0 }, c.out())
+}
+
 const gather: WriteRule = (c) => {
   const { shape } = c.known('index')
   const axis = c.number('axis')
@@ -318,7 +331,7 @@ export const shapingWriters: WriteRules = {
   assign_value: assigned,
   assign_value_: assigned,
   concat,
-  embedding: (c) => void c.e.one('Gather', [c.in('weight'), c.in('x')], { axis: 0 }, c.out()),
+  embedding,
   expand,
   expand_as: (c) => {
     const shape = c.has('y')

@@ -46,7 +46,7 @@ const conv: WriteRule = (c) => {
     group: c.number('groups'),
     ...paddingOf(c, axes),
   }
-  channelsFirst(c, 'input', (x, out) => {
+  channelsFirst(c, c.has('input') ? 'input' : 'x', (x, out) => {
     c.e.one('Conv', [x, c.in('filter'), c.optional(FUSED_BIAS)], attributes, out)
   })
 }
@@ -100,12 +100,25 @@ const pool: WriteRule = (c) => {
     kernel_shape: windows,
     strides: isAdaptive ? windows : c.numbers('strides'),
     ...(isAdaptive ? {} : paddingOf(c, axes)),
-    ...(!isAdaptive && c.bool('ceil_mode') ? { ceil_mode: 1 } : {}),
+    ...(!isAdaptive && c.bool('ceil_mode') ? roundedUp(c, kernel) : {}),
     ...(isMax || isAdaptive ? {} : { count_include_pad: c.bool('exclusive') ? 0 : 1 }),
   }
   channelsFirst(c, 'x', (x, out) => {
     c.e.one(isMax ? 'MaxPool' : 'AveragePool', [x], attributes, out)
   })
+}
+
+/** ONNX leaves out windows that begin behind the input, which Paddle has. */
+function roundedUp(c: WriteCall, kernel: readonly number[]): Readonly<Record<string, PlainAttribute>> {
+  const [strides, pads] = [c.numbers('strides'), padsOf(c.numbers('paddings'), kernel.length)]
+  kernel.forEach((k, i) => {
+    const [low, high] = pads[i]!
+    if (strides[i]! + high <= k) return
+    const size = c.size('x', i + (isChannelsLast(c) ? 1 : 2))
+    const count = Math.ceil((size + low + high - k) / strides[i]!) + 1
+    if ((count - 1) * strides[i]! >= size + low) c.refuse('ceil_mode with windows behind the input')
+  })
+  return { ceil_mode: 1 }
 }
 
 /** Adaptive windows are all alike where the sizes divide. */
@@ -124,7 +137,7 @@ const maxPoolWithIndex: WriteRule = (c) => {
     kernel_shape: kernel,
     strides: c.numbers('strides'),
     ...paddingOf(c, kernel.length),
-    ...(c.bool('ceil_mode') ? { ceil_mode: 1 } : {}),
+    ...(c.bool('ceil_mode') ? roundedUp(c, kernel) : {}),
   }
   c.e.one('MaxPool', [c.in('x')], attributes, c.out())
 }

@@ -1,0 +1,197 @@
+import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { FormatError } from '../../../common/errors.ts'
+import type { HostArray } from '../../../common/dtype.ts'
+import type { ModelParameter, Operation, OperatorProgram } from '../program/program.ts'
+import { WireWriter } from '../protobuf/wire-writer.ts'
+import { onnxOfProgram, parseOnnx, programOfOnnx, readOnnxModel, serializeOnnx, writeOnnxModel } from './index.ts'
+import type { OnnxModel, OnnxNode, OnnxTensor } from './model.ts'
+import { tensorArray } from './tensor-data.ts'
+
+const directory = await mkdtemp(join(tmpdir(), 'longzhou-onnx-'))
+afterAll(() => rm(directory, { recursive: true, force: true }))
+
+const floats = (shape: readonly number[]): HostArray => {
+  const n = shape.reduce((a, b) => a * b, 1)
+  return { dtype: 'float32', shape, data: Float32Array.from({ length: n }, (_, i) => (i % 7) / 7 - 0.4) }
+}
+const parameter = (shape: readonly number[]): ModelParameter => ({ array: floats(shape), trainable: true })
+const operation = (
+  type: string,
+  inputs: Operation['inputs'],
+  out: string,
+  attributes: Operation['attributes'] = {},
+): Operation => ({ type, inputs, outputs: { out }, attributes })
+
+const program: OperatorProgram = {
+  inputs: [{ name: 'image', dtype: 'float32', shape: [-1, 3, 8, -1] }],
+  outputs: [{ name: 'probabilities', value: 's' }],
+  parameters: new Map([
+    ['stem/conv:weight', parameter([16, 3, 3, 3])],
+    ['stem.bias', parameter([16])],
+  ]),
+  operations: [
+    operation('conv2d', { input: 'image', filter: 'stem/conv:weight' }, 'c', { paddings: [1, 1] }),
+    operation('reshape', { x: 'stem.bias' }, 'b', { shape: [1, -1, 1, 1] }),
+    operation('add', { x: 'c', y: 'b' }, 'a'),
+    operation('softmax', { x: 'a' }, 's', { axis: 1 }),
+  ],
+  values: new Map(),
+  metadata: { dictionary: '一\n二', version: '1' },
+}
+
+/** A model of one node over an input x of shape [2, 3]. */
+function modelOf(node: Partial<OnnxNode>, initializers: readonly OnnxTensor[] = [], opset = 17): OnnxModel {
+  const value = (name: string) => ({ name, dataType: 1, shape: [2, 3] })
+  const whole: OnnxNode = {
+    opType: 'Relu',
+    domain: '',
+    name: 'node',
+    inputs: ['x'],
+    outputs: ['y'],
+    attributes: new Map(),
+    ...node,
+  }
+  return {
+    irVersion: 8,
+    opsets: new Map([['', opset]]),
+    producerName: '',
+    producerVersion: '',
+    functions: 0,
+    metadata: {},
+    graph: {
+      name: 'g',
+      nodes: [whole],
+      initializers,
+      sparseInitializers: 0,
+      inputs: [value('x')],
+      outputs: [value('y')],
+      valueInfos: [],
+    },
+  }
+}
+
+const tensor = (content: OnnxTensor['content'], dims: readonly number[], dataType = 1): OnnxTensor => ({
+  name: 't',
+  dims,
+  dataType,
+  content,
+})
+
+describe('ONNX files', () => {
+  it('keep names, sizes and metadata, and take the bias into the convolution', async () => {
+    const path = join(directory, 'small.onnx')
+    await writeOnnxModel(program, path)
+    const model = onnxOfProgram(program)
+    expect(model.graph.nodes.map((n) => n.opType)).toEqual(['Conv', 'Softmax'])
+    expect(model.graph.initializers.map((t) => t.name)).toEqual(['stem.conv.weight', 'stem.bias'])
+    expect(model.graph.inputs[0]!.shape).toEqual(['image_0', 3, 8, 'image_3'])
+    expect(model.graph.outputs[0]).toEqual({ name: 'probabilities', dataType: 1, shape: ['image_0', 16, 8, 'image_3'] })
+    const again = await readOnnxModel(path)
+    expect(again.metadata).toEqual(program.metadata)
+    expect(again.inputs).toEqual(program.inputs)
+    expect(again.parameters.get('stem.conv.weight')).toEqual(parameter([16, 3, 3, 3]))
+  })
+
+  it('put weights into a file beside them, whose old versions go', async () => {
+    const path = join(directory, 'large.onnx')
+    await writeOnnxModel(program, path, { externalData: true })
+    const other = {
+      ...program,
+      parameters: new Map(
+        [...program.parameters].map(([k]) => [k, parameter(k === 'stem.bias' ? [16] : [16, 3, 3, 3])]),
+      ),
+    }
+    other.parameters.get('stem/conv:weight')!.array.data[0] = 5
+    await writeOnnxModel(other, path, { externalData: true })
+    const files = (await readdir(directory)).filter((f) => f.startsWith('large.onnx'))
+    expect(files.length).toBe(2)
+    const again = await readOnnxModel(path)
+    expect(again.parameters.get('stem.conv.weight')!.array.data[0]).toBe(5)
+  })
+
+  it('reach no data outside their directory', async () => {
+    await writeFile(join(directory, 'secret.bin'), new Uint8Array(24))
+    await rm(join(directory, 'inner'), { recursive: true, force: true })
+    const inner = await mkdtemp(join(directory, 'inner-'))
+    await symlink(join(directory, 'secret.bin'), join(inner, 'link.bin'))
+    const read = async (location: string): Promise<unknown> => {
+      const content = { kind: 'external', at: { location, offset: 0, length: 24 } } as const
+      const model = modelOf({ opType: 'Add', inputs: ['x', 't'] }, [tensor(content, [2, 3])])
+      const path = join(inner, 'model.onnx')
+      await writeFile(path, serializeOnnx(model))
+      return readOnnxModel(path)
+    }
+    for (const location of [
+      '../secret.bin',
+      join(directory, 'secret.bin'),
+      'link.bin',
+      'a/../../secret.bin',
+      '..\\secret.bin',
+    ])
+      await expect(read(location)).rejects.toThrow('not a file in its own directory')
+    await writeFile(join(inner, 'short.bin'), new Uint8Array(8))
+    await expect(read('short.bin')).rejects.toThrow("tensor 't' takes 24 bytes")
+  })
+
+  it('hold numbers in raw bytes or in lists, packed or not', () => {
+    const data = Float32Array.of(1, 2, 3)
+    const raw = tensorArray(tensor({ kind: 'raw', bytes: new Uint8Array(data.buffer) }, [3]))
+    expect(raw.data.buffer).toBe(data.buffer)
+    const halves = tensorArray(tensor({ kind: 'int32s', values: Int32Array.of(0x3c00, 0xc000) }, [2], 10))
+    expect(halves).toEqual({ dtype: 'float16', shape: [2], data: Uint16Array.of(0x3c00, 0xc000) })
+    const writer = new WireWriter()
+    writer.message(7, (graph) => {
+      graph.message(5, (t) => {
+        t.varint(1, 3)
+        t.varint(2, 1)
+        for (const v of data) t.float(4, v)
+        t.string(8, 'unpacked')
+      })
+    })
+    const [unpacked] = parseOnnx(writer.finish()).graph.initializers
+    expect(tensorArray(unpacked!).data).toEqual(data)
+  })
+
+  it('list everything that is not supported at once', () => {
+    const model = modelOf({ opType: 'QuantizeLinear' })
+    const nodes = [
+      ...model.graph.nodes,
+      { ...model.graph.nodes[0]!, opType: 'Mystery', name: 'a', outputs: ['z'] },
+      { ...model.graph.nodes[0]!, opType: 'Mystery', name: 'b', outputs: ['w'] },
+      { ...model.graph.nodes[0]!, opType: 'Loop', name: 'c', outputs: ['v'] },
+    ]
+    const read = (): unknown => programOfOnnx({ ...model, graph: { ...model.graph, nodes } })
+    expect(read).toThrow('QuantizeLinear: quantised models come in a later version, 1 time (node)')
+    expect(read).toThrow('Mystery: not supported, 2 times (a, b)')
+    expect(read).toThrow('Loop: loops are not there, 1 time (c)')
+  })
+
+  it('are refused by a FormatError where they are damaged', () => {
+    const bytes = serializeOnnx(onnxOfProgram(program))
+    for (let end = 0; end < bytes.length; end += 7) {
+      try {
+        programOfOnnx(parseOnnx(bytes.subarray(0, end)))
+      } catch (error) {
+        expect(error).toBeInstanceOf(FormatError)
+      }
+    }
+    expect(() => tensorArray(tensor({ kind: 'raw', bytes: new Uint8Array(8) }, [3]))).toThrow('takes 12 bytes')
+    const huge = modelOf({ opType: 'Add', inputs: ['x', 't'] }, [tensor({ kind: 'none' }, [2 ** 40, 2 ** 40])])
+    expect(() => parseOnnx(serializeOnnx(huge))).toThrow('which no tensor has')
+    expect(() => programOfOnnx(modelOf({}, [], 6))).toThrow('older than 7')
+    expect(() => programOfOnnx(modelOf({ inputs: ['nothing'] }))).toThrow("nothing computes its operand 'nothing'")
+  })
+
+  it('do not grow into graphs without end', () => {
+    const node = new WireWriter()
+    node.message(1, () => {})
+    const graph = new Uint8Array(600_000)
+    for (let i = 0; i < graph.length; i += 2) graph.set([0x0a, 0], i)
+    const writer = new WireWriter()
+    writer.bytes(7, graph)
+    expect(() => parseOnnx(writer.finish())).toThrow('more messages than a model of this size has')
+  })
+})
