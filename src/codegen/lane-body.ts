@@ -153,6 +153,8 @@ export class LaneBody {
       case 'prefetch':
         if (this.stride(s.at) === null) throw staysScalar
         return s
+      case 'tiles':
+        throw staysScalar
       case 'fail':
       case 'comment':
         return s

@@ -9,6 +9,7 @@
  */
 import { InternalError } from '../common/errors.ts'
 import type { Expr, Kernel, Parameter, ReduceIr, Stmt, Type } from '../codegen/kernel.ts'
+import { flatten } from '../codegen/walk.ts'
 import { vectorize, type VectorizeOptions } from '../codegen/vectorize.ts'
 import { baseTypes, cElements, cScalars, Helpers } from './c-helpers.ts'
 import {
@@ -84,7 +85,10 @@ class Printer {
     // Where a buffer is updated in place, another parameter may name the same memory.
     const aliased = this.kernel.parameters.some((p) => p.kind === 'buffer' && p.access === 'update')
     this.kernel.parameters.forEach((p, i) => this.line(this.parameter(p, i, aliased)))
+    const usesTiles = flatten(this.kernel.body).some((s) => s.kind === 'tiles')
+    if (usesTiles) this.line(`${this.helpers.scalar('tiles_begin')}();`)
     this.block(this.kernel.body)
+    if (usesTiles) this.line(`${this.helpers.scalar('tiles_end')}();`)
     return `${this.lines.join('\n')}\n`
   }
 
@@ -150,6 +154,11 @@ class Printer {
           this.nested(s.else)
         }
         return this.line('}')
+      case 'tiles': {
+        const [target, a, b] = [this.element(s.target, s.at), this.element(s.a, s.aAt), this.element(s.b, s.bAt)]
+        const product = this.helpers.tileProduct()
+        return this.line(`${product}(${target}, ${a}, ${b}, ${this.print(s.steps)}, ${this.print(s.accumulate)});`)
+      }
       case 'prefetch':
         return this.line(`__builtin_prefetch(${this.element(s.buffer, s.at)});`)
       case 'fail':
@@ -297,6 +306,12 @@ class Printer {
         return this.bitcast(e.x, e.type)
       case 'load':
         return this.load(e)
+      case 'pairs': {
+        const type = this.helpers.memoryOf('i32', e.type.lanes, 2)
+        return { text: `*(const ${type} *)(${this.element(e.buffer, e.at)})`, precedence: UNARY }
+      }
+      case 'dot':
+        return this.call(this.helpers.dot(e.type.lanes), e.c, e.a, e.b)
       case 'splat':
         return this.call(this.helpers.splat(e.type), e.x)
       case 'gather': {

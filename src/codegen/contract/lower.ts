@@ -19,10 +19,11 @@ import {
 import { registerTile } from './blocking.ts'
 import { lowerDirect } from './direct.ts'
 import { formSize, StepList, type Form, type FormAxis } from './form.ts'
-import { lowerGemm, type GemmOptions } from './gemm.ts'
+import type { GemmOptions } from './gemm.ts'
 import { isWindow } from './letters.ts'
 import { lowerNest } from './nest.ts'
 import type { ContractProblem, LoweredContract } from './problem.ts'
+import { lowerProduct } from './product.ts'
 import { afterRelayout, leavesAxes, reaches, relayout, type Source } from './relayout.ts'
 import { isSmallResult, lowerSplitGemm } from './split.ts'
 
@@ -87,7 +88,7 @@ function product(c: Contraction, absent: ReadonlySet<number>): LoweredContract {
       lowerSplitGemm(form, problem.capabilities, list)
     } else {
       const rows = rowsMode(form, c.taps.size > 0, problem.capabilities)
-      lowerGemm(form, problem.capabilities, { rows, splits: 1, splitStride: 0 }, list)
+      lowerProduct(form, problem.capabilities, { rows, splits: 1, splitStride: 0 }, list)
     }
   })
   return list

@@ -13,7 +13,7 @@ import { renderKernel, type CKernel } from '../../render/c.ts'
 import type { Plan } from '../../schedule/plan.ts'
 import type { Backend, Capabilities, MemoryInfo, Program, Settled } from '../backend.ts'
 import { defaultCompiler } from '../compiler.ts'
-import { detectCpuFeatures, vectorBytes } from '../cpu-features.ts'
+import { bfloat16Products, detectCpuFeatures, vectorBytes } from '../cpu-features.ts'
 import { KernelLibrary } from './kernel-library.ts'
 import { allocateBuffer, memoryUse, type CpuBuffer } from './memory.ts'
 import { codeDirectory, nativeRuntime, type NativeRuntime } from './native.ts'
@@ -27,6 +27,7 @@ export class CpuBackend implements Backend {
   private readonly queue: RunQueue
   private readonly features = detectCpuFeatures()
   private readonly vectorBytes: number
+  private readonly bfloat16: Capabilities['bfloat16']
   private threads: number
   /** Addresses and scalars of the run being submitted; native code copies them. */
   private slots = slotMemory(256)
@@ -38,6 +39,7 @@ export class CpuBackend implements Backend {
   constructor() {
     this.vectorBytes = vectorBytes(defaultCompiler().features)
     this.native = nativeRuntime()
+    this.bfloat16 = bfloat16Products(defaultCompiler().features, () => this.native.allowTiles() === 1)
     this.library = new KernelLibrary(this.native, codeDirectory(), this.features.logicalCores)
     this.queue = new RunQueue(this.native)
     this.threads = readEnvironment().numThreads ?? this.features.physicalCores
@@ -49,7 +51,13 @@ export class CpuBackend implements Backend {
 
   get capabilities(): Capabilities {
     const { l1d, l2, l3 } = this.features.caches
-    return { vectorBytes: this.vectorBytes, threads: this.threads, cacheBytes: [l1d, l2, l3], blocking: true }
+    return {
+      vectorBytes: this.vectorBytes,
+      ...(this.bfloat16 && { bfloat16: this.bfloat16 }),
+      threads: this.threads,
+      cacheBytes: [l1d, l2, l3],
+      blocking: true,
+    }
   }
 
   /** Threads that a run may use, from the next one on; the pool is shared by all backends of the process. */
