@@ -303,12 +303,48 @@ ${sums.map((t) => `  ${move(`tilestored %%tmm${t}, @`, '(%0,%1,1)', `"r"(${offse
   /** Lanes of a low-precision dtype from memory. */
   loadBits(dtype: 'float16' | 'bfloat16', lanes: number): string {
     const convert = this.scalar(`from_${dtype}`)
-    return this.lanewise(convert, lanes, 'f32', ['u16'], `${convert}(a[i])`)
+    if (dtype === 'float16') return this.halfConversion(convert, lanes, 'u16', 'f32', 'vcvtph2ps %1, %0')
+    const [words, wide, floats] = [this.lanesOf('u16', lanes), this.lanesOf('u32', lanes), this.lanesOf('f32', lanes)]
+    const name = `${convert}x${lanes}`
+    const value = `(${floats})(__builtin_convertvector(a, ${wide}) << 16)`
+    return this.define(name, `static inline ${floats} ${name}(${words} a) { return ${value}; }`)
   }
 
+  /** Lanes to a low-precision dtype: as the scalar helpers, bit by bit, with whole vectors. */
   storeBits(dtype: 'float16' | 'bfloat16', lanes: number): string {
     const convert = this.scalar(`to_${dtype}`)
-    return this.lanewise(convert, lanes, 'u16', ['f32'], `${convert}(a[i])`)
+    if (dtype === 'float16') return this.halfConversion(convert, lanes, 'f32', 'u16', 'vcvtps2ph $0, %1, %0')
+    const [words, wide, floats] = [this.lanesOf('u16', lanes), this.lanesOf('u32', lanes), this.lanesOf('f32', lanes)]
+    const name = `${convert}x${lanes}`
+    return this.define(
+      name,
+      `static inline ${words} ${name}(${floats} a) {
+  ${wide} u = (${wide})a, high = u >> 16, nan = (${wide})(a != a);
+  ${wide} rounded = (u + 0x7fffu + (high & 1u)) >> 16;
+  return __builtin_convertvector((nan & (high | 0x40u)) | (~nan & rounded), ${words});
+}`,
+    )
+  }
+
+  /** float16 by the instruction where the compiler has it for so many lanes, else by the scalar helper. */
+  private halfConversion(scalar: string, lanes: number, from: string, to: string, instruction: string): string {
+    const [source, target] = [this.lanesOf(from, lanes), this.lanesOf(to, lanes)]
+    const plain = this.lanewise(scalar, lanes, to, [from], `${scalar}(a[i])`)
+    if (lanes < 4 || lanes > 16) return plain
+    const [condition, register] = lanes === 16 ? ['defined(__AVX512F__)', 'v'] : ['defined(__F16C__)', 'x']
+    const name = `half_${plain}`
+    return this.define(
+      name,
+      `static inline ${target} ${name}(${source} a) {
+#if ${condition}
+  ${target} r;
+  __asm__("${instruction}" : "=${register}"(r) : "${register}"(a));
+  return r;
+#else
+  return ${plain}(a);
+#endif
+}`,
+    )
   }
 
   gather(dtype: DType, type: Type): string {
