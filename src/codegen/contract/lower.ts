@@ -214,9 +214,15 @@ function formOf(
     ...list.filter((l) => taps.has(l)),
     ...list.filter((l) => !taps.has(l)),
   ]
-  const vectorLast = (list: readonly FormAxis[]): FormAxis[] => {
+  // Taps are too few for vectors, and packing visits an operand with windows more often than the result is written.
+  const vectorLast = (free: readonly number[]): FormAxis[] => {
+    const list = free.map(axis)
+    const plain = list.filter((_, i) => !taps.has(free[i]!))
     const best =
-      list.find((x) => x.out === 1 && x.b === 1) ?? list.find((x) => x.out === 1) ?? list.find((x) => x.b === 1)
+      list.find((x) => x.out === 1 && x.b === 1) ??
+      (plain.length < list.length ? plain.find((x) => x.b === 1) : undefined) ??
+      list.find((x) => x.out === 1) ??
+      list.find((x) => x.b === 1)
     return [...list.filter((x) => x !== best), ...(best ? [best] : [])]
   }
   const view = (side: 'lhs' | 'rhs'): Source => {
@@ -243,7 +249,7 @@ function formOf(
     },
     batch: letters.batch.map(axis),
     rows: (swap ? letters.right : letters.left).map(axis),
-    columns: vectorLast(tapsFirst(swap ? letters.left : letters.right).map(axis)),
+    columns: vectorLast(tapsFirst(swap ? letters.left : letters.right)),
     contracted: isEmpty ? emptied(contracted) : contracted,
   }
 }

@@ -30,6 +30,12 @@ typedef void (*kernel)(const i64 *args, i64 begin, i64 end, char *scratch, int *
 enum { MAX_THREADS = 1024, QUEUE = 4096, CHUNKS_PER_THREAD = 4, SPIN_NS = 50000 };
 enum { FAULT_OUT_OF_MEMORY = -1 };
 
+/* Threads run this code until the process ends, while whoever loaded it may unload it before: it keeps itself. */
+__attribute__((constructor)) static void stay_loaded(void) {
+  Dl_info self;
+  if (dladdr((void *)(intptr_t)stay_loaded, &self)) dlopen(self.dli_fname, RTLD_NOW | RTLD_LOCAL);
+}
+
 /* -- Small parts ------------------------------------------------------------------------------------------------------------- */
 
 static inline void relax(void) {
