@@ -359,23 +359,27 @@ ${sums.map((t) => `  ${move(`tilestored %%tmm${t}, @`, '(%0,%1,1)', `"r"(${offse
     )
   }
 
-  /** Lanes 0, 2, 4, ... from memory: two loads that read nothing behind the last one, and one shuffle where the compiler has it. */
-  everySecond(dtype: 'float32' | 'int32', type: Type): string {
+  /**
+   * Lanes 0, 2, 4, ... from memory: two loads that read nothing behind the last one, and one shuffle where the compiler has it. Elements of
+   * 16 bits stay what they are.
+   */
+  everySecond(dtype: 'float32' | 'int32' | 'float16' | 'bfloat16', type: Type): string {
     const { lanes } = type
-    const vector = this.type(type)
-    const memory = this.memory(cElements[dtype], lanes)
-    const gather = this.gather(dtype, type)
+    const element = cElements[dtype]
+    const vector = this.lanesOf(element, lanes)
+    const memory = this.memory(element, lanes)
     const picks = Array.from({ length: lanes }, (_, i) => (2 * i < lanes ? 2 * i : 2 * i + 1))
+    const singles = Array.from({ length: lanes }, (_, i) => `x[${2 * i}]`)
     const name = `every_second_${dtype}x${lanes}`
     return this.define(
       name,
-      `static inline ${vector} ${name}(const ${cElements[dtype]} *x) {
+      `static inline ${vector} ${name}(const ${element} *x) {
 #ifdef __has_builtin
 #if __has_builtin(__builtin_shufflevector)
   return __builtin_shufflevector((${vector})*(const ${memory} *)x, (${vector})*(const ${memory} *)(x + ${lanes - 1}), ${picks.join(', ')});
 #endif
 #endif
-  return ${gather}(x, 2);
+  return (${vector}){${singles.join(', ')}};
 }`,
     )
   }

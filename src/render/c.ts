@@ -239,8 +239,13 @@ class Printer {
   private scatter(buffer: number, at: Expr, value: Expr, stride: Expr): void {
     this.line('{')
     this.indent++
-    this.line(`const ${this.helpers.type(value.type)} lanes_ = ${this.print(value)};`)
-    this.line(`${this.memory(buffer).element} *const to_ = ${this.element(buffer, at)};`)
+    const { dtype, element } = this.memory(buffer)
+    const low = dtype === 'float16' || dtype === 'bfloat16'
+    const lanes = low ? this.helpers.lanesOf(element, value.type.lanes) : this.helpers.type(value.type)
+    const x = this.print(value)
+    const stored = low ? `${this.helpers.storeBits(dtype, value.type.lanes)}(${x})` : x
+    this.line(`const ${lanes} lanes_ = ${stored};`)
+    this.line(`${element} *const to_ = ${this.element(buffer, at)};`)
     const by = wrap(this.expression(stride), 12)
     for (let i = 0; i < value.type.lanes; i++) this.line(`to_[${i === 0 ? '0' : `${i} * ${by}`}] = lanes_[${i}];`)
     this.indent--
@@ -317,8 +322,14 @@ class Printer {
       case 'gather': {
         const base = this.element(e.buffer, e.at)
         const { dtype } = this.memory(e.buffer)
-        if (e.stride.kind === 'const' && e.stride.value === 2 && (dtype === 'float32' || dtype === 'int32'))
-          return atom(`${this.helpers.everySecond(dtype, e.type)}(${base})`)
+        if (e.stride.kind === 'const' && e.stride.value === 2) {
+          if (dtype === 'float32' || dtype === 'int32')
+            return atom(`${this.helpers.everySecond(dtype, e.type)}(${base})`)
+          if (dtype === 'float16' || dtype === 'bfloat16') {
+            const bits = this.helpers.everySecond(dtype, e.type)
+            return atom(`${this.helpers.loadBits(dtype, e.type.lanes)}(${bits}(${base}))`)
+          }
+        }
         return atom(`${this.helpers.gather(dtype, e.type)}(${base}, ${this.print(e.stride)})`)
       }
       case 'ramp':
