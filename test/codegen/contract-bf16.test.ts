@@ -2,7 +2,9 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { expectResult, batched, capabilities, lower, matmul, type Options } from '../support/contract-expect.ts'
+import { ContractRunner } from '../support/contract-runner.ts'
 import { convolution, gradientOf, type ContractCase, type ConvolutionCase } from '../support/naive-contract.ts'
+import { allocateHost, getElement, setElement } from '../../src/common/dtype.ts'
 import type { Capabilities } from '../../src/codegen/capabilities.ts'
 import { structureOf } from '../../src/codegen/structure.ts'
 import { nativeRuntime } from '../../src/runtime/cpu/native.ts'
@@ -13,6 +15,7 @@ const available = {
   pairs: features.has('avx512_bf16'),
   tiles: features.has('amx_tile') && features.has('amx_bf16') && nativeRuntime().allowTiles() === 1,
 }
+type HostArray = ReturnType<typeof allocateHost>
 const size = (most: number): fc.Arbitrary<number> => fc.integer({ min: 1, max: most })
 
 describe.each(['pairs', 'tiles'] as const)('by %s', (bfloat16) => {
@@ -53,6 +56,30 @@ describe.each(['pairs', 'tiles'] as const)('by %s', (bfloat16) => {
       ),
       { numRuns: 25 },
     )
+  })
+
+  runs('NaN and infinity reach the sums that they belong to, and no others', () => {
+    const [m, n, k] = [40, 50, 37]
+    const lowered = lower(matmul(m, n, k), { dtype: 'bfloat16', capabilities: own })
+    const [lhs, rhs, out] = [m * k, k * n, m * n].map((length) => allocateHost('bfloat16', length)) as [
+      HostArray,
+      HostArray,
+      HostArray,
+    ]
+    for (let i = 0; i < m * k; i++) setElement('bfloat16', lhs, i, 1)
+    for (let i = 0; i < k * n; i++) setElement('bfloat16', rhs, i, 1)
+    setElement('bfloat16', lhs, 3 * k + 36, NaN)
+    setElement('bfloat16', lhs, 39 * k, Infinity)
+    setElement('bfloat16', rhs, 20 * n + 49, -Infinity)
+    new ContractRunner(lowered, { lhs, rhs, out }).run()
+    const expected = (i: number): number => {
+      const [row, column] = [Math.floor(i / n), i % n]
+      if (row === 3) return NaN
+      if (row === 39) return column === 49 ? NaN : Infinity
+      return column === 49 ? -Infinity : k
+    }
+    const found = Array.from({ length: m * n }, (_, i) => getElement('bfloat16', out, i))
+    expect(found).toEqual(found.map((_, i) => expected(i)))
   })
 
   runs('convolutions and both gradients', () => {
