@@ -1,7 +1,7 @@
 /**
  * autoCast: a scope in which ops take their operands in low precision, in float32, or in the widest of their dtypes, by Paddle's lists
- * (paddle.amp.auto_cast). It works on every device. Paddle switches itself off on CPUs; here bfloat16 and float16 are computed where the
- * machine can and are storage elsewhere, so that a program behaves alike everywhere.
+ * (paddle.amp.auto_cast). It works on every device. Paddle switches itself off on CPUs; here products of bfloat16 use the
+ * processor's instructions where it has them, and low precision is storage elsewhere, so that a program behaves alike everywhere.
  */
 import { ArgumentError } from '../common/errors.ts'
 import { cast } from '../graph/build.ts'

@@ -188,6 +188,16 @@ export function splat(x: Expr, lanes: number): Expr {
   return { kind: 'splat', type: { scalar: x.type.scalar, lanes }, x }
 }
 
+/** Pairs of neighbours in a 16-bit buffer as i32, from element `at` on. */
+export function pairs(buffer: BufferParameter, at: Operand, lanes = 1): Expr {
+  return { kind: 'pairs', type: { scalar: 'i32', lanes }, buffer: buffer.parameter, at: coerce(at, typeOf('index')) }
+}
+
+/** c + a * b for pairs of bfloat16: two products a lane. */
+export function dot(a: Expr, b: Expr, c: Expr): Expr {
+  return { kind: 'dot', type: c.type, a, b, c }
+}
+
 /** base, base + 1, ... as i32 lanes; just the base for one lane. */
 export function ramp(base: Expr, lanes: number): Expr {
   if (lanes === 1) return convert(base, 'i32')
@@ -261,10 +271,32 @@ export class KernelBuilder implements Scope {
     this.emit({ kind: 'accumulate', name: nameOf(target), op, value: coerce(value, target.type) })
   }
 
-  /** A mask stored to a bool buffer is stored as 0 or 1. */
-  store(buffer: BufferParameter, at: Operand, value: Expr): void {
+  /** A mask stored to a bool buffer is stored as 0 or 1. Lanes go to neighbours, or `stride` elements apart. */
+  store(buffer: BufferParameter, at: Operand, value: Expr, stride: Operand = 1): void {
     const stored = value.type.scalar === 'mask' ? convert(value, 'i32') : value
-    this.emit({ kind: 'store', buffer: buffer.parameter, at: coerce(at, typeOf('index')), value: stored })
+    const apart = stride === 1 || value.type.lanes === 1 ? {} : { stride: coerce(stride, typeOf('index')) }
+    this.emit({ kind: 'store', buffer: buffer.parameter, at: coerce(at, typeOf('index')), value: stored, ...apart })
+  }
+
+  /** Products of 32 x 32 sums; see the statement of the IR. */
+  tiles(
+    target: { readonly buffer: BufferParameter; readonly at: Expr },
+    a: { readonly buffer: BufferParameter; readonly at: Expr },
+    b: { readonly buffer: BufferParameter; readonly at: Expr },
+    steps: Expr,
+    accumulate: Expr,
+  ): void {
+    this.emit({
+      kind: 'tiles',
+      target: target.buffer.parameter,
+      at: target.at,
+      a: a.buffer.parameter,
+      aAt: a.at,
+      b: b.buffer.parameter,
+      bAt: b.at,
+      steps,
+      accumulate,
+    })
   }
 
   /** The outermost loop: its range is the runtime's. */

@@ -4,6 +4,11 @@ export interface Capabilities {
   readonly vectorBytes: number
   /** Vector registers that a kernel may fill before values go to memory; 16 if not given. */
   readonly vectorRegisters?: number
+  /**
+   * What multiplies bfloat16 and adds in float32: `pairs` two products a lane of full vectors (vdpbf16ps of AVX-512), `tiles` 32 x 32 sums at a
+   * time (AMX). Absent: bfloat16 is storage, and is computed in float32.
+   */
+  readonly bfloat16?: 'pairs' | 'tiles'
   readonly threads: number
   /** Data cache of a core in bytes, level 1 and 2, and what a core may count on of level 3. */
   readonly cacheBytes: readonly [number, number, number]

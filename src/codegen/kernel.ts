@@ -77,6 +77,13 @@ export type Expr = { readonly type: Type } & (
   /** Element `index` of a buffer or scratch parameter, or `lanes` elements from there. */
   | { readonly kind: 'load'; readonly buffer: number; readonly at: Expr }
   | { readonly kind: 'splat'; readonly x: Expr }
+  /** Elements of a 16-bit buffer two by two, as i32 with the first one in the low half: `at` and the one behind it, and so on by lane. */
+  | { readonly kind: 'pairs'; readonly buffer: number; readonly at: Expr }
+  /**
+   * c + the products of the halves of a and b, which are pairs of bfloat16, in float32. Only where capabilities have `pairs`: products and
+   * sums below the smallest normal number may count as zero, and how often the two products are rounded is the device's.
+   */
+  | { readonly kind: 'dot'; readonly a: Expr; readonly b: Expr; readonly c: Expr }
   /** Lanes at, at + stride, ... */
   | { readonly kind: 'gather'; readonly buffer: number; readonly at: Expr; readonly stride: Expr }
   /** base, base + 1, ... as i32 lanes. */
@@ -115,6 +122,22 @@ export type Stmt =
       readonly body: readonly Stmt[]
     }
   | { readonly kind: 'if'; readonly condition: Expr; readonly then: readonly Stmt[]; readonly else: readonly Stmt[] }
+  /**
+   * Sums of products of bfloat16 in float32, for 32 rows and 32 columns, `steps` times 32 products deep; only where capabilities have
+   * `tiles`. `target` from `at`: 32 x 32 sums, row by row, added to what is there if `accumulate`. Operands are pairs in words of 32 bits,
+   * from `aAt` of `a` as [step][row][16 pairs] and from `bAt` of `b` as [step][16 pairs][column]. Rounding as for `dot`.
+   */
+  | {
+      readonly kind: 'tiles'
+      readonly target: number
+      readonly at: Expr
+      readonly a: number
+      readonly aAt: Expr
+      readonly b: number
+      readonly bAt: Expr
+      readonly steps: Expr
+      readonly accumulate: Expr
+    }
   /** Hints that memory will be needed; dialects may drop it. */
   | { readonly kind: 'prefetch'; readonly buffer: number; readonly at: Expr }
   /** Reports a fault to the caller of the plan (1: index out of range) and goes on. */

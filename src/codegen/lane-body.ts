@@ -153,6 +153,8 @@ export class LaneBody {
       case 'prefetch':
         if (this.stride(s.at) === null) throw staysScalar
         return s
+      case 'tiles':
+        throw staysScalar
       case 'fail':
       case 'comment':
         return s
@@ -181,7 +183,7 @@ export class LaneBody {
     if (!stride || isConstant(stride, 0) || bytes > 4 || (bytes < 4 && !this.options.narrowStores)) throw staysScalar
     const value = this.vector(s.value)
     if (isConstant(stride, 1)) return { ...s, value }
-    if (!this.options.stridedStores || bytes < 4) throw staysScalar
+    if (!this.options.stridedStores || bytes < 2) throw staysScalar
     return { ...s, value, stride }
   }
 

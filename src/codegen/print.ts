@@ -45,6 +45,10 @@ function expression(e: Expr): string {
       return `${e.kind === 'bitcast' ? 'bits_' : ''}${e.type.scalar}(${expression(e.x)})`
     case 'load':
       return `p${e.buffer}[${expression(e.at)}${e.type.lanes > 1 ? ` x${e.type.lanes}` : ''}]`
+    case 'pairs':
+      return `p${e.buffer}[${expression(e.at)} pairs${e.type.lanes > 1 ? ` x${e.type.lanes}` : ''}]`
+    case 'dot':
+      return `dot(${expression(e.a)}, ${expression(e.b)}, ${expression(e.c)})`
     case 'splat':
       return `splat${e.type.lanes}(${expression(e.x)})`
     case 'gather':
@@ -85,6 +89,14 @@ function statement(s: Stmt, indent: string): string[] {
         ...inner(s.then),
         ...(s.else.length > 0 ? [`${indent}else`, ...inner(s.else)] : []),
       ]
+    case 'tiles': {
+      const [target, a, b] = [
+        `p${s.target}[${expression(s.at)}]`,
+        `p${s.a}[${expression(s.aAt)}]`,
+        `p${s.b}[${expression(s.bAt)}]`,
+      ]
+      return [`${indent}tiles ${target} (${expression(s.accumulate)} ? += : =) ${a} * ${b} x${expression(s.steps)}`]
+    }
     case 'prefetch':
       return [`${indent}prefetch p${s.buffer}[${expression(s.at)}]`]
     case 'fail':

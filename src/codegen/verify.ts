@@ -132,6 +132,8 @@ class Verifier {
         this.block(s.then)
         this.block(s.else)
         return
+      case 'tiles':
+        return this.tiles(s)
       case 'prefetch':
         this.memory(s.buffer)
         return this.address(s.at)
@@ -141,6 +143,19 @@ class Verifier {
       default:
         return s satisfies never
     }
+  }
+
+  private tiles(s: Extract<Stmt, { kind: 'tiles' }>): void {
+    const target = this.memory(s.target)
+    this.check(target.dtype === 'float32', `tiles of ${target.dtype} sums, expected float32`)
+    this.check(target.kind === 'scratch' || target.access === 'update', 'tiles update memory of their own only')
+    for (const number of [s.a, s.b]) {
+      const { dtype } = this.memory(number)
+      this.check(dtype === 'int32' || dtype === 'float32', `pairs for tiles in ${dtype}, expected words of 32 bits`)
+    }
+    for (const at of [s.at, s.aAt, s.bAt, s.steps]) this.address(at)
+    this.expression(s.accumulate)
+    this.same('whether tiles accumulate', s.accumulate.type, { scalar: 'mask', lanes: 1 })
   }
 
   private loop(s: Extract<Stmt, { kind: 'for' }>): void {
@@ -225,6 +240,17 @@ class Verifier {
         this.check(lanes === 1 || !wide, `lanes of ${p.dtype}`)
         return this.same(`a load of ${p.dtype}`, e.type, { scalar: registerTypes[p.dtype], lanes })
       }
+      case 'pairs': {
+        const p = this.memory(e.buffer)
+        this.check(p.dtype === 'bfloat16' || p.dtype === 'float16', `pairs of ${p.dtype}, expected elements of 16 bits`)
+        this.check(p.access !== 'write', `parameter ${e.buffer} is write-only but loaded from`)
+        this.address(e.at)
+        return this.same('pairs', e.type, { scalar: 'i32', lanes })
+      }
+      case 'dot':
+        this.operands(e, { scalar: 'i32', lanes }, e.a, e.b)
+        this.operands(e, { scalar: 'f32', lanes }, e.c)
+        return this.same('a dot product', e.type, { scalar: 'f32', lanes })
       case 'splat':
         return this.operands(e, { scalar, lanes: 1 }, e.x)
       case 'ramp':

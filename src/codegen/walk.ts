@@ -22,8 +22,10 @@ export function operands(e: Expr): readonly Expr[] {
     case 'select':
       return [e.condition, e.a, e.b]
     case 'fma':
+    case 'dot':
       return [e.a, e.b, e.c]
     case 'load':
+    case 'pairs':
       return [e.at]
     case 'gather':
       return [e.at, e.stride]
@@ -63,6 +65,8 @@ export function expressionsOf(s: Stmt): readonly Expr[] {
       return [s.condition]
     case 'prefetch':
       return [s.at]
+    case 'tiles':
+      return [s.at, s.aAt, s.bAt, s.steps, s.accumulate]
     case 'fail':
     case 'comment':
       return []
@@ -98,8 +102,10 @@ function withOperands(e: Expr, to: readonly Expr[]): Expr {
     case 'select':
       return { ...e, condition: p, a: q, b: r }
     case 'fma':
+    case 'dot':
       return { ...e, a: p, b: q, c: r }
     case 'load':
+    case 'pairs':
       return { ...e, at: p }
     case 'gather':
       return { ...e, at: p, stride: q }
@@ -169,6 +175,7 @@ function own(e: Expr): string | number {
       return e.op
     case 'load':
     case 'gather':
+    case 'pairs':
       return e.buffer
     case 'call':
       return e.fn

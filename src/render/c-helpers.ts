@@ -104,6 +104,16 @@ const scalarHelpers: Readonly<Record<string, { needs: readonly string[]; text: s
   return (u16)((magnitude >= 0x477ff000u ? large : finite) | (u >> 16 & 0x8000u));
 }`,
   },
+  // Every tile has 16 rows of 64 bytes. The registers belong to the thread, and cost the system time while they are in use.
+  tiles_begin: {
+    needs: [],
+    text: `static inline void tiles_begin(void) {
+  u8 shape[64] __attribute__((aligned(64))) = {1};
+  for (int i = 0; i < 8; i++) shape[16 + 2 * i] = 64, shape[48 + i] = 16;
+  __asm__ volatile("ldtilecfg %0" : : "m"(shape));
+}`,
+  },
+  tiles_end: { needs: [], text: 'static inline void tiles_end(void) { __asm__ volatile("tilerelease"); }' },
   mulhi_i32: {
     needs: [],
     text: 'static inline i32 mulhi_i32(i32 a, i32 b) { return (i32)(((u64)(u32)a * (u32)b) >> 32); }',
@@ -140,10 +150,63 @@ export class Helpers {
 
   /** A vector as it lies in memory: aligned like its elements. */
   memory(element: string, lanes: number): string {
-    const name = `${element}x${lanes}u`
+    return this.memoryOf(element, lanes, widths[element]!)
+  }
+
+  /** One or several elements in memory at an address that `alignment` bytes divide. */
+  memoryOf(element: string, lanes: number, alignment: number): string {
     const size = widths[element]!
-    const attributes = `vector_size(${size * lanes}), aligned(${size}), may_alias`
-    return this.define(name, `typedef ${element} ${name} __attribute__((${attributes}));`)
+    const name = `${element}x${lanes}u${alignment === size ? '' : alignment}`
+    const vector = lanes === 1 ? '' : `vector_size(${size * lanes}), `
+    return this.define(name, `typedef ${element} ${name} __attribute__((${vector}aligned(${alignment}), may_alias));`)
+  }
+
+  /**
+   * c + a * b on pairs of bfloat16. As assembly, because compilers differ in the types that their builtin takes; the instruction is used
+   * only where the compiler says that it has it.
+   */
+  dot(lanes: number): string {
+    const [sums, pairs] = [this.lanesOf('f32', lanes), this.lanesOf('i32', lanes)]
+    return this.define(
+      `dot_x${lanes}`,
+      `static inline ${sums} dot_x${lanes}(${sums} c, ${pairs} a, ${pairs} b) {
+  __asm__("vdpbf16ps %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
+  return c;
+}`,
+    )
+  }
+
+  /** Four tiles of 16 x 16 sums: each step multiplies two tiles of rows by two tiles of columns. */
+  tileProduct(): string {
+    const move = (instruction: string, address: string, operands: string): string =>
+      `__asm__ volatile("${instruction.replaceAll('@', address)}" : : ${operands} : "memory");`
+    const sums = [0, 1, 2, 3]
+    const offset = (tile: number): string => `c + ${(tile >> 1) * 512 + (tile & 1) * 16}`
+    const eachSum = (text: (tile: number) => string): string => sums.map((t) => `    ${text(t)}`).join('\n')
+    const load = (tile: number, from: string, row: number): string =>
+      move(`tileloadd @, %%tmm${tile}`, '(%0,%1,1)', `"r"(${from}), "r"((i64)${row})`)
+    return this.define(
+      'tile_product',
+      `static inline void tile_product(f32 *c, const void *a, const void *b, i64 steps, i32 accumulate) {
+  if (accumulate) {
+${eachSum((t) => load(t, offset(t), 128))}
+  } else {
+${eachSum((t) => `__asm__ volatile("tilezero %tmm${t}");`)}
+  }
+  const char *rows = a, *columns = b;
+  for (i64 step = 0; step < steps; step++, rows += 2048, columns += 2048) {
+    ${load(6, 'columns', 128)}
+    ${load(4, 'rows', 64)}
+    __asm__ volatile("tdpbf16ps %tmm6, %tmm4, %tmm0");
+    ${load(7, 'columns + 64', 128)}
+    __asm__ volatile("tdpbf16ps %tmm7, %tmm4, %tmm1");
+    ${load(5, 'rows + 1024', 64)}
+    __asm__ volatile("tdpbf16ps %tmm6, %tmm5, %tmm2");
+    __asm__ volatile("tdpbf16ps %tmm7, %tmm5, %tmm3");
+  }
+${sums.map((t) => `  ${move(`tilestored %%tmm${t}, @`, '(%0,%1,1)', `"r"(${offset(t)}), "r"((i64)128)`)}`).join('\n')}
+}`,
+    )
   }
 
   /** A function on lanes made of one on scalars; `inputs` are the C types of the elements it takes. */
@@ -281,12 +344,48 @@ export class Helpers {
   /** Lanes of a low-precision dtype from memory. */
   loadBits(dtype: 'float16' | 'bfloat16', lanes: number): string {
     const convert = this.scalar(`from_${dtype}`)
-    return this.lanewise(convert, lanes, 'f32', ['u16'], `${convert}(a[i])`)
+    if (dtype === 'float16') return this.halfConversion(convert, lanes, 'u16', 'f32', 'vcvtph2ps %1, %0')
+    const [words, wide, floats] = [this.lanesOf('u16', lanes), this.lanesOf('u32', lanes), this.lanesOf('f32', lanes)]
+    const name = `${convert}x${lanes}`
+    const value = `(${floats})(__builtin_convertvector(a, ${wide}) << 16)`
+    return this.define(name, `static inline ${floats} ${name}(${words} a) { return ${value}; }`)
   }
 
+  /** Lanes to a low-precision dtype: as the scalar helpers, bit by bit, with whole vectors. */
   storeBits(dtype: 'float16' | 'bfloat16', lanes: number): string {
     const convert = this.scalar(`to_${dtype}`)
-    return this.lanewise(convert, lanes, 'u16', ['f32'], `${convert}(a[i])`)
+    if (dtype === 'float16') return this.halfConversion(convert, lanes, 'f32', 'u16', 'vcvtps2ph $0, %1, %0')
+    const [words, wide, floats] = [this.lanesOf('u16', lanes), this.lanesOf('u32', lanes), this.lanesOf('f32', lanes)]
+    const name = `${convert}x${lanes}`
+    return this.define(
+      name,
+      `static inline ${words} ${name}(${floats} a) {
+  ${wide} u = (${wide})a, high = u >> 16, nan = (${wide})(a != a);
+  ${wide} rounded = (u + 0x7fffu + (high & 1u)) >> 16;
+  return __builtin_convertvector((nan & (high | 0x40u)) | (~nan & rounded), ${words});
+}`,
+    )
+  }
+
+  /** float16 by the instruction where the compiler has it for so many lanes, else by the scalar helper. */
+  private halfConversion(scalar: string, lanes: number, from: string, to: string, instruction: string): string {
+    const [source, target] = [this.lanesOf(from, lanes), this.lanesOf(to, lanes)]
+    const plain = this.lanewise(scalar, lanes, to, [from], `${scalar}(a[i])`)
+    if (lanes < 4 || lanes > 16) return plain
+    const [condition, register] = lanes === 16 ? ['defined(__AVX512F__)', 'v'] : ['defined(__F16C__)', 'x']
+    const name = `half_${plain}`
+    return this.define(
+      name,
+      `static inline ${target} ${name}(${source} a) {
+#if ${condition}
+  ${target} r;
+  __asm__("${instruction}" : "=${register}"(r) : "${register}"(a));
+  return r;
+#else
+  return ${plain}(a);
+#endif
+}`,
+    )
   }
 
   gather(dtype: DType, type: Type): string {
@@ -301,23 +400,27 @@ export class Helpers {
     )
   }
 
-  /** Lanes 0, 2, 4, ... from memory: two loads that read nothing behind the last one, and one shuffle where the compiler has it. */
-  everySecond(dtype: 'float32' | 'int32', type: Type): string {
+  /**
+   * Lanes 0, 2, 4, ... from memory: two loads that read nothing behind the last one, and one shuffle where the compiler has it. Elements of
+   * 16 bits stay what they are.
+   */
+  everySecond(dtype: 'float32' | 'int32' | 'float16' | 'bfloat16', type: Type): string {
     const { lanes } = type
-    const vector = this.type(type)
-    const memory = this.memory(cElements[dtype], lanes)
-    const gather = this.gather(dtype, type)
+    const element = cElements[dtype]
+    const vector = this.lanesOf(element, lanes)
+    const memory = this.memory(element, lanes)
     const picks = Array.from({ length: lanes }, (_, i) => (2 * i < lanes ? 2 * i : 2 * i + 1))
+    const singles = Array.from({ length: lanes }, (_, i) => `x[${2 * i}]`)
     const name = `every_second_${dtype}x${lanes}`
     return this.define(
       name,
-      `static inline ${vector} ${name}(const ${cElements[dtype]} *x) {
+      `static inline ${vector} ${name}(const ${element} *x) {
 #ifdef __has_builtin
 #if __has_builtin(__builtin_shufflevector)
   return __builtin_shufflevector((${vector})*(const ${memory} *)x, (${vector})*(const ${memory} *)(x + ${lanes - 1}), ${picks.join(', ')});
 #endif
 #endif
-  return ${gather}(x, 2);
+  return (${vector}){${singles.join(', ')}};
 }`,
     )
   }

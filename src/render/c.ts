@@ -9,6 +9,7 @@
  */
 import { InternalError } from '../common/errors.ts'
 import type { Expr, Kernel, Parameter, ReduceIr, Stmt, Type } from '../codegen/kernel.ts'
+import { flatten } from '../codegen/walk.ts'
 import { vectorize, type VectorizeOptions } from '../codegen/vectorize.ts'
 import { baseTypes, cElements, cScalars, Helpers } from './c-helpers.ts'
 import {
@@ -84,7 +85,10 @@ class Printer {
     // Where a buffer is updated in place, another parameter may name the same memory.
     const aliased = this.kernel.parameters.some((p) => p.kind === 'buffer' && p.access === 'update')
     this.kernel.parameters.forEach((p, i) => this.line(this.parameter(p, i, aliased)))
+    const usesTiles = flatten(this.kernel.body).some((s) => s.kind === 'tiles')
+    if (usesTiles) this.line(`${this.helpers.scalar('tiles_begin')}();`)
     this.block(this.kernel.body)
+    if (usesTiles) this.line(`${this.helpers.scalar('tiles_end')}();`)
     return `${this.lines.join('\n')}\n`
   }
 
@@ -150,6 +154,11 @@ class Printer {
           this.nested(s.else)
         }
         return this.line('}')
+      case 'tiles': {
+        const [target, a, b] = [this.element(s.target, s.at), this.element(s.a, s.aAt), this.element(s.b, s.bAt)]
+        const product = this.helpers.tileProduct()
+        return this.line(`${product}(${target}, ${a}, ${b}, ${this.print(s.steps)}, ${this.print(s.accumulate)});`)
+      }
       case 'prefetch':
         return this.line(`__builtin_prefetch(${this.element(s.buffer, s.at)});`)
       case 'fail':
@@ -230,8 +239,13 @@ class Printer {
   private scatter(buffer: number, at: Expr, value: Expr, stride: Expr): void {
     this.line('{')
     this.indent++
-    this.line(`const ${this.helpers.type(value.type)} lanes_ = ${this.print(value)};`)
-    this.line(`${this.memory(buffer).element} *const to_ = ${this.element(buffer, at)};`)
+    const { dtype, element } = this.memory(buffer)
+    const low = dtype === 'float16' || dtype === 'bfloat16'
+    const lanes = low ? this.helpers.lanesOf(element, value.type.lanes) : this.helpers.type(value.type)
+    const x = this.print(value)
+    const stored = low ? `${this.helpers.storeBits(dtype, value.type.lanes)}(${x})` : x
+    this.line(`const ${lanes} lanes_ = ${stored};`)
+    this.line(`${element} *const to_ = ${this.element(buffer, at)};`)
     const by = wrap(this.expression(stride), 12)
     for (let i = 0; i < value.type.lanes; i++) this.line(`to_[${i === 0 ? '0' : `${i} * ${by}`}] = lanes_[${i}];`)
     this.indent--
@@ -297,13 +311,25 @@ class Printer {
         return this.bitcast(e.x, e.type)
       case 'load':
         return this.load(e)
+      case 'pairs': {
+        const type = this.helpers.memoryOf('i32', e.type.lanes, 2)
+        return { text: `*(const ${type} *)(${this.element(e.buffer, e.at)})`, precedence: UNARY }
+      }
+      case 'dot':
+        return this.call(this.helpers.dot(e.type.lanes), e.c, e.a, e.b)
       case 'splat':
         return this.call(this.helpers.splat(e.type), e.x)
       case 'gather': {
         const base = this.element(e.buffer, e.at)
         const { dtype } = this.memory(e.buffer)
-        if (e.stride.kind === 'const' && e.stride.value === 2 && (dtype === 'float32' || dtype === 'int32'))
-          return atom(`${this.helpers.everySecond(dtype, e.type)}(${base})`)
+        if (e.stride.kind === 'const' && e.stride.value === 2) {
+          if (dtype === 'float32' || dtype === 'int32')
+            return atom(`${this.helpers.everySecond(dtype, e.type)}(${base})`)
+          if (dtype === 'float16' || dtype === 'bfloat16') {
+            const bits = this.helpers.everySecond(dtype, e.type)
+            return atom(`${this.helpers.loadBits(dtype, e.type.lanes)}(${bits}(${base}))`)
+          }
+        }
         return atom(`${this.helpers.gather(dtype, e.type)}(${base}, ${this.print(e.stride)})`)
       }
       case 'ramp':

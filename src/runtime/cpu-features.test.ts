@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
-import { describe, expect, test } from 'vitest'
-import { cgroupCpuQuota, detectCpuFeatures, parseCpuInfo, vectorBytes } from './cpu-features.ts'
+import { describe, expect, test, vi } from 'vitest'
+import { bfloat16Products, cgroupCpuQuota, detectCpuFeatures, parseCpuInfo, vectorBytes } from './cpu-features.ts'
 
 /** A machine made of files. */
 const machine = (files: Record<string, string>) => (path: string) => files[path]
@@ -97,5 +97,26 @@ describe('cgroupCpuQuota', () => {
     })
     expect(cgroupCpuQuota(machine(quota('200000')))).toBe(2)
     expect(cgroupCpuQuota(machine(quota('-1')))).toBe(Infinity)
+  })
+})
+
+describe('bfloat16Products', () => {
+  const wide = ['avx512f', 'avx512bw', 'avx512vl', 'avx512dq']
+  const amx = ['avx512_bf16', 'amx_tile', 'amx_bf16']
+  test.each([
+    ['storage without AVX-512', ['avx2', 'f16c'], true, undefined],
+    ['storage without the instruction', wide, true, undefined],
+    ['pairs', [...wide, 'avx512_bf16'], true, 'pairs'],
+    ['tiles', [...wide, ...amx], true, 'tiles'],
+    ['storage where the system refuses tiles', [...wide, ...amx], false, undefined],
+    ['storage where the compiler was told to leave AVX-512 alone', ['avx2', ...amx.slice(1)], true, undefined],
+  ] as const)('%s', (_, flags, allowed, expected) => {
+    expect(bfloat16Products(new Set(flags), () => allowed)).toBe(expected)
+  })
+
+  test('asks for tiles only where the processor has them', () => {
+    const ask = vi.fn(() => true)
+    bfloat16Products(new Set([...wide, 'avx512_bf16']), ask)
+    expect(ask).not.toHaveBeenCalled()
   })
 })

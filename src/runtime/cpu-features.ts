@@ -60,6 +60,17 @@ export function vectorBytes(flags: ReadonlySet<string>): number {
   return flags.has('avx2') ? 32 : 16
 }
 
+/**
+ * How bfloat16 is multiplied, from the instruction sets that compiler and processor have: tiles where the system lets this process use
+ * them (`allowTiles` asks). Processors with tiles do half as many products a cycle by vdpbf16ps as by float32 multiply-adds of converted
+ * values, so that pairs are for those without tiles.
+ */
+export function bfloat16Products(flags: ReadonlySet<string>, allowTiles: () => boolean): 'pairs' | 'tiles' | undefined {
+  if (vectorBytes(flags) < 64) return undefined
+  if (flags.has('amx_tile') && flags.has('amx_bf16')) return allowTiles() ? 'tiles' : undefined
+  return flags.has('avx512_bf16') ? 'pairs' : undefined
+}
+
 interface CpuInfo {
   readonly model: string | undefined
   readonly flags: ReadonlySet<string>

@@ -2,6 +2,7 @@
  * What is kept in memory and what is computed where it is used. Contractions, scatters, sorts and loops always end in memory; views,
  * elementwise work and small row reductions are fused into whoever uses them, as long as that repeats little.
  */
+import { isFloat, sizeOf } from '../common/dtype.ts'
 import { numel } from '../common/shape.ts'
 import type { Node } from '../graph/node.ts'
 import { opInfo } from '../graph/ops.ts'
@@ -131,7 +132,7 @@ export class Fusion {
         else for (const s of sinks.get(u) ?? []) reached.add(s)
       }
       sinks.set(n, reached)
-      if (this.#shouldStore(n, reached, weights.get(n)!)) this.#materialized.add(n)
+      if (this.#shouldStore(n, reached, weights.get(n)!)) this.#materialized.add(narrowest(n))
     }
   }
 
@@ -152,6 +153,19 @@ export class Fusion {
     if (sinks.size <= 1) return false
     return weight > repeatLimit || (sinks.size > 3 && weight > repeatLimit / 2)
   }
+}
+
+/** What to store instead of a float cast to a wider dtype: what was cast, which takes less memory and is as good. */
+function narrowest(node: Node): Node {
+  let n = node
+  while (
+    n.op === 'cast' &&
+    isFloat(n.dtype) &&
+    isFloat(n.sources[0]!.dtype) &&
+    sizeOf(n.sources[0]!.dtype) < sizeOf(n.dtype)
+  )
+    n = n.sources[0]!
+  return n
 }
 
 /** A value that is one number everywhere: nothing needs to be in memory for it. */

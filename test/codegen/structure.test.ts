@@ -39,6 +39,15 @@ const variable = (...shape: number[]): Tensor => {
   return v
 }
 
+/** Bytes for intermediates of tensors. */
+function arenaOf(list: readonly Tensor[]): number {
+  const program = capture(
+    list.map((t) => t.node),
+    [],
+  )
+  return generatePlan(program, capabilities).plan.arenaBytes
+}
+
 /** A result with the gradients of all that it depends on. */
 function withGradients(result: Tensor, variables: readonly Tensor[]): Tensor[] {
   return [result, ...lz.grad(result.square().sum(), variables)]
@@ -486,4 +495,12 @@ describe('what is printed', () => {
       }
     `)
   })
+})
+
+it('a value of low precision is not stored once more in float32 for those who read it so', () => {
+  const low = nn.functional.relu(data(64, 64).astype('bfloat16').matmul(data(64, 64).astype('bfloat16')).exp())
+  const wide = low.astype('float32')
+  const users = [wide.sum(0), wide.sum(1), wide.square().sum(0), wide.exp().sum(1), wide.tanh().sum(0)]
+  // Two operands, the product and the shared value, each of two bytes an element.
+  expect(arenaOf(users)).toBeLessThanOrEqual(4 * 2 * 64 * 64)
 })

@@ -116,7 +116,7 @@ function packRows(form: Form, tile: RegisterTile, blocking: Blocking, list: Step
   return memory
 }
 
-function panelSource(k: Assembler, form: Form, view: 'a' | 'b'): Omit<PanelSource, 'buffer'> {
+export function panelSource(k: Assembler, form: Form, view: 'a' | 'b'): Omit<PanelSource, 'buffer'> {
   const axes = view === 'a' ? form.rows : form.columns
   return {
     free: new FlatAxes(k, mergeAxes(axesIn(axes, [view]), 1), 1),

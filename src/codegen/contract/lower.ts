@@ -19,10 +19,11 @@ import {
 import { registerTile } from './blocking.ts'
 import { lowerDirect } from './direct.ts'
 import { formSize, StepList, type Form, type FormAxis } from './form.ts'
-import { lowerGemm, type GemmOptions } from './gemm.ts'
+import type { GemmOptions } from './gemm.ts'
 import { isWindow } from './letters.ts'
 import { lowerNest } from './nest.ts'
 import type { ContractProblem, LoweredContract } from './problem.ts'
+import { lowerProduct } from './product.ts'
 import { afterRelayout, leavesAxes, reaches, relayout, type Source } from './relayout.ts'
 import { isSmallResult, lowerSplitGemm } from './split.ts'
 
@@ -87,7 +88,7 @@ function product(c: Contraction, absent: ReadonlySet<number>): LoweredContract {
       lowerSplitGemm(form, problem.capabilities, list)
     } else {
       const rows = rowsMode(form, c.taps.size > 0, problem.capabilities)
-      lowerGemm(form, problem.capabilities, { rows, splits: 1, splitStride: 0 }, list)
+      lowerProduct(form, problem.capabilities, { rows, splits: 1, splitStride: 0 }, list)
     }
   })
   return list
@@ -213,9 +214,15 @@ function formOf(
     ...list.filter((l) => taps.has(l)),
     ...list.filter((l) => !taps.has(l)),
   ]
-  const vectorLast = (list: readonly FormAxis[]): FormAxis[] => {
+  // Taps are too few for vectors, and packing visits an operand with windows more often than the result is written.
+  const vectorLast = (free: readonly number[]): FormAxis[] => {
+    const list = free.map(axis)
+    const plain = list.filter((_, i) => !taps.has(free[i]!))
     const best =
-      list.find((x) => x.out === 1 && x.b === 1) ?? list.find((x) => x.out === 1) ?? list.find((x) => x.b === 1)
+      list.find((x) => x.out === 1 && x.b === 1) ??
+      (plain.length < list.length ? plain.find((x) => x.b === 1) : undefined) ??
+      list.find((x) => x.out === 1) ??
+      list.find((x) => x.b === 1)
     return [...list.filter((x) => x !== best), ...(best ? [best] : [])]
   }
   const view = (side: 'lhs' | 'rhs'): Source => {
@@ -242,7 +249,7 @@ function formOf(
     },
     batch: letters.batch.map(axis),
     rows: (swap ? letters.right : letters.left).map(axis),
-    columns: vectorLast(tapsFirst(swap ? letters.left : letters.right).map(axis)),
+    columns: vectorLast(tapsFirst(swap ? letters.left : letters.right)),
     contracted: isEmpty ? emptied(contracted) : contracted,
   }
 }

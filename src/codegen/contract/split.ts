@@ -9,7 +9,7 @@ import { Assembler, type Memory } from './assembler.ts'
 import { FlatAxes, mergeAxes } from './axes.ts'
 import { registerTile, tileName } from './blocking.ts'
 import { axesIn, formSize, type Form, type FormAxis, type StepList } from './form.ts'
-import { lowerGemm } from './gemm.ts'
+import { lowerProduct } from './product.ts'
 import { TileStore } from './store.ts'
 
 /** Tasks that a product should have without cutting: blocks of 64 x 96 are about what a task needs to be worth it. */
@@ -48,7 +48,7 @@ export function lowerSplitGemm(form: Form, capabilities: Capabilities, list: Ste
     rows: dense(form.rows),
     batch: dense(form.batch),
   }
-  lowerGemm(partial, capabilities, { rows: 'task', splits, splitStride: slab }, list)
+  lowerProduct(partial, capabilities, { rows: 'task', splits, splitStride: slab }, list)
   addParts(form, capabilities, parts, { batch, rows, columns, slab, splits }, list)
 }
 

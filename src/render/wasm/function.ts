@@ -178,6 +178,7 @@ class FunctionCompiler implements Emitter {
         this.code.get(statusLocal)
         this.code.i32(s.code)
         return this.code.memory('i32.store', 2, 0)
+      case 'tiles':
       case 'prefetch':
       case 'comment':
         return

@@ -108,6 +108,8 @@ class Lowering {
       case 'fail':
         out.push(s)
         return
+      case 'tiles':
+        throw new InternalError('WebAssembly has no tiles: its capabilities do not name them')
       case 'prefetch':
       case 'comment':
         return
@@ -168,6 +170,9 @@ class Lowering {
         const bits = this.interner.intern(raw)
         return half ? this.interner.deep(half(bits)) : bits
       }
+      case 'pairs':
+      case 'dot':
+        throw new InternalError(`WebAssembly has no ${e.kind} of bfloat16: its capabilities do not name them`)
       case 'binary':
         if (e.type.scalar === 'index' && (e.op === 'add' || e.op === 'sub' || e.op === 'mul'))
           return this.sum(this.terms(e))

@@ -134,6 +134,9 @@ export function emitScalar(em: Emitter, e: Expr): void {
       return em.value(e.x, 0)
     case 'ramp':
       return em.value(e.base, 0)
+    case 'pairs':
+    case 'dot':
+      throw new InternalError(`${e.kind} of bfloat16 in a kernel for WebAssembly`)
     default:
       throw new InternalError(`a kernel has no local for ${e.kind === 'variable' ? e.name : `parameter ${e.index}`}`)
   }

@@ -14,7 +14,7 @@ import { renderKernel, type CKernel } from '../../render/c.ts'
 import type { Plan } from '../../schedule/plan.ts'
 import type { Backend, Capabilities, MemoryInfo, Program, Settled } from '../backend.ts'
 import { defaultCompiler } from '../compiler.ts'
-import { detectCpuFeatures, vectorBytes } from '../cpu-features.ts'
+import { bfloat16Products, detectCpuFeatures, vectorBytes } from '../cpu-features.ts'
 import type { Roof } from '../kernel-summary.ts'
 import { readRoofline, roofOf } from '../roofline.ts'
 import { RunTimes } from '../run-times.ts'
@@ -33,6 +33,7 @@ export class CpuBackend implements Backend {
   private readonly vectorBytes: number
   /** Printed kernels by structure: a new size of a known program has the same ones. */
   private readonly rendered = new RecentMap<string, CKernel>(4096)
+  private readonly bfloat16: Capabilities['bfloat16']
   private threads: number
   /** What to add to milliseconds of the native clock; unknown until times are asked for. */
   private clockOffset: number | null = null
@@ -46,6 +47,7 @@ export class CpuBackend implements Backend {
   constructor() {
     this.vectorBytes = vectorBytes(defaultCompiler().features)
     this.native = nativeRuntime()
+    this.bfloat16 = bfloat16Products(defaultCompiler().features, () => this.native.allowTiles() === 1)
     this.library = new KernelLibrary(this.native, codeDirectory(), this.features.logicalCores)
     this.queue = new RunQueue(this.native)
     this.threads = readEnvironment().numThreads ?? this.features.physicalCores
@@ -57,7 +59,13 @@ export class CpuBackend implements Backend {
 
   get capabilities(): Capabilities {
     const { l1d, l2, l3 } = this.features.caches
-    return { vectorBytes: this.vectorBytes, threads: this.threads, cacheBytes: [l1d, l2, l3], blocking: true }
+    return {
+      vectorBytes: this.vectorBytes,
+      ...(this.bfloat16 && { bfloat16: this.bfloat16 }),
+      threads: this.threads,
+      cacheBytes: [l1d, l2, l3],
+      blocking: true,
+    }
   }
 
   /** Threads that a run may use, from the next one on; the pool is shared by all backends of the process. */

@@ -1,4 +1,5 @@
 /** How generated C is compiled. */
+import { vectorBytes } from '../cpu-features.ts'
 import { defaultCompiler, type Compiler } from '../compiler.ts'
 
 /**
@@ -9,6 +10,8 @@ export function kernelFlags(compiler: Compiler = defaultCompiler()): string[] {
   return [
     '-O2',
     ...compiler.nativeFlags,
+    // Where kernels use whole registers of AVX-512, compilers must not cut them in halves on their way through memory.
+    ...(vectorBytes(compiler.features) === 64 ? ['-mprefer-vector-width=512'] : []),
     '-fno-math-errno',
     '-fno-trapping-math',
     '-ffp-contract=fast',

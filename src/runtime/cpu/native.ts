@@ -29,6 +29,8 @@ export interface NativeRuntime {
   now(): number
   arenaBytes(): number
   halt(): void
+  /** Asks the system for AMX's tiles, for all threads of the process: 1 where it gives them. */
+  allowTiles(): number
   load(path: string): number
   symbol(library: number, name: string): number
   loadError(): string | null
@@ -94,6 +96,7 @@ function bind(library: ReturnType<typeof koffi.load>): NativeRuntime {
     setThreads: library.func('void longzhou_set_threads(int threads)'),
     now: library.func('double longzhou_now()'),
     arenaBytes: library.func('double longzhou_arena_bytes()'),
+    allowTiles: library.func('int longzhou_allow_tiles()'),
     halt: library.func('void longzhou_halt()'),
     load: library.func('int64_t longzhou_load(const char *path)'),
     symbol: library.func('int64_t longzhou_symbol(int64_t library, const char *name)'),

@@ -19,7 +19,9 @@ export const runtimeSource = String.raw`
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 typedef int64_t i64;
 typedef uint64_t u64;
@@ -413,6 +415,17 @@ double longzhou_arena_bytes(void) { return (double)__atomic_load_n(&arena.size, 
 void longzhou_halt(void) {
   __atomic_store_n(&halted, 1, __ATOMIC_SEQ_CST);
   longzhou_wait((double)__atomic_load_n(&queue.submitted, __ATOMIC_SEQ_CST));
+}
+
+/* Asks the system for the state of AMX's tiles, which is large, so that Linux gives it to processes that ask only: whether all threads of
+   this process may use them. */
+int longzhou_allow_tiles(void) {
+#if defined(__linux__) && defined(__x86_64__)
+  enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+  return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+#else
+  return 0;
+#endif
 }
 
 i64 longzhou_load(const char *path) { return (i64)(intptr_t)dlopen(path, RTLD_NOW | RTLD_LOCAL); }
