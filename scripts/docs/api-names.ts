@@ -319,7 +319,6 @@ export const absentNames: Readonly<Record<string, string>> = {
   ...each('paddle.nn.Layer', 'to_static_state_dict sharded_state_dict', distributed),
   ...each('paddle.nn.Layer', 'xpu', 'no such device'),
   ...each('paddle.nn.Layer', 'backward', 'throws in Paddle'),
-  ...each('paddle.jit', 'load save TranslatedLayer', 'comes with the model formats in a later version'),
   ...each('paddle.jit', 'set_code_level set_verbosity', '`LONGZHOU_DEBUG` prints each stage'),
   ...each('paddle.jit', 'ignore_module enable_to_static', 'programs are traced, no source is rewritten'),
 }

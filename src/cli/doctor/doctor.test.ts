@@ -31,6 +31,7 @@ test('this machine: every finding that is not fine says what to do, and all of i
     'compiler',
     'cache',
     'devices',
+    'roofline',
     'workers',
     'fonts',
   ])
