@@ -248,12 +248,18 @@ function emitProduct(
 }
 
 /** Walks the contracted axis; `value(r)` loads the element of row r. */
-type RowReader = (body: (step: Expr, value: (row: number) => Expr) => void) => void
+export type RowReader = (body: (step: Expr, value: (row: number) => Expr) => void) => void
 
 /** Copies of the innermost loop's body, so that its counting does not show. */
 const COPIES = 4
 
-function packedPanel(k: Assembler, tile: RegisterTile, buffer: BufferParameter, at: Expr, depth: Expr): RowReader {
+export function packedPanel(
+  k: Assembler,
+  tile: RegisterTile,
+  buffer: BufferParameter,
+  at: Expr,
+  depth: Expr,
+): RowReader {
   return (body) => {
     k.unrolled('step', 0, depth, COPIES, (step) => {
       const here = k.let('pa', add(at, mul(step, tile.rows)))
@@ -284,7 +290,13 @@ function directRows(
 }
 
 /** sum over k of a[k][row] * b[k][column]: all accumulators live in registers. */
-function emitMicroKernel(k: Assembler, tile: RegisterTile, rows: RowReader, columns: BufferParameter, at: Expr): Sums {
+export function emitMicroKernel(
+  k: Assembler,
+  tile: RegisterTile,
+  rows: RowReader,
+  columns: BufferParameter,
+  at: Expr,
+): Sums {
   const zero = constant(0, 'f32', tile.lanes)
   const sums = Array.from({ length: tile.rows }, () =>
     Array.from({ length: tile.vectors }, () => k.declare('sum', zero)),

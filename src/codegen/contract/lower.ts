@@ -25,6 +25,7 @@ import { lowerNest } from './nest.ts'
 import type { ContractProblem, LoweredContract } from './problem.ts'
 import { afterRelayout, leavesAxes, reaches, relayout, type Source } from './relayout.ts'
 import { isSmallResult, lowerSplitGemm } from './split.ts'
+import { lowerWinograd } from './winograd.ts'
 
 /** Contracted elements from which on the sum of a small result is cut. */
 const LONG_SUM = 2048
@@ -51,6 +52,8 @@ export function lowerContract(problem: ContractProblem): LoweredContract {
   if (problem.dtype !== 'float32' && problem.dtype !== 'bfloat16' && problem.dtype !== 'float16') return plainNest(c)
   // Taps that are 1 at most are no loops; cases without any are sums of nothing.
   const absent = new Set([...c.taps].filter((t) => c.cases.every((k) => k.sizes.get(t)! <= 1)))
+  const winograd = lowerWinograd(problem, c.cases, c.taps, c.title)
+  if (winograd) return winograd
   const { left, right } = sortLetters(c.cases[0]!, absent)
   return left.length > 0 && right.length > 0 ? product(c, absent) : alongVectors(c)
 }
