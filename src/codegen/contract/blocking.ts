@@ -27,7 +27,9 @@ export function registerTile(capabilities: Capabilities): RegisterTile {
 export function narrowTile(capabilities: Capabilities, columns: number): RegisterTile {
   const wide = registerTile(capabilities)
   const { lanes } = wide
-  const vectors = [3, 2, 1].reduce((best, v) => (padded(columns, v * lanes) < padded(columns, best * lanes) ? v : best))
+  const vectors = [3, 2, 1].reduce((best, v) =>
+    roundUp(columns, v * lanes) < roundUp(columns, best * lanes) ? v : best,
+  )
   return { lanes, rows: (wide.rows * 3) / vectors, vectors, columns: vectors * lanes }
 }
 
@@ -41,7 +43,9 @@ export function rowLanes(tile: RegisterTile): number {
   return tile.rows % 8 === 0 ? 8 : 4
 }
 
-const padded = (n: number, to: number): number => Math.ceil(n / to) * to
+export function roundUp(n: number, to: number): number {
+  return Math.ceil(n / to) * to
+}
 
 export interface Blocking {
   /** Contracted elements between two visits of a tile, and the number of such blocks in a split. */

@@ -18,8 +18,16 @@ import { apply, POINTS, type Matrix } from './winograd-transforms.ts'
 /** Points of a tile. */
 export const ALL_POINTS = POINTS * POINTS
 
+/**
+ * Elements between the panels of two points beyond the panel itself: a cache line, because strides are multiples of large powers of two
+ * otherwise, and all points would share a few sets of the cache.
+ */
+const GAP = 16
+
 /** Elements of the depth whose patches a task gathers before it transforms them. */
 const GATHERED = 8
+
+type Triple = [Expr, Expr, Expr]
 
 /** Panels in memory. */
 export interface Panels {
@@ -28,6 +36,8 @@ export interface Panels {
   readonly depth: number
   /** Free elements in a panel. */
   readonly width: number
+  /** Elements from one point to the next. */
+  readonly stride: number
 }
 
 /** Strides of one step down and one step to the right. */
@@ -59,7 +69,8 @@ export function emitPanels(
   const side = matrix[0]!.length
   const [free, depth] = [axesSize(source.free), axesSize(source.depth)]
   const count = Math.ceil(free / width)
-  const memory = list.temporary(4 * count * ALL_POINTS * depth * width)
+  const stride = depth * width + GAP
+  const memory = list.temporary(4 * count * ALL_POINTS * stride)
 
   const k = new Assembler(`winograd panels ${matrix.join(' ')} by ${width} ${lanes}`, title)
   const from = k.memory(source.view.memory, 'float32', 'read')
@@ -71,6 +82,7 @@ export function emitPanels(
   const right = k.stride(source.patch.x)
   const blocks = Math.ceil(depth / GATHERED)
   const blockCount = k.size(blocks)
+  const pointStride = k.size(stride)
   const patchSize = side * side * lanes
   const gathered = k.reserve('float32', GATHERED * patchSize)
   const halfway = k.reserve('float32', POINTS * side * lanes)
@@ -98,8 +110,7 @@ export function emitPanels(
         }
       })
     })
-    const panelAt = k.let('panelAt', add(mul(mul(panel, ALL_POINTS * width), depthSize), mul(vector, lanes)))
-    const pointStride = k.let('pointStride', mul(depthSize, width))
+    const panelAt = k.let('panelAt', add(mul(mul(panel, ALL_POINTS), pointStride), mul(vector, lanes)))
     k.loop('d', first, end, 1, (d) => {
       const patch = k.let('patch', add(gathered.at, mul(sub(d, first), patchSize)))
       const out = k.let('out', add(panelAt, mul(d, width)))
@@ -116,7 +127,7 @@ export function emitPanels(
   })
   const elements = count * width * depth
   list.steps.push(k.step(count * vectors * blocks, 4, 0, 4 * elements * (ALL_POINTS + side * side)))
-  return { memory, count, depth, width }
+  return { memory, count, depth, width, stride }
 }
 
 /** matrix * input * matrix^T, by columns, then by rows. */
@@ -140,6 +151,14 @@ function emitTransform(
   }
 }
 
+/** Tiles of sums in memory: numbers of panels, and elements from one point to the next. */
+export interface Sums {
+  readonly memory: Memory
+  readonly rows: number
+  readonly columns: number
+  readonly stride: number
+}
+
 /** sums[column panel][point][row][column] = sum over the depth of rows * columns, point by point. */
 export function emitPanelProduct(
   rows: Panels,
@@ -148,10 +167,11 @@ export function emitPanelProduct(
   capabilities: Capabilities,
   title: string,
   list: StepList,
-): Memory {
+): Sums {
   const { depth } = columns
   const tileSize = tile.rows * tile.columns
-  const memory = list.temporary(4 * columns.count * ALL_POINTS * rows.count * tileSize)
+  const stride = rows.count * tileSize + GAP
+  const memory = list.temporary(4 * columns.count * ALL_POINTS * stride)
   const blocks = Math.ceil(depth / deepestBlock(tile, capabilities))
   const blockDepth = Math.ceil(depth / blocks)
   // Points are parallel; machines of many threads share their columns too.
@@ -162,31 +182,26 @@ export function emitPanelProduct(
   const a = k.memory(rows.memory, 'float32', 'read')
   const b = k.memory(columns.memory, 'float32', 'read')
   const out = k.memory(memory, 'float32', 'update')
-  const numbers = [rows.count, columns.count, depth, blocks, blockDepth, partPanels].map((n) => k.size(n))
-  const [rowCount, columnCount, depthSize, blockCount, blockSize, part] = numbers as [
-    Expr,
-    Expr,
-    Expr,
-    Expr,
-    Expr,
-    Expr,
-  ]
+  const [rowCount, columnCount, depthSize] = [rows.count, columns.count, depth].map((n) => k.size(n)) as Triple
+  const [blockCount, blockSize, part] = [blocks, blockDepth, partPanels].map((n) => k.size(n)) as Triple
+  const [aStride, bStride, outStride] = [rows.stride, columns.stride, stride].map((n) => k.size(n)) as Triple
   k.parallel('t', (t) => {
     const point = k.let('point', rem(t, ALL_POINTS))
     const begin = k.let('begin', mul(div(t, ALL_POINTS), part))
     const end = k.let('end', min(add(begin, part), columnCount))
     k.loop('j', begin, end, 1, (j) => {
       const block = k.let('block', add(mul(j, ALL_POINTS), point))
-      const columnsAt = k.let('columnsAt', mul(mul(block, depthSize), tile.columns))
-      const outAt = k.let('outAt', mul(mul(block, rowCount), tileSize))
+      const columnsAt = k.let('columnsAt', mul(block, bStride))
+      const outAt = k.let('outAt', mul(block, outStride))
       k.loop('d', 0, blockCount, 1, (d) => {
         const from = k.let('from', mul(d, blockSize))
         const kc = k.let('kc', sub(min(add(from, blockSize), depthSize), from))
         const bAt = k.let('bAt', add(columnsAt, mul(from, tile.columns)))
         k.loop('i', 0, rowCount, 1, (i) => {
-          const aRow = add(mul(add(mul(i, ALL_POINTS), point), depthSize), from)
+          const aBlock = mul(add(mul(i, ALL_POINTS), point), aStride)
+          const aAt = k.let('aAt', add(aBlock, mul(from, tile.rows)))
           const slot = k.let('slot', add(outAt, mul(i, tileSize)))
-          const sums = emitMicroKernel(k, tile, packedPanel(k, tile, a, k.let('aAt', mul(aRow, tile.rows)), kc), b, bAt)
+          const sums = emitMicroKernel(k, tile, packedPanel(k, tile, a, aAt, kc), b, bAt)
           k.if(ne(d, 0), () => {
             eachSum(sums, tile, (sum, at) => k.assign(sum, add(sum, load(out, add(slot, at), tile.lanes))))
           })
@@ -198,7 +213,7 @@ export function emitPanelProduct(
   const sums = columns.count * rows.count * tileSize * ALL_POINTS
   const bytes = 4 * ALL_POINTS * depth * (rows.count * tile.rows + columns.count * tile.columns) + 4 * sums
   list.steps.push(k.step(ALL_POINTS * Math.ceil(columns.count / partPanels), 1, 2 * sums * depth, bytes))
-  return memory
+  return { memory, rows: rows.count, columns: columns.count, stride }
 }
 
 /** A letter of the result, with its strides there and in the epilogue's operands. */
@@ -224,8 +239,7 @@ export interface TileResult {
 
 /** Transforms sums back, matrix * sums * matrix^T, and stores what lies inside the result. */
 export function emitResults(
-  sums: Memory,
-  panels: { readonly rows: number; readonly columns: number },
+  sums: Sums,
   matrix: Matrix,
   tile: RegisterTile,
   result: TileResult,
@@ -236,7 +250,7 @@ export function emitResults(
   const { lanes } = tile
   const tileSize = tile.rows * tile.columns
   const k = new Assembler(`winograd results ${matrix.join(' ')} ${tile.rows}x${tile.vectors}x${lanes}`, title)
-  const from = k.memory(sums, 'float32', 'read')
+  const from = k.memory(sums.memory, 'float32', 'read')
   const store = new ResultStore(k, result.out, result.epilogue)
   const { views } = store
   const axesOf = (axes: readonly ResultAxis[], inner: number): FlatAxes => {
@@ -251,11 +265,12 @@ export function emitResults(
   const down = result.down.map((s) => k.stride(s))
   const right = result.right.map((s) => k.stride(s))
   const [rowCount, columnCount] = [result.rows, result.columns].map((axes) => k.size(axesSize(axes))) as [Expr, Expr]
-  const [height, width, rowPanels] = [result.height, result.width, panels.rows].map((n) => k.size(n)) as [
+  const [height, width, rowPanels] = [result.height, result.width, sums.rows].map((n) => k.size(n)) as [
     Expr,
     Expr,
     Expr,
   ]
+  const pointStride = k.size(sums.stride)
   const scattered = k.reserve('float32', tile.rows * side * side * lanes)
   const halfway = k.reserve('float32', POINTS * POINTS * lanes)
   k.parallel('t', (t) => {
@@ -263,9 +278,8 @@ export function emitResults(
     const rest = k.let('rest', div(t, tile.vectors))
     const rowPanel = k.let('rowPanel', rem(rest, rowPanels))
     const columnPanel = k.let('columnPanel', div(rest, rowPanels))
-    const pointStride = k.let('pointStride', mul(rowPanels, tileSize))
-    const block = add(mul(mul(columnPanel, ALL_POINTS), rowPanels), rowPanel)
-    const sumsAt = k.let('sumsAt', add(mul(block, tileSize), mul(vector, lanes)))
+    const blockAt = add(mul(mul(columnPanel, ALL_POINTS), pointStride), mul(rowPanel, tileSize))
+    const sumsAt = k.let('sumsAt', add(blockAt, mul(vector, lanes)))
     const row0 = k.let('row0', mul(rowPanel, tile.rows))
     const column0 = k.let('column0', add(mul(columnPanel, tile.columns), mul(vector, lanes)))
     const rows = k.let('rows', min(tile.rows, sub(rowCount, row0)))
@@ -307,7 +321,7 @@ export function emitResults(
       })
     })
   })
-  const elements = panels.columns * panels.rows * tileSize
+  const elements = sums.columns * sums.rows * tileSize
   const bytes = 4 * elements * (ALL_POINTS + side * side)
-  list.steps.push(k.step(panels.columns * panels.rows * tile.vectors, 2, 0, bytes))
+  list.steps.push(k.step(sums.columns * sums.rows * tile.vectors, 2, 0, bytes))
 }

@@ -4,12 +4,12 @@
  * are three uses of the same kernels.
  */
 import { hasTerm, letterStride, reachOf, type AffineCase, type AffineDim } from './affine.ts'
-import type { Axis } from './axes.ts'
-import { registerTile, rowLanes } from './blocking.ts'
+import { axesSize, type Axis } from './axes.ts'
+import { narrowTile, registerTile, roundUp, rowLanes, type RegisterTile } from './blocking.ts'
 import { StepList } from './form.ts'
 import type { ContractProblem, LoweredContract } from './problem.ts'
 import { relayout, type Source } from './relayout.ts'
-import { emitPanelProduct, emitPanels, emitResults, type ResultAxis } from './winograd-kernels.ts'
+import { emitPanelProduct, emitPanels, emitResults, type ResultAxis, type TileResult } from './winograd-kernels.ts'
 import { INPUT, RESULT, TAPS, TILE, transpose, WEIGHT } from './winograd-transforms.ts'
 
 /** A window of three taps: coordinate = position + tap + shift, or the taps turned around. */
@@ -118,7 +118,7 @@ class Convolution {
   emit(): void {
     const { roles, title, list } = this
     const { capabilities } = this.problem
-    const tile = registerTile(capabilities)
+    const tile = this.tile()
     const rowShape = { width: tile.rows, lanes: rowLanes(tile) }
     const columnShape = { width: tile.columns, lanes: tile.lanes }
     const image = this.padded(
@@ -153,8 +153,7 @@ class Convolution {
         list,
       )
       const sums = emitPanelProduct(a, b, tile, capabilities, title, list)
-      const panels = { rows: a.count, columns: b.count }
-      emitResults(sums, panels, transpose(WEIGHT), tile, this.result(), `results of ${title}`, list)
+      emitResults(sums, transpose(WEIGHT), tile, this.result(), `results of ${title}`, list)
       return
     }
     const weights = this.c[roles.other]
@@ -178,7 +177,19 @@ class Convolution {
       list,
     )
     const sums = emitPanelProduct(a, b, tile, capabilities, title, list)
-    emitResults(sums, { rows: a.count, columns: b.count }, RESULT, tile, this.result(), `results of ${title}`, list)
+    emitResults(sums, RESULT, tile, this.result(), `results of ${title}`, list)
+  }
+
+  /** Filters are rows; channels, where they are the columns, decide how wide tiles are: they are constants of a program. */
+  private tile(): RegisterTile {
+    const { capabilities } = this.problem
+    const { roles } = this
+    const wide = registerTile(capabilities)
+    if (!roles.isWeightGradient) return wide
+    const narrow = narrowTile(capabilities, 2 * wide.lanes)
+    const [rows, columns] = [roles.filters, roles.channels].map((l) => axesSize(this.axes(l, []))) as [number, number]
+    const area = (t: RegisterTile): number => roundUp(rows, t.rows) * roundUp(columns, t.columns)
+    return narrow.rows % rowLanes(narrow) === 0 && area(narrow) < area(wide) ? narrow : wide
   }
 
   private tilesOf(w: Window): number {
@@ -238,7 +249,7 @@ class Convolution {
     return { source: copy.source, dims: dims.map((dim, i) => ({ ...dim, stride: copy.strides[i]! })) }
   }
 
-  private result(): Parameters<typeof emitResults>[4] {
+  private result(): TileResult {
     const { problem, c, roles } = this
     const { epilogue } = problem
     const views = [
