@@ -28,6 +28,7 @@ export class CpuBackend implements Backend {
   private readonly features = detectCpuFeatures()
   private readonly vectorBytes: number
   private threads: number
+  private readonly winograd: boolean
   /** Addresses and scalars of the run being submitted; native code copies them. */
   private slots = slotMemory(256)
 
@@ -40,7 +41,9 @@ export class CpuBackend implements Backend {
     this.native = nativeRuntime()
     this.library = new KernelLibrary(this.native, codeDirectory(), this.features.logicalCores)
     this.queue = new RunQueue(this.native)
-    this.threads = readEnvironment().numThreads ?? this.features.physicalCores
+    const { numThreads, winograd } = readEnvironment()
+    this.threads = numThreads ?? this.features.physicalCores
+    this.winograd = winograd
     this.native.setThreads(this.threads)
     // Runs must not outlive the memory that they work on.
     if (isMainThread) process.once('exit', () => this.native.halt())
@@ -49,7 +52,8 @@ export class CpuBackend implements Backend {
 
   get capabilities(): Capabilities {
     const { l1d, l2, l3 } = this.features.caches
-    return { vectorBytes: this.vectorBytes, threads: this.threads, cacheBytes: [l1d, l2, l3], blocking: true }
+    const { vectorBytes, threads, winograd } = this
+    return { vectorBytes, threads, cacheBytes: [l1d, l2, l3], blocking: true, winograd }
   }
 
   /** Threads that a run may use, from the next one on; the pool is shared by all backends of the process. */
