@@ -1,7 +1,7 @@
 """Matrix products and convolutions of PyTorch (MKL, oneDNN), for the cases that `longzhou bench` hands over.
 
 Usage: python torch_sweep.py [--threads 2] [--budget-ms 200] < cases.json
-The cases are those of src/cli/commands/bench/sweep.ts; prints one JSON line each.
+The cases are those of src/cli/commands/bench/sweep-cases.ts; prints one JSON line each.
 """
 
 import argparse
@@ -15,17 +15,19 @@ import torch
 def prepare(case):
     """What computes the case once."""
     if case["kind"] == "matmul":
-        a, b = torch.randn(case["m"], case["k"]), torch.randn(case["k"], case["n"])
+        batch = [] if case["batch"] == 1 else [case["batch"]]
+        a, b = torch.randn(*batch, case["m"], case["k"]), torch.randn(*batch, case["k"], case["n"])
         return lambda: a @ b
     x, weight = torch.randn(case["input"]), torch.randn(case["weight"])
     stride, padding, groups = case["stride"], case["padding"], case["groups"]
-    output = torch.nn.functional.conv2d(x, weight, None, stride, padding, 1, groups)
+    transposed = case["transposed"]
+    convolution = lambda: torch.convolution(x, weight, None, stride, padding, [1, 1], transposed, [0, 0], groups)
     if case["part"] == "output":
-        return lambda: torch.nn.functional.conv2d(x, weight, None, stride, padding, 1, groups)
-    gradient = torch.randn(output.shape)
+        return convolution
+    gradient = torch.randn(convolution().shape)
     mask = [case["part"] == "input", case["part"] == "weight", False]
     return lambda: torch.ops.aten.convolution_backward(
-        gradient, x, weight, None, stride, padding, [1, 1], False, [0, 0], groups, mask
+        gradient, x, weight, None, stride, padding, [1, 1], transposed, [0, 0], groups, mask
     )
 
 

@@ -4,7 +4,7 @@
  */
 import { sizeOf } from '../common/dtype.ts'
 import { InternalError } from '../common/errors.ts'
-import { numel } from '../common/shape.ts'
+import { numel, sameShape, type Shape } from '../common/shape.ts'
 import { makeNode, topologicalOrder, type Node, type NodeOf } from '../graph/node.ts'
 import type { Capabilities } from './capabilities.ts'
 import type { Capture } from '../schedule/capture.ts'
@@ -14,24 +14,14 @@ import type { Argument, BufferRef, Launch, Loop, Plan } from '../schedule/plan.t
 import { stridedView } from '../schedule/views.ts'
 import { lowerContractOnce } from './contract/memo.ts'
 import { MaterializeRequest, type Surroundings } from './expression.ts'
+import { classOf, keepGrouping, knownGroupings, type Grouping } from './grouping.ts'
 import { argsortStep, cumulateStep, scatterStep, type IndexRole } from './index-ops.ts'
 import type { Kernel } from './kernel.ts'
 import { buildNestOnce } from './nest-memo.ts'
+import type { Location, PendingLaunch, PendingStep } from './pending.ts'
+import { splitConstants, type Constant } from './prologue.ts'
 import { structureOf } from './structure.ts'
 import type { Step, StepArgument } from './step.ts'
-
-/** Where a value is: a leaf or output by number, or a temporary whose place the memory plan finds. `step` bytes an iteration in loops. */
-interface Location {
-  readonly space: 'leaf' | 'output' | 'temporary'
-  readonly slot: number
-  readonly byteOffset: number
-  readonly step: number
-}
-
-interface PendingLaunch extends Omit<Launch, 'arguments' | 'kind'> {
-  readonly arguments: readonly StepArgument<Location>[]
-}
-type PendingStep = PendingLaunch | { readonly count: number; readonly steps: readonly PendingLaunch[] }
 
 const at = (space: Location['space'], slot: number): Location => ({ space, slot, byteOffset: 0, step: 0 })
 const bytesOf = (n: Node): number => numel(n.shape) * sizeOf(n.dtype)
@@ -40,9 +30,24 @@ const bytesOf = (n: Node): number => numel(n.shape) * sizeOf(n.dtype)
 const siblingReach = 12
 const siblingSinks = 8
 
-/** The plan of a capture and its kernels, by number. */
-export function generatePlan(capture: Capture, capabilities: Capabilities): { plan: Plan; kernels: Kernel[] } {
-  return new Generator(capture, capabilities).generate()
+/** A plan whose constants (see prologue.ts) are leaves behind those of the capture. */
+export interface GeneratedPlan {
+  readonly plan: Plan
+  readonly kernels: Kernel[]
+  readonly constants: readonly Constant[]
+  /** What computes them, in order: leaves are those of the plan, constants are outputs by number. */
+  readonly prologue: readonly { readonly launch: Launch; readonly writes: readonly number[] }[]
+}
+
+/** Leaves that never change from run to run, by number, and names for what they hold. */
+export interface ConstantLeaves {
+  readonly leaves: ReadonlySet<number>
+  name(leaf: number): string
+}
+
+/** The plan of a capture and its kernels, by number. What depends on `constant` leaves alone is taken out of the plan. */
+export function generatePlan(capture: Capture, capabilities: Capabilities, constant?: ConstantLeaves): GeneratedPlan {
+  return new Generator(capture, capabilities).generate(constant)
 }
 
 class Generator {
@@ -58,18 +63,19 @@ class Generator {
     this.#capabilities = capabilities
   }
 
-  generate(): { plan: Plan; kernels: Kernel[] } {
+  generate(constant: ConstantLeaves | undefined): GeneratedPlan {
     const { capture } = this
     const places = new Map<Node, Location>()
     for (const [node, slot] of capture.slots) if (node.op === 'buffer') places.set(node, at('leaf', slot))
+    const leafNumbers = new Map(capture.leaves.map((leaf, i) => [leaf, i]))
     const results = capture.outputs.map((o, i) => ({
       node: o.node,
       place: at('output', i),
-      overwrites: o.write ? capture.leaves.indexOf(o.write) : -1,
+      overwrites: o.write ? (leafNumbers.get(o.write) ?? -1) : -1,
     }))
     const graph = new GraphLowering(this, capture.nodes, places, results)
     graph.lower((steps) => this.#steps.push(...steps))
-    return { plan: this.#finish(), kernels: this.#kernels }
+    return this.#finish(constant)
   }
 
   get capture(): Capture {
@@ -100,8 +106,19 @@ class Generator {
     return n
   }
 
-  #finish(): Plan {
-    const { offsets, arenaBytes } = planMemory(this.#temporaries)
+  #finish(constant: ConstantLeaves | undefined): GeneratedPlan {
+    const split = constant
+      ? splitConstants(
+          this.#steps,
+          this.#kernels,
+          this.#temporaries,
+          this.#capture.leaves.length,
+          constant.leaves,
+          (leaf) => constant.name(leaf),
+        )
+      : { constants: [], prologue: [], steps: this.#steps, replaced: new Set<number>() }
+    const inArena = this.#temporaries.map((t, i) => (split.replaced.has(i) ? { ...t, bytes: 0 } : t))
+    const { offsets, arenaBytes } = planMemory(inArena)
     const ref = (l: Location): BufferRef =>
       l.space === 'temporary'
         ? { space: 'arena', slot: 0, byteOffset: offsets[l.slot]! + l.byteOffset, step: l.step }
@@ -109,10 +126,15 @@ class Generator {
     const bind = (a: StepArgument<Location>): Argument =>
       a.kind === 'memory' ? { kind: 'buffer', ref: ref(a.role) } : a
     const launch = (s: PendingLaunch): Launch => ({ ...s, kind: 'launch', arguments: s.arguments.map(bind) })
-    const steps = this.#steps.map((s): Launch | Loop =>
+    const steps = split.steps.map((s): Launch | Loop =>
       'count' in s ? { kind: 'loop', count: s.count, steps: s.steps.map(launch) } : launch(s),
     )
-    return { steps, arenaBytes }
+    return {
+      plan: { steps, arenaBytes },
+      kernels: this.#kernels,
+      constants: split.constants,
+      prologue: split.prologue.map((p) => ({ launch: launch(p.launch), writes: p.writes })),
+    }
   }
 }
 
@@ -172,7 +194,28 @@ class GraphLowering {
 
   // ---- groups -----------------------------------------------------------------------------------------------------------
 
+  /** As it was done for a program that differs in sizes only, or anew. */
   #group(): KernelGroup[] {
+    const results = new Set(this.#results.map((r) => r.node))
+    const role = (n: Node): number =>
+      (this.#given.has(n) ? 1 : 0) + (results.has(n) ? 2 : 0) + (this.#overwriting.has(n) ? 4 : 0)
+    const program = classOf(this.#nodes, role)
+    for (const known of knownGroupings(program)) {
+      const groups = this.#regroup(known)
+      if (groups) return groups
+    }
+    const groups = this.#groupAnew()
+    const places = new Map(this.#nodes.map((n, i) => [n, i]))
+    const numbers = (nodes: readonly Node[]): number[] => nodes.map((n) => places.get(n)!)
+    keepGrouping(program, {
+      materialized: numbers(this.#nodes.filter(this.#fusion.isMaterialized)),
+      groups: groups.map((g) => numbers(g.sinks)),
+      volume: program.volume,
+    })
+    return groups
+  }
+
+  #groupAnew(): KernelGroup[] {
     const required = new Set(this.#results.map((r) => r.node).filter((n) => !this.#given.has(n)))
     for (;;) {
       this.#fusion = new Fusion(this.#nodes, required, new Set(this.#given.keys()))
@@ -185,6 +228,34 @@ class GraphLowering {
           throw new InternalError(`${request.node.op} is in memory and cannot be fused all the same`)
         required.add(request.node)
       }
+    }
+  }
+
+  /** The groups of another program of the class, or null where something does not fit: an operand that is no strided view here, say. */
+  #regroup(known: Grouping): KernelGroup[] | null {
+    const nodes = (places: readonly number[]): Node[] => places.map((i) => this.#nodes[i]!)
+    this.#fusion = Fusion.decided(this.#nodes, nodes(known.materialized))
+    const groups: KernelGroup[] = []
+    const computed = new Set<Node>()
+    for (const places of known.groups) {
+      const sinks = nodes(places)
+      const group = this.#tryGroup(sinks)
+      if (!group || !group.reads.every((r) => this.#given.has(r) || computed.has(r))) return null
+      for (const s of sinks) computed.add(s)
+      groups.push(group)
+    }
+    return groups
+  }
+
+  #tryGroup(sinks: readonly Node[]): KernelGroup | null {
+    const [first] = sinks as readonly [Node]
+    if (first.op === 'output') return this.#groupOf(first.sources[0]!)
+    try {
+      if (sinks.length === 1) return this.#groupOf(first)
+      return sinks.every((s) => sameShape(s.shape, first.shape)) ? this.#nestGroup(sinks) : null
+    } catch (request) {
+      if (request instanceof MaterializeRequest) return null
+      throw request
     }
   }
 
@@ -212,7 +283,7 @@ class GraphLowering {
         const related = group.reads.some((r) => other.reads.includes(r) || other.sinks.includes(r))
         if (!related) continue
         if (leaf >= 0 && joined.slice(i + 1).some((g) => g.reads.some((r) => leafNumber(r) === leaf))) continue
-        const both = this.#tryNest([...other.sinks, sink])
+        const both = this.#tryGroup([...other.sinks, sink])
         if (!both || both.domain !== group.domain) continue
         joined[i] = both
         merged = i
@@ -221,15 +292,6 @@ class GraphLowering {
       for (const s of group.sinks) placeOf.set(s, merged)
     }
     return joined
-  }
-
-  #tryNest(sinks: readonly Node[]): KernelGroup | null {
-    try {
-      return this.#nestGroup(sinks)
-    } catch (request) {
-      if (request instanceof MaterializeRequest) return null
-      throw request
-    }
   }
 
   #groupOf(sink: Node): KernelGroup {
@@ -269,11 +331,15 @@ class GraphLowering {
       domain: nest.domain,
       shifted: nest.shifted,
       lower: () => [
-        this.#launch(nest, (a): StepArgument<Location> => {
-          if (a.kind === 'source') return { kind: 'memory', role: this.#placeOf(a.node) }
-          if (a.kind === 'sink') return { kind: 'memory', role: this.#placeOf(sinks[a.index]!) }
-          return a
-        }),
+        this.#launch(
+          nest,
+          (a): StepArgument<Location> => {
+            if (a.kind === 'source') return { kind: 'memory', role: this.#placeOf(a.node) }
+            if (a.kind === 'sink') return { kind: 'memory', role: this.#placeOf(sinks[a.index]!) }
+            return a
+          },
+          [sinks[0]!.shape],
+        ),
       ],
     }
   }
@@ -304,25 +370,29 @@ class GraphLowering {
         })
         const temporaries = lowered.temporaries.map((t) => this.#generator.temporary(t.bytes))
         return lowered.steps.map((step) =>
-          this.#launch(step, (a): StepArgument<Location> => {
-            switch (a.kind) {
-              case 'lhs':
-                return { kind: 'memory', role: this.#placeOf(lhs.base) }
-              case 'rhs':
-                return { kind: 'memory', role: this.#placeOf(rhs.base) }
-              case 'out':
-                return { kind: 'memory', role: this.#placeOf(node) }
-              case 'temporary':
-                return { kind: 'memory', role: temporaries[a.number]! }
-              case 'operand':
-              case 'scalar':
-                throw new InternalError('a contraction without an epilogue asked for its operands')
-              case 'scratch':
-                return { kind: 'scratch' }
-              case 'index':
-                return a
-            }
-          }),
+          this.#launch(
+            step,
+            (a): StepArgument<Location> => {
+              switch (a.kind) {
+                case 'lhs':
+                  return { kind: 'memory', role: this.#placeOf(lhs.base) }
+                case 'rhs':
+                  return { kind: 'memory', role: this.#placeOf(rhs.base) }
+                case 'out':
+                  return { kind: 'memory', role: this.#placeOf(node) }
+                case 'temporary':
+                  return { kind: 'memory', role: temporaries[a.number]! }
+                case 'operand':
+                case 'scalar':
+                  throw new InternalError('a contraction without an epilogue asked for its operands')
+                case 'scratch':
+                  return { kind: 'scratch' }
+                case 'index':
+                  return a
+              }
+            },
+            [node.shape, ...node.sources.map((s) => s.shape)],
+          ),
         )
       },
     }
@@ -367,6 +437,7 @@ class GraphLowering {
       readonly bytes: number
     },
     bind: (a: A) => StepArgument<Location>,
+    shapes?: readonly Shape[],
   ): PendingLaunch {
     const { extent, grain, scratchBytes, flops, bytes } = step
     return {
@@ -377,6 +448,7 @@ class GraphLowering {
       scratchBytes,
       flops,
       bytes,
+      ...(shapes && { shapes }),
     }
   }
 
@@ -388,11 +460,16 @@ class GraphLowering {
     return place
   }
 
-  #firstResult = new Map<Node, Result>()
+  readonly #firstResult = new Map<Node, Result>()
+  /** Numbers of leaves that are results as they are: they are copied at the end. */
+  readonly #copiedLeaves = new Set<number>()
 
   #assignResults(): void {
-    for (const r of this.#results)
-      if (!this.#given.has(r.node) && !this.#firstResult.has(r.node)) this.#firstResult.set(r.node, r)
+    for (const r of this.#results) {
+      const given = this.#given.get(r.node)
+      if (given && r.node.op === 'buffer') this.#copiedLeaves.add(given.slot)
+      if (!given && !this.#firstResult.has(r.node)) this.#firstResult.set(r.node, r)
+    }
   }
 
   /** Number of the last group that reads each leaf. */
@@ -420,10 +497,10 @@ class GraphLowering {
       return
     }
     const last = result.overwrites >= 0 ? lastUse.get(result.overwrites) : undefined
-    const copiedLater = this.#results.some(
-      (r) => result.overwrites >= 0 && r.node.op === 'buffer' && this.#given.get(r.node)?.slot === result.overwrites,
-    )
-    if (copiedLater || (last && (last.group > group || (last.group === group && last.shifted)))) {
+    if (
+      this.#copiedLeaves.has(result.overwrites) ||
+      (last && (last.group > group || (last.group === group && last.shifted)))
+    ) {
       const aside = this.#generator.temporary(bytesOf(sink))
       this.#places.set(sink, aside)
       kept.push({ from: aside, to: result.place, node: sink })

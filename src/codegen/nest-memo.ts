@@ -3,11 +3,13 @@
  * another batch share what has no batch in it. The last nests are kept, with nodes named by their place in a walk from the sinks.
  */
 import { dtypes } from '../common/dtype.ts'
+import { Hash } from '../common/hash.ts'
 import { RecentMap } from '../common/recent-map.ts'
 import type { Node } from '../graph/node.ts'
 import { signature } from '../schedule/capture.ts'
 import { MaterializeRequest, type Surroundings } from './expression.ts'
-import { buildNest, type NestArgument, type NestKernel } from './nest.ts'
+import { buildNest, type NestKernel } from './nest.ts'
+import type { NestArgument } from './nest-parameters.ts'
 
 /** A nest whose sources and scalars are places in the walk, or the place of the node that must be in memory first. */
 type Kept =
@@ -78,5 +80,7 @@ function walk(sinks: readonly Node[], surroundings: Surroundings): { key: string
     numbers.push(-5, surroundings.overwrites(s) ? 1 : 0)
     visit(s)
   }
-  return { key: numbers.join(), nodes }
+  const hash = new Hash()
+  hash.addAll(numbers)
+  return { key: `${hash.toString()}-${numbers.length}`, nodes }
 }

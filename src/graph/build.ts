@@ -37,12 +37,20 @@ import {
   type UnaryOp,
 } from './ops.ts'
 
+/** The attributes of ops that have none. */
+const nothing: Record<never, never> = {}
+
+/**
+ * Checks the shape and makes the node. The sources come as a rest parameter and not as an array literal, because V8 allocates what a literal
+ * makes in its old generation once much of it has lived long (all that is recorded lives through the planning of its first step): old arrays
+ * would keep the graph of every step alive until a major collection.
+ */
 function make<K extends OpName>(
   op: K,
   dtype: DType,
   shape: Shape,
-  sources: readonly Node[],
   attributes: Attributes<K>,
+  ...sources: readonly Node[]
 ): Node {
   if (!isAddressable(shape)) checkShape(shape, op)
   const differentiable = opInfo(op).differentiable && isFloat(dtype)
@@ -64,24 +72,24 @@ function checkDType(op: string, takes: DTypeClass, dtype: DType): void {
 
 /** A number of the program, broadcast to `shape`. */
 export function constant(value: number | bigint, dtype: DType, shape: Shape = []): Node {
-  return broadcastTo(make('constant', dtype, [], [], { value: asElement(value, dtype) }), shape)
+  return broadcastTo(make('constant', dtype, [], { value: asElement(value, dtype) }), shape)
 }
 
 /** A number of the run: changing it never compiles anything. */
 export function scalar(value: number, dtype: DType): Node {
-  return make('scalar', dtype, [], [], { value })
+  return make('scalar', dtype, [], { value })
 }
 
 /** The coordinate along `axis` of a tensor of this shape. */
 export function iota(shape: Shape, axis: number, dtype: DType): Node {
   if (dtype === 'int32' && shape[axis]! > 2 ** 31)
     throw new ShapeError(`an axis of ${shape[axis]} elements, in ${formatShape(shape)}, cannot be counted in int32`)
-  return make('iota', dtype, shape, [], { axis })
+  return make('iota', dtype, shape, { axis })
 }
 
 /** Philox draws at `offset`, `offset + 1`, ... of the stream `key` (both int64 of rank 0): float32 in [0, 1), or int32 bits. */
 export function random(key: Node, offset: Node, shape: Shape, dtype: 'float32' | 'int32' = 'float32'): Node {
-  return make('random', dtype, shape, [key, offset], {})
+  return make('random', dtype, shape, nothing, key, offset)
 }
 
 /** An argument of a scan's body: a carry, a slice of a sequence, or a constant of the loop. */
@@ -103,7 +111,7 @@ export function unary(op: UnaryOp, x: Node): Node {
   checkDType(op, opInfo(op).takes, x.dtype)
   if (isInteger(x.dtype) && (op === 'floor' || op === 'ceil' || op === 'round' || op === 'trunc')) return x
   if (op === 'neg' && x.op === 'neg' && x.storage === null) return x.sources[0]!
-  return make(op, x.dtype, x.shape, [x], {})
+  return make(op, x.dtype, x.shape, nothing, x)
 }
 
 export function binary(op: BinaryOp, a: Node, b: Node): Node {
@@ -115,7 +123,7 @@ export function binary(op: BinaryOp, a: Node, b: Node): Node {
   }
   const simpler = simplifyBinary(op, a, b)
   if (simpler) return simpler
-  return make(op, info.gives === 'bool' ? 'bool' : a.dtype, a.shape, [a, b], {})
+  return make(op, info.gives === 'bool' ? 'bool' : a.dtype, a.shape, nothing, a, b)
 }
 
 /** x + 0, x * 1 and the like. x * 0 stays: it is NaN where x is NaN or infinite. */
@@ -138,14 +146,14 @@ export function where(condition: Node, a: Node, b: Node): Node {
   if (!sameShape(a.shape, b.shape) || !sameShape(condition.shape, a.shape)) {
     throw new ShapeError(`where got shapes ${[condition, a, b].map((n) => formatShape(n.shape)).join(', ')}`)
   }
-  return make('where', a.dtype, a.shape, [condition, a, b], {})
+  return make('where', a.dtype, a.shape, nothing, condition, a, b)
 }
 
 export function cast(x: Node, dtype: DType): Node {
   if (x.dtype === dtype) return x
   if (x.op === 'constant' && typeof x.attributes.value === 'number') return constant(x.attributes.value, dtype)
   if (x.op === 'expand' && x.storage === null) return broadcastTo(cast(x.sources[0]!, dtype), x.shape)
-  return make('cast', dtype, x.shape, [x], {})
+  return make('cast', dtype, x.shape, nothing, x)
 }
 
 /** The number as an element of an integer dtype (or bool) holds it: what dialects make of NaN, fractions and what is too large, differs. */
@@ -166,7 +174,7 @@ export function reshape(x: Node, shape: Shape): Node {
     )
   }
   const source = x.op === 'reshape' && x.storage === null && x.owner === null ? x.sources[0]! : x
-  return sameShape(source.shape, shape) ? source : make('reshape', x.dtype, shape, [source], {})
+  return sameShape(source.shape, shape) ? source : make('reshape', x.dtype, shape, nothing, source)
 }
 
 export function permute(x: Node, order: readonly number[]): Node {
@@ -187,14 +195,14 @@ export function permute(x: Node, order: readonly number[]): Node {
     'permute',
     x.dtype,
     order.map((a) => x.shape[a]!),
-    [x],
     { order },
+    x,
   )
 }
 
 /** The same value as a node of its own: for a tensor that must not share what belongs to another one. */
 export function alias(x: Node): Node {
-  return make('reshape', x.dtype, x.shape, [x], {})
+  return make('reshape', x.dtype, x.shape, nothing, x)
 }
 
 /** Repeats axes of size 1; ranks are equal. */
@@ -204,7 +212,7 @@ export function expand(x: Node, shape: Shape): Node {
     throw new ShapeError(`expand: ${formatShape(x.shape)} does not repeat to ${formatShape(shape)}`)
   }
   const source = x.op === 'expand' && x.storage === null && x.owner === null ? x.sources[0]! : x
-  return make('expand', x.dtype, shape, [source], {})
+  return make('expand', x.dtype, shape, nothing, source)
 }
 
 /** NumPy's broadcast: new axes in front, axes of size 1 repeated. */
@@ -227,8 +235,8 @@ export function pad(x: Node, low: readonly number[], high: readonly number[]): N
     'pad',
     x.dtype,
     x.shape.map((d, i) => d + low[i]! + high[i]!),
-    [x],
     { low, high },
+    x,
   )
 }
 
@@ -245,7 +253,7 @@ export function slice(x: Node, start: readonly number[], stop: readonly number[]
   if (sameShape(shape, x.shape)) return x
   // A step that is never taken is 1, whatever it was.
   const taken = steps.map((s, i) => (shape[i]! > 1 ? s : 1))
-  return make('slice', x.dtype, shape, [x], { start, step: taken })
+  return make('slice', x.dtype, shape, { start, step: taken }, x)
 }
 
 /** Slice along one axis only. */
@@ -259,7 +267,7 @@ export function sliceAxis(x: Node, axis: number, start: number, stop: number, st
 }
 
 export function flip(x: Node, axes: readonly number[]): Node {
-  return axes.length === 0 ? x : make('flip', x.dtype, x.shape, [x], { axes: [...axes].sort((a, b) => a - b) })
+  return axes.length === 0 ? x : make('flip', x.dtype, x.shape, { axes: [...axes].sort((a, b) => a - b) }, x)
 }
 
 /** Sliding windows over an axis, which becomes (position, tap): shape [..., positions, taps, ...]. Pad first where wanted. */
@@ -276,11 +284,11 @@ export function window(x: Node, axis: number, taps: number, stride: number, dila
     )
   const positions = Math.floor((size - reach) / stride) + 1
   const shape = [...x.shape.slice(0, axis), positions, taps, ...x.shape.slice(axis + 1)]
-  return make('window', x.dtype, shape, [x], { axis, taps, stride, dilation })
+  return make('window', x.dtype, shape, { axis, taps, stride, dilation }, x)
 }
 
 export function detach(x: Node): Node {
-  return make('detach', x.dtype, x.shape, [x], {})
+  return make('detach', x.dtype, x.shape, nothing, x)
 }
 
 // ---- reductions ---------------------------------------------------------------------------------------------------------
@@ -299,7 +307,7 @@ export function reduce(op: ReduceOp, x: Node, axes: readonly number[]): Node {
     if (axes.length === 0) return x
     if (axes.every((a) => x.shape[a] === 1)) return reshape(x, shape)
   }
-  return make(op, dtype, shape, [x], { axes })
+  return make(op, dtype, shape, { axes }, x)
 }
 
 /** Reduces, and keeps the axes with size 1. */
@@ -312,7 +320,7 @@ export function reduceKeep(op: ReduceOp, x: Node, axes: readonly number[]): Node
 
 export function cumulate(kind: CumulateKind, x: Node, axis: number): Node {
   checkDType(`cum${kind}`, 'number', x.dtype)
-  return make('cumulate', x.dtype, x.shape, [x], { axis, kind })
+  return make('cumulate', x.dtype, x.shape, { axis, kind }, x)
 }
 
 // ---- contraction --------------------------------------------------------------------------------------------------------
@@ -350,7 +358,7 @@ export function contract(lhs: Node, rhs: Node, spec: ContractSpec, shape: Shape)
     throw new InternalError('contract: the spec has other ranks than the operands')
   }
   contractSizes(spec, lhs.shape, rhs.shape, shape)
-  return make('contract', lhs.dtype, shape, [lhs, rhs], spec)
+  return make('contract', lhs.dtype, shape, spec, lhs, rhs)
 }
 
 // ---- index ops ----------------------------------------------------------------------------------------------------------
@@ -366,7 +374,7 @@ export function gather(x: Node, index: Node, axis: number): Node {
   if (x.shape[axis] === 0 && numel(index.shape) > 0)
     throw new ShapeError(`gather from the empty axis ${axis} of ${formatShape(x.shape)}`)
   const shape = [...x.shape.slice(0, axis), ...index.shape, ...x.shape.slice(axis + 1)]
-  return make('gather', x.dtype, shape, [x, index], { axis })
+  return make('gather', x.dtype, shape, { axis }, x, index)
 }
 
 /** `base` with slices of `axis` added to or replaced by `updates` at the index; of repeated positions the last one stays under `set`. */
@@ -381,11 +389,11 @@ export function scatter(base: Node, index: Node, updates: Node, axis: number, mo
     )
   }
   if (base.dtype !== updates.dtype) throw new DTypeError(`scatter got base ${base.dtype} and updates ${updates.dtype}`)
-  return make('scatter', base.dtype, base.shape, [base, index, updates], { axis, mode })
+  return make('scatter', base.dtype, base.shape, { axis, mode }, base, index, updates)
 }
 
 export function argsort(x: Node, axis: number, descending: boolean): Node {
-  return make('argsort', 'int64', x.shape, [x], { axis, descending })
+  return make('argsort', 'int64', x.shape, { axis, descending }, x)
 }
 
 /** Position of each element along `axis` gathered by an index of x's rank: out[i, j] = x[index[i, j], j] for axis 0. */
@@ -446,7 +454,7 @@ export function scan(
     length,
     reverse,
   }
-  const loop = make('scan', 'float32', [], sources, attributes)
+  const loop = make('scan', 'float32', [], attributes, ...sources)
   return body.outputs.map((_, i) => tupleOutput(loop, i))
 }
 
@@ -460,23 +468,23 @@ export function scanResiduals(body: ScanBody, carries: number): Node[] {
 export function tupleOutput(loop: Node, index: number): Node {
   if (loop.op === 'custom') {
     const result = loop.sources[index]!
-    return make('output', result.dtype, result.shape, [loop], { index })
+    return make('output', result.dtype, result.shape, { index }, loop)
   }
   if (loop.op !== 'scan') throw new InternalError('output of a node that is no tuple')
   const { body, carries, length } = loop.attributes
   const o = body.outputs[index]!
-  return make('output', o.dtype, index < carries ? o.shape : [length, ...o.shape], [loop], { index })
+  return make('output', o.dtype, index < carries ? o.shape : [length, ...o.shape], { index }, loop)
 }
 
 /** The results as they are, with the gradient that `gradient` computes for them and for the inputs, as far as these want one. */
 export function custom(results: readonly Node[], inputs: readonly Node[], gradient: CustomGradient): Node[] {
-  const node = make('custom', 'float32', [], [...results, ...inputs], { results: results.length, gradient })
+  const node = make('custom', 'float32', [], { results: results.length, gradient }, ...results, ...inputs)
   return results.map((_, i) => tupleOutput(node, i))
 }
 
 /** x, computed again once `token` is there. */
 export function barrier(x: Node, token: Node): Node {
-  return make('barrier', x.dtype, x.shape, [x, token], {})
+  return make('barrier', x.dtype, x.shape, nothing, x, token)
 }
 
 /** The nodes of `roots` over replaced leaves or intermediates. `again`: also of what is in memory already, and with its hooks. */

@@ -115,7 +115,7 @@ export interface NodeOf<K extends OpName> {
   readonly needsGrad: boolean
   /** The realised value, row-major and dense; null until then. */
   storage: Storage | null
-  /** The variable or the tensor with hooks that stands for this node in autograd. */
+  /** The tensor that a leaf is the value of; else the variable or the tensor with hooks that stands for this node in autograd. */
   owner: GradientOwner | null
   /** `backward` went through here without `retainGraph`: once realised, the node may forget its past. */
   released: boolean

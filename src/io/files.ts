@@ -1,6 +1,6 @@
 /** The array formats on disk: .npy, .npz and safetensors files. Writing is atomic; safetensors streams in both directions. */
 import { createHash } from 'node:crypto'
-import { open, readFile } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import type { HostArray } from '../common/dtype.ts'
 import { FormatError, OutOfMemoryError } from '../common/errors.ts'
@@ -10,7 +10,7 @@ import { bytesOf, fromBytes } from './host-array.ts'
 import { parseNpy, serializeNpy } from './npy.ts'
 import type { NpyReadOptions } from './npy.ts'
 import { parseNpz, serializeNpz } from './npz.ts'
-import type { NpzWriteOptions } from './npz.ts'
+import type { NpzReadOptions, NpzWriteOptions } from './npz.ts'
 import { layoutSafetensors, parseSafetensorsHeader, readHeaderLength } from './safetensors.ts'
 import type { Safetensors } from './safetensors.ts'
 import type { Digest, FileSink } from './sink.ts'
@@ -18,14 +18,31 @@ import { withStorageErrors } from './storage-error.ts'
 
 const CHUNK = 64 << 20
 
-/** The bytes of a file in an ArrayBuffer of their own, so that views of it are aligned. */
+/** The bytes of a file in an ArrayBuffer of their own, so that views of it are aligned. Files beyond 2 GiB too, unlike Node's `readFile`. */
 export async function readBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = await withStorageErrors('reading', path, () => readFile(path))
-  return bytes.byteOffset % 8 === 0 ? (bytes as Uint8Array<ArrayBuffer>) : new Uint8Array(bytes)
+  return withStorageErrors('reading', path, async () => {
+    const handle = await open(path, 'r')
+    try {
+      const status = await handle.stat()
+      // Pipes and devices have no size: they are read to their end.
+      if (!status.isFile()) return new Uint8Array(await handle.readFile())
+      const { size } = status
+      const out = allocateBytes(size)
+      let at = 0
+      while (at < size) {
+        const { bytesRead } = await handle.read(out, at, Math.min(CHUNK, size - at), at)
+        if (bytesRead === 0) break
+        at += bytesRead
+      }
+      return out.subarray(0, at)
+    } finally {
+      await handle.close()
+    }
+  })
 }
 
-/** Parses what `path` holds; a FormatError names the file. */
-async function parseFile<T>(path: string, parse: (bytes: Uint8Array) => T): Promise<T> {
+/** Parses what `path` holds; a FormatError names the file. Throws StorageError. */
+export async function parseFile<T>(path: string, parse: (bytes: Uint8Array) => T): Promise<T> {
   const bytes = await readBytes(path)
   return namingFile(path, async () => parse(bytes))
 }
@@ -35,7 +52,8 @@ async function namingFile<T>(path: string, work: () => Promise<T>): Promise<T> {
     return await work()
   } catch (cause) {
     if (!(cause instanceof FormatError)) throw cause
-    throw new FormatError(`'${path}': ${cause.message}`, { cause })
+    cause.message = `'${path}': ${cause.message}`
+    throw cause
   }
 }
 
@@ -45,7 +63,7 @@ export function readNpy(path: string, options?: NpyReadOptions): Promise<HostArr
 }
 
 /** Reads a .npz file. Throws StorageError, FormatError. */
-export function readNpz(path: string, options?: NpyReadOptions): Promise<Record<string, HostArray>> {
+export function readNpz(path: string, options?: NpzReadOptions): Promise<Record<string, HostArray>> {
   return parseFile(path, (bytes) => parseNpz(bytes, options))
 }
 
@@ -127,7 +145,7 @@ async function readFrom(handle: FileHandle): Promise<Safetensors & { readonly di
   return { tensors: Object.fromEntries(arrays), metadata, digest: { bytes: size, sha256: hash.digest('hex') } }
 }
 
-function allocateBytes(length: number): Uint8Array {
+function allocateBytes(length: number): Uint8Array<ArrayBuffer> {
   try {
     return new Uint8Array(length)
   } catch (cause) {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { sampleArray, valuesOf } from '../../test/support/arrays.ts'
 import { parseMutations } from '../../test/support/mutate.ts'
-import { dtypes } from '../common/dtype.ts'
+import { dtypes, type HostArray } from '../common/dtype.ts'
 import { FormatError } from '../common/errors.ts'
 import { parseNpy, serializeNpy } from './npy.ts'
 import { parseNpz, serializeNpz } from './npz.ts'
@@ -123,6 +123,14 @@ describe('npz', () => {
     const directory = bomb.indexOf(Buffer.from([0x50, 0x4b, 1, 2]))
     bomb.writeUInt32LE(0xfffffff0, directory + 24)
     expect(() => parseNpz(bomb)).toThrow(/claims 4294967280 bytes/)
+  })
+
+  test('an archive of zeros is unpacked where that is allowed, and else refused', () => {
+    const zeros: HostArray = { dtype: 'uint8', shape: [49 << 20], data: new Uint8Array(49 << 20) }
+    const bomb = serializeNpz({ zeros }, { compress: true })
+    expect(bomb.byteLength).toBeLessThan(100_000)
+    expect(() => parseNpz(bomb)).toThrow(/unpack to \d+ bytes.*raise maxBytes/)
+    expect(parseNpz(bomb, { maxBytes: 50 << 20 })['zeros']!.shape).toEqual([49 << 20])
   })
 
   test('damaged archives give a value or a FormatError', () => {

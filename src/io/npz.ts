@@ -3,7 +3,7 @@ import type { HostArray } from '../common/dtype.ts'
 import { FormatError } from '../common/errors.ts'
 import { parseNpy, serializeNpy } from './npy.ts'
 import type { NpyReadOptions } from './npy.ts'
-import { unzip, zip } from './zip.ts'
+import { unzip, zip, type UnzipOptions } from './zip.ts'
 
 const SUFFIX = '.npy'
 
@@ -12,10 +12,12 @@ export interface NpzWriteOptions {
   readonly compress?: boolean
 }
 
+export type NpzReadOptions = NpyReadOptions & UnzipOptions
+
 /** The arrays of a .npz file by name (without `.npy`). Throws FormatError that names the member at fault. */
-export function parseNpz(bytes: Uint8Array, options: NpyReadOptions = {}): Record<string, HostArray> {
+export function parseNpz(bytes: Uint8Array, options: NpzReadOptions = {}): Record<string, HostArray> {
   const arrays: [string, HostArray][] = []
-  for (const [member, content] of unzip(bytes)) {
+  for (const [member, content] of unzip(bytes, options)) {
     if (!member.endsWith(SUFFIX)) throw new FormatError(`npz: member '${member}' is not a .npy file`)
     try {
       arrays.push([member.slice(0, -SUFFIX.length), parseNpy(content, options)])

@@ -7,6 +7,7 @@ import { sizeOf } from '../common/dtype.ts'
 import type { DType, HostArray } from '../common/dtype.ts'
 import { ArgumentError, FormatError } from '../common/errors.ts'
 import { numel } from '../common/shape.ts'
+import { Budget } from './formats/budget.ts'
 import { bytesOf, fromBytes } from './host-array.ts'
 
 /** Limits that keep a foreign header from taking the memory. */
@@ -67,6 +68,7 @@ export function readHeaderLength(prefix: Uint8Array, fileBytes: number): number 
 
 /** Parses and checks the JSON header of a file with `dataBytes` bytes of data. */
 export function parseSafetensorsHeader(header: Uint8Array, dataBytes: number): SafetensorsHeader {
+  checkHeaderCost(header, dataBytes)
   let json: unknown
   try {
     json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(header))
@@ -84,6 +86,17 @@ export function parseSafetensorsHeader(header: Uint8Array, dataBytes: number): S
     .sort((a, b) => a.begin - b.begin || a.end - b.end)
   checkCoverage(entries, dataBytes)
   return { entries, metadata: parseMetadata(metadata) }
+}
+
+/** Brackets and commas cost little in a file and much as objects: what JSON.parse would make is bounded before it runs. */
+function checkHeaderCost(header: Uint8Array, dataBytes: number): void {
+  const budget = new Budget(header.byteLength + dataBytes, 'safetensors')
+  budget.charge(header.byteLength, 0)
+  for (let at = 0; at < header.byteLength; at++) {
+    const byte = header[at]
+    if (byte === 0x7b || byte === 0x5b) budget.charge(64, at)
+    else if (byte === 0x2c || byte === 0x3a) budget.charge(24, at)
+  }
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -49,11 +49,19 @@ test('refuses what it cannot keep', async () => {
   await expect(save({ f: () => 1 }, at('x.safetensors'))).rejects.toThrow(ArgumentError)
   await expect(save({ a: { layer: new Map() } }, at('x.safetensors'))).rejects.toThrow('a.layer is a Map')
   await expect(save({ 'a.b': ones([1]), a: { b: ones([1]) } }, at('x.safetensors'))).rejects.toThrow("named 'a.b'")
-  await expect(save({ w: ones([1]) }, at('model.pdparams'))).rejects.toThrow('model.safetensors')
+  await expect(save({ w: ones([1]) }, at('model.pdmodel'))).rejects.toThrow('model.pdparams')
+  await expect(save({ w: ones([1]), f: () => 1 }, at('x.pdparams'))).rejects.toThrow('f is a function')
+  await expect(save({ a: { layer: new Map() } }, at('x.pdparams'))).rejects.toThrow('a.layer is a Map')
+  const loop: Record<string, unknown> = {}
+  loop['loop'] = loop
+  await expect(save(loop, at('x.pdparams'))).rejects.toThrow('goes on without end')
 })
 
 test('a broken or absent file is a typed error', async () => {
   await writeFile(at('broken.safetensors'), 'not a model')
   await expect(load(at('broken.safetensors'))).rejects.toThrow(FormatError)
   await expect(load(at('absent.safetensors'))).rejects.toThrow(StorageError)
+  await writeFile(at('broken.pdparams'), 'not a model')
+  await expect(load(at('broken.pdparams'))).rejects.toThrow(FormatError)
+  await expect(load(at('broken.pdparams'))).rejects.toThrow('broken.pdparams')
 })

@@ -13,6 +13,7 @@ import type { AtomicOptions } from './atomic.ts'
 import { loadCheckpoint, saveCheckpoint, type Checkpoint } from './checkpoint.ts'
 import { restoredGenerator, savedGenerator } from './generator-state.ts'
 import { joinTensors, separateTensors } from './nested-tensors.ts'
+import { renameOptimizerState } from './rename-state.ts'
 import type { StateValue } from './state-json.ts'
 
 /** What saves itself as a nested value of tensors and numbers: an optimizer, a scaler, a schedule, a sampler, a DataLoader. */
@@ -127,7 +128,8 @@ export function restoreTraining(
     if (parts[name] && states[name] === undefined)
       throw new ArgumentError(`'${where}' holds no state of the ${name}; it was saved without one`)
   parts.model.setStateDict(weights)
-  const renamed = renameParameters(states['optimizer'], names, parts.model.stateDict())
+  const now = parts.model.stateDict()
+  const renamed = renameOptimizerState(states['optimizer'], names, now)
   ;(parts.generator ?? defaultGenerator()).setState(restoredGenerator(generator))
   globalRandomState.setState(numpy)
   for (const name of statefulParts) parts[name]?.setStateDict((name === 'optimizer' ? renamed : states[name]) as never)
@@ -157,30 +159,4 @@ function checkWeights(
 function listed(what: string, names: readonly string[]): string[] {
   if (names.length === 0) return []
   return [`${what} ${names.slice(0, 5).join(', ')}${names.length > 5 ? ` and ${names.length - 5} more` : ''}`]
-}
-
-/** The optimizer's state with parameters under the names that they have now. */
-function renameParameters(
-  state: unknown,
-  before: Readonly<Record<string, string>>,
-  now: Readonly<Record<string, Tensor>>,
-): unknown {
-  if (typeof state !== 'object' || state === null) return state
-  const known = new Map(Object.entries(before).map(([path, name]) => [name, now[path]!.name]))
-  const rename = (key: string): string => {
-    // Keys are `<parameter>_<accumulator>_0`: the longest name that begins the key is the parameter.
-    for (let end = key.length; end > 0; end = key.lastIndexOf('_', end - 1)) {
-      const name = known.get(key.slice(0, end))
-      if (name !== undefined) return name + key.slice(end)
-    }
-    return key
-  }
-  const renameKeys = (entries: object): object =>
-    Object.fromEntries(
-      Object.entries(entries).map(([key, value]) => [
-        rename(key),
-        key === 'master_weights' ? renameKeys(value as object) : value,
-      ]),
-    )
-  return renameKeys(state)
 }

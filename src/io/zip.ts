@@ -66,11 +66,27 @@ class Reader {
   }
 }
 
-/** The members of an archive by name, in its order. Throws FormatError on damage, encryption and unknown methods. */
-export function unzip(bytes: Uint8Array): Map<string, Uint8Array> {
+export interface UnzipOptions {
+  /** Bytes that the members may take together, unpacked. Default 3 times the file and 48 MiB: an archive of zeros can be 1000 times itself. */
+  readonly maxBytes?: number
+}
+
+/**
+ * The members of an archive by name, in its order; stored ones are views of it.
+ * Throws FormatError on damage, encryption and unknown methods, and where the archive unpacks to more than is allowed.
+ */
+export function unzip(bytes: Uint8Array, options: UnzipOptions = {}): Map<string, Uint8Array> {
   const reader = new Reader(bytes)
+  const maxBytes = options.maxBytes ?? 3 * bytes.byteLength + (48 << 20)
   const members = new Map<string, Uint8Array>()
+  let unpacked = 0
   for (const entry of readDirectory(reader)) {
+    checkClaim(entry)
+    unpacked += entry.size
+    if (unpacked > maxBytes)
+      throw new FormatError(
+        `zip: the members unpack to ${unpacked} bytes and more, ${maxBytes} are allowed; if the archive is trusted, raise maxBytes`,
+      )
     if (members.has(entry.name)) throw new FormatError(`zip: two members are named '${entry.name}'`)
     members.set(entry.name, readMember(reader, entry))
   }
@@ -218,10 +234,13 @@ function readMember(reader: Reader, entry: Entry): Uint8Array {
   return content
 }
 
-function inflate(data: Uint8Array, { name, size }: Entry): Uint8Array {
-  if (size > data.byteLength * MAX_RATIO + 64) {
-    throw new FormatError(`zip: member '${name}' claims ${size} bytes out of ${data.byteLength}: corrupt`)
+function checkClaim({ name, size, packed }: Entry): void {
+  if (size > packed * MAX_RATIO + 64) {
+    throw new FormatError(`zip: member '${name}' claims ${size} bytes out of ${packed}: corrupt`)
   }
+}
+
+function inflate(data: Uint8Array, { name, size }: Entry): Uint8Array {
   try {
     return inflateSync(data, { out: new Uint8Array(size) })
   } catch (cause) {

@@ -2,12 +2,13 @@
 import { TraceError } from '../common/errors.ts'
 import { detach, param } from '../graph/build.ts'
 import { makeLeaf, recordingMark, topologicalOrder, withGrad, type Node } from '../graph/node.ts'
+import { runningPath } from '../nn/call.ts'
 import type { Layer } from '../nn/layer.ts'
 import { defaultGenerator } from '../tensor/generator.ts'
 import type { NodeHolder } from '../tensor/session.ts'
 import { mapTensors, tensorsIn } from '../tensor/nested.ts'
 import { Tensor } from '../tensor/tensor.ts'
-import { withTracer, type Tracer } from '../tensor/tracer.ts'
+import { withTracer, type OperatorNote, type Tracer } from '../tensor/tracer.ts'
 import type { Draw, ProgramWrite, Recording } from './program.ts'
 
 export interface RecordedCall {
@@ -16,6 +17,18 @@ export interface RecordedCall {
   readonly layers: ReadonlyMap<Layer, boolean>
   /** Tensors that the layers hold. */
   readonly holders: readonly Tensor[]
+  /** What functions said of themselves, in order; only where it was asked for. */
+  readonly operators: readonly RecordedOperator[]
+}
+
+/** An operator that a function was recorded as, over nodes. */
+export interface RecordedOperator {
+  readonly type: string
+  readonly inputs: Readonly<Record<string, readonly Node[] | null>>
+  readonly outputs: Readonly<Record<string, readonly Node[]>>
+  readonly attributes: NonNullable<OperatorNote['attributes']>
+  /** Path of the layer in which it was called. */
+  readonly origin: string
 }
 
 /** Takes note of what a function reads, draws and writes while it runs over placeholders. */
@@ -25,8 +38,14 @@ class Recorder implements Tracer {
   readonly holders = new Map<Node, Tensor>()
   readonly before = new Map<Tensor, Node>()
   readonly draws: { nodes: readonly Node[]; make: Draw['make'] }[] = []
+  readonly operators: RecordedOperator[] = []
+  readonly operator: Tracer['operator']
   /** Ids from here on belong to the recording. */
   readonly #start = recordingMark()
+
+  constructor(notesOperators: boolean) {
+    if (notesOperators) this.operator = this.#note.bind(this)
+  }
 
   /** Whether a node was there before the recording, or is memory that the function brought along. */
   isOutside(node: Node): boolean {
@@ -45,6 +64,18 @@ class Recorder implements Tracer {
 
   enter(layer: Layer): void {
     if (!this.layers.has(layer)) this.layers.set(layer, layer.training)
+  }
+
+  #note(type: string, outputs: Parameters<NonNullable<Tracer['operator']>>[1], note: OperatorNote): void {
+    const nodes = (held: NodeHolder | readonly NodeHolder[]): Node[] =>
+      ('node' in held ? [held] : held).map((h) => h.node)
+    this.operators.push({
+      type,
+      inputs: mapValues(note.inputs, (held) => (held ? nodes(held) : null)),
+      outputs: mapValues(outputs, nodes),
+      attributes: note.attributes ?? {},
+      origin: runningPath(),
+    })
   }
 
   fresh(nodes: readonly Node[], make: () => readonly Node[]): void {
@@ -72,13 +103,18 @@ class Recorder implements Tracer {
   }
 }
 
+function mapValues<V, W>(record: Readonly<Record<string, V>>, map: (value: V) => W): Record<string, W> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]))
+}
+
 /** Calls `body` with placeholders for the tensors in `args`. Throws TraceError where it cannot be recorded; nothing has changed then. */
 export function recordCall(
   body: (...args: unknown[]) => unknown,
   args: readonly unknown[],
   layers: readonly Layer[],
+  options: { readonly notesOperators?: boolean } = {},
 ): RecordedCall {
-  const recorder = new Recorder()
+  const recorder = new Recorder(options.notesOperators ?? false)
   for (const layer of layers) recorder.enter(layer)
   const inputs: Node[] = []
   const placeholders: Tensor[] = []
@@ -112,6 +148,7 @@ export function recordCall(
     recording: { inputs, captured, draws: recorder.draws, writes, result, roots },
     layers: recorder.layers,
     holders: [...recorder.before.keys()],
+    operators: recorder.operators,
   }
 }
 
@@ -135,5 +172,6 @@ function capturedLeaves(roots: readonly Node[], known: ReadonlySet<Node>, record
 function latest(leaf: Node): Node {
   if (leaf.op !== 'buffer') return leaf
   const { storage, version } = leaf.attributes
-  return storage.latest === version ? leaf : (makeLeaf(storage, leaf.shape, leaf.needsGrad, leaf.owner) as Node)
+  if (storage.latest === version) return leaf
+  return makeLeaf(storage, leaf.shape, leaf.needsGrad, leaf.needsGrad ? leaf.owner : null) as Node
 }

@@ -38,6 +38,11 @@ function settleParameters(layer: Layer): void {
   if (layer.parameters().some(isWritten)) submit([])
 }
 
+/** Path of the innermost layer that is running, `SimpleCNN.block.conv`; empty outside of layers. */
+export function runningPath(): string {
+  return running.length === 0 ? '' : pathOf(running)
+}
+
 /** Whether a layer is being called. */
 export function isInsideLayer(): boolean {
   return running.length > 0

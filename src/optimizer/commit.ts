@@ -11,18 +11,20 @@ export interface Write {
 
 /** Records the writes and submits everything recorded. When that throws, the tensors are as before. */
 export function commit(writes: readonly Write[]): void {
-  const done: { tensor: Tensor; before: Node }[] = []
+  /** What the tensors of the first writes were. */
+  const before: Node[] = []
   try {
     for (const { tensor, value } of writes) {
-      const before = tensor.node
+      const old = tensor.node
       tensor.assign(new Tensor(value))
-      done.push({ tensor, before })
+      before.push(old)
     }
     submit([])
   } catch (error) {
-    for (const { tensor, before } of done.reverse()) {
-      if (before.op === 'buffer') withdrawWrite(before.attributes.storage)
-      tensor.node = before
+    for (let i = before.length - 1; i >= 0; i--) {
+      const old = before[i]!
+      if (old.op === 'buffer') withdrawWrite(old.attributes.storage)
+      writes[i]!.tensor.node = old
     }
     throw error
   }

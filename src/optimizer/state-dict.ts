@@ -18,6 +18,17 @@ import { computeDtype, storedTensor, type Clock, type ParameterState } from './s
 /** The key of an accumulator in a `.pdopt` file. */
 const keyOf = (p: Tensor, accumulator: string): string => `${p.name}_${accumulator}_0`
 
+/**
+ * The state with every key that ends in another number under the one that ends in 0. In Paddle the number counts the optimizers that a
+ * process has made for a parameter: a file of the second one ends in 1.
+ */
+function withFirstNumbers(state: OptimizerState): OptimizerState {
+  const others = Object.keys(state).filter((key) => /_[1-9]\d*$/.test(key))
+  if (others.length === 0) return state
+  const renamed = others.map((key) => [key.replace(/\d+$/, '0'), state[key]!] as const)
+  return { ...Object.fromEntries(renamed), ...state }
+}
+
 export function writeState(
   states: ReadonlyMap<Tensor, ParameterState>,
   fullSizeCounters: boolean,
@@ -57,11 +68,12 @@ export interface GroupLayout {
 
 /** States of the parameters that the dictionary knows; the others begin with their first step. */
 export function readState(
-  state: OptimizerState,
+  saved: OptimizerState,
   groups: readonly GroupLayout[],
   multiPrecision: boolean,
   optimizer: string,
 ): Map<Tensor, ParameterState> {
+  const state = withFirstNumbers(saved)
   const restored = new Map<Tensor, ParameterState>()
   const masters = (state['master_weights'] ?? {}) as Readonly<Record<string, Tensor | HostArray>>
   for (const group of groups) {
@@ -89,7 +101,20 @@ export function readState(
       })
     }
   }
+  if (restored.size === 0) checkFits(state, groups, optimizer)
   return restored
+}
+
+/** A state that fits no parameter at all would start the run anew without a word: it is of a model whose parameters have other names. */
+function checkFits(state: OptimizerState, groups: readonly GroupLayout[], optimizer: string): void {
+  const [key] = Object.keys(state).filter((name) => name !== 'LR_Scheduler' && name !== 'master_weights')
+  const [first] = groups.flatMap((group) => group.params)
+  const remembers = groups.some((g) => Object.keys(g.accumulators).length + Object.keys(g.counters).length > 0)
+  if (key === undefined || first === undefined || !remembers) return
+  throw new ArgumentError(
+    `${optimizer}.setStateDict: the state is of parameters with other names ('${key}' in it, '${keyOf(first, '...')}' here), or of another optimizer; ` +
+      'build the model first thing, as where it was saved, or rename the state with io.renameOptimizerState',
+  )
 }
 
 function tensorLike(value: unknown, key: string, optimizer: string): Tensor | HostArray {

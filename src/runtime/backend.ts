@@ -6,6 +6,8 @@ import type { Capabilities } from '../codegen/capabilities.ts'
 import type { Kernel } from '../codegen/kernel.ts'
 import type { Plan } from '../schedule/plan.ts'
 import type { Capture } from '../schedule/capture.ts'
+import type { Roof } from './kernel-summary.ts'
+import type { RunTimes } from './run-times.ts'
 
 export type { Capabilities }
 
@@ -15,8 +17,11 @@ export interface MemoryInfo {
   readonly arenaBytes: number
 }
 
-/** Is told how a run ended (null: well) as soon as it is known, also while the JS thread is blocked, in the order of the runs. */
-export type Settled = (fault: Error | null) => void
+/**
+ * Is told how a run ended (null: well) as soon as it is known, also while the JS thread is blocked, in the order of the runs; and when its
+ * launches ran, where that was asked for.
+ */
+export type Settled = (fault: Error | null, times?: RunTimes) => void
 
 /** Kernels of a plan, compiled and bound: what `run` needs. Opaque. */
 export interface Program {
@@ -39,7 +44,8 @@ export interface Backend {
   compileSync?(plan: Plan, kernels: readonly Kernel[]): Program
   /**
    * Submits a program: `leaves` and `outputs` by number, `scalars` the numbers of this run. Resolves when it has run; rejects with a typed
-   * error where a kernel meets an index out of range, and leaves the rest of the program out.
+   * error where a kernel meets an index out of range, and leaves the rest of the program out. `timed` runs tell `settled` when each launch
+   * began and ended; others pay nothing for it.
    */
   run?(
     program: Program,
@@ -47,9 +53,12 @@ export interface Backend {
     outputs: readonly DeviceBuffer[],
     scalars: readonly number[],
     settled?: Settled,
+    timed?: boolean,
   ): Promise<void>
   /** Waits for everything submitted. */
   synchronize(): Promise<void>
   synchronizeSync(): void
   memory(): MemoryInfo
+  /** What the device can do at best with the threads that it uses now; null where that was not measured. */
+  roof?(): Roof | null
 }

@@ -160,6 +160,11 @@ interface Compilation {
 
 let temporaryFiles = 0
 
+/** Compilations that this process has started. */
+export function compilerCalls(): number {
+  return temporaryFiles
+}
+
 function planCompilation(
   source: string,
   output: string,

@@ -5,6 +5,7 @@
  */
 import { dtypes } from '../common/dtype.ts'
 import { StaleTensorError, TraceError } from '../common/errors.ts'
+import { Hash } from '../common/hash.ts'
 import { formatShape, sameShape, type Shape } from '../common/shape.ts'
 import {
   handedOn,
@@ -29,21 +30,6 @@ const opNumbers = new Map(Object.keys(opTable).map((op, i) => [op, i]))
 const dtypeNumbers = new Map(dtypes.map((d, i) => [d, i]))
 const doubles = new Float64Array(1)
 const words = new Int32Array(doubles.buffer)
-
-/** Two 32-bit lanes of multiplicative hashing. */
-class Hash {
-  a = 0x9e3779b9 | 0
-  b = 0x85ebca6b | 0
-
-  add(n: number): void {
-    this.a = Math.imul(this.a ^ n, 0x01000193) + (this.a >>> 15)
-    this.b = Math.imul(this.b + n, 0xc2b2ae35 | 0) ^ (this.b >>> 13)
-  }
-
-  toString(): string {
-    return (this.a >>> 0).toString(16).padStart(8, '0') + (this.b >>> 0).toString(16).padStart(8, '0')
-  }
-}
 
 function pushDouble(out: number[], value: number): void {
   doubles[0] = value
@@ -285,7 +271,7 @@ export class Capture {
       signature(node, node.op === 'scalar' ? scalars.length - 1 : undefined, numbers)
       for (const s of node.sources) numbers.push(this.#places.get(resolve(s))!)
     }
-    for (let i = 0; i < numbers.length; i++) hash.add(numbers[i]!)
+    hash.addAll(numbers)
     this.#places.set(node, this.#order.length)
     this.#order.push(node)
   }

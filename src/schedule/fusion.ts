@@ -26,9 +26,19 @@ export class Fusion {
   readonly #users = new Map<Node, Node[]>()
 
   /** `required`: results, and nodes that proved impossible to fuse. `given`: nodes that are in memory from the start. */
-  constructor(nodes: readonly Node[], required: Iterable<Node>, given: ReadonlySet<Node>) {
+  constructor(nodes: readonly Node[], required: Iterable<Node>, given: ReadonlySet<Node>, decided = false) {
     this.#nodes = nodes
-    for (const n of nodes) for (const s of n.sources) this.#users.set(s, [...(this.#users.get(s) ?? []), n])
+    if (decided) {
+      for (const n of required) this.#materialized.add(n)
+      return
+    }
+    for (const n of nodes) {
+      for (const s of n.sources) {
+        const users = this.#users.get(s)
+        if (users) users.push(n)
+        else this.#users.set(s, [n])
+      }
+    }
     for (const n of given) this.#materialized.add(n)
     for (const n of required) this.#materialized.add(n)
     for (const n of nodes) if (ownKernel.has(n.op) || n.op === 'buffer') this.#materialized.add(n)
@@ -36,6 +46,11 @@ export class Fusion {
     this.#cutChains()
     this.#decide()
     // Deciding may have cut a chain of views: operands may have a nearer base now, never a farther one.
+  }
+
+  /** A decision that was made before: what is in memory, the given nodes among it. */
+  static decided(nodes: readonly Node[], materialized: Iterable<Node>): Fusion {
+    return new Fusion(nodes, materialized, new Set(), true)
   }
 
   isMaterialized = (node: Node): boolean => this.#materialized.has(node)
@@ -46,11 +61,6 @@ export class Fusion {
       (n) => this.#materialized.has(n) && n.op !== 'buffer' && n.op !== 'output' && n.op !== 'param',
     )
   }
-
-  users(node: Node): readonly Node[] {
-    return this.#users.get(node) ?? []
-  }
-
   /** Operands of ops with their own kernels: contractions read strided views of memory, the others dense memory. */
   #requireOperands(): void {
     for (const n of this.#nodes) {

@@ -14,22 +14,22 @@ const round = (bytes: number): number => Math.ceil(bytes / alignment) * alignmen
 export function planMemory(lifetimes: readonly Lifetime[]): { offsets: number[]; arenaBytes: number } {
   const offsets = new Array<number>(lifetimes.length).fill(0)
   const order = lifetimes.map((_, i) => i).sort((a, b) => lifetimes[b]!.bytes - lifetimes[a]!.bytes || a - b)
+  /** What has a place, by ascending offset. */
   const placed: number[] = []
   let arenaBytes = 0
   for (const i of order) {
     const mine = lifetimes[i]!
     const size = round(mine.bytes)
-    const taken = placed
-      .filter((j) => lifetimes[j]!.first <= mine.last && mine.first <= lifetimes[j]!.last)
-      .map((j): [number, number] => [offsets[j]!, offsets[j]! + round(lifetimes[j]!.bytes)])
-      .sort((a, b) => a[0] - b[0])
     let at = 0
-    for (const [from, to] of taken) {
-      if (from - at >= size) break
-      at = Math.max(at, to)
+    for (const j of placed) {
+      const other = lifetimes[j]!
+      if (other.first > mine.last || mine.first > other.last) continue
+      if (offsets[j]! - at >= size) break
+      at = Math.max(at, offsets[j]! + round(other.bytes))
     }
     offsets[i] = at
-    placed.push(i)
+    const behind = placed.findIndex((j) => offsets[j]! > at)
+    placed.splice(behind < 0 ? placed.length : behind, 0, i)
     arenaBytes = Math.max(arenaBytes, at + size)
   }
   return { offsets, arenaBytes }

@@ -2,6 +2,8 @@
  * A plan: launches of kernels in order, over leaves, outputs and one arena of intermediates. Everything that depends on sizes is
  * in its numbers; the kernels depend on structure only.
  */
+import type { Shape } from '../common/shape.ts'
+
 /** Where an argument's memory is; `step` bytes are added for each iteration of the loop that the launch stands in. */
 export type BufferRef = {
   readonly space: 'leaf' | 'output' | 'arena'
@@ -34,6 +36,8 @@ export interface Launch {
   /** Floating-point operations and bytes moved, for profiles. */
   readonly flops: number
   readonly bytes: number
+  /** Shapes of the result and, of a contraction, of its operands, for profiles. */
+  readonly shapes?: readonly Shape[]
 }
 
 /** Launches repeated `count` times. */

@@ -1,7 +1,7 @@
 /** One element for each index along an axis: takeAlongAxis and putAlongAxis, as in paddle.tensor.manipulation. */
 import { isFloat, type DType } from '../common/dtype.ts'
 import { ArgumentError, ShapeError } from '../common/errors.ts'
-import { broadcastShapes, formatShape, normalizeAxis, numel, type Shape } from '../common/shape.ts'
+import { broadcastShapes, formatShape, normalizeAxis, numel, sameShape, type Shape } from '../common/shape.ts'
 import {
   binary,
   broadcastTo,
@@ -19,6 +19,7 @@ import type { Node } from '../graph/node.ts'
 import { indexNode } from './indexing.ts'
 import { checkTensor, constantLike, valueNode, type Operand } from './promotion.ts'
 import { Tensor } from './tensor.ts'
+import { asOperator } from './tracer.ts'
 
 /**
  * Row-major offsets in `shape` of the elements that an index of the same rank picks along `axis`. Negative positions count from the
@@ -74,7 +75,9 @@ export function alongAxis(
 export function takeAlongAxis(arr: Tensor, indices: Tensor, axis: number, broadcast = true): Tensor {
   const { index, array, axis: a } = alongAxis(arr, indices, axis, broadcast, 'takeAlongAxis')
   const offsets = elementOffsets(array.shape, index, a)
-  return new Tensor(gatherNode(reshape(array, [numel(array.shape)]), offsets, 0))
+  const out = new Tensor(gatherNode(reshape(array, [numel(array.shape)]), offsets, 0))
+  if (!sameShape(index.shape, indices.shape) || !sameShape(array.shape, arr.shape)) return out
+  return asOperator('take_along_axis', out, () => ({ inputs: { arr, indices }, attributes: { axis: a } }))
 }
 
 /** As `takeAlongAxis` along axis 1: row i of the result holds the elements of row i at index row i, `paddle.index_sample`. */

@@ -26,6 +26,7 @@ import {
 import type { Node } from '../graph/node.ts'
 import { checkTensor, getDefaultDtype, scalarNode, scalarType, type Scalar } from './promotion.ts'
 import { fromHost, Tensor } from './tensor.ts'
+import { asOperator } from './tracer.ts'
 
 /** Anything that `toTensor` takes: a number, nested arrays of numbers, a typed array, host data, or a tensor. */
 export type TensorData = Scalar | TypedArray | HostArray | Tensor | readonly TensorData[]
@@ -318,7 +319,8 @@ export function oneHot(x: Tensor, numClasses: number): Tensor {
     throw new ArgumentError(`oneHot: numClasses must be a positive integer, got ${numClasses}`)
   const shape = [...x.shape, numClasses]
   const index = broadcastTo(reshape(x.node, [...x.shape, 1]), shape)
-  return new Tensor(castNode(binary('eq', index, iota(shape, shape.length - 1, x.dtype)), getDefaultDtype()))
+  const out = castNode(binary('eq', index, iota(shape, shape.length - 1, x.dtype)), getDefaultDtype())
+  return asOperator('one_hot', new Tensor(out), () => ({ inputs: { x }, attributes: { num_classes: numClasses } }))
 }
 
 /** The Vandermonde matrix [x.size, n]: powers of x from n - 1 down to 0, or up where `increasing`, `paddle.vander`. */

@@ -9,6 +9,7 @@ import type { Node } from '../graph/node.ts'
 import { underPolicy } from './autocast.ts'
 import { checkTensor, constantLike, promoteTypes } from './promotion.ts'
 import { Tensor } from './tensor.ts'
+import { asOperator } from './tracer.ts'
 
 /** A node whose axes are named by distinct letters. */
 interface Term {
@@ -146,12 +147,11 @@ export function einsum(equation: string, ...operands: readonly (Tensor | readonl
     terms = [...terms.filter((t) => t !== a && t !== b), product]
   }
   const { node, letters } = sumOut(terms[0]!, new Set(output))
-  return new Tensor(
-    permute(
-      node,
-      output.map((l) => letters.indexOf(l)),
-    ),
+  const out = permute(
+    node,
+    output.map((l) => letters.indexOf(l)),
   )
+  return asOperator('einsum', new Tensor(out), () => ({ inputs: { x: tensors }, attributes: { equation } }))
 }
 
 /** The two terms whose product has the fewest elements; for few operands all pairs are tried. */

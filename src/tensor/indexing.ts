@@ -20,6 +20,7 @@ import { zeros } from './creation.ts'
 import { leadingOffsets } from './index-expression.ts'
 import { checkTensor, constantLike, valueNode, type Operand } from './promotion.ts'
 import { Tensor } from './tensor.ts'
+import { asOperator } from './tracer.ts'
 
 /** Throws DTypeError unless the index is int32 or int64; narrow integers are widened. */
 export function indexNode(index: Tensor, op: string): Node {
@@ -71,7 +72,9 @@ export function gatherNd(x: Tensor, index: Tensor): Tensor {
   const node = indexNode(index, 'gatherNd')
   const { shape } = x
   const { offsets, depth } = leadingOffsets(node, shape, 'gatherNd')
-  return new Tensor(gatherNode(leading(x.node, depth), offsets, 0))
+  return asOperator('gather_nd', new Tensor(gatherNode(leading(x.node, depth), offsets, 0)), () => ({
+    inputs: { x, index },
+  }))
 }
 
 /** x with its first `depth` axes as one. */

@@ -3,17 +3,20 @@
  * thread finishes what is queued by blocking.
  */
 import { RecentMap } from '../common/recent-map.ts'
-import { generatePlan } from '../codegen/generate.ts'
+import { generatePlan, type ConstantLeaves } from '../codegen/generate.ts'
+import type { Constant } from '../codegen/prologue.ts'
 import type { Kernel } from '../codegen/kernel.ts'
 import { verifyGraph } from '../graph/verify.ts'
 import type { DeviceBuffer } from '../graph/storage.ts'
 import type { Backend, Program } from '../runtime/backend.ts'
+import type { RunTimes } from '../runtime/run-times.ts'
 import type { Capture } from '../schedule/capture.ts'
 import type { Plan } from '../schedule/plan.ts'
+import { isProfiling, notePlan, noteRun } from './profile.ts'
 import { debugLevel, traceStages } from './trace.ts'
 
 /** A plan by its structural key; the program once it is compiled. */
-interface CachedPlan {
+export interface CachedPlan {
   readonly plan: Plan
   readonly kernels: readonly Kernel[]
   program: Program | null
@@ -27,6 +30,17 @@ interface Job {
   /** Outputs that hold nothing before: no value where the job fails. What is overwritten keeps its old one. */
   readonly fresh: readonly DeviceBuffer[]
   readonly scalars: readonly number[]
+  /** Who is told how the job ended, instead of the next door. */
+  readonly done?: (fault: unknown) => void
+}
+
+/** A program that is run many times: its plan, and what it computes from leaves that never change. */
+export interface PreparedPlan {
+  readonly capture: Capture
+  readonly constants: readonly Constant[]
+  /** Computes those of the constants (outputs by number) that `isWanted`. */
+  prologue(isWanted: (constant: number) => boolean): CachedPlan
+  readonly main: CachedPlan
 }
 
 /** Plans kept; the least recently used goes first. */
@@ -71,13 +85,45 @@ export class Lane {
     this.#pump()
   }
 
+  /** Plans a program for many runs. `constant`: leaves that never change; null where the device interprets programs itself. */
+  prepare(capture: Capture, constant: ConstantLeaves): PreparedPlan | null {
+    if (this.#backend.interpret) return null
+    const { plan, kernels, constants, prologue } = generatePlan(capture, this.#backend.capabilities, constant)
+    if (debugLevel >= 1) traceStages(capture, plan, kernels, this.#backend.capabilities.vectorBytes)
+    const cached = (p: Plan): CachedPlan => ({ plan: p, kernels, program: null, compiling: null })
+    return {
+      capture,
+      constants,
+      main: cached(plan),
+      prologue: (isWanted) =>
+        cached({ steps: prologue.filter((p) => p.writes.some(isWanted)).map((p) => p.launch), arenaBytes: 0 }),
+    }
+  }
+
+  /** Runs a plan; resolves when it has run, and rejects with what this run met, which no door tells again. */
+  execute(
+    cached: CachedPlan,
+    leaves: readonly DeviceBuffer[],
+    outputs: readonly DeviceBuffer[],
+    scalars: readonly number[],
+  ): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const done = (fault: unknown): void =>
+        fault === null || fault === undefined ? resolve() : reject(fault as Error)
+      this.#queue.push({ cached, leaves, outputs, fresh: outputs, scalars, done })
+      this.#pump()
+    })
+  }
+
   #planOf(program: Capture): CachedPlan {
     return this.#plans.getOrMake(program.key, () => this.#makePlan(program))
   }
 
   #makePlan(program: Capture): CachedPlan {
     if (debugLevel >= 1) verifyGraph(program.nodes)
+    const started = performance.now()
     const { plan, kernels } = generatePlan(program, this.#backend.capabilities)
+    notePlan({ backend: this.#backend, plan, ms: performance.now() - started })
     if (debugLevel >= 1) traceStages(program, plan, kernels, this.#backend.capabilities.vectorBytes)
     return { plan, kernels, program: null, compiling: null }
   }
@@ -94,9 +140,9 @@ export class Lane {
           },
           (error: unknown) => {
             cached.compiling = null
-            this.#failure ??= error
             const failed = this.#queue.findIndex((j) => j.cached === cached)
-            if (failed >= 0) this.#fail(this.#queue.splice(failed, 1)[0]!, error)
+            if (failed >= 0) this.#end(this.#queue.splice(failed, 1)[0]!, error)
+            else this.#failure ??= error
             this.#pump()
           },
         )
@@ -109,23 +155,32 @@ export class Lane {
   #start(job: Job, program: Program): void {
     this.#queue.shift()
     const known = this.#faultOf(job)
-    if (known !== undefined) return this.#skip(job, known)
+    if (known !== undefined) return job.done ? job.done(known) : this.#skip(job, known)
     this.#running++
-    const settled = (fault: Error | null): void => {
+    const { plan, kernels } = job.cached
+    const submitted = performance.now()
+    const settled = (fault: Error | null, times?: RunTimes): void => {
       this.#running--
+      if (times) noteRun({ backend: this.#backend, plan, kernels, submitted, times, fault })
       const inherited = this.#faultOf(job)
-      if (fault) {
-        this.#failure ??= fault
-        this.#fail(job, fault)
-      } else if (inherited !== undefined) this.#skip(job, inherited)
+      if (fault) this.#end(job, fault)
+      else if (job.done) job.done(inherited)
+      else if (inherited !== undefined) this.#skip(job, inherited)
     }
-    this.#backend.run!(program, job.leaves, job.outputs, job.scalars, settled).catch(() => {})
+    this.#backend.run!(program, job.leaves, job.outputs, job.scalars, settled, isProfiling()).catch(() => {})
   }
 
   /** Why a job has no values to work on: the failure of one before it. */
   #faultOf(job: Job): unknown {
     for (const leaf of job.leaves) if (this.#faults.has(leaf)) return this.#faults.get(leaf)
     return undefined
+  }
+
+  /** A job came to a bad end: who waits for it is told, else the next door. */
+  #end(job: Job, fault: unknown): void {
+    if (job.done) return job.done(fault)
+    this.#failure ??= fault
+    this.#fail(job, fault)
   }
 
   /** What a job should have computed has no value: whoever reads that, or what is computed from it, gets the fault again. */
@@ -179,7 +234,12 @@ export class Lane {
       try {
         job.cached.program ??= this.#backend.compileSync!(job.cached.plan, job.cached.kernels)
       } catch (error) {
-        this.#fail(this.#queue.shift()!, error)
+        const failed = this.#queue.shift()!
+        if (failed.done) {
+          failed.done(error)
+          continue
+        }
+        this.#fail(failed, error)
         throw error
       }
       this.#start(job, job.cached.program)

@@ -8,6 +8,7 @@ import { concatNodes } from './manipulation.ts'
 import { add, multiply } from './math.ts'
 import { broadcastNodes, checkTensor, checkTensors, promoteTypes } from './promotion.ts'
 import { Tensor } from './tensor.ts'
+import { asOperator } from './tracer.ts'
 
 /** Two operands under mixed precision, of one dtype. */
 export function contractible(op: string, x: Tensor, y: Tensor): [Node, Node] {
@@ -31,7 +32,11 @@ export interface MatmulOptions {
  */
 export function matmul(x: Tensor, y: Tensor, options: MatmulOptions = {}): Tensor {
   const [a, b] = contractible('matmul', x, y)
-  return new Tensor(matmulNodes(a, b, options.transposeX ?? false, options.transposeY ?? false))
+  const { transposeX = false, transposeY = false } = options
+  return asOperator('matmul', new Tensor(matmulNodes(a, b, transposeX, transposeY)), () => ({
+    inputs: { x, y },
+    attributes: { transpose_x: transposeX, transpose_y: transposeY },
+  }))
 }
 
 /** The last two axes of an operand by role: [free, inner]; -1 for the axis that a vector lacks. */

@@ -17,6 +17,7 @@ import { underPolicy } from './autocast.ts'
 import { checkTensor, checkTensors, promoteTypes } from './promotion.ts'
 import { flatten, reshape, reshapeAs, swapaxes, unsqueeze, type Axes } from './shaping.ts'
 import { fromHost, Tensor } from './tensor.ts'
+import { asOperator } from './tracer.ts'
 
 // ---- joining and splitting ----------------------------------------------------------------------------------------------
 
@@ -58,7 +59,7 @@ export function concat(x: readonly Tensor[], axis = 0): Tensor {
         `concat: ${formatShape(first)} and ${formatShape(n.shape)} differ in another axis than ${a}, along which they are joined`,
       )
   }
-  return new Tensor(concatNodes(nodes, a))
+  return asOperator('concat', new Tensor(concatNodes(nodes, a)), () => ({ inputs: { x }, attributes: { axis: a } }))
 }
 
 /** Tensors of one shape joined along a new axis, `paddle.stack`. */
@@ -71,12 +72,11 @@ export function stack(x: readonly Tensor[], axis = 0): Tensor {
       throw new ShapeError(`stack: shapes ${formatShape(shape)} and ${formatShape(n.shape)} differ`)
   }
   const thin = [...shape.slice(0, a), 1, ...shape.slice(a)]
-  return new Tensor(
-    concatNodes(
-      nodes.map((n) => reshapeNode(n, thin)),
-      a,
-    ),
+  const out = concatNodes(
+    nodes.map((n) => reshapeNode(n, thin)),
+    a,
   )
+  return asOperator('stack', new Tensor(out), () => ({ inputs: { x }, attributes: { axis: a } }))
 }
 
 /** Joined along the first axis, vectors as rows; numbers count as vectors of one, `paddle.vstack`. */

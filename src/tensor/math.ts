@@ -19,6 +19,7 @@ import {
   type Operand,
 } from './promotion.ts'
 import { Tensor } from './tensor.ts'
+import { asOperator } from './tracer.ts'
 
 /** Promoted and broadcast operands; integers become the default floating dtype. */
 function floatOperands(op: string, x: Operand, y: Operand): [Node, Node] {
@@ -197,7 +198,12 @@ export function scale(x: Tensor, scale: number | Tensor = 1, options: ScaleOptio
   const times = (n: Node): Node => binary('mul', n, broadcastTo(castNode(factor, n.dtype), n.shape))
   const plus = (n: Node): Node =>
     bias === 0 ? n : binary('add', n, broadcastTo(castNode(scalarNode(bias, n.dtype), n.dtype), n.shape))
-  return new Tensor(biasAfterScale ? plus(times(x.node)) : times(plus(x.node)))
+  const out = new Tensor(biasAfterScale ? plus(times(x.node)) : times(plus(x.node)))
+  if (scale instanceof Tensor) return out
+  return asOperator('scale', out, () => ({
+    inputs: { x },
+    attributes: { scale, bias, bias_after_scale: biasAfterScale },
+  }))
 }
 
 /** x + value, `paddle.increment` (which writes to x: see the method `increment_`). */
@@ -231,7 +237,15 @@ export function clip(x: Tensor, min?: Operand | null, max?: Operand | null): Ten
     const high = bound(max)
     out = whereNode(binary('gt', out, high), high, out)
   }
-  return new Tensor(out)
+  const clipped = new Tensor(out)
+  if (min instanceof Tensor || max instanceof Tensor || out.dtype !== x.dtype) return clipped
+  return asOperator('clip', clipped, () => ({
+    inputs: { x },
+    attributes: {
+      min: Number(min ?? -(largest[x.dtype] ?? Number.MAX_SAFE_INTEGER)),
+      max: Number(max ?? largest[x.dtype] ?? Number.MAX_SAFE_INTEGER),
+    },
+  }))
 }
 
 export interface NanToNumOptions {

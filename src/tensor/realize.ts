@@ -12,7 +12,7 @@ import type { Backend } from '../runtime/backend.ts'
 import { capture, type Capture } from '../schedule/capture.ts'
 import { backendOf, getDevice } from './device.ts'
 import { laneOf } from './lane.ts'
-import { clearRecording, keptNodes, pendingWrites, settleWrite } from './session.ts'
+import { clearRecording, keptNodes, pendingWrites, settleWrites } from './session.ts'
 import { checkNotTracing } from './tracer.ts'
 
 /** The storage that holds a node's value, or null while it is only recorded. */
@@ -81,7 +81,7 @@ function run({ roots, writes, program }: Captured, device: string): void {
   const fresh = buffers.filter((b, i) => program.targets[i]!.write?.buffer !== b)
   laneOf(backend).run(program, leaves, buffers, fresh)
   storages.forEach((s, i) => (s.buffer = buffers[i]!))
-  writes.forEach(settleWrite)
+  settleWrites(writes)
   roots.forEach((r, i) => settle(r, storages[i]!))
 }
 

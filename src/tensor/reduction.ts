@@ -22,6 +22,7 @@ import { diagonal } from './diagonal.ts'
 import { checkFloat, checkTensor, constantLike, floatNode, getDefaultDtype } from './promotion.ts'
 import type { Axes } from './shaping.ts'
 import { Tensor } from './tensor.ts'
+import { asOperator } from './tracer.ts'
 
 export interface ReduceOptions {
   /** Keeps the folded axes with size 1. Default false. */
@@ -103,7 +104,13 @@ export function mean(x: Tensor, axis?: AxesOption, options: SumOptions = {}): Te
   let node = underPolicy('mean', [x.node])[0]!
   if (options.dtype !== undefined) node = castNode(node, options.dtype)
   if (node.dtype === 'bool') node = castNode(node, getDefaultDtype())
-  return new Tensor(meanNode(node, axesOf(axis, x.ndim, 'mean'), options.keepdim))
+  const axes = axesOf(axis, x.ndim, 'mean')
+  const out = new Tensor(meanNode(node, axes, options.keepdim))
+  if (node !== x.node || !isFloat(node.dtype)) return out
+  return asOperator('mean', out, () => ({
+    inputs: { x },
+    attributes: { axis: [...axes], keepdim: options.keepdim ?? false },
+  }))
 }
 
 /** Mean of the elements that are not NaN, `paddle.nanmean`. */

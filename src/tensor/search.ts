@@ -16,6 +16,7 @@ import type { Node } from '../graph/node.ts'
 import { nonzero } from './data-dependent.ts'
 import { broadcastNodes, checkOperand, checkTensor, promoted, type Operand } from './promotion.ts'
 import { Tensor } from './tensor.ts'
+import { noteOperator } from './tracer.ts'
 
 export interface ArgOptions {
   readonly keepdim?: boolean
@@ -102,7 +103,14 @@ export function topk(x: Tensor, k: number, options: TopkOptions = {}): [Tensor, 
     throw new ArgumentError(`topk: k must lie between 1 and the ${size} elements of axis ${axis}, got ${k}`)
   const order = sliceAxis(argsortNode(node, axis, options.largest ?? true), axis, 0, k)
   const shape = x.ndim === 0 ? [] : order.shape
-  return [new Tensor(reshape(gatherElements(node, order, axis), shape)), new Tensor(reshape(order, shape))]
+  const values = new Tensor(reshape(gatherElements(node, order, axis), shape))
+  const indices = new Tensor(reshape(order, shape))
+  noteOperator(
+    'topk',
+    () => ({ out: values, indices }),
+    () => ({ inputs: { x }, attributes: { k, axis, largest: options.largest ?? true, sorted: true } }),
+  )
+  return [values, indices]
 }
 
 /** x where the condition holds, y elsewhere, with broadcasting, `paddle.where`. */

@@ -12,7 +12,8 @@ export interface NodeHolder {
   readonly node: Node
 }
 
-const writes = new Set<Storage>()
+/** Storages with pending values. An array: sets that lose entries all the time leave chains of tables behind, which only thorough collections free. */
+let writes: Storage[] = []
 let kept: WeakRef<NodeHolder>[] = []
 let lastFlush = 0
 
@@ -24,8 +25,7 @@ const maxFlushedElements = 2 ** 28
 let watched: Node[] = []
 
 export function recordWrite(storage: Storage, value: Node): void {
-  storage.pending.push(value)
-  writes.add(storage)
+  if (storage.pending.push(value) === 1) writes.push(storage)
 }
 
 /** Makes a tensor a root of the next plan that overwrites anything. */
@@ -58,7 +58,7 @@ export function withoutKeptOutputs<T>(body: () => T): { readonly result: T; read
 /** Takes back the last recorded write of a storage, as if it had not been recorded. */
 export function withdrawWrite(storage: Storage): void {
   storage.pending.pop()
-  if (storage.pending.length === 0) writes.delete(storage)
+  if (storage.pending.length === 0) writes = writes.filter((w) => w !== storage)
 }
 
 /** Something that holds a gradient: a variable. */
@@ -100,12 +100,14 @@ export function keptNodes(): Node[] {
   })
 }
 
-/** Called for each write that has been submitted: the storage holds its latest version from now on. */
-export function settleWrite(storage: Storage): void {
-  storage.version = storage.latest
-  // Emptied, not replaced: a discarded array that has grown old would keep the step's graph alive until a major collection.
-  storage.pending.length = 0
-  writes.delete(storage)
+/** Called with writes that have been submitted: the storages hold their latest versions from now on. */
+export function settleWrites(storages: readonly Storage[]): void {
+  for (const storage of storages) {
+    storage.version = storage.latest
+    // Emptied, not replaced: a discarded array that has grown old would keep the step's graph alive until a major collection.
+    storage.pending.length = 0
+  }
+  writes = writes.filter((w) => w.pending.length > 0)
 }
 
 /** Called once everything has been submitted; with writes among it, what was kept for them has been computed. */

@@ -33,21 +33,19 @@ export function withAccumulation<T>(enabled: boolean, body: () => T): T {
 
 let nextTensorName = 0
 
-/** The tensor that each leaf is the value of. */
-const leaves = new WeakMap<Node, Tensor>()
-
 export class Tensor<D extends DType = DType> implements GradientOwner {
   #node!: Node
   /** The accumulated gradient of a variable after `backward`, or null. */
   grad: Tensor | null = null
-  name: string
+  /** The name, or the number in the name of a tensor that nobody named. */
+  #name: string | number
   #hooks: Set<GradientHook> | null = null
   #retain = false
 
   /** For the library's own use; users call `toTensor`, `zeros`, `randn`, ... */
   constructor(node: Node, name?: string) {
     this.#node = this.#own(node)
-    this.name = name ?? `generated_tensor_${nextTensorName++}`
+    this.#name = name ?? nextTensorName++
     const ends = noteTensor(node)
     if (ends.length > 0) submit([], ends)
   }
@@ -64,10 +62,17 @@ export class Tensor<D extends DType = DType> implements GradientOwner {
 
   /** A node to write to, to hang hooks on: one that belongs to another tensor is seen through a node of its own. */
   #own(node: Node): Node {
-    const owner = node.op === 'buffer' ? (leaves.get(node) ?? null) : node.owner
-    if (owner !== null && owner !== this) return alias(node)
-    if (node.op === 'buffer') leaves.set(node, this)
+    if (node.owner !== null && node.owner !== this) return alias(node)
+    if (node.op === 'buffer') node.owner = this
     return node
+  }
+
+  get name(): string {
+    return typeof this.#name === 'string' ? this.#name : `generated_tensor_${this.#name}`
+  }
+
+  set name(name: string) {
+    this.#name = name
   }
 
   get dtype(): D {

@@ -6,6 +6,14 @@ import { TraceError } from '../common/errors.ts'
 import type { Node } from '../graph/node.ts'
 import type { NodeHolder } from './session.ts'
 
+/** A function of the public API, as the operator of Paddle's vocabulary that it is: see `io/formats/program`. */
+export interface OperatorNote {
+  /** Operands by slot. */
+  readonly inputs: Readonly<Record<string, NodeHolder | readonly NodeHolder[] | null | undefined>>
+  readonly attributes?: Readonly<Record<string, OperatorAttribute>>
+}
+export type OperatorAttribute = boolean | number | bigint | string | readonly number[] | readonly boolean[]
+
 export interface Tracer {
   /** Nodes that every run makes anew: random draws. `make` makes as many. */
   fresh(nodes: readonly Node[], make: () => readonly Node[]): void
@@ -15,6 +23,12 @@ export interface Tracer {
   assign(tensor: NodeHolder, value: Node): void
   /** A layer is being called. */
   enter(layer: object): void
+  /** What was just recorded is one operator. Exports ask for this; others leave it out. */
+  operator?(
+    type: string,
+    outputs: Readonly<Record<string, NodeHolder | readonly NodeHolder[]>>,
+    note: OperatorNote,
+  ): void
 }
 
 let tracer: Tracer | null = null
@@ -24,8 +38,8 @@ export function currentTracer(): Tracer | null {
   return tracer
 }
 
-/** Runs `body` with a tracer that listens, also when it throws. */
-export function withTracer<T>(next: Tracer, body: () => T): T {
+/** Runs `body` with a tracer that listens, or with none, also when it throws. */
+export function withTracer<T>(next: Tracer | null, body: () => T): T {
   const before = tracer
   tracer = next
   try {
@@ -33,6 +47,29 @@ export function withTracer<T>(next: Tracer, body: () => T): T {
   } finally {
     tracer = before
   }
+}
+
+/**
+ * Says that `out` is an operator of its operands, so that an export can write the operator instead of what it is composed of. The innermost
+ * function that says so about a result is overruled by those around it.
+ */
+export function asOperator<T extends NodeHolder>(type: string, out: T, note: () => OperatorNote): T {
+  if (tracer?.operator) tracer.operator(type, { out }, note())
+  return out
+}
+
+/** As `asOperator`, for operators with several results, by slot. */
+export function noteOperator(
+  type: string,
+  outputs: () => Readonly<Record<string, NodeHolder | readonly NodeHolder[]>>,
+  note: () => OperatorNote,
+): void {
+  if (tracer?.operator) tracer.operator(type, outputs(), note())
+}
+
+/** Whether somebody wants to know of operators. */
+export function notesOperators(): boolean {
+  return tracer?.operator !== undefined
 }
 
 /** Makes nodes of a run, and tells the tracer to have them made anew with every replay. */

@@ -222,7 +222,7 @@ describe('what is printed', () => {
 
     expect(kernels.map((k) => k.title)).toMatchInlineSnapshot(`
       [
-        "div float32[2]",
+        "reduceMax+sub+exp+reduceSum+div -> float32[2]",
       ]
     `)
     expect(renderC(kernels, 32)).toMatchInlineSnapshot(`
@@ -273,7 +273,7 @@ describe('what is printed', () => {
       static inline f32 max_f32(f32 a, f32 b) { return a > b ? a : b; }
       static inline i64 min_i64(i64 a, i64 b) { return a < b ? a : b; }
 
-      // div float32[2]
+      // reduceMax+sub+exp+reduceSum+div -> float32[2]
       void k_a7139deed660c8c8(const i64 *args, i64 begin, i64 end, char *scratch, i32 *status) {
         f32 *restrict p0 = (f32 *)args[0];
         const i64 n1 = args[1];
@@ -395,7 +395,7 @@ describe('what is printed', () => {
     expect(kernels.map((k) => k.title)).toMatchInlineSnapshot(`
       [
         "matmul",
-        "where float32[2]",
+        "add+gt+where -> float32[2]",
       ]
     `)
     expect(renderC(kernels.slice(-1), 32)).toMatchInlineSnapshot(`
@@ -420,7 +420,7 @@ describe('what is printed', () => {
       static inline f32x4 splat_f32x4(f32 x) { return (f32x4){x, x, x, x}; }
       static inline f32x4 select_f32x4(i32x4 m, f32x4 a, f32x4 b) { return (f32x4)((m & (i32x4)a) | (~m & (i32x4)b)); }
 
-      // where float32[2]
+      // add+gt+where -> float32[2]
       void k_700156129591e584(const i64 *args, i64 begin, i64 end, char *scratch, i32 *status) {
         f32 *restrict p0 = (f32 *)args[0];
         const i64 n1 = args[1];

@@ -7,6 +7,7 @@ import type { Node } from '../../graph/node.ts'
 import type { DType } from '../../common/dtype.ts'
 import { checkTensor, constantLike, floatNode } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
+import { asOperator, type OperatorAttribute } from '../../tensor/tracer.ts'
 import { spreadVector } from './geometry.ts'
 
 const add = (a: Node, b: Node): Node => binary('add', a, b)
@@ -26,10 +27,16 @@ export function softplusNode(x: Node): Node {
   return add(where(positive, x, at(x, 0)), unary('log1p', unary('exp', negativeSize)))
 }
 
+/** `out` as the operator of x that it is, for exports. */
+function noted(operator: string, x: Tensor, out: Node, attributes: Record<string, OperatorAttribute> = {}): Tensor {
+  return asOperator(operator, new Tensor(out), () => ({ inputs: { x }, attributes }))
+}
+
+/** `operator`: its name in programs, where that is not the one that mixed precision knows. */
 const apply =
-  (op: string, f: (x: Node) => Node) =>
+  (op: string, f: (x: Node) => Node, operator = op) =>
   (x: Tensor): Tensor =>
-    new Tensor(f(floatNode(x, op)))
+    noted(operator, x, f(floatNode(x, op)))
 
 /** max(x, 0), `paddle.nn.functional.relu`. */
 export const relu = apply('relu', (x) => rectified(x, at(x, 0)))
@@ -41,7 +48,7 @@ export const relu6 = apply('relu6', (x) => clamp(x, 0, 6))
 export const sigmoid = apply('sigmoid', (x) => unary('sigmoid', x))
 
 /** log(sigmoid(x)) without overflow, `paddle.nn.functional.log_sigmoid`. */
-export const logSigmoid = apply('log_sigmoid', (x) => unary('neg', softplusNode(unary('neg', x))))
+export const logSigmoid = apply('log_sigmoid', (x) => unary('neg', softplusNode(unary('neg', x))), 'logsigmoid')
 
 /** The hyperbolic tangent, `paddle.nn.functional.tanh`. */
 export const tanh = apply('tanh', (x) => unary('tanh', x))
@@ -59,7 +66,7 @@ export const mish = apply('mish', (x) => mul(x, unary('tanh', softplusNode(x))))
 export const softsign = apply('softsign', (x) => binary('div', x, add(at(x, 1), unary('abs', x))))
 
 /** x - tanh(x), `paddle.nn.functional.tanhshrink`. */
-export const tanhshrink = apply('tanhshrink', (x) => binary('sub', x, unary('tanh', x)))
+export const tanhshrink = apply('tanhshrink', (x) => binary('sub', x, unary('tanh', x)), 'tanh_shrink')
 
 /** x * min(max(x + 3, 0), 6) / 6, `paddle.nn.functional.hardswish`. */
 export const hardswish = apply('hardswish', (x) => scaled(mul(x, clamp(add(x, at(x, 3)), 0, 6)), 1 / 6))
@@ -68,15 +75,16 @@ export const hardswish = apply('hardswish', (x) => scaled(mul(x, clamp(add(x, at
 export function gelu(x: Tensor, approximate = false): Tensor {
   const n = floatNode(x, 'gelu')
   const half = scaled(n, 0.5)
-  if (!approximate) return new Tensor(mul(half, add(at(n, 1), unary('erf', scaled(n, Math.SQRT1_2)))))
+  if (!approximate)
+    return noted('gelu', x, mul(half, add(at(n, 1), unary('erf', scaled(n, Math.SQRT1_2)))), { approximate })
   const inner = scaled(add(n, scaled(mul(mul(n, n), n), 0.044715)), Math.sqrt(2 / Math.PI))
-  return new Tensor(mul(half, add(at(n, 1), unary('tanh', inner))))
+  return noted('gelu', x, mul(half, add(at(n, 1), unary('tanh', inner))), { approximate })
 }
 
 /** x where positive, else alpha * (e^x - 1), `paddle.nn.functional.elu`. */
 export function elu(x: Tensor, alpha = 1): Tensor {
   const n = floatNode(x, 'elu')
-  return new Tensor(rectified(n, scaled(unary('expm1', binary('min', n, at(n, 0))), alpha)))
+  return noted('elu', x, rectified(n, scaled(unary('expm1', binary('min', n, at(n, 0))), alpha)), { alpha })
 }
 
 /** max(x, 0) + min(alpha * (e^(x / alpha) - 1), 0), `paddle.nn.functional.celu`. */
@@ -84,7 +92,7 @@ export function celu(x: Tensor, alpha = 1): Tensor {
   if (alpha === 0) throw new ArgumentError('celu: alpha must not be 0')
   const n = floatNode(x, 'celu')
   const negative = binary('min', n, at(n, 0))
-  return new Tensor(rectified(n, scaled(unary('expm1', scaled(negative, 1 / alpha)), alpha)))
+  return noted('celu', x, rectified(n, scaled(unary('expm1', scaled(negative, 1 / alpha)), alpha)), { alpha })
 }
 
 /** scale * (x where positive, else alpha * (e^x - 1)), `paddle.nn.functional.selu`. */
@@ -92,13 +100,16 @@ export function selu(x: Tensor, scale = 1.0507009873554805, alpha = 1.6732632423
   if (!(scale > 1) || !(alpha >= 0))
     throw new ArgumentError(`selu: scale must exceed 1 and alpha not be negative, got ${scale} and ${alpha}`)
   const n = floatNode(x, 'selu')
-  return new Tensor(scaled(rectified(n, scaled(unary('expm1', binary('min', n, at(n, 0))), alpha)), scale))
+  return noted('selu', x, scaled(rectified(n, scaled(unary('expm1', binary('min', n, at(n, 0))), alpha)), scale), {
+    scale,
+    alpha,
+  })
 }
 
 /** x where positive, else negativeSlope * x, `paddle.nn.functional.leaky_relu`. */
 export function leakyRelu(x: Tensor, negativeSlope = 0.01): Tensor {
   const n = floatNode(x, 'leaky_relu')
-  return new Tensor(rectified(n, scaled(n, negativeSlope)))
+  return noted('leaky_relu', x, rectified(n, scaled(n, negativeSlope)), { negative_slope: negativeSlope })
 }
 
 /**
@@ -122,24 +133,27 @@ export function prelu(x: Tensor, weight: Tensor, dataFormat = 'NCHW'): Tensor {
           n.shape.map((_, i) => i),
         )
       : spreadVector(w, axis, n.shape)
-  return new Tensor(rectified(n, mul(slope, n)))
+  return asOperator('prelu', new Tensor(rectified(n, mul(slope, n))), () => ({
+    inputs: { x, alpha: weight },
+    attributes: { data_format: dataFormat, mode: weight.size === 1 ? 'all' : 'channel' },
+  }))
 }
 
 /** min(max(slope * x + offset, 0), 1), `paddle.nn.functional.hardsigmoid`. */
 export function hardsigmoid(x: Tensor, slope = 0.1666667, offset = 0.5): Tensor {
   const n = floatNode(x, 'hardsigmoid')
-  return new Tensor(clamp(add(scaled(n, slope), at(n, offset)), 0, 1))
+  return noted('hardsigmoid', x, clamp(add(scaled(n, slope), at(n, offset)), 0, 1), { slope, offset })
 }
 
 /** x kept within [min, max], `paddle.nn.functional.hardtanh`. */
 export function hardtanh(x: Tensor, min = -1, max = 1): Tensor {
-  return new Tensor(clamp(floatNode(x, 'hardtanh'), min, max))
+  return noted('hardtanh', x, clamp(floatNode(x, 'hardtanh'), min, max), { t_min: min, t_max: max })
 }
 
 /** x where |x| exceeds the threshold, else 0, `paddle.nn.functional.hardshrink`. */
 export function hardshrink(x: Tensor, threshold = 0.5): Tensor {
   const n = floatNode(x, 'hardshrink')
-  return new Tensor(where(isAbove(unary('abs', n), threshold), n, at(n, 0)))
+  return noted('hardshrink', x, where(isAbove(unary('abs', n), threshold), n, at(n, 0)), { threshold })
 }
 
 /** x moved towards 0 by the threshold, 0 within it, `paddle.nn.functional.softshrink`. */
@@ -147,20 +161,23 @@ export function softshrink(x: Tensor, threshold = 0.5): Tensor {
   if (!(threshold >= 0)) throw new ArgumentError(`softshrink: threshold must not be negative, got ${threshold}`)
   const n = floatNode(x, 'softshrink')
   const below = where(binary('lt', n, at(n, -threshold)), add(n, at(n, threshold)), at(n, 0))
-  return new Tensor(where(isAbove(n, threshold), binary('sub', n, at(n, threshold)), below))
+  return noted('softshrink', x, where(isAbove(n, threshold), binary('sub', n, at(n, threshold)), below), { threshold })
 }
 
 /** x where above the threshold, else `value`, `paddle.nn.functional.thresholded_relu`. */
 export function thresholdedRelu(x: Tensor, threshold = 1, value = 0): Tensor {
   const n = floatNode(x, 'thresholded_relu')
-  return new Tensor(where(isAbove(n, threshold), n, at(n, value)))
+  return noted('thresholded_relu', x, where(isAbove(n, threshold), n, at(n, value)), { threshold, value })
 }
 
 /** log(1 + e^(beta * x)) / beta, linear where beta * x exceeds the threshold, `paddle.nn.functional.softplus`. */
 export function softplus(x: Tensor, beta = 1, threshold = 20): Tensor {
   const n = floatNode(x, 'softplus')
   const inner = scaled(n, beta)
-  return new Tensor(where(isAbove(inner, threshold), n, scaled(softplusNode(inner), 1 / beta)))
+  return noted('softplus', x, where(isAbove(inner, threshold), n, scaled(softplusNode(inner), 1 / beta)), {
+    beta,
+    threshold,
+  })
 }
 
 /** The maximum over `groups` consecutive channels: [N, C, ..] to [N, C / groups, ..], `paddle.nn.functional.maxout`. */
@@ -224,7 +241,9 @@ function alongAxis(
 ): Tensor {
   const n = floatNode(dtype === undefined ? x : x.astype(dtype), op)
   if (x.ndim === 0) return new Tensor(reshape(f(reshape(n, [1]), 0), []))
-  return new Tensor(f(n, normalizeAxis(axis, x.ndim, op)))
+  const out = f(n, normalizeAxis(axis, x.ndim, op))
+  // Of another dtype it is a cast and the operator.
+  return n === x.node ? noted(op, x, out, { axis }) : new Tensor(out)
 }
 
 /** e^x / sum(e^x) along an axis, `paddle.nn.functional.softmax`; in `dtype` where given. */

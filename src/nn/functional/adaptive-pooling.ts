@@ -9,6 +9,7 @@ import { spread } from '../../graph/gradient.ts'
 import type { Node } from '../../graph/node.ts'
 import { checkFloat, checkInteger, constantLike } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
+import { asOperator, notesOperators, type OperatorAttribute } from '../../tensor/tracer.ts'
 import {
   channelsFirst,
   checkRank,
@@ -105,6 +106,8 @@ function adaptiveWindows(
 }
 
 function adaptiveAvgPool(op: string, n: number, x: Tensor, outputSize: AdaptiveSize, format?: DataFormat): Tensor {
+  if (n === 1 && notesOperators())
+    return overTwoAxes(x, outputSize, format, (t, size, f) => adaptiveAvgPool(op, 2, t, size, f))
   const w = adaptiveWindows(op, n, x, outputSize, format, 0)
   let out = reduce('reduceSum', w.node, w.tapAxes)
   let uniform = 1
@@ -118,7 +121,47 @@ function adaptiveAvgPool(op: string, n: number, x: Tensor, outputSize: AdaptiveS
     const length = binary('sub', adaptiveStop(position, size, count), adaptiveStart(position, size, count))
     out = binary('div', out, spreadVector(cast(length, out.dtype), w.axes[i]!, out.shape))
   }
-  return new Tensor(binary('mul', out, constantLike(out, 1 / uniform)))
+  return asOperator(`pool${n}d`, new Tensor(binary('mul', out, constantLike(out, 1 / uniform))), () => ({
+    inputs: { x },
+    attributes: adaptiveAttributes(w, 'avg', format),
+  }))
+}
+
+/** Attributes of the operator that an adaptive pool is. */
+function adaptiveAttributes(
+  w: AdaptiveWindows,
+  type: string,
+  dataFormat: DataFormat | undefined,
+): Record<string, OperatorAttribute> {
+  const ones = w.axes.map(() => 1)
+  const format = w.axes.length === 3 ? ['NCDHW', 'NDHWC'] : ['NCHW', 'NHWC']
+  return {
+    kernel_size: w.outSizes,
+    strides: ones,
+    paddings: ones.map(() => 0),
+    padding_algorithm: 'EXPLICIT',
+    ceil_mode: false,
+    exclusive: true,
+    data_format: format[channelsFirst(dataFormat, type) ? 0 : 1]!,
+    pooling_type: type,
+    global_pooling: false,
+    adaptive: true,
+  }
+}
+
+/** Pools over one axis, while they are recorded for an export: over two, of which the first has one element. */
+function overTwoAxes(
+  x: Tensor,
+  outputSize: AdaptiveSize,
+  format: DataFormat | undefined,
+  body: (x: Tensor, size: AdaptiveSize, format: DataFormat) => Tensor,
+): Tensor {
+  const axis = channelsFirst(format, 'adaptivePool1d') ? 2 : 1
+  const reshaped = (t: Tensor, shape: readonly number[]): Tensor => new Tensor(reshape(t.node, shape))
+  const lifted = reshaped(x, [...x.shape.slice(0, axis), 1, ...x.shape.slice(axis)])
+  const size = typeof outputSize === 'object' && outputSize !== null ? outputSize : [outputSize]
+  const out = body(lifted, [1, ...size], axis === 2 ? 'NCHW' : 'NHWC')
+  return reshaped(out, [...out.shape.slice(0, axis), ...out.shape.slice(axis + 1)])
 }
 
 function adaptiveMaxPool(
@@ -128,9 +171,15 @@ function adaptiveMaxPool(
   outputSize: AdaptiveSize,
   options: AdaptiveMaxPoolOptions,
 ): Tensor | [Tensor, Tensor] {
+  if (n === 1 && !options.returnMask && notesOperators())
+    return overTwoAxes(x, outputSize, undefined, (t, size) => adaptiveMaxPool(op, 2, t, size, options) as Tensor)
   const w = adaptiveWindows(op, n, x, outputSize, undefined, -Infinity)
   const out = new Tensor(maximumOver(w.node, w.tapAxes))
-  if (!options.returnMask) return out
+  if (!options.returnMask)
+    return asOperator(`pool${n}d`, out, () => ({
+      inputs: { x },
+      attributes: adaptiveAttributes(w, 'max', undefined),
+    }))
   const mask = maskOf(w.node, w.tapAxes, w.axes, w.sizes, (i, position, tap) =>
     binary('add', adaptiveStart(position, w.sizes[i]!, w.outSizes[i]!), tap),
   )

@@ -17,6 +17,7 @@ import {
   operandNodes,
 } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
+import { asOperator, type OperatorNote } from '../../tensor/tracer.ts'
 import { runLoop } from '../../tensor/loop.ts'
 
 /**
@@ -37,11 +38,15 @@ export function linear(x: Tensor, weight: Tensor, bias: Tensor | null = null): T
   const letters = x.shape.map((_, i) => i)
   const out = [...letters.slice(0, -1), last + 1]
   const shape = [...x.shape.slice(0, -1), weight.shape[1]!]
-  const product = contract(a, w, { lhs: letters, rhs: [last, last + 1], out }, shape)
-  if (!bias) return new Tensor(product)
+  const product = asOperator(
+    'matmul',
+    new Tensor(contract(a, w, { lhs: letters, rhs: [last, last + 1], out }, shape)),
+    () => ({ inputs: { x, y: weight }, attributes: { transpose_x: false, transpose_y: false } }),
+  )
+  if (!bias) return product
   // The bias belongs to the op: under autoCast it is low where the product is.
   const [shift] = underPolicy('linear', [bias.node])
-  return elementwise('add', 'add', new Tensor(product), shift === bias.node ? bias : new Tensor(shift!))
+  return elementwise('add', 'add', product, shift === bias.node ? bias : new Tensor(shift!))
 }
 
 /**
@@ -88,9 +93,13 @@ export function embedding(x: Tensor, weight: Tensor, options: EmbeddingOptions =
   // Negative numbers, which a look-up would count from the end, are sent out of range.
   const negative = binary('lt', index, constantLike(index, 0))
   const taken = gather(weight.node, where(negative, constantLike(index, rows), index), 0)
-  if (padding < 0) return new Tensor(taken)
+  const note = (): OperatorNote => ({
+    inputs: { x, weight },
+    attributes: { padding_idx: padding, sparse: false },
+  })
+  if (padding < 0) return asOperator('embedding', new Tensor(taken), note)
   const isPadding = spread(binary('eq', index, constantLike(index, padding)), taken.shape, [x.ndim])
-  return new Tensor(where(isPadding, constantLike(taken, 0), taken))
+  return asOperator('embedding', new Tensor(where(isPadding, constantLike(taken, 0), taken)), note)
 }
 
 /** (1 - epsilon) * label + epsilon * prior (uniform by default), `paddle.nn.functional.label_smooth`. */

@@ -9,9 +9,11 @@ import type { ContractAxis, Node } from '../../graph/node.ts'
 import { contractible } from '../../tensor/linalg.ts'
 import { checkOptional, promoted } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
+import { asOperator, notesOperators } from '../../tensor/tracer.ts'
 import {
   channelsFirst,
   checkRank,
+  paddingAttributes,
   perAxis,
   positions,
   resolvePadding,
@@ -43,6 +45,13 @@ export interface ConvTransposeOptions extends ConvOptions {
 }
 
 const formats = ['', 'N, C, L', 'N, C, H, W', 'N, C, D, H, W']
+/** Channels first, channels last. */
+const formatNames = [
+  ['', ''],
+  ['NCL', 'NLC'],
+  ['NCHW', 'NHWC'],
+  ['NCDHW', 'NDHWC'],
+]
 
 // Letters of the contraction; positions and taps follow.
 const [BATCH, GROUP, IN, OUT, FIRST] = [0, 1, 2, 3, 4] as const
@@ -64,12 +73,12 @@ function arrange<T>(batch: T, channels: readonly T[], spatial: readonly T[], fir
   return first ? [batch, ...channels, ...spatial] : [batch, ...spatial, ...channels]
 }
 
-function withBias(op: string, out: Node, bias: Tensor | null, channels: number, first: boolean): Tensor {
+function withBias(op: string, out: Tensor, bias: Tensor | null, channels: number, first: boolean): Tensor {
   checkOptional(bias, op)
-  if (!bias) return new Tensor(out)
+  if (!bias) return out
   if (bias.ndim !== 1 || bias.shape[0] !== channels)
     throw new ShapeError(`${op}: the bias must be [${channels}], one a channel, got ${formatShape(bias.shape)}`)
-  const [a, b] = promoted(op, new Tensor(out), bias)
+  const [a, b] = promoted(op, out, bias)
   return new Tensor(binary('add', a, spreadVector(b, first ? 1 : a.shape.length - 1, a.shape)))
 }
 
@@ -139,7 +148,78 @@ function checkGroups(op: string, s: Setup, outputs: number, taken: number): void
     )
 }
 
+/** The operator that a convolution is, for exports. Those over one axis have none: they are exported over two. */
+function asConvolution(
+  x: Tensor,
+  filter: Tensor,
+  s: Setup,
+  out: Tensor,
+  options: ConvTransposeOptions,
+  transposed: readonly number[] | null,
+): Tensor {
+  const n = s.kernel.length
+  const isDepthwise = !transposed && s.groups > 1 && s.groups === filter.shape[0] && filter.shape[1] === 1
+  const type = `${isDepthwise && n === 2 ? 'depthwise_' : ''}conv${n}d${transposed ? '_transpose' : ''}`
+  return asOperator(type, out, () => ({
+    inputs: { [transposed || n === 3 ? 'x' : 'input']: x, filter },
+    attributes: {
+      strides: s.stride,
+      ...paddingAttributes(options.padding ?? 0, s.pads),
+      dilations: s.dilation,
+      groups: s.groups,
+      data_format: s.first ? formatNames[n]![0]! : formatNames[n]![1]!,
+      ...(transposed ? { output_padding: transposed, output_size: [] } : {}),
+    },
+  }))
+}
+
+/** Convolutions over one axis, while they are recorded for an export: over two, of which the first has one element. */
+function overTwoAxes(
+  body: typeof conv | typeof convTranspose,
+  op: string,
+  x: Tensor,
+  filter: Tensor,
+  bias: Tensor | null,
+  options: ConvTransposeOptions,
+): Tensor {
+  const first = channelsFirst(options.dataFormat, op)
+  const lifted = (t: Tensor, axis: number): Tensor =>
+    asTensor(t, [...t.shape.slice(0, axis), 1, ...t.shape.slice(axis)])
+  const pair = (v: Spatial | undefined, fill: number): Spatial | undefined =>
+    v === undefined ? undefined : [fill, ...perAxis(v, 1, op, 'option', 0)]
+  const pads = options.padding
+  const padding: Padding | undefined =
+    pads === undefined || typeof pads === 'string'
+      ? pads
+      : (() => {
+          const p = resolvePadding(
+            pads,
+            x.shape.slice(first ? 2 : 1, first ? undefined : -1),
+            filter.shape.slice(2),
+            perAxis(options.stride ?? 1, 1, op, 'stride'),
+            first,
+            op,
+          )
+          return [0, 0, p.low[0]!, p.high[0]!]
+        })()
+  const { dataFormat: _, ...rest } = options
+  const out = body(op, 2, lifted(x, first ? 2 : 1), lifted(filter, 2), bias, {
+    ...rest,
+    ...(padding === undefined ? {} : { padding }),
+    stride: pair(options.stride, 1) ?? 1,
+    dilation: pair(options.dilation, 1) ?? 1,
+    ...(options.outputPadding === undefined ? {} : { outputPadding: pair(options.outputPadding, 0)! }),
+    ...(options.outputSize === undefined ? {} : { outputSize: pair(options.outputSize, 1)! }),
+    dataFormat: first ? 'NCHW' : 'NHWC',
+  })
+  const axis = first ? 2 : 1
+  return asTensor(out, [...out.shape.slice(0, axis), ...out.shape.slice(axis + 1)])
+}
+
+const asTensor = (t: Tensor, shape: readonly number[]): Tensor => new Tensor(reshape(t.node, shape))
+
 function conv(op: string, n: number, x: Tensor, filter: Tensor, bias: Tensor | null, options: ConvOptions): Tensor {
+  if (n === 1 && notesOperators()) return overTwoAxes(conv, op, x, filter, bias, options)
   const s = prepare(op, n, x, filter, options, 'out, in / groups, kernel')
   const { first, groups, sizes, kernel, pads } = s
   const [outChannels, each] = filter.shape as [number, number]
@@ -164,7 +244,8 @@ function conv(op: string, n: number, x: Tensor, filter: Tensor, bias: Tensor | n
     },
     arrange(x.shape[0]!, out.sizes, outSizes, first),
   )
-  return withBias(op, reshape(result, arrange(x.shape[0]!, [outChannels], outSizes, first)), bias, outChannels, first)
+  const plain = new Tensor(reshape(result, arrange(x.shape[0]!, [outChannels], outSizes, first)))
+  return withBias(op, asConvolution(x, filter, s, plain, options, null), bias, outChannels, first)
 }
 
 function convTranspose(
@@ -175,6 +256,7 @@ function convTranspose(
   bias: Tensor | null,
   options: ConvTransposeOptions,
 ): Tensor {
+  if (n === 1 && notesOperators()) return overTwoAxes(convTranspose, op, x, filter, bias, options)
   const s = prepare(op, n, x, filter, options, 'in, out / groups, kernel')
   const { first, groups, sizes, kernel, pads } = s
   const [channels, each] = filter.shape as [number, number]
@@ -200,7 +282,8 @@ function convTranspose(
     arrange(x.shape[0]!, out.sizes, outSizes, first),
   )
   const outChannels = each * groups
-  return withBias(op, reshape(result, arrange(x.shape[0]!, [outChannels], outSizes, first)), bias, outChannels, first)
+  const plain = new Tensor(reshape(result, arrange(x.shape[0]!, [outChannels], outSizes, first)))
+  return withBias(op, asConvolution(x, filter, s, plain, options, extra), bias, outChannels, first)
 }
 
 /** Rows beyond the smallest output. */

@@ -28,6 +28,14 @@ export function channelsFirst(format: DataFormat | undefined, op: string): boole
   )
 }
 
+/** Padding as Paddle's operators write it: one number an axis, or two where its ends differ. */
+export function paddingAttributes(padding: Padding, pads: Pads): { paddings: number[]; padding_algorithm: string } {
+  const padding_algorithm = typeof padding === 'string' ? padding.toUpperCase() : 'EXPLICIT'
+  const isEven = pads.low.every((p, i) => p === pads.high[i])
+  const paddings = isEven ? [...pads.low] : pads.low.flatMap((p, i) => [p, pads.high[i]!])
+  return { paddings: padding_algorithm === 'EXPLICIT' ? paddings : pads.low.map(() => 0), padding_algorithm }
+}
+
 /** Sizes, strides and paddings are below 2^31, as Paddle's ints: their products can be counted. */
 const largest = 2 ** 31 - 1
 

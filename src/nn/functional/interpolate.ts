@@ -8,6 +8,7 @@ import { binary, cast, constant, expand, gather, iota, reshape, scalar, unary, b
 import type { Node } from '../../graph/node.ts'
 import { checkTensor, constantLike, floatNode } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
+import { asOperator } from '../../tensor/tracer.ts'
 import { adaptiveAvgPool1d, adaptiveAvgPool2d, adaptiveAvgPool3d } from './adaptive-pooling.ts'
 import { channelsFirst, spatialAxes, spreadVector, type DataFormat } from './geometry.ts'
 
@@ -156,7 +157,19 @@ export function interpolate(x: Tensor, options: InterpolateOptions = {}): Tensor
     if (mode === 'nearest') node = nearestAxis(node, axis, plan)
     else node = mode === 'bicubic' ? cubicAxis(node, axis, plan) : linearAxis(node, axis, plan)
   })
-  return new Tensor(node)
+  return asOperator(`${mode}_interp`, new Tensor(node), () => ({
+    inputs: { x },
+    attributes: {
+      data_format: (first ? ['NCW', 'NCHW', 'NCDHW'] : ['NWC', 'NHWC', 'NDHWC'])[n - 1]!,
+      ...Object.fromEntries(
+        ['out_d', 'out_h', 'out_w'].map((name, i) => [name, (scales ? -1 : outs[i - 3 + n]) ?? -1]),
+      ),
+      scale: scales ?? [],
+      interp_method: mode,
+      align_corners: alignCorners,
+      align_mode: alignMode,
+    },
+  }))
 }
 
 function byArea(x: Tensor, outs: readonly number[], first: boolean): Tensor {

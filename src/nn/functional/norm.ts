@@ -21,6 +21,7 @@ import { withGrad, type Node } from '../../graph/node.ts'
 import { vectorNorm } from '../../tensor/norm.ts'
 import { checkOptional, checkTensors, constantLike, floatNode } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
+import { asOperator } from '../../tensor/tracer.ts'
 import { channelsFirst, spreadVector, type DataFormat } from './geometry.ts'
 import { padConstant } from './pad.ts'
 
@@ -126,7 +127,17 @@ export function batchNorm(x: Tensor, runningMean: Tensor, runningVar: Tensor, op
     updateRunning(runningMean, s.mean, momentum)
     updateRunning(runningVar, s.variance, momentum)
   }
-  return new Tensor(cast(affine(out, weight, bias, place), input.dtype))
+  return asOperator('batch_norm_', new Tensor(cast(affine(out, weight, bias, place), input.dtype)), () => ({
+    inputs: { x, mean: runningMean, variance: runningVar, scale: weight, bias },
+    attributes: {
+      is_test: !training,
+      momentum,
+      epsilon,
+      data_format: axis === 1 ? 'NCHW' : 'NHWC',
+      use_global_stats: options.useGlobalStats ?? false,
+      trainable_statistics: false,
+    },
+  }))
 }
 
 /** x's last axes as one normalised shape. */
@@ -172,7 +183,10 @@ export function layerNorm(
   const { axes, sizes } = normalizedAxes('layerNorm', input.shape, normalizedShape)
   const n = wide(input)
   const { out } = standardize(n, axes, options.epsilon ?? 1e-5)
-  return new Tensor(cast(affineLast('layerNorm', out, sizes, options), input.dtype))
+  return asOperator('layer_norm', new Tensor(cast(affineLast('layerNorm', out, sizes, options), input.dtype)), () => ({
+    inputs: { x, scale: options.weight, bias: options.bias },
+    attributes: { epsilon: options.epsilon ?? 1e-5, begin_norm_axis: axes[0]! },
+  }))
 }
 
 /** x / sqrt(mean(x^2) + epsilon) over the last axes (Zhang & Sennrich 2019), `paddle.incubate.nn.functional.fused_rms_norm`. */
@@ -208,12 +222,15 @@ export function groupNorm(x: Tensor, numGroups: number, options: GroupNormOption
   // All axes but the batch's and the groups'.
   const axes = apart.shape.map((_, i) => i).filter((i) => i !== 0 && i !== axis)
   const out = reshape(standardize(apart, axes, options.epsilon ?? 1e-5).out, n.shape)
-  return new Tensor(
-    cast(
-      affine(out, options.weight, options.bias, (v) => spreadVector(v, axis, n.shape)),
-      input.dtype,
-    ),
-  )
+  const result = affine(out, options.weight, options.bias, (v) => spreadVector(v, axis, n.shape))
+  return asOperator('group_norm', new Tensor(cast(result, input.dtype)), () => ({
+    inputs: { x, scale: options.weight, bias: options.bias },
+    attributes: {
+      epsilon: options.epsilon ?? 1e-5,
+      groups: numGroups,
+      data_format: axis === 1 ? 'NCHW' : 'NHWC',
+    },
+  }))
 }
 
 export interface InstanceNormOptions extends GroupNormOptions {}
@@ -229,12 +246,14 @@ export function instanceNorm(x: Tensor, options: InstanceNormOptions = {}): Tens
   const n = wide(input)
   const spatial = others.filter((i) => i !== 0)
   const { out } = standardize(n, spatial, options.epsilon ?? 1e-5)
-  return new Tensor(
-    cast(
-      affine(out, options.weight, options.bias, (v) => spreadVector(v, axis, n.shape)),
-      input.dtype,
-    ),
-  )
+  const result = affine(out, options.weight, options.bias, (v) => spreadVector(v, axis, n.shape))
+  const made = new Tensor(cast(result, input.dtype))
+  // Programs know it with channels first only; elsewhere it stays what it is composed of.
+  if (axis !== 1) return made
+  return asOperator('instance_norm', made, () => ({
+    inputs: { x, scale: options.weight, bias: options.bias },
+    attributes: { epsilon: options.epsilon ?? 1e-5 },
+  }))
 }
 
 export interface LocalResponseNormOptions {

@@ -1,10 +1,11 @@
 /** Padding with a value, by reflection, by repetition of the edge, or around a circle, as in paddle.nn.functional.pad. */
 import { ArgumentError, ShapeError } from '../../common/errors.ts'
 import { formatShape } from '../../common/shape.ts'
-import { binary, constant, gather, iota, pad as padNode, slice, unary, where } from '../../graph/build.ts'
+import { binary, constant, gather, iota, pad as padNode, reshape, slice, unary, where } from '../../graph/build.ts'
 import type { Node } from '../../graph/node.ts'
 import { checkTensor, constantLike } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
+import { asOperator, notesOperators } from '../../tensor/tracer.ts'
 import { channelsFirst, spatialAxes, type DataFormat } from './geometry.ts'
 
 export type PadMode = 'constant' | 'reflect' | 'replicate' | 'circular'
@@ -114,7 +115,30 @@ export function pad(x: Tensor, padding: number | readonly number[], options: Pad
     low[axis] = amounts[2 * i]!
     high[axis] = amounts[2 * i + 1]!
   }
-  return new Tensor(padAxes(x.node, { low, high }, mode, value, 'pad'))
+  const out = new Tensor(padAxes(x.node, { low, high }, mode, value, 'pad'))
+  if (whole || rank < 3 || rank > 5)
+    return mode === 'constant'
+      ? asOperator('pad', out, () => ({
+          inputs: { x },
+          attributes: { paddings: low.flatMap((p, i) => [p, high[i]!]), pad_value: value },
+        }))
+      : out
+  if (!notesOperators()) return out
+  // Programs know padding of spatial axes over three of them only.
+  const lifted = [...new Array<number>(5 - rank).fill(1)]
+  const at = first ? 2 : 1
+  const inside = new Tensor(reshape(x.node, [...x.shape.slice(0, at), ...lifted, ...x.shape.slice(at)]))
+  const node = reshape(out.node, [...out.shape.slice(0, at), ...lifted, ...out.shape.slice(at)])
+  const wide = asOperator('pad3d', new Tensor(node), () => ({
+    inputs: { x: inside },
+    attributes: {
+      paddings: [...amounts, ...new Array<number>(6 - amounts.length).fill(0)],
+      mode,
+      pad_value: value,
+      data_format: first ? 'NCDHW' : 'NDHWC',
+    },
+  }))
+  return new Tensor(reshape(wide.node, out.shape))
 }
 
 /** Pads the last two axes with zeros: `[left, right, top, bottom]`, `paddle.nn.functional.zeropad2d`. */

@@ -9,9 +9,11 @@ import { spread } from '../../graph/gradient.ts'
 import type { Node } from '../../graph/node.ts'
 import { checkFloat, constantLike } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
+import { asOperator, noteOperator, notesOperators, type OperatorAttribute } from '../../tensor/tracer.ts'
 import {
   channelsFirst,
   checkRank,
+  paddingAttributes,
   perAxis,
   positions,
   resolvePadding,
@@ -136,6 +138,51 @@ export function maskOf(
   return offset!
 }
 
+/** Attributes of the operator that a pool is. */
+function poolAttributes(
+  w: Windows,
+  options: PoolOptions,
+  type: string,
+  exclusive: boolean,
+): Record<string, OperatorAttribute> {
+  const first = channelsFirst(options.dataFormat, type)
+  const format = w.kernel.length === 3 ? ['NCDHW', 'NDHWC'] : ['NCHW', 'NHWC']
+  return {
+    kernel_size: w.kernel,
+    strides: w.stride,
+    ...paddingAttributes(options.padding ?? 0, w.pads),
+    ceil_mode: options.ceilMode ?? false,
+    exclusive,
+    data_format: format[first ? 0 : 1]!,
+    pooling_type: type,
+    global_pooling: false,
+    adaptive: false,
+  }
+}
+
+/** Pools over one axis, while they are recorded for an export: over two, of which the first has one element. */
+function overTwoAxes<O extends PoolOptions>(
+  op: string,
+  x: Tensor,
+  kernelSize: Spatial,
+  options: O,
+  body: (x: Tensor, kernel: Spatial, options: O) => Tensor,
+): Tensor {
+  const first = channelsFirst(options.dataFormat, op)
+  const axis = first ? 2 : 1
+  const reshaped = (t: Tensor, shape: readonly number[]): Tensor => new Tensor(reshape(t.node, shape))
+  const kernel = perAxis(kernelSize, 1, op, 'kernelSize')
+  const stride = perAxis(options.stride ?? kernelSize, 1, op, 'stride')
+  const pads = resolvePadding(options.padding ?? 0, [x.shape[axis]!], kernel, stride, first, op)
+  const out = body(reshaped(x, [...x.shape.slice(0, axis), 1, ...x.shape.slice(axis)]), [1, kernel[0]!], {
+    ...options,
+    stride: [1, stride[0]!],
+    padding: typeof options.padding === 'string' ? options.padding : [0, 0, pads.low[0]!, pads.high[0]!],
+    dataFormat: first ? 'NCHW' : 'NHWC',
+  })
+  return reshaped(out, [...out.shape.slice(0, axis), ...out.shape.slice(axis + 1)])
+}
+
 function maxPool(
   op: string,
   n: number,
@@ -143,14 +190,36 @@ function maxPool(
   kernelSize: Spatial,
   options: MaxPoolOptions,
 ): Tensor | [Tensor, Tensor] {
+  if (n === 1 && !options.returnMask && notesOperators())
+    return overTwoAxes(op, x, kernelSize, options, (t, k, o) => maxPool(op, 2, t, k, o) as Tensor)
   const w = windows(op, n, x, kernelSize, options, -Infinity)
   const out = new Tensor(maximumOver(w.node, w.tapAxes))
-  if (!options.returnMask) return out
+  if (!options.returnMask)
+    return asOperator(`pool${n}d`, out, () => ({
+      inputs: { x },
+      attributes: poolAttributes(w, options, 'max', true),
+    }))
   const mask = maskOf(w.node, w.tapAxes, w.axes, w.sizes, (i, position, tap) => {
     const start = binary('mul', position, constantLike(position, w.stride[i]!))
     return binary('add', binary('sub', start, constantLike(start, w.pads.low[i]!)), tap)
   })
-  return [out, new Tensor(mask)]
+  const results: [Tensor, Tensor] = [out, new Tensor(mask)]
+  noteOperator(
+    `max_pool${n}d_with_index`,
+    () => ({ out: results[0], mask: results[1] }),
+    () => ({
+      inputs: { x },
+      attributes: {
+        kernel_size: w.kernel,
+        strides: w.stride,
+        paddings: w.pads.low,
+        global_pooling: false,
+        adaptive: false,
+        ceil_mode: options.ceilMode ?? false,
+      },
+    }),
+  )
+  return results
 }
 
 /** How many elements each window along an axis averages, where all are alike; else null. */
@@ -178,6 +247,7 @@ function countNode(w: Windows, i: number, exclusive: boolean, like: Node): Node 
 }
 
 function avgPool(op: string, n: number, x: Tensor, kernelSize: Spatial, options: AvgPoolOptions): Tensor {
+  if (n === 1 && notesOperators()) return overTwoAxes(op, x, kernelSize, options, (t, k, o) => avgPool(op, 2, t, k, o))
   const w = windows(op, n, x, kernelSize, options, 0)
   let out = reduce('reduceSum', w.node, w.tapAxes)
   if (options.divisorOverride !== undefined) {
@@ -192,7 +262,10 @@ function avgPool(op: string, n: number, x: Tensor, kernelSize: Spatial, options:
     if (count !== null) uniform *= count
     else out = binary('div', out, countNode(w, i, exclusive, out))
   }
-  return new Tensor(binary('mul', out, constantLike(out, 1 / uniform)))
+  return asOperator(`pool${n}d`, new Tensor(binary('mul', out, constantLike(out, 1 / uniform))), () => ({
+    inputs: { x },
+    attributes: poolAttributes(w, options, 'avg', exclusive),
+  }))
 }
 
 /** A power-average pool: (sum of x^p)^(1/p) over each window. */

@@ -6,6 +6,7 @@ import type { Node } from '../../graph/node.ts'
 import { concatNodes } from '../../tensor/manipulation.ts'
 import { checkFloat, checkTensor } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
+import { asOperator } from '../../tensor/tracer.ts'
 import { channelsFirst, perAxis, positions, type DataFormat, type Spatial } from './geometry.ts'
 
 interface Image {
@@ -40,9 +41,13 @@ export function pixelShuffle(x: Tensor, upscaleFactor: number, dataFormat?: Data
   const { node, n, c, h, w, first } = imageOf('pixelShuffle', x, dataFormat)
   checkFactor('pixelShuffle', 'upscaleFactor squared', r * r, c, 'channels')
   const rest = c / (r * r)
-  return first
+  const out = first
     ? arranged(node, [n, rest, r, r, h, w], [0, 1, 4, 2, 5, 3], [n, rest, h * r, w * r])
     : arranged(node, [n, h, w, rest, r, r], [0, 1, 4, 2, 5, 3], [n, h * r, w * r, rest])
+  return asOperator('pixel_shuffle', out, () => ({
+    inputs: { x },
+    attributes: { upscale_factor: r, data_format: first ? 'NCHW' : 'NHWC' },
+  }))
 }
 
 /** [N, C, H * r, W * r] to [N, C * r^2, H, W], `paddle.nn.functional.pixel_unshuffle`. */
@@ -141,7 +146,16 @@ export function unfold(x: Tensor, kernelSizes: Spatial, options: UnfoldOptions =
   const across = window(padded, 3, kw, p.stride[1]!, p.dilation[1]!)
   // [n, c, row, kh, column, kw]
   const both = window(across, 2, kh, p.stride[0]!, p.dilation[0]!)
-  return new Tensor(reshape(permute(both, [0, 1, 3, 5, 2, 4]), [n, c * kh * kw, rows * columns]))
+  const out = reshape(permute(both, [0, 1, 3, 5, 2, 4]), [n, c * kh * kw, rows * columns])
+  return asOperator('unfold', new Tensor(out), () => ({
+    inputs: { x },
+    attributes: {
+      kernel_sizes: p.kernel,
+      strides: p.stride,
+      paddings: [...p.low, ...p.high],
+      dilations: p.dilation,
+    },
+  }))
 }
 
 /** Adds patches up where they overlap: [N, C * kh * kw, patches] to [N, C, H, W], the transpose of `unfold`, `paddle.nn.functional.fold`. */

@@ -7,6 +7,7 @@ import { zeros } from '../../tensor/creation.ts'
 import { concatNodes, stack, unstack } from '../../tensor/manipulation.ts'
 import { checkFloat, checkInteger } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
+import { noteOperator } from '../../tensor/tracer.ts'
 import { dropout as dropElements } from '../functional/dropout.ts'
 import { runLoop, type LoopOptions } from '../../tensor/loop.ts'
 import { Layer } from '../layer.ts'
@@ -215,6 +216,8 @@ export abstract class RNNBase extends Layer {
 
   /** The last axis of each state. */
   protected abstract get stateSizes(): readonly number[]
+  /** What programs call its cells: LSTM, GRU, RNN_TANH, RNN_RELU. */
+  protected abstract get mode(): string
 
   /** All layers and directions: outputs, and each state stacked over layers and directions. */
   protected run(x: Tensor, initial: readonly Tensor[] | null, sequenceLength: Tensor | null): [Tensor, Tensor[]] {
@@ -244,7 +247,45 @@ export abstract class RNNBase extends Layer {
       input = new Tensor(concatNodes(outputs, 2))
       timeMajor = true
     })
-    return [new Tensor(swapTime(input.node, this.timeMajor)), last.map((s) => stackRows(s))]
+    const states = last.map((s) => stackRows(s))
+    if (sameShape(wanted[0]!, wanted.at(-1)!)) this.#note(x, initial, sequenceLength, input, states)
+    return [new Tensor(swapTime(input.node, this.timeMajor)), states]
+  }
+
+  /** All layers are one operator, over inputs in which time stands first. */
+  #note(
+    x: Tensor,
+    initial: readonly Tensor[] | null,
+    lengths: Tensor | null,
+    out: Tensor,
+    state: readonly Tensor[],
+  ): void {
+    const cells = this.#cells.flat()
+    const weights = cells.flatMap((c) => [c.weight_ih, c.weight_hh])
+    const biases = cells.flatMap((c) => [c.bias_ih, c.bias_hh])
+    if ([...weights, ...biases].some((w) => !w)) return
+    noteOperator(
+      'rnn',
+      () => ({ out, state }),
+      () => ({
+        inputs: {
+          x: new Tensor(swapTime(x.node, this.timeMajor)),
+          pre_state: initial ?? state.map((s) => zeros(s.shape, s.dtype)),
+          weight_list: [...weights, ...biases] as Tensor[],
+          sequence_length: lengths,
+        },
+        attributes: {
+          dropout_prob: this.dropout,
+          is_bidirec: this.bidirectional,
+          input_size: this.inputSize,
+          hidden_size: this.hiddenSize,
+          num_layers: this.numLayers,
+          mode: this.mode,
+          seed: 0,
+          is_test: !this.training,
+        },
+      }),
+    )
   }
 
   override extraRepr(): string {
@@ -266,6 +307,8 @@ function stackRows(rows: readonly Tensor[]): Tensor {
 
 /** Elman networks, `paddle.nn.SimpleRNN`: h' = act(x W_ih^T + b_ih + h W_hh^T + b_hh). */
 export class SimpleRNN extends RNNBase {
+  readonly activation: RNNActivation
+
   constructor(
     inputSize: number,
     hiddenSize: number,
@@ -273,6 +316,11 @@ export class SimpleRNN extends RNNBase {
   ) {
     checkActivation(options.activation ?? 'tanh', 'SimpleRNN')
     super(inputSize, hiddenSize, options, (size) => new SimpleRNNCell(size, hiddenSize, options))
+    this.activation = options.activation ?? 'tanh'
+  }
+
+  protected get mode(): string {
+    return `RNN_${this.activation.toUpperCase()}`
   }
 
   protected get stateSizes(): readonly number[] {
@@ -299,6 +347,10 @@ export class LSTM extends RNNBase {
     this.projSize = projSize
   }
 
+  protected get mode(): string {
+    return 'LSTM'
+  }
+
   protected get stateSizes(): readonly number[] {
     return [this.projSize || this.hiddenSize, this.hiddenSize]
   }
@@ -322,6 +374,10 @@ export class LSTM extends RNNBase {
 export class GRU extends RNNBase {
   constructor(inputSize: number, hiddenSize: number, options: RecurrentOptions = {}) {
     super(inputSize, hiddenSize, options, (size) => new GRUCell(size, hiddenSize, options))
+  }
+
+  protected get mode(): string {
+    return 'GRU'
   }
 
   protected get stateSizes(): readonly number[] {

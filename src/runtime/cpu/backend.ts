@@ -3,7 +3,6 @@
  * the order of submission; results do not depend on the number of threads.
  */
 import { isMainThread } from 'node:worker_threads'
-import koffi from 'koffi'
 import { readEnvironment } from '../../common/env.ts'
 import { ArgumentError, InternalError } from '../../common/errors.ts'
 import { checkMemory } from '../../common/memory.ts'
@@ -14,8 +13,11 @@ import type { Plan } from '../../schedule/plan.ts'
 import type { Backend, Capabilities, MemoryInfo, Program, Settled } from '../backend.ts'
 import { defaultCompiler } from '../compiler.ts'
 import { detectCpuFeatures, vectorBytes } from '../cpu-features.ts'
+import type { Roof } from '../kernel-summary.ts'
+import { readRoofline, roofOf } from '../roofline.ts'
+import { RunTimes } from '../run-times.ts'
 import { KernelLibrary } from './kernel-library.ts'
-import { allocateBuffer, memoryUse, type CpuBuffer } from './memory.ts'
+import { allocateBuffer, allocateNumbers, memoryUse, type CpuBuffer } from './memory.ts'
 import { codeDirectory, nativeRuntime, type NativeRuntime } from './native.ts'
 import { encodeProgram, type CpuProgram } from './program.ts'
 import { RunQueue } from './run-queue.ts'
@@ -29,8 +31,10 @@ export class CpuBackend implements Backend {
   private readonly vectorBytes: number
   private threads: number
   private readonly winograd: boolean
+  /** What to add to milliseconds of the native clock; unknown until times are asked for. */
+  private clockOffset: number | null = null
   /** Addresses and scalars of the run being submitted; native code copies them. */
-  private slots = slotMemory(256)
+  private slots = allocateNumbers(256)
 
   /**
    * Finds the compiler, and compiles the native runtime where this machine has none yet.
@@ -80,7 +84,7 @@ export class CpuBackend implements Backend {
     const source = allocateBuffer(data.length)
     source.view.set(data)
     const copy = (): number => this.native.copy(target.address, source.address, data.length)
-    target.lastTicket = this.queue.submit(copy, [target, source]).ticket
+    target.lastTicket = this.queue.submit(copy, undefined, target, source).ticket
   }
 
   async read(buffer: DeviceBuffer): Promise<Uint8Array> {
@@ -114,6 +118,7 @@ export class CpuBackend implements Backend {
     outputs: readonly DeviceBuffer[],
     scalars: readonly number[],
     settled?: Settled,
+    timed = false,
   ): Promise<void> {
     const p = program as CpuProgram
     if (leaves.length < p.needs.leaves || outputs.length < p.needs.outputs || scalars.length < p.needs.scalars) {
@@ -129,14 +134,17 @@ export class CpuBackend implements Backend {
       settled?.(error as Error)
       return Promise.reject(error)
     }
-    const buffers = [...leaves, ...outputs] as CpuBuffer[]
+    const buffers = leaves.concat(outputs) as CpuBuffer[]
     const count = buffers.length + scalars.length
-    if (count > this.slots.values.length) this.slots = slotMemory(2 * count)
+    if (count > this.slots.values.length) this.slots = allocateNumbers(2 * count)
     const { values, address } = this.slots
     for (let i = 0; i < buffers.length; i++) values[i] = buffers[i]!.address
     for (let i = 0; i < scalars.length; i++) values[buffers.length + i] = scalars[i]!
-    const submit = (): number => this.native.submit(p.address, address, leaves.length, outputs.length, scalars.length)
-    const { ticket, done } = this.queue.submit(submit, [p, buffers], settled)
+    const times = timed ? allocateNumbers(p.timeCount) : null
+    const submit = (): number =>
+      this.native.submit(p.address, address, leaves.length, outputs.length, scalars.length, times?.address ?? 0)
+    const tell = times && ((fault: Error | null): void => settled?.(fault, this.runTimes(times.values)))
+    const { ticket, done } = this.queue.submit(submit, tell ?? settled, p, buffers, times)
     for (const b of buffers) b.lastTicket = ticket
     return done
   }
@@ -154,6 +162,18 @@ export class CpuBackend implements Backend {
     return { ...memoryUse(), arenaBytes: this.native.arenaBytes() }
   }
 
+  roof(): Roof | null {
+    const roofline = readRoofline()
+    return roofline && roofOf(roofline, this.threads)
+  }
+
+  /** Nanoseconds of the native clock as milliseconds of the process's. */
+  private runTimes(nanoseconds: Float64Array): RunTimes {
+    this.clockOffset ??= performance.now() - this.native.now() / 1e6
+    const offset = this.clockOffset
+    return new RunTimes(nanoseconds.map((t) => (t === 0 ? 0 : t / 1e6 + offset)))
+  }
+
   private blockUntil(ticket: number): void {
     const fault = this.queue.waitSync(ticket)
     if (fault) throw fault
@@ -163,9 +183,4 @@ export class CpuBackend implements Backend {
 function cpuBuffer(buffer: DeviceBuffer): CpuBuffer {
   if (!('address' in buffer)) throw new InternalError('a buffer of another device was given to the CPU')
   return buffer as CpuBuffer
-}
-
-function slotMemory(count: number): { values: Float64Array; address: number } {
-  const memory = new ArrayBuffer(count * 8)
-  return { values: new Float64Array(memory), address: Number(koffi.address(memory)) }
 }

@@ -8,12 +8,30 @@ import type { DeviceBuffer } from '../../graph/storage.ts'
 
 const ALIGNMENT = 64
 
-export interface CpuBuffer extends DeviceBuffer {
+/** A class and not an object literal, which V8 may allocate in its old generation: then the memory would wait for a thorough collection. */
+export class CpuBuffer implements DeviceBuffer {
+  readonly bytes: number
   /** The memory itself, without what alignment added. */
   readonly view: Uint8Array
   readonly address: number
   /** Ticket of the last run that was given this buffer. */
-  lastTicket: number
+  lastTicket = 0
+  readonly lease: Lease
+
+  constructor(view: Uint8Array, address: number, lease: Lease) {
+    this.bytes = view.length
+    this.view = view
+    this.address = address
+    this.lease = lease
+  }
+}
+
+/**
+ * What lives as long as a buffer and tells of its end. The registry watches this and not the buffer, because what it watches outlives V8's
+ * quick collections of young objects: the memory is free as soon as nobody has it, only the count of it waits for a thorough collection.
+ */
+interface Lease {
+  readonly bytes: number
 }
 
 let liveBytes = 0
@@ -32,11 +50,17 @@ export function allocateBuffer(bytes: number): CpuBuffer {
   const memory = allocateBytes(bytes + ALIGNMENT, 'a tensor')
   const start = Number(koffi.address(memory))
   const offset = (ALIGNMENT - (start % ALIGNMENT)) % ALIGNMENT
-  const buffer = { bytes, view: new Uint8Array(memory, offset, bytes), address: start + offset, lastTicket: 0 }
+  const lease: Lease = { bytes }
   liveBytes += bytes
   peakBytes = Math.max(peakBytes, liveBytes)
-  registry.register(buffer, bytes)
-  return buffer
+  registry.register(lease, bytes)
+  return new CpuBuffer(new Uint8Array(memory, offset, bytes), start + offset, lease)
+}
+
+/** Numbers that native code writes, zero before: their address does not change. */
+export function allocateNumbers(count: number): { values: Float64Array; address: number } {
+  const memory = new ArrayBuffer(Math.max(8, count * 8))
+  return { values: new Float64Array(memory, 0, count), address: Number(koffi.address(memory)) }
 }
 
 /** 64-bit words that native code reads and writes: their address does not change. */

@@ -12,8 +12,11 @@ import { runtimeSource } from './runtime.c.ts'
 
 /** Functions of runtime.c.ts; addresses and tickets are numbers below 2^53. */
 export interface NativeRuntime {
-  /** Queues a program with a copy of its slots; the ticket, 0 where the queue is full, -1 where memory or threads are. */
-  submit(code: number, slots: number, leaves: number, outputs: number, scalars: number): number
+  /**
+   * Queues a program with a copy of its slots; the ticket, 0 where the queue is full, -1 where memory or threads are. `times` is where the
+   * executor writes when launches ran, 0 for nowhere.
+   */
+  submit(code: number, slots: number, leaves: number, outputs: number, scalars: number, times: number): number
   copy(target: number, source: number, bytes: number): number
   finished(): number
   status(ticket: number): number
@@ -22,6 +25,8 @@ export interface NativeRuntime {
   /** Waits on a thread of libuv's pool. */
   waitAsync(ticket: number, done: () => void): void
   setThreads(threads: number): void
+  /** Nanoseconds on the clock of the executor's times. */
+  now(): number
   arenaBytes(): number
   halt(): void
   load(path: string): number
@@ -78,13 +83,16 @@ function compileRuntime(path: string): void {
 function bind(library: ReturnType<typeof koffi.load>): NativeRuntime {
   const wait = library.func('double longzhou_wait(double ticket)')
   return {
-    submit: library.func('double longzhou_submit(int64_t code, int64_t slots, int leaves, int outputs, int scalars)'),
+    submit: library.func(
+      'double longzhou_submit(int64_t code, int64_t slots, int leaves, int outputs, int scalars, int64_t times)',
+    ),
     copy: library.func('double longzhou_copy(int64_t target, int64_t source, int64_t bytes)'),
     finished: library.func('double longzhou_finished()'),
     status: library.func('int longzhou_status(double ticket)'),
     wait,
     waitAsync: (ticket, done) => wait.async(ticket, done),
     setThreads: library.func('void longzhou_set_threads(int threads)'),
+    now: library.func('double longzhou_now()'),
     arenaBytes: library.func('double longzhou_arena_bytes()'),
     halt: library.func('void longzhou_halt()'),
     load: library.func('int64_t longzhou_load(const char *path)'),

@@ -6,6 +6,7 @@ import { InternalError } from '../../common/errors.ts'
 import type { Kernel, Parameter } from '../../codegen/kernel.ts'
 import type { Argument, Launch, Plan } from '../../schedule/plan.ts'
 import type { Program } from '../backend.ts'
+import { timeCount } from '../run-times.ts'
 import { allocateWords } from './memory.ts'
 
 export interface CpuProgram extends Program {
@@ -14,6 +15,8 @@ export interface CpuProgram extends Program {
   /** Leaves, outputs and scalars that a run must give at least. */
   readonly needs: Needs
   readonly arenaBytes: number
+  /** Numbers that a timed run writes. */
+  readonly timeCount: number
 }
 
 interface Needs {
@@ -50,7 +53,7 @@ export function encodeProgram(plan: Plan, kernels: readonly Kernel[], addresses:
   }
   const memory = allocateWords(words.length)
   words.forEach((w, i) => (memory.words[i] = BigInt(w)))
-  return { kernels: kernels.length, ...memory, needs, arenaBytes: plan.arenaBytes }
+  return { kernels: kernels.length, ...memory, needs, arenaBytes: plan.arenaBytes, timeCount: timeCount(plan) }
 }
 
 function encodeLaunch(launch: Launch, kernel: Kernel | undefined, address: number | undefined, needs: Needs): Word[] {

@@ -6,21 +6,45 @@ import { IndexOutOfRangeError, InternalError, OutOfMemoryError } from '../../com
 import type { Settled } from '../backend.ts'
 import type { NativeRuntime } from './native.ts'
 
-interface Pending {
-  /** Keeps what native code works on from being collected. */
-  readonly uses: unknown
+/**
+ * A run that has not been settled. A class, like everything that is made anew in every step and lives through its run: what object and
+ * array literals make, V8 takes for long-lived after a while, and then it waits for a thorough collection.
+ */
+class Pending {
+  readonly ticket: number
   readonly settled: Settled | undefined
-  resolve(): void
-  reject(error: Error): void
+  readonly resolve: () => void
+  readonly reject: (error: Error) => void
+  /** Keeps what native code works on from being collected. */
+  readonly uses: readonly unknown[]
+
+  constructor(
+    ticket: number,
+    settled: Settled | undefined,
+    resolve: () => void,
+    reject: (error: Error) => void,
+    uses: readonly unknown[],
+  ) {
+    this.ticket = ticket
+    this.settled = settled
+    this.resolve = resolve
+    this.reject = reject
+    this.uses = uses
+  }
 }
 
 /** More runs than this are not left waiting: the caller then blocks until half have run. The native queue holds 2,048. */
 const MAX_PENDING = 1024
 
+export interface Submitted {
+  readonly ticket: number
+  readonly done: Promise<void>
+}
+
 export class RunQueue {
   private readonly native: NativeRuntime
   /** In the order of their tickets. */
-  private readonly pending = new Map<number, Pending>()
+  private readonly pending: Pending[] = []
   /** Doors that wait for a ticket; they share the one native wait. */
   private waiters: { readonly ticket: number; readonly resolve: () => void }[] = []
   private isWaiting = false
@@ -41,8 +65,8 @@ export class RunQueue {
   }
 
   /** Submits by `enqueue`, which gives a ticket; `uses` stays referenced until it has run. */
-  submit(enqueue: () => number, uses: unknown, settled?: Settled): { ticket: number; done: Promise<void> } {
-    if (this.pending.size >= MAX_PENDING) this.waitSync(this.lastTicket - MAX_PENDING / 2)
+  submit(enqueue: () => number, settled: Settled | undefined, ...uses: readonly unknown[]): Submitted {
+    if (this.pending.length >= MAX_PENDING) this.waitSync(this.lastTicket - MAX_PENDING / 2)
     let ticket = enqueue()
     // The queue is full of other threads' runs.
     while (ticket === 0) {
@@ -51,7 +75,9 @@ export class RunQueue {
     }
     if (ticket < 0) throw new OutOfMemoryError('the CPU executor cannot get memory or a thread for another run')
     this.lastTicket = ticket
-    const done = new Promise<void>((resolve, reject) => this.pending.set(ticket, { uses, settled, resolve, reject }))
+    const done = new Promise<void>((resolve, reject) =>
+      this.pending.push(new Pending(ticket, settled, resolve, reject, uses)),
+    )
     if (!this.isWaiting) this.waitForOldest()
     return { ticket, done }
   }
@@ -69,10 +95,10 @@ export class RunQueue {
   }
 
   private waitForOldest(): void {
-    const [oldest] = this.pending.keys()
+    const oldest = this.pending[0]
     this.isWaiting = oldest !== undefined
-    if (oldest === undefined) return
-    this.native.waitAsync(oldest, () => {
+    if (!oldest) return
+    this.native.waitAsync(oldest.ticket, () => {
       this.settle()
       this.waitForOldest()
     })
@@ -81,10 +107,9 @@ export class RunQueue {
   private settle(): Error | null {
     const finished = this.native.finished()
     let first: Error | null = null
-    for (const [ticket, run] of this.pending) {
-      if (ticket > finished) break
-      this.pending.delete(ticket)
-      const error = faultOf(this.native.status(ticket))
+    for (let run = this.pending[0]; run && run.ticket <= finished; run = this.pending[0]) {
+      this.pending.shift()
+      const error = faultOf(this.native.status(run.ticket))
       run.settled?.(error)
       if (error) run.reject(error)
       else run.resolve()

@@ -6,7 +6,8 @@
  * A program is an array of 64-bit words: [arena bytes, steps, then each step]. A step is a launch (0, launch words) or a loop
  * (1, count, launches, words of the body, body). Launch words: [words, function, extent, grain, scratch bytes, arguments,
  * relocations, the arguments, the relocations]; a relocation is [argument, kind, slot, byte offset, step] and says what to write to
- * an argument before the launch. Slots are float64: addresses of leaves, addresses of outputs, then scalars.
+ * an argument before the launch. Slots are float64: addresses of leaves, addresses of outputs, then scalars. Times are float64, too:
+ * nanoseconds on the clock of longzhou_now, [start of the run, its end, then start and end of each launch as it is executed].
  */
 export const runtimeSource = String.raw`
 #define _GNU_SOURCE
@@ -221,8 +222,8 @@ static int halted;
 enum { WORDS, FUNCTION, EXTENT, GRAIN, SCRATCH, ARGUMENTS, RELOCATIONS, LAUNCH_HEADER };
 enum { LEAF, OUTPUT, ARENA, FLOAT, INTEGER };
 
-/* Numbers of one run. */
-typedef struct { const double *leaves, *outputs, *scalars; } run_slots;
+/* Numbers of one run; times are NULL where nobody asks for them. */
+typedef struct { const double *leaves, *outputs, *scalars; double *times; } run_slots;
 
 static void relocate(i64 *launch, const run_slots *slots, i64 iteration) {
   i64 *args = launch + LAUNCH_HEADER;
@@ -238,14 +239,16 @@ static void relocate(i64 *launch, const run_slots *slots, i64 iteration) {
   }
 }
 
-static void run_launch(i64 *launch, const run_slots *slots, i64 iteration, int *status) {
+static void run_launch(i64 *launch, run_slots *slots, i64 iteration, int *status) {
   relocate(launch, slots, iteration);
+  if (slots->times) *slots->times++ = (double)now();
   parallel_for((kernel)(intptr_t)launch[FUNCTION], launch + LAUNCH_HEADER, launch[EXTENT], launch[GRAIN], launch[SCRATCH],
                &executor_scratch, status);
+  if (slots->times) *slots->times++ = (double)now();
 }
 
 /* A fault ends the run: what would be computed from it, and overwrite parameters, is left out. */
-static int run_program(i64 *code, const run_slots *slots) {
+static int run_program(i64 *code, run_slots *slots) {
   int status = 0;
   if (code[0] > 0 && !reserve(&arena, code[0])) return FAULT_OUT_OF_MEMORY;
   i64 *step = code + 2;
@@ -269,7 +272,7 @@ static int run_program(i64 *code, const run_slots *slots) {
 
 typedef struct {
   i64 *code; /* NULL: copy bytes from source to target */
-  double *slots;
+  double *slots, *times;
   int leaves, outputs;
   char *target;
   const char *source;
@@ -303,8 +306,11 @@ static void *serve(void *unused) {
     if (e->code) {
       resize_pool(__atomic_load_n(&queue.threads, __ATOMIC_RELAXED));
       const double *outputs = e->slots + e->leaves;
-      run_slots slots = { e->slots, outputs, outputs + e->outputs };
+      double *times = e->times;
+      run_slots slots = { e->slots, outputs, outputs + e->outputs, times ? times + 2 : 0 };
+      if (times) times[0] = (double)now();
       e->status = run_program(e->code, &slots);
+      if (times) times[1] = (double)now();
       free(e->slots);
     } else {
       memcpy(e->target, e->source, (size_t)e->bytes);
@@ -344,12 +350,14 @@ static double enqueue(entry e) {
   return ticket;
 }
 
-double longzhou_submit(i64 code, i64 slots, int leaves, int outputs, int scalars) {
+/* Times: where they go, 0 where nobody asks for them. */
+double longzhou_submit(i64 code, i64 slots, int leaves, int outputs, int scalars, i64 times) {
   int count = leaves + outputs + scalars;
   double *copy = malloc((size_t)(count > 0 ? count : 1) * sizeof(double));
   if (!copy) return -1;
   memcpy(copy, (const void *)(intptr_t)slots, (size_t)count * sizeof(double));
-  double ticket = enqueue((entry){ .code = (i64 *)(intptr_t)code, .slots = copy, .leaves = leaves, .outputs = outputs });
+  double ticket = enqueue((entry){
+    .code = (i64 *)(intptr_t)code, .slots = copy, .leaves = leaves, .outputs = outputs, .times = (double *)(intptr_t)times });
   if (ticket <= 0) free(copy);
   return ticket;
 }
@@ -386,6 +394,9 @@ void longzhou_set_threads(int threads) {
   if (threads < 1) threads = 1;
   __atomic_store_n(&queue.threads, threads < MAX_THREADS ? threads : MAX_THREADS, __ATOMIC_RELAXED);
 }
+
+/* The clock of all times, in nanoseconds. */
+double longzhou_now(void) { return (double)now(); }
 
 double longzhou_arena_bytes(void) { return (double)__atomic_load_n(&arena.size, __ATOMIC_RELAXED); }
 

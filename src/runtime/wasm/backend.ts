@@ -16,6 +16,7 @@ import { callModule, exportName, memoryImport, renderWasm } from '../../render/w
 import { hostFunctions } from '../../render/wasm/host.ts'
 import type { BufferRef, Plan } from '../../schedule/plan.ts'
 import type { Backend, Capabilities, MemoryInfo, Program, Settled } from '../backend.ts'
+import { RunTimes } from '../run-times.ts'
 import { hasRelaxedSimd, hasSimd } from './features.ts'
 import { LinearMemory, maximumMemoryBytes, Region } from './memory.ts'
 import { argumentBytes, encode, WasmProgram, type BoundLaunch, type KernelFunction } from './program.ts'
@@ -131,13 +132,16 @@ export class WasmBackend implements Backend {
     outputs: readonly DeviceBuffer[],
     scalars: readonly number[],
     settled?: Settled,
+    timed = false,
   ): Promise<void> {
+    const times = timed ? new Float64Array(programOf(program).timeCount) : null
+    const runTimes = times ? new RunTimes(times) : undefined
     try {
-      this.runSync(program, leaves, outputs, scalars)
-      settled?.(null)
+      this.runSync(program, leaves, outputs, scalars, times)
+      settled?.(null, runTimes)
       return Promise.resolve()
     } catch (error) {
-      settled?.(error as Error)
+      settled?.(error as Error, runTimes)
       this.fault ??= error
       const rejected = Promise.reject<void>(error)
       rejected.catch(() => this.takeFault())
@@ -145,23 +149,42 @@ export class WasmBackend implements Backend {
     }
   }
 
-  /** Runs a program. Throws IndexOutOfRangeError where a kernel meets an index out of range: what follows is not run. */
+  /**
+   * Runs a program. Throws IndexOutOfRangeError where a kernel meets an index out of range: what follows is not run. `times` is filled as
+   * RunTimes says.
+   */
   runSync(
     program: Program,
     leaves: readonly DeviceBuffer[],
     outputs: readonly DeviceBuffer[],
     scalars: readonly number[],
+    times: Float64Array | null = null,
   ): void {
-    if (!(program instanceof WasmProgram)) throw new InternalError("the program was not compiled by the 'wasm' device")
-    this.prepare(program)
-    this.relocate(program, leaves, outputs, scalars)
+    const p = programOf(program)
+    this.prepare(p)
+    this.relocate(p, leaves, outputs, scalars)
+    if (!times) return this.execute(p, (launch) => this.launch(p, launch))
+    let at = 2
+    times[0] = performance.now()
+    try {
+      this.execute(p, (launch) => {
+        times[at++] = performance.now()
+        this.launch(p, launch)
+        times[at++] = performance.now()
+      })
+    } finally {
+      times[1] = performance.now()
+    }
+  }
+
+  private execute(program: WasmProgram, run: (launch: BoundLaunch) => void): void {
     const words = new Int32Array(this.memoryBlocks.memory.buffer)
     const status = this.statusAddress >> 2
     words[status] = 0
     for (const { count, launches } of program.loops) {
       for (let i = 0; i < count; i++) {
         for (const launch of launches) {
-          this.launch(program, launch)
+          run(launch)
           if (words[status] !== 0) throw outOfRange(launch.title)
           for (const { word, bytes } of launch.advances) words[(program.address + word * argumentBytes) >> 2]! += bytes
         }
@@ -284,6 +307,11 @@ function outOfRange(kernel: string): IndexOutOfRangeError {
   return new IndexOutOfRangeError(
     `'${kernel}' met an index outside the axis it indexes: indices must be at least 0 and below the size of the axis`,
   )
+}
+
+function programOf(program: Program): WasmProgram {
+  if (program instanceof WasmProgram) return program
+  throw new InternalError("the program was not compiled by the 'wasm' device")
 }
 
 function own(buffer: DeviceBuffer): WasmBuffer {

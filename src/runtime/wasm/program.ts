@@ -7,6 +7,7 @@ import type { Kernel, Parameter } from '../../codegen/kernel.ts'
 import type { Argument, BufferRef, Launch, Plan } from '../../schedule/plan.ts'
 import { argumentBytes } from '../../render/wasm.ts'
 import type { Program } from '../backend.ts'
+import { timeCount } from '../run-times.ts'
 import type { LinearMemory } from './memory.ts'
 
 export type KernelFunction = (
@@ -45,6 +46,8 @@ export class WasmProgram implements Program {
   readonly kernels: number
   readonly arenaBytes: number
   readonly scratchBytes: number
+  /** Numbers that a timed run writes. */
+  readonly timeCount: number
   readonly loops: readonly BoundLoop[]
   readonly relocations: readonly Relocation[]
   /** Where the words are in linear memory. */
@@ -55,6 +58,7 @@ export class WasmProgram implements Program {
     const binding = new Binding(kernels, functions)
     this.kernels = kernels.length
     this.arenaBytes = plan.arenaBytes
+    this.timeCount = timeCount(plan)
     this.loops = plan.steps.map((s) => ({
       count: s.kind === 'loop' ? s.count : 1,
       launches: (s.kind === 'loop' ? s.steps : [s]).map((launch) => binding.launch(launch)),

@@ -4,27 +4,40 @@ import { join } from 'node:path'
 import { format } from 'prettier'
 import { describe, expect, test } from 'vitest'
 import { UsageError } from '../../errors.ts'
-import { checkBenchArguments } from './arguments.ts'
+import { checkBenchArguments as check, PARTS, type BenchArguments } from './arguments.ts'
 import { peerPython } from './contestants.ts'
 import { markdownTable, renderPage } from './markdown.ts'
 import { geometricMean, median, pairedRatio, readJsonLines, workloadRun, type WorkloadRun } from './measure.ts'
-import { budgetsOf, sweepResults, workloadResult, type Results } from './results.ts'
-import { flopsOf, sweepCases } from './sweep.ts'
+import { budgetsOf, efficiencyOfRandom, sweepResults, workloadResult, type Results } from './results.ts'
+import { kernelsResult, walkResult } from './compare.ts'
+import { plotRoofline } from './roofline-plot.ts'
+import { parseCases } from './sweep.ts'
+import { bytesOf, flopsOf, outputShape, randomCases, sweepCases, type ConvCase } from './sweep-cases.ts'
 
-const names = ['seed_cnn_b64', 'crnn_b16']
+const checkBenchArguments = (args: Readonly<Record<string, unknown>>): BenchArguments =>
+  check(args, ['seed_cnn_b64', 'crnn_b16'], ['crnn_widths'])
 
 describe('arguments', () => {
   test('defaults, and those of a quick run', () => {
-    const defaults = { workload: undefined, sweep: undefined, threads: undefined, budgetMs: 200, bfloat16: false }
-    expect(checkBenchArguments({}, names)).toEqual({ ...defaults, steps: 7, rounds: 5, quick: false, json: false })
-    expect(checkBenchArguments({ quick: true }, names)).toMatchObject({ steps: 3, rounds: 1, quick: true })
-    expect(checkBenchArguments({ quick: true, steps: '2', rounds: '4' }, names)).toMatchObject({ steps: 2, rounds: 4 })
+    const flags = { bfloat16: false, quick: false, resume: false, page: false, json: false }
+    const numbers = { steps: 7, rounds: 5, threads: undefined, budgetMs: 200, seed: undefined }
+    expect(checkBenchArguments({})).toEqual({ alone: null, parts: PARTS, ...numbers, ...flags })
+    expect(checkBenchArguments({ quick: true })).toMatchObject({ steps: 3, rounds: 1, quick: true })
+    expect(checkBenchArguments({ quick: true, steps: '2', rounds: '4' })).toMatchObject({ steps: 2, rounds: 4 })
   })
 
   test('one workload', () => {
     const args = { workload: 'crnn_b16', steps: '20', threads: '2', amp: 'bf16', json: true }
-    const expected = { workload: 'crnn_b16', steps: 20, threads: 2, bfloat16: true, json: true }
-    expect(checkBenchArguments(args, names)).toMatchObject(expected)
+    const alone = { what: 'workload', name: 'crnn_b16' }
+    const expected = { alone, steps: 20, threads: 2, bfloat16: true, json: true }
+    expect(checkBenchArguments(args)).toMatchObject(expected)
+  })
+
+  test('parts of the comparison, in the order in which they run', () => {
+    expect(checkBenchArguments({ only: 'sweep, training', resume: true })).toMatchObject({
+      parts: ['training', 'sweep'],
+      resume: true,
+    })
   })
 
   test.each([
@@ -32,11 +45,14 @@ describe('arguments', () => {
     [{ steps: '0' }, "--steps is '0', expected a whole number from 1 to 100000"],
     [{ threads: '1.5' }, "--threads is '1.5', expected a whole number from 1 to 1024"],
     [{ workload: 'crnn_b16', amp: 'fp16' }, "--amp is 'fp16', expected bf16"],
-    [{ amp: 'bf16' }, '--amp goes with --workload'],
+    [{ amp: 'bf16' }, '--amp goes with --workload or --kernels'],
     [{ workload: 'crnn_b16', sweep: 'conv' }, 'give --workload or --sweep, not both'],
-    [{ sweep: 'conv', quick: true }, '--quick and --rounds belong to the comparison, not to --workload or --sweep'],
+    [{ sweep: 'conv', quick: true }, '--quick belongs to the comparison, not to --sweep'],
+    [{ kernels: 'crnn_b16', only: 'sweep' }, '--only belongs to the comparison, not to --kernels'],
+    [{ walk: 'widths' }, "there is no walk 'widths'; there are: crnn_widths"],
+    [{ only: 'sweeps' }, "--only is 'sweeps', expected some of training, kernels, first, walks, sweep"],
   ])('%o is refused', (args, message) => {
-    expect(() => checkBenchArguments(args, names)).toThrow(new UsageError(message))
+    expect(() => checkBenchArguments(args)).toThrow(new UsageError(message))
   })
 })
 
@@ -99,7 +115,39 @@ test('the sweep summed up, with and without a peer', () => {
 })
 
 const firstSteps = [{ workload: 'resnet18_cifar_b32', cold_s: 3.2, warm_s: 0.6 }]
-const measured = { workloads, first_steps: firstSteps, sweep }
+const walks = [
+  walkResult(
+    'crnn_widths',
+    [10, 30, 20].map((plan_ms, i) => ({
+      walk: 'crnn_widths',
+      size: 100 + i,
+      plan_ms,
+      plans: 1,
+      compiles: i === 1 ? 2 : 0,
+      first_ms: 50,
+      again_ms: 20,
+    })),
+  ),
+]
+const measured = { workloads, first_steps: firstSteps, walks, sweep }
+
+test('a walk summed up', () => {
+  const times = { plan_ms_median: 20, plan_ms_max: 30 }
+  expect(walks[0]).toEqual({ walk: 'crnn_widths', sizes: 3, ...times, compiles: 2, compiled_at: [101] })
+})
+
+test('random shapes are compared with the named ones by what was measured of both', () => {
+  const at = (speed: number | null, roof: number, seed?: number) => ({
+    case: `${roof} ${seed}`,
+    gflops: 1,
+    roof_share: roof,
+    ...(speed !== null && { speed }),
+    ...(seed !== undefined && { seed }),
+  })
+  expect(efficiencyOfRandom([at(1, 0.5), at(0.9, 0.8, 7)])).toBeCloseTo(0.9)
+  expect(efficiencyOfRandom([at(null, 0.5), at(null, 0.4, 7)])).toBeCloseTo(0.8)
+  expect(efficiencyOfRandom([at(1, 0.5)])).toBeNaN()
+})
 
 test('budgets: kept, missed, not measured', () => {
   expect(budgetsOf(measured).map(({ measured: value, holds }) => [value, holds])).toEqual([
@@ -108,12 +156,60 @@ test('budgets: kept, missed, not measured', () => {
     [null, null],
     [0.8, false],
     [0.8, false],
+    [null, null],
     [3.2, true],
     [0.6, false],
+    [30, false],
+    [2, false],
     [2.5, true],
     [1.25, false],
   ])
-  expect(budgetsOf({ workloads: [], first_steps: [], sweep: [] }).every((b) => b.holds === null)).toBe(true)
+  expect(budgetsOf({ workloads: [], first_steps: [], walks: [], sweep: [] }).every((b) => b.holds === null)).toBe(true)
+})
+
+const profile = {
+  model: 'resnet18_cifar_b32',
+  device: 'cpu',
+  threads: 2,
+  steps: 7,
+  runs: 1,
+  stepMs: 100,
+  kernelMs: 90,
+  betweenMs: 1,
+  outsideMs: 9,
+  roof: { gflops: 200, gbs: 20 },
+  roofShare: 0.5,
+  rows: [
+    {
+      title: 'a <b>',
+      shapes: '2x3',
+      calls: 3,
+      ms: 60,
+      share: 0.6,
+      flops: 6e9,
+      bytes: 1e8,
+      gflops: 100,
+      gbs: 1.7,
+      roofShare: 0.5,
+    },
+    {
+      title: 'copy',
+      shapes: '',
+      calls: 1,
+      ms: 30,
+      share: 0.3,
+      flops: 0,
+      bytes: 3e8,
+      gflops: 0,
+      gbs: 10,
+      roofShare: 0.5,
+    },
+  ],
+}
+const speeds = (threads: number, gflops: number, triad: number) => ({
+  threads,
+  gflops: { 16: gflops / 2, 32: gflops },
+  memory: { read: triad, write: triad, triad },
 })
 
 const results: Results = {
@@ -122,6 +218,12 @@ const results: Results = {
   machine: { cpu: 'EPYC', cores: 2, vector_bytes: 32, memory_gib: 24, system: 'Linux 6.1' },
   versions: { longzhou: '0.1.0', torch: '2.15.0' },
   settings: { threads: 2, rounds: 2, steps: 7 },
+  roofline: {
+    machine: { model: 'EPYC', architecture: 'x64', cores: 2, vectorBytes: 32 },
+    measured: '2026-01-01T00:00:00.000Z',
+    speeds: [speeds(1, 100, 12), speeds(2, 200, 20)],
+  },
+  kernels: [kernelsResult(profile)],
   ...measured,
   budgets: budgetsOf(measured),
   problems: ['resnet18_cifar_b32, paddle: no module named paddle'],
@@ -139,7 +241,9 @@ describe('the page', () => {
   test('says what falls short and what was not measured', () => {
     const page = renderPage(results)
     expect(page).toContain('- first step of ResNet-18, disk cache warm: 0.6, at most 0.5 s wanted.')
-    expect(page).toContain("- Not measured in this run: training step over PaddlePaddle's, worst workload.")
+    expect(page).toContain(
+      "- Not measured in this run: training step over PaddlePaddle's, worst workload; efficiency of random shapes over that of the named.",
+    )
     expect(page).toContain('- resnet18_cifar_b32, paddle: no module named paddle')
     expect(page).toMatch(/\| resnet18_cifar_b32 \| longzhou +\| +410 \| +399 \| +- \| +500 \| +3\.50 \| +2\.50 \|/)
     expect(page).toMatch(/\| +\| torch2\.15\.0 \| +820 \| +799 \| +0\.50 \|/)
@@ -149,6 +253,36 @@ describe('the page', () => {
     const page = renderPage(results)
     expect(await format(page, { parser: 'markdown', printWidth: 120 })).toBe(page)
   })
+})
+
+test('the plot holds what did arithmetic, under the roofs of one core and of all', () => {
+  const svg = plotRoofline(results)!
+  expect(svg).toMatch(/^<svg [^>]*xmlns="http:\/\/www.w3.org\/2000\/svg"/)
+  expect(svg).toContain('2 cores: 200 GFLOP/s, 20 GB/s')
+  expect(svg).toContain('a &lt;b&gt; 2x3: 100.0 GFLOP/s, 60.00 ms')
+  expect(svg).not.toContain('copy')
+  // Neither NaN nor infinity among the coordinates, and nothing outside the picture.
+  const numbers = [...svg.matchAll(/ (?:c?[xy][12]?)="([^"]*)"/g)].map(([, value]) => Number(value))
+  expect(numbers.every((v) => v >= 0 && v <= 900)).toBe(true)
+  expect(plotRoofline({ ...results, roofline: null })).toBeNull()
+})
+
+test('random shapes: those of a seed, of middling work, in a form that another process reads', () => {
+  const cases = randomCases(7)
+  expect(randomCases(7)).toEqual(cases)
+  expect(randomCases(8)).not.toEqual(cases)
+  expect(cases.filter((c) => c.kind === 'matmul')).toHaveLength(12)
+  expect(cases.filter((c) => c.kind === 'conv')).toHaveLength(24)
+  expect(cases.every((c) => flopsOf(c) <= 2e9 && bytesOf(c) > 0)).toBe(true)
+  const all = [...cases, ...sweepCases('all')]
+  expect(parseCases(JSON.stringify(all))).toEqual(all)
+  expect(() => parseCases('[{"kind": "conv"}]')).toThrow(UsageError)
+})
+
+test('the sweep: a transposed convolution', () => {
+  const [c] = sweepCases('transposed conv 4x24x80x80 to 24') as ConvCase[]
+  expect(outputShape(c!)).toEqual([4, 24, 160, 160])
+  expect(flopsOf(c!)).toBe(2 * 4 * 24 * 80 * 80 * 24 * 4)
 })
 
 test('the sweep: names are unique, gradients cost what the output costs', () => {

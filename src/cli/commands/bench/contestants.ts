@@ -5,8 +5,18 @@ import { join } from 'node:path'
 import type { z } from 'zod'
 import { WorkerError } from '../../../common/errors.ts'
 import { freshWords } from '../../fresh-words.ts'
-import { readJsonLines, sweepRun, workloadRun, type SweepRun, type WorkloadRun } from './measure.ts'
-import { flopsOf, type SweepCase } from './sweep.ts'
+import {
+  kernelProfile,
+  readJsonLines,
+  sweepRun,
+  walkRun,
+  workloadRun,
+  type KernelProfile,
+  type SweepRun,
+  type WalkRun,
+  type WorkloadRun,
+} from './measure.ts'
+import { flopsOf, type SweepCase } from './sweep-cases.ts'
 
 /** No single run takes this long; one that does hangs. */
 const TIMEOUT_MS = 900_000
@@ -35,7 +45,8 @@ async function linesOf<T>({ file, words, input, environment }: Command, form: z.
     const options = { env, timeout: TIMEOUT_MS, killSignal: 'SIGKILL', maxBuffer: 64 << 20 } as const
     const child = execFile(file, words, options, (error, stdout, stderr) => {
       if (!error) return done(stdout)
-      const reason = stderr.trim().split('\n').at(-1) || error.message
+      const ended = error.signal ? `ended by ${error.signal}` : `exit code ${error.code}`
+      const reason = stderr.trim().split('\n').at(-1) || ended
       failed(new WorkerError(`${words.slice(-8).join(' ')}: ${reason}`, { cause: error }))
     })
     child.stdin?.on('error', () => undefined)
@@ -96,9 +107,18 @@ export interface SweepSettings {
   readonly budgetMs: number
 }
 
-export async function sweepOfLongzhou(pattern: string, settings: SweepSettings): Promise<SweepRun[]> {
-  const words = ['--sweep', pattern, '--budget-ms', String(settings.budgetMs), '--threads', String(settings.threads)]
-  return linesOf(ourCommand(words), sweepRun)
+export async function sweepOfLongzhou(cases: readonly SweepCase[], settings: SweepSettings): Promise<SweepRun[]> {
+  const words = ['--sweep', '-', '--budget-ms', String(settings.budgetMs), '--threads', String(settings.threads)]
+  return linesOf({ ...ourCommand(words), input: JSON.stringify(cases) }, sweepRun)
+}
+
+/** Where the time of a workload's step goes. */
+export async function kernelsOfLongzhou(workload: string, settings: RunSettings): Promise<KernelProfile> {
+  return (await linesOf(ourCommand(['--kernels', workload, ...settingWords(settings)]), kernelProfile))[0]!
+}
+
+export async function walkOfLongzhou(walk: string, threads: number): Promise<WalkRun[]> {
+  return linesOf(ourCommand(['--walk', walk, '--threads', String(threads)]), walkRun)
 }
 
 export async function sweepOfTorch(

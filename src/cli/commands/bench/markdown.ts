@@ -1,7 +1,15 @@
 /** docs/benchmarks.md, generated from the results: the machine, the tables, and what falls short, said first. */
 import { padDisplay, displayWidth, type Alignment } from '../../ui.ts'
 import { geometricMean } from './measure.ts'
-import type { Budget, Results, SweepResult, WorkloadResult } from './results.ts'
+import {
+  efficiencyOfRandom,
+  type Budget,
+  type KernelsResult,
+  type Results,
+  type SweepResult,
+  type WalkResult,
+  type WorkloadResult,
+} from './results.ts'
 
 /** A table whose columns line up in the source too, in the form that the project's formatter leaves alone. */
 export function markdownTable(rows: readonly (readonly string[])[], alignment: Alignment = []): string {
@@ -39,10 +47,81 @@ function workloadTable(workloads: readonly WorkloadResult[]): string {
   return markdownTable([head, ...rows], ['left', 'left', ...Array<'right'>(7).fill('right')])
 }
 
+const percent = (share: number | null | undefined): string =>
+  share === undefined || share === null ? missing : `${(100 * share).toFixed(0)} %`
+
 function sweepTable(sweep: readonly SweepResult[]): string {
-  const head = ['case', 'GFLOP/s', 'PyTorch GFLOP/s', 'ours / theirs']
-  const rows = sweep.map((s) => [s.case, fixed(s.gflops, 1), fixed(s.torch_gflops, 1), fixed(s.speed, 2)])
-  return markdownTable([head, ...rows], ['left', 'right', 'right', 'right'])
+  const head = ['case', 'GFLOP/s', 'of the roof', 'PyTorch GFLOP/s', 'ours / theirs']
+  const rows = sweep.map((s) => [
+    s.case,
+    fixed(s.gflops, 1),
+    percent(s.roof_share),
+    fixed(s.torch_gflops, 1),
+    fixed(s.speed, 2),
+  ])
+  return markdownTable([head, ...rows], ['left', ...Array<'right'>(4).fill('right')])
+}
+
+/** Kernels of a step that the page lists; the results hold more. */
+const LISTED_KERNELS = 10
+
+function kernelsSection({ workload, kernels, ...times }: KernelsResult): string[] {
+  const head = ['kernel', 'shapes', 'calls', 'ms', 'share', 'GFLOP/s', 'GB/s', 'of the roof']
+  const rows = kernels
+    .slice(0, LISTED_KERNELS)
+    .map((k) => [
+      k.title,
+      k.shapes,
+      String(k.calls),
+      fixed(k.ms, 2),
+      percent(k.ms / times.step_ms),
+      fixed(k.gflops, 1),
+      fixed(k.gbs, 1),
+      percent(k.roof_share),
+    ])
+  const ms = milliseconds
+  return [
+    `### ${workload}`,
+    `A step of ${ms(times.step_ms)} ms: ${ms(times.kernel_ms)} in kernels (${percent(times.roof_share)} of the roof), ${ms(times.between_ms)} between them, ${ms(times.outside_ms)} outside plans.`,
+    markdownTable([head, ...rows], ['left', 'left', ...Array<'right'>(6).fill('right')]),
+  ]
+}
+
+function walksTable(walks: readonly WalkResult[]): string {
+  const head = ['walk', 'sizes', 'planning ms, median', 'planning ms, worst', 'compiler calls', 'compiled at']
+  const rows = walks.map((w) => [
+    w.walk,
+    String(w.sizes),
+    fixed(w.plan_ms_median, 1),
+    fixed(w.plan_ms_max, 1),
+    String(w.compiles),
+    w.compiled_at.join(', ') || missing,
+  ])
+  return markdownTable([head, ...rows], ['left', ...Array<'right'>(4).fill('right'), 'left'])
+}
+
+function rooflineSection({ roofline }: Results, plot: string | null): string[] {
+  if (!roofline) return []
+  const head = ['threads', 'GFLOP/s by bytes a vector', 'read GB/s', 'write GB/s', 'triad GB/s']
+  const rows = roofline.speeds.map(({ threads, gflops, memory }) => [
+    String(threads),
+    Object.entries(gflops)
+      .map(([bytes, speed]) => `${bytes}: ${speed.toFixed(0)}`)
+      .join(', '),
+    fixed(memory.read, 1),
+    fixed(memory.write, 1),
+    fixed(memory.triad, 1),
+  ])
+  const explanation =
+    'What this machine reaches at best, with kernels that go the way of all others: float32 multiply-adds in registers, and memory far larger than the caches. The roof of a kernel is the longer of its operations over the first and its bytes over the triad; where data is in a cache, more than 100 % is possible.'
+  return [
+    '## Roofline',
+    explanation,
+    markdownTable([head, ...rows], ['right', 'left', 'right', 'right', 'right']),
+    ...(plot === null
+      ? []
+      : [`![Kernels of the training steps, products and convolutions under the roofline](${plot})`]),
+  ]
 }
 
 const verdict = ({ holds }: Budget): string => (holds === null ? 'not measured' : holds ? 'holds' : 'falls short')
@@ -55,10 +134,12 @@ function shortfalls(budgets: readonly Budget[]): string {
   return lines.length === 0 ? 'Nothing: every budget below holds.' : lines.join('\n')
 }
 
-/** The page, ending in a line break. */
-export function renderPage(results: Results): string {
+/** The page, ending in a line break; `plot` is the path of the roofline's image from the page. */
+export function renderPage(results: Results, plot: string | null = null): string {
   const { machine, settings, versions, workloads, first_steps: firstSteps, sweep, budgets, problems } = results
-  const speeds = sweep.flatMap((s) => s.speed ?? [])
+  const named = sweep.filter((s) => s.seed === undefined)
+  const random = sweep.filter((s) => s.seed !== undefined)
+  const speeds = named.flatMap((s) => s.speed ?? [])
   const parts = [
     '# Benchmarks',
     'Generated by `npm run bench` from `bench/results.json`; do not edit. Ours and the peers run in turn, each in a process of its own, so that what disturbs the machine disturbs all; ratios are medians over pairs of one round.',
@@ -96,11 +177,29 @@ export function renderPage(results: Results): string {
     parts.push('## First step', 'Planning, compiling and running the first training step of a fresh process.')
     parts.push(markdownTable([head, ...rows], alignment))
   }
-  if (sweep.length > 0) {
+  if (results.walks.length > 0) {
+    const explanation =
+      'A known training step, batch 2, at sizes that it meets for the first time: what planning takes of the JS thread, and how often the compiler is called.'
+    parts.push('## New sizes', explanation, walksTable(results.walks))
+  }
+  parts.push(...rooflineSection(results, plot))
+  if (results.kernels.length > 0) {
+    const explanation = `The ${LISTED_KERNELS} kernels of a training step that take most of its time; \`longzhou bench --kernels NAME\` lists all. Calls and times are those of one step.`
+    parts.push('## Kernels', explanation, ...results.kernels.flatMap(kernelsSection))
+  }
+  if (named.length > 0) {
     const summary =
       speeds.length === 0 ? '' : ` Geometric mean of ours over theirs: ${geometricMean(speeds).toFixed(2)}x.`
     parts.push('## Products and convolutions', `Through the public functions, best of several runs.${summary}`)
-    parts.push(sweepTable(sweep))
+    parts.push(sweepTable(named))
+  }
+  if (random.length > 0) {
+    const efficiency = efficiencyOfRandom(sweep)
+    const summary = Number.isNaN(efficiency)
+      ? ''
+      : ` Their efficiency is ${efficiency.toFixed(2)} of that of the named ones.`
+    const explanation = `Drawn with seed ${random[0]!.seed}: nothing is tuned for them.${summary}`
+    parts.push('## Random shapes', explanation, sweepTable(random))
   }
   if (problems.length > 0) parts.push('## Not run', problems.map((problem) => `- ${problem}`).join('\n'))
   return `${parts.join('\n\n')}\n`

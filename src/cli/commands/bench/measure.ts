@@ -21,6 +21,50 @@ export type WorkloadRun = z.infer<typeof workloadRun>
 export const sweepRun = z.object({ peer: z.string(), case: z.string(), ms_min: z.number(), gflops: z.number() })
 export type SweepRun = z.infer<typeof sweepRun>
 
+/** One size of a walk. */
+export const walkRun = z.object({
+  walk: z.string(),
+  size: z.number(),
+  /** JS time of making the plans of the first step at this size, all of them together. */
+  plan_ms: z.number(),
+  plans: z.number(),
+  compiles: z.number(),
+  /** The first step at this size and the second one. */
+  first_ms: z.number(),
+  again_ms: z.number(),
+})
+export type WalkRun = z.infer<typeof walkRun>
+
+/** What `--kernels` prints. Times and work of one step. */
+export const kernelProfile = z.object({
+  model: z.string(),
+  device: z.string(),
+  threads: z.number(),
+  steps: z.number(),
+  runs: z.number(),
+  stepMs: z.number(),
+  kernelMs: z.number(),
+  betweenMs: z.number(),
+  outsideMs: z.number(),
+  roof: z.object({ gflops: z.number(), gbs: z.number() }).nullable(),
+  roofShare: z.number().nullable(),
+  rows: z.array(
+    z.object({
+      title: z.string(),
+      shapes: z.string(),
+      calls: z.number(),
+      ms: z.number(),
+      share: z.number(),
+      flops: z.number(),
+      bytes: z.number(),
+      gflops: z.number(),
+      gbs: z.number(),
+      roofShare: z.number().nullable(),
+    }),
+  ),
+})
+export type KernelProfile = z.infer<typeof kernelProfile>
+
 export function round(value: number, digits = 2): number {
   return Number(value.toFixed(digits))
 }

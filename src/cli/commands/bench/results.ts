@@ -1,4 +1,5 @@
 /** The form of bench/results.json, and what its numbers say about the budgets. */
+import type { Roofline } from '../../../runtime/roofline.ts'
 import { geometricMean, median, pairedRatio, round, type SweepRun, type WorkloadRun } from './measure.ts'
 
 /** A contestant on a workload, over all rounds. */
@@ -33,6 +34,43 @@ export interface SweepResult {
   readonly torch_gflops?: number
   /** Our speed over PyTorch's, the median over rounds. */
   readonly speed?: number
+  /** Operations over the bytes of operands and result. */
+  readonly intensity?: number
+  /** Least time under the roofline over the time taken, where there is a roofline. */
+  readonly roof_share?: number
+  /** The seed that a random shape was drawn with; absent for named ones. */
+  readonly seed?: number
+}
+
+/** Where a training step's time goes: the kernels that take most of it. */
+export interface KernelsResult {
+  readonly workload: string
+  readonly step_ms: number
+  readonly kernel_ms: number
+  readonly between_ms: number
+  readonly outside_ms: number
+  readonly roof_share: number | null
+  readonly kernels: readonly {
+    readonly title: string
+    readonly shapes: string
+    readonly calls: number
+    readonly ms: number
+    readonly gflops: number
+    readonly gbs: number
+    readonly intensity: number
+    readonly roof_share: number | null
+  }[]
+}
+
+/** A walk over sizes, each met for the first time. */
+export interface WalkResult {
+  readonly walk: string
+  readonly sizes: number
+  readonly plan_ms_median: number
+  readonly plan_ms_max: number
+  readonly compiles: number
+  /** Sizes at which something was compiled. */
+  readonly compiled_at: readonly number[]
 }
 
 export interface Results {
@@ -45,10 +83,13 @@ export interface Results {
     readonly memory_gib: number
     readonly system: string
   }
+  readonly roofline: Roofline | null
   readonly versions: Readonly<Record<string, string>>
   readonly settings: { readonly threads: number; readonly rounds: number; readonly steps: number }
   readonly workloads: readonly WorkloadResult[]
+  readonly kernels: readonly KernelsResult[]
   readonly first_steps: readonly FirstStepResult[]
+  readonly walks: readonly WalkResult[]
   readonly sweep: readonly SweepResult[]
   readonly budgets: readonly Budget[]
   /** What could not be run, one line each. */
@@ -96,8 +137,12 @@ export function workloadResult(
   return { workload, contestants }
 }
 
-/** Sums up rounds of the sweep case by case. */
-export function sweepResults(ours: Rounds<readonly SweepRun[]>, theirs: Rounds<readonly SweepRun[]>): SweepResult[] {
+/** Sums up rounds of the sweep case by case; `facts` are what else is known of a case. */
+export function sweepResults(
+  ours: Rounds<readonly SweepRun[]>,
+  theirs: Rounds<readonly SweepRun[]>,
+  facts: (name: string, gflops: number) => Partial<SweepResult> = () => ({}),
+): SweepResult[] {
   const names = [...new Set(ours.flatMap((runs) => runs?.map((run) => run.case) ?? []))]
   return names.map((name) => {
     const speeds = (rounds: Rounds<readonly SweepRun[]>): (number | undefined)[] =>
@@ -106,7 +151,8 @@ export function sweepResults(ours: Rounds<readonly SweepRun[]>, theirs: Rounds<r
     const speed = pairedRatio(mine, other)
     const middle = (values: readonly (number | undefined)[]): number =>
       round(median(values.filter((v) => v !== undefined)), 1)
-    const result = { case: name, gflops: middle(mine) }
+    const gflops = middle(mine)
+    const result = { case: name, gflops, ...facts(name, gflops) }
     return Number.isNaN(speed) ? result : Object.assign(result, { torch_gflops: middle(other), speed: round(speed, 3) })
   })
 }
@@ -126,9 +172,20 @@ function budget(what: string, limit: number, unit: string, measured: number, atL
 const largest = (values: readonly number[]): number => (values.length === 0 ? NaN : Math.max(...values))
 const smallest = (values: readonly number[]): number => (values.length === 0 ? NaN : Math.min(...values))
 
+/**
+ * How well shapes do that nothing is tuned for, over how well the named ones do: speed over PyTorch's where it was measured for both,
+ * share of the roofline otherwise. NaN where there are none of either.
+ */
+export function efficiencyOfRandom(sweep: readonly SweepResult[]): number {
+  const mean = (isRandom: boolean, field: 'speed' | 'roof_share'): number =>
+    geometricMean(sweep.flatMap((s) => ((s.seed !== undefined) === isRandom ? (s[field] ?? []) : [])))
+  const bySpeed = mean(true, 'speed') / mean(false, 'speed')
+  return Number.isNaN(bySpeed) ? mean(true, 'roof_share') / mean(false, 'roof_share') : bySpeed
+}
+
 /** The project's budgets that this benchmark measures. */
-export function budgetsOf(results: Pick<Results, 'workloads' | 'first_steps' | 'sweep'>): Budget[] {
-  const { workloads, first_steps: firstSteps, sweep } = results
+export function budgetsOf(results: Pick<Results, 'workloads' | 'first_steps' | 'walks' | 'sweep'>): Budget[] {
+  const { workloads, first_steps: firstSteps, walks, sweep } = results
   const rows = workloads.map(({ contestants }) => {
     const named = (prefix: string) => contestants.find((c) => c.peer.startsWith(prefix))
     return { ours: named('longzhou'), torch: named('torch'), paddle: named('paddle') }
@@ -138,15 +195,19 @@ export function budgetsOf(results: Pick<Results, 'workloads' | 'first_steps' | '
   const memory = rows.flatMap((row) => (row.ours && row.torch ? [row.ours.peak_mb / row.torch.peak_mb] : []))
   const resnet = workloads.findIndex((w) => w.workload.startsWith('resnet18'))
   const firstStep = firstSteps.find((f) => f.workload.startsWith('resnet18'))
-  const speeds = sweep.flatMap((s) => s.speed ?? [])
+  const named = sweep.filter((s) => s.seed === undefined)
+  const speeds = named.flatMap((s) => s.speed ?? [])
   return [
     budget("training step over PyTorch's, geometric mean", 0.5, 'x', geometricMean(torchRatios)),
     budget("training step over PyTorch's, worst workload", 0.75, 'x', largest(torchRatios)),
     budget("training step over PaddlePaddle's, worst workload", 1, 'x', largest(paddleRatios)),
     budget("speed of products and convolutions over PyTorch's, geometric mean", 1, 'x', geometricMean(speeds), true),
     budget("speed of products and convolutions over PyTorch's, worst case", 0.9, 'x', smallest(speeds), true),
+    budget('efficiency of random shapes over that of the named', 0.85, 'x', efficiencyOfRandom(sweep), true),
     budget('first step of ResNet-18, nothing cached', 4, ' s', firstStep?.cold_s ?? NaN),
     budget('first step of ResNet-18, disk cache warm', 0.5, ' s', firstStep?.warm_s ?? NaN),
+    budget('planning of a new size, worst of the walks', 20, ' ms', largest(walks.map((w) => w.plan_ms_max))),
+    budget('compiler calls for new sizes', 0, '', largest(walks.map((w) => w.compiles))),
     budget('JS time of a ResNet-18 step', 3, ' ms', rows[resnet]?.ours?.js_ms ?? NaN),
     budget("peak memory over PyTorch's, worst workload", 1, 'x', largest(memory)),
   ]

@@ -19,7 +19,7 @@ interface Training {
   readonly optimizer: (parameters: nn.Parameter[]) => Optimizer
 }
 
-interface Workload {
+export interface Workload {
   readonly name: string
   readonly description: string
   readonly make: () => Training
@@ -89,19 +89,26 @@ export interface RunOptions {
   readonly bfloat16?: boolean
 }
 
-/** Runs a workload on the current device in this process, which should do nothing else: the peak of memory is the process's. */
-export async function runWorkload(workload: Workload, options: RunOptions): Promise<WorkloadRun> {
-  const { steps, bfloat16 = false } = options
-  seed(0)
-  const { model, input, target, loss: criterion, optimizer: makeOptimizer } = workload.make()
+/** One training step: its loss, its time, and the time until it was recorded and submitted. */
+interface Step {
+  readonly loss: number
+  readonly ms: number
+  readonly jsMs: number
+}
+
+/** Makes a model's parameters, and gives what takes one step, by default on its own data. */
+export async function trainingStep(
+  training: Training,
+  bfloat16 = false,
+): Promise<(data?: Pick<Training, 'input' | 'target'>) => Promise<Step>> {
+  const { model, input, target, loss: criterion, optimizer: makeOptimizer } = training
   model.train()
   const optimizer = makeOptimizer(model.parameters())
   await realize([input, target, ...model.parameters()])
-
-  const step = async (): Promise<{ loss: number; ms: number; jsMs: number }> => {
+  return async (data = training) => {
     const started = performance.now()
     const loss = autoCast({ enable: bfloat16, dtype: 'bfloat16' }, () =>
-      criterion(model(input).astype('float32'), target),
+      criterion(model(data.input).astype('float32'), data.target),
     )
     loss.backward()
     optimizer.step()
@@ -110,7 +117,18 @@ export async function runWorkload(workload: Workload, options: RunOptions): Prom
     const submitted = performance.now()
     return { loss: await reading, ms: performance.now() - started, jsMs: submitted - started }
   }
+}
 
+/** A step of a workload on the current device, always from the same parameters and on the same data. */
+export function prepareWorkload(workload: Workload, bfloat16 = false): Promise<() => Promise<Step>> {
+  seed(0)
+  return trainingStep(workload.make(), bfloat16)
+}
+
+/** Runs a workload on the current device in this process, which should do nothing else: the peak of memory is the process's. */
+export async function runWorkload(workload: Workload, options: RunOptions): Promise<WorkloadRun> {
+  const { steps, bfloat16 = false } = options
+  const step = await prepareWorkload(workload, bfloat16)
   const first = await step()
   let last = await step()
   const times: number[] = []

@@ -1,0 +1,62 @@
+/** `longzhou bench --kernels MODEL`: where the time of a step goes, kernel by kernel, under the roofline of this machine. */
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { CpuBackend } from '../../../runtime/cpu/backend.ts'
+import { machineRoofline } from '../../../runtime/cpu/roofline.ts'
+import { summarizeKernels } from '../../../runtime/kernel-summary.ts'
+import { backendOf, getDevice } from '../../../tensor/device.ts'
+import { synchronize } from '../../../tensor/index.ts'
+import { observeRuns, type ProfiledRun } from '../../../tensor/profile.ts'
+import { UsageError } from '../../errors.ts'
+import type { KernelProfile } from './measure.ts'
+import { prepareWorkload, WORKLOADS } from './workloads.ts'
+
+export interface ProfileOptions {
+  /** Steps that are profiled, after two that plan, compile and warm up. */
+  readonly steps: number
+  readonly bfloat16: boolean
+}
+
+/** What takes one step of a workload, or the function `step` that a module exports. Throws UsageError. */
+async function stepOf(model: string, bfloat16: boolean): Promise<() => unknown> {
+  const workload = WORKLOADS.find((w) => w.name === model)
+  if (workload) return prepareWorkload(workload, bfloat16)
+  const names = WORKLOADS.map((w) => w.name).join(', ')
+  const path = resolve(model)
+  if (!existsSync(path))
+    throw new UsageError(`--kernels is '${model}', expected a workload (${names}) or a module's path`)
+  if (bfloat16) throw new UsageError('--amp goes with a workload; a module chooses its own precision')
+  const { step } = (await import(pathToFileURL(path).href)) as Record<string, unknown>
+  if (typeof step !== 'function')
+    throw new UsageError(`${model} does not export a function 'step', which takes one step when it is called`)
+  return () => (step as () => unknown)()
+}
+
+/** Profiles steps on the current device. */
+export async function profileKernels(model: string, { steps, bfloat16 }: ProfileOptions): Promise<KernelProfile> {
+  const backend = backendOf(getDevice())
+  if (backend instanceof CpuBackend) await machineRoofline(backend)
+  const step = await stepOf(model, bfloat16)
+  for (let i = 0; i < 2; i++) await step()
+  await synchronize()
+  const runs: ProfiledRun[] = []
+  const end = observeRuns((run) => runs.push(run))
+  const started = performance.now()
+  try {
+    for (let i = 0; i < steps; i++) await step()
+    await synchronize()
+  } finally {
+    end()
+  }
+  const totalMs = performance.now() - started
+  const summary = summarizeKernels(runs, backend.roof?.() ?? null, steps, totalMs)
+  return {
+    model,
+    device: backend.name,
+    threads: backend.capabilities.threads,
+    steps,
+    ...summary,
+    rows: [...summary.rows],
+  }
+}

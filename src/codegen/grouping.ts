@@ -1,0 +1,92 @@
+/**
+ * Groupings: which nodes of a program are kept in memory and which of these one kernel computes together. To find one is most of planning.
+ * It hardly depends on sizes, so programs of one class (alike but for sizes) share it as long as they are about equally large: a new batch,
+ * width or length takes over what was found for another one. Whoever does so checks that it can.
+ */
+import { dtypes } from '../common/dtype.ts'
+import { Hash } from '../common/hash.ts'
+import { RecentMap } from '../common/recent-map.ts'
+import { numel } from '../common/shape.ts'
+import type { ContractAxis, Node } from '../graph/node.ts'
+import { opTable } from '../graph/ops.ts'
+
+/** Nodes by their places in the program. */
+export interface Grouping {
+  readonly materialized: readonly number[]
+  /** The nodes that each kernel, or run of kernels, was made for, in order. */
+  readonly groups: readonly (readonly number[])[]
+  /** Elements of all nodes together. */
+  readonly volume: number
+}
+
+export interface ProgramClass {
+  readonly key: string
+  readonly volume: number
+}
+
+const opNumbers = new Map(Object.keys(opTable).map((op, i) => [op, i]))
+const dtypeNumbers = new Map(dtypes.map((d, i) => [d, i]))
+
+/** What a program has in common with others of other sizes. `role` tells what else the plan knows of a node: whether it is given, a result. */
+export function classOf(nodes: readonly Node[], role: (node: Node) => number): ProgramClass {
+  const hash = new Hash()
+  const places = new Map<Node, number>()
+  let volume = 0
+  for (const node of nodes) {
+    hash.add(opNumbers.get(node.op)!)
+    hash.add(dtypeNumbers.get(node.dtype)! * 16 + role(node))
+    hash.add(node.shape.length)
+    for (const d of node.shape) hash.add(Math.min(d, 2))
+    addAttributes(hash, node)
+    for (const s of node.sources) hash.add(places.get(s) ?? -1)
+    places.set(node, places.size)
+    volume += numel(node.shape)
+  }
+  return { key: `${hash.toString()}-${nodes.length}`, volume }
+}
+
+/** Attributes that are no sizes. */
+function addAttributes(hash: Hash, node: Node): void {
+  const { attributes } = node
+  if ('axes' in attributes) hash.addAll(attributes.axes)
+  if ('order' in attributes) hash.addAll(attributes.order)
+  if ('axis' in attributes) hash.add(attributes.axis)
+  if ('index' in attributes) hash.add(attributes.index)
+  if (node.op === 'contract') {
+    const { lhs, rhs, out } = node.attributes
+    for (const axes of [lhs, rhs, out]) for (const axis of axes) addLetters(hash, axis)
+  }
+}
+
+function addLetters(hash: Hash, axis: ContractAxis): void {
+  hash.add(typeof axis === 'number' ? axis : -1)
+  if (typeof axis === 'number') return
+  hash.add(axis.position)
+  hash.add(axis.tap)
+}
+
+/**
+ * How many times larger, and smaller, a program may be that takes over a grouping. What pays for a small one, computing something twice, may
+ * cost a much larger one dear; the other way it is a little memory.
+ */
+const mostGrowth = 4
+const mostShrinking = 16
+/** Groupings of one class that are kept: sizes that coincide by chance can make one useless for the others. */
+const mostKept = 8
+
+const kept = new RecentMap<string, Grouping[]>(256)
+
+/** Groupings of programs of this class and of about this volume, the nearest first. */
+export function knownGroupings({ key, volume }: ProgramClass): Grouping[] {
+  const distance = (g: Grouping): number => Math.abs(Math.log(Math.max(volume, 1) / Math.max(g.volume, 1)))
+  return kept
+    .getOrMake(key, () => [])
+    .filter((g) => volume <= g.volume * mostGrowth && g.volume <= volume * mostShrinking)
+    .sort((a, b) => distance(a) - distance(b))
+}
+
+export function keepGrouping({ key }: ProgramClass, grouping: Grouping): void {
+  const list = kept.getOrMake(key, () => [])
+  list.push(grouping)
+  if (list.length > mostKept) list.shift()
+}

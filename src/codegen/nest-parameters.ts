@@ -1,0 +1,87 @@
+/** Parameters of a nest's kernel, and the arguments that go with them: sizes, strides, sources, numbers. Each is made once. */
+import type { Node } from '../graph/node.ts'
+import * as ir from './builder.ts'
+import { constantOf, valueScalar } from './elementwise.ts'
+import type { Expression } from './expression.ts'
+import type { Expr } from './kernel.ts'
+
+export type NestArgument =
+  | { readonly kind: 'source'; readonly node: Node }
+  | { readonly kind: 'sink'; readonly index: number }
+  | { readonly kind: 'index'; readonly value: number }
+  | { readonly kind: 'number'; readonly value: number | bigint }
+  | { readonly kind: 'scalar'; readonly slot: number }
+  | { readonly kind: 'scratch' }
+
+export class NestParameters {
+  readonly arguments: NestArgument[] = []
+  readonly #ir: ir.KernelBuilder
+  /** Whether a sink may lie where a source lies. */
+  readonly #inPlace: boolean
+  readonly #indices = new Map<string, Expr>()
+  readonly #sources = new Map<Node, ir.BufferParameter>()
+  readonly #scalars = new Map<string, Expr>()
+
+  constructor(builder: ir.KernelBuilder, inPlace: boolean) {
+    this.#ir = builder
+    this.#inPlace = inPlace
+  }
+
+  /** What is read from memory. */
+  get sources(): Iterable<Node> {
+    return this.#sources.keys()
+  }
+
+  /** The memory of each result, in order. */
+  sinks(sinks: readonly Node[]): ir.BufferParameter[] {
+    return sinks.map((s, index) => {
+      this.arguments.push({ kind: 'sink', index })
+      return this.#ir.buffer(s.dtype, this.#inPlace ? 'update' : 'write')
+    })
+  }
+
+  scratch(dtype: 'float32' | 'float64' | 'int32' | 'int64'): ir.BufferParameter {
+    this.arguments.push({ kind: 'scratch' })
+    return this.#ir.scratch(dtype)
+  }
+
+  /** A size or stride; equal numbers in different roles are different parameters, so that a kernel does not depend on their being equal. */
+  index(role: string, value: number): Expr {
+    const key = `${role}=${value}`
+    const known = this.#indices.get(key)
+    if (known) return known
+    this.arguments.push({ kind: 'index', value })
+    const made = this.#ir.index()
+    this.#indices.set(key, made)
+    return made
+  }
+
+  source(node: Node): ir.BufferParameter {
+    const known = this.#sources.get(node)
+    if (known) return known
+    this.arguments.push({ kind: 'source', node })
+    const made = this.#ir.buffer(node.dtype, this.#inPlace ? 'update' : 'read')
+    this.#sources.set(node, made)
+    return made
+  }
+
+  /** Small and special numbers stand in the text; others are arguments, so that changing them compiles nothing. */
+  constant(value: number | bigint, e: Expression): Expr {
+    const n = Number(value)
+    const plain = !Number.isFinite(n) || (Number.isInteger(n * 2) && Math.abs(n) <= 8)
+    if (plain || e.dtype === 'bool') return constantOf(value, e.dtype)
+    return this.scalar(`constant${String(value)}`, e, { kind: 'number', value })
+  }
+
+  scalar(role: string, e: Expression, argument: NestArgument): Expr {
+    const scalar = valueScalar(e.dtype)
+    const key = `${role}:${scalar}`
+    const known = this.#scalars.get(key)
+    if (known) return known
+    this.arguments.push(argument)
+    const parameter = this.#ir.scalar(scalar === 'mask' ? 'i32' : scalar)
+    const made = scalar === 'mask' ? ir.ne(parameter, 0) : parameter
+    this.#scalars.set(key, made)
+    return made
+  }
+}

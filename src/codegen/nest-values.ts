@@ -1,0 +1,171 @@
+/** Values of a nest: fused expressions as expressions of the kernel, each computed once, as far outside the loops as it can be. */
+import type { Node } from '../graph/node.ts'
+import { affineKey, type Affine, type Variable } from './affine.ts'
+import * as ir from './builder.ts'
+import { emitCast, emitOperation } from './elementwise.ts'
+import { MaterializeRequest, type Bound, type Expression } from './expression.ts'
+import type { Expr } from './kernel.ts'
+import type { Level, NestAddresses } from './nest-addresses.ts'
+import type { NestParameters } from './nest-parameters.ts'
+import { emitRandom } from './random.ts'
+
+/** Whether all loops of `inner` are among `outer`. */
+export const covers = (outer: ReadonlySet<Variable>, inner: ReadonlySet<Variable>): boolean =>
+  [...inner].every((v) => outer.has(v))
+
+export class NestValues {
+  readonly #ir: ir.KernelBuilder
+  readonly #parameters: NestParameters
+  readonly #addresses: NestAddresses
+
+  constructor(builder: ir.KernelBuilder, parameters: NestParameters, addresses: NestAddresses) {
+    this.#ir = builder
+    this.#parameters = parameters
+    this.#addresses = addresses
+  }
+
+  /** Computes, at this level, whatever inside `roots` depends on no deeper loop. */
+  hoist(level: Level, roots: readonly Expression[], addresses: readonly Affine[]): void {
+    const known = (e: Expression): boolean => level.find((l) => l.values, e) !== undefined
+    const seen = new Set<Expression>()
+    const walk = (e: Expression): void => {
+      if (seen.has(e) || known(e)) return
+      seen.add(e)
+      if (covers(level.loops, e.loops) && this.#reductionsKnown(level, e)) {
+        this.value(level, e)
+        return
+      }
+      if (e.kind === 'operation') e.args.forEach(walk)
+      else if (e.kind === 'guard') walk(e.x)
+      else if (e.kind === 'gather') {
+        walk(e.index)
+        if (covers(level.loops, e.index.loops)) this.#gatherBase(level, e)
+        this.#addresses.base(level, e.at)
+      } else if (e.kind === 'load') this.#addresses.base(level, e.at)
+      else if (e.kind === 'random') {
+        walk(e.key)
+        walk(e.offset)
+      }
+    }
+    roots.forEach(walk)
+    for (const a of addresses) this.#addresses.base(level, a)
+  }
+
+  #reductionsKnown(level: Level, e: Expression): boolean {
+    let all = true
+    const walk = (x: Expression): void => {
+      if (level.find((l) => l.values, x)) return
+      if (x.kind === 'reduction') all = false
+      else if (x.kind === 'operation') x.args.forEach(walk)
+      else if (x.kind === 'guard') walk(x.x)
+      else if (x.kind === 'gather') walk(x.index)
+    }
+    walk(e)
+    return all
+  }
+
+  /** The value where its loops exist. Throws MaterializeRequest for a reduction that no phase has computed. */
+  value(level: Level, e: Expression): Expr {
+    const known = level.find((l) => l.values, e)
+    if (known) return known
+    const made = this.#ir.let('v', this.#emit(level, e))
+    level.values.set(e, made)
+    return made
+  }
+
+  #emit(level: Level, e: Expression): Expr {
+    switch (e.kind) {
+      case 'constant':
+        return this.#parameters.constant(e.value, e)
+      case 'scalar':
+        return this.#parameters.scalar(`slot${e.slot}`, e, { kind: 'scalar', slot: e.slot })
+      case 'index':
+        return emitCast(
+          this.#ir,
+          ir.convert(this.#addresses.address(level, e.at), e.dtype === 'int64' ? 'i64' : 'i32'),
+          e.dtype === 'int64' ? 'int64' : 'int32',
+          e.dtype,
+        )
+      case 'load':
+        return this.#loaded(e, this.#guarded(level, e.guards, this.#addresses.address(level, e.at)))
+      case 'gather': {
+        const base = this.#gatherBase(level, e)
+        return this.#loaded(e, this.#guarded(level, e.guards, ir.add(base, this.#addresses.address(level, e.at))))
+      }
+      case 'operation': {
+        const args = e.args.map((a) => this.value(level, a))
+        if (e.op === 'cast') return emitCast(this.#ir, args[0]!, e.args[0]!.dtype, e.dtype)
+        return emitOperation(this.#ir, e.op, e.args[0]!.dtype, args)
+      }
+      case 'guard': {
+        const x = this.value(level, e.x)
+        const inside = this.#inside(level, e.bounds)
+        return e.dtype === 'bool' ? ir.and(inside, x) : ir.select(inside, x, 0)
+      }
+      case 'random':
+        return emitRandom(
+          this.#ir,
+          this.value(level, e.key),
+          this.value(level, e.offset),
+          this.#addresses.address(level, e.at),
+          e.dtype,
+        )
+      case 'reduction':
+        throw new MaterializeRequest(e.node)
+    }
+  }
+
+  #loaded(e: Expression & { source: Node }, at: Expr): Expr {
+    const x = ir.load(this.#parameters.source(e.source), at)
+    return e.dtype === 'bool' ? ir.ne(x, 0) : x
+  }
+
+  /** The address where the bounds hold, and that of the first element elsewhere. */
+  #guarded(level: Level, guards: readonly Bound[], at: Expr): Expr {
+    return guards.length === 0 ? at : ir.select(this.#inside(level, guards), at, 0)
+  }
+
+  #inside(level: Level, bounds: readonly Bound[]): Expr {
+    let all: Expr | null = null
+    for (const b of bounds) {
+      const key = `inside ${affineKey(b.at)}<${b.high}`
+      let test = level.find((l) => l.addresses, key)
+      if (!test) {
+        const x = this.#ir.let('x', this.#addresses.address(level, b.at))
+        test = this.#ir.let(
+          'inside',
+          ir.and(ir.ge(x, b.low), ir.lt(x, this.#parameters.index(`high ${affineKey(b.at)}`, b.high))),
+        )
+        level.addresses.set(key, test)
+      }
+      all = all ? ir.and(all, test) : test
+    }
+    return all!
+  }
+
+  /** Offset of the slice that a dynamic index picks; out of range is reported and reads the first slice. */
+  #gatherBase(level: Level, e: Expression & { kind: 'gather' }): Expr {
+    const key = `gather ${affineKey(e.at)} ${e.size} ${e.stride}`
+    const holder = level.find((l) => l.values, e.index)
+    const cached = holder && level.find((l) => l.addresses, `${key} ${describe(holder)}`)
+    if (cached) return cached
+    const value = this.value(level, e.index)
+    const size = this.#parameters.index(`size ${key}`, e.size)
+    const { at, outside } = this.#ir.position(value, size)
+    this.#ir.if(outside, () => this.#ir.fail(1))
+    const base = this.#ir.let(
+      'base',
+      ir.mul(ir.select(outside, 0, at), this.#parameters.index(`stride ${key}`, e.stride)),
+    )
+    level.addresses.set(`${key} ${describe(value)}`, base)
+    return base
+  }
+}
+
+/** A name for an expression that was computed before. */
+const describe = (e: Expr): string =>
+  e.kind === 'variable'
+    ? e.name
+    : e.kind === 'parameter'
+      ? `#${e.index}`
+      : JSON.stringify(e, (_, v) => (typeof v === 'bigint' ? `${v}n` : (v as unknown)))

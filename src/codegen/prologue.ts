@@ -1,0 +1,170 @@
+/**
+ * What a plan computes from constants alone (packed weights, folded scales, tables of positions) taken out of it: it is computed once, before
+ * the first run, and read like a leaf from then on. Inference runs one plan many times over weights that do not change.
+ */
+import type { Kernel, Parameter } from './kernel.ts'
+import type { Location, PendingLaunch, PendingStep } from './pending.ts'
+import { structureOf } from './structure.ts'
+
+/** A temporary that becomes a constant of the plan. */
+export interface Constant {
+  readonly bytes: number
+  /** Equal for constants with equal values, in all plans over the same leaves: by what they are computed. */
+  readonly recipe: string
+}
+
+/** A launch that computes constants. They are outputs by number, as are those that it reads. */
+export interface PrologueLaunch {
+  readonly launch: PendingLaunch
+  /** Numbers of the constants that it writes. */
+  readonly writes: readonly number[]
+}
+
+export interface SplitSteps {
+  readonly constants: readonly Constant[]
+  /** In order. */
+  readonly prologue: readonly PrologueLaunch[]
+  /** Steps without those that compute constants, which are leaves behind the `leaves` of the capture. */
+  readonly steps: readonly PendingStep[]
+  /** Numbers of the temporaries that are constants. */
+  readonly replaced: ReadonlySet<number>
+}
+
+interface Access {
+  readonly place: Location
+  readonly writes: boolean
+}
+
+/** `constantLeaves`: numbers of leaves that never change; `leafName` names their values in recipes. */
+export function splitConstants(
+  steps: readonly PendingStep[],
+  kernels: readonly Kernel[],
+  temporaries: readonly { readonly bytes: number }[],
+  leaves: number,
+  constantLeaves: ReadonlySet<number>,
+  leafName: (slot: number) => string,
+): SplitSteps {
+  const accesses = new Map<PendingLaunch, readonly Access[]>()
+  const accessesOf = (launch: PendingLaunch): readonly Access[] => {
+    let found = accesses.get(launch)
+    if (!found) accesses.set(launch, (found = memoryOf(launch, kernels[launch.kernel]!.parameters)))
+    return found
+  }
+  const varying = varyingTemporaries(steps, accessesOf, constantLeaves)
+  const isConstant = (step: PendingStep): step is PendingLaunch =>
+    !('count' in step) &&
+    accessesOf(step).some((a) => a.writes) &&
+    accessesOf(step).every(
+      (a) =>
+        (a.place.space === 'temporary' && a.writes && !varying.has(a.place.slot)) || (!a.writes && isFixed(a.place)),
+    )
+  const isFixed = (place: Location): boolean =>
+    place.space === 'leaf' ? constantLeaves.has(place.slot) : place.space === 'temporary' && !varying.has(place.slot)
+
+  const numbers = new Map<number, number>()
+  const launches = new Map<number, PendingLaunch[]>()
+  const kept: PendingStep[] = []
+  for (const step of steps) {
+    if (!isConstant(step)) {
+      kept.push(step)
+      continue
+    }
+    for (const { place, writes } of accessesOf(step)) {
+      if (!writes) continue
+      if (!numbers.has(place.slot)) numbers.set(place.slot, numbers.size)
+      const list = launches.get(place.slot) ?? []
+      if (list.at(-1) !== step) list.push(step)
+      launches.set(place.slot, list)
+    }
+  }
+  const rebound = (launch: PendingLaunch, space: 'leaf' | 'output', first: number): PendingLaunch => ({
+    ...launch,
+    arguments: launch.arguments.map((a) => {
+      const number = a.kind === 'memory' && a.role.space === 'temporary' ? numbers.get(a.role.slot) : undefined
+      return a.kind === 'memory' && number !== undefined
+        ? { kind: 'memory', role: { ...a.role, space, slot: first + number } }
+        : a
+    }),
+  })
+  const recipes = new Map<number, string>()
+  const constants = [...numbers.keys()].map((slot): Constant => {
+    const own = launches.get(slot)!
+    const recipe = own.map((launch) => {
+      const parts = launch.arguments.map((a, i) => {
+        if (a.kind !== 'memory') return a.kind === 'index' ? String(a.value) : JSON.stringify(a, bigintText)
+        const { space, slot: s, byteOffset } = a.role
+        if (space === 'leaf') return `${leafName(s)}+${byteOffset}`
+        if (s === slot) return `self+${byteOffset}`
+        // What another constant is computed by, or, where both are computed by one launch, which of its results it is.
+        return recipes.has(s) ? `(${recipes.get(s)!})+${byteOffset}` : `beside ${i}+${byteOffset}`
+      })
+      return `${structureOf(kernels[launch.kernel]!)} ${launch.extent} ${launch.grain} ${parts.join(' ')}`
+    })
+    const { bytes } = temporaries[slot]!
+    const text = digest(`${bytes} ${recipe.join(' ; ')}`)
+    recipes.set(slot, text)
+    return { bytes, recipe: text }
+  })
+  const prologue = steps.filter(isConstant).map((launch): PrologueLaunch => {
+    const written = accessesOf(launch).filter((a) => a.writes)
+    return { launch: rebound(launch, 'output', 0), writes: written.map((a) => numbers.get(a.place.slot)!) }
+  })
+  return {
+    constants,
+    prologue,
+    steps: kept.map((s) =>
+      'count' in s
+        ? { count: s.count, steps: s.steps.map((l) => rebound(l, 'leaf', leaves)) }
+        : rebound(s, 'leaf', leaves),
+    ),
+    replaced: new Set(numbers.keys()),
+  }
+}
+
+/** Temporaries whose values may differ from run to run: a fixed point over the launches that write them. */
+function varyingTemporaries(
+  steps: readonly PendingStep[],
+  accessesOf: (launch: PendingLaunch) => readonly Access[],
+  constantLeaves: ReadonlySet<number>,
+): Set<number> {
+  const varying = new Set<number>()
+  for (;;) {
+    const before = varying.size
+    for (const step of steps) {
+      const inLoop = 'count' in step
+      for (const launch of inLoop ? step.steps : [step]) {
+        const own = accessesOf(launch)
+        const isVarying =
+          inLoop ||
+          launch.arguments.some((a) => a.kind === 'scalar') ||
+          own.some(({ place, writes }) =>
+            place.space === 'temporary' ? varying.has(place.slot) : writes || !constantLeaves.has(place.slot),
+          )
+        if (!isVarying) continue
+        for (const { place, writes } of own) if (writes && place.space === 'temporary') varying.add(place.slot)
+      }
+    }
+    if (varying.size === before) return varying
+  }
+}
+
+function memoryOf(launch: PendingLaunch, parameters: readonly Parameter[]): Access[] {
+  return launch.arguments.flatMap((a, i) => {
+    const p = parameters[i]!
+    return a.kind === 'memory' && p.kind === 'buffer' ? [{ place: a.role, writes: p.access !== 'read' }] : []
+  })
+}
+
+const bigintText = (_: string, v: unknown): unknown => (typeof v === 'bigint' ? `${v}n` : v)
+
+/** Recipes hold those of what they are made of: kept short by two hashes of 32 bits, and the length. */
+function digest(text: string): string {
+  let a = 0x9e3779b9 | 0
+  let b = 0x85ebca6b | 0
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i)
+    a = Math.imul(a ^ c, 0x01000193) + (a >>> 15)
+    b = Math.imul(b + c, 0xc2b2ae35 | 0) ^ (b >>> 13)
+  }
+  return `${(a >>> 0).toString(16)}${(b >>> 0).toString(16)}:${text.length}`
+}

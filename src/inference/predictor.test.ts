@@ -1,0 +1,80 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import type { HostArray } from '../common/dtype.ts'
+import { exportProgram } from '../io/formats/program/export/export.ts'
+import type { OperatorProgram } from '../io/formats/program/program.ts'
+import { InputSpec } from '../jit/input-spec.ts'
+import * as nn from '../nn/index.ts'
+import { noGrad } from '../tensor/autograd.ts'
+import * as T from '../tensor/index.ts'
+import { fromHost, type Tensor } from '../tensor/tensor.ts'
+import { createPredictor } from './predictor.ts'
+
+class Net extends nn.Layer {
+  conv = new nn.Conv2D(3, 16, { kernelSize: 3, padding: 1 })
+  norm = new nn.BatchNorm2D(16)
+  thin = new nn.Conv2D(16, 16, { kernelSize: 3, padding: 1, groups: 16, biasAttr: false })
+  normThin = new nn.BatchNorm2D(16)
+  head = new nn.Linear(16, 4)
+  forward(x: Tensor): Tensor {
+    let y = nn.functional.relu(this.norm(this.conv(x)))
+    y = T.add(y, nn.functional.hardswish(this.normThin(this.thin(y))))
+    return this.head(T.mean(y, [2, 3]))
+  }
+}
+
+const image = (n: number, h: number, w: number, at: number): HostArray => ({
+  dtype: 'float32',
+  shape: [n, 3, h, w],
+  data: Float32Array.from({ length: n * 3 * h * w }, (_, i) => Math.sin(i * 0.37 + at)),
+})
+
+describe('Predictor', () => {
+  const net = new Net()
+  let model: OperatorProgram
+
+  beforeAll(async () => {
+    T.seed(1)
+    net.train()
+    // Running statistics that are not 0 and 1.
+    for (let i = 0; i < 3; i++) await net(T.add(T.multiply(T.randn([4, 3, 12, 12]), 2), 1)).data()
+    net.eval()
+    model = await exportProgram(net, { inputSpec: [new InputSpec([null, 3, null, null], 'float32', 'x')] })
+  })
+
+  const wanted = async (x: HostArray): Promise<Float32Array> =>
+    (await noGrad(() => net(fromHost(x))).data()) as Float32Array
+
+  it('gives what the layer gives, for any shape', async () => {
+    const predictor = createPredictor({ model })
+    for (const x of [image(1, 8, 8, 0), image(2, 9, 17, 1), image(1, 8, 8, 2)]) {
+      const { output_0 } = await predictor.run({ x })
+      const expected = await wanted(x)
+      expect(output_0!.shape).toEqual([x.shape[0], 4])
+      const worst = Math.max(...expected.map((v, i) => Math.abs(v - (output_0!.data as Float32Array)[i]!)))
+      expect(worst).toBeLessThan(1e-4)
+    }
+  })
+
+  it('answers each of many calls at once with its own result', async () => {
+    const predictor = createPredictor({ model })
+    const calls = Array.from({ length: 400 }, (_, i) => image(1 + (i % 3), 6, 6 + (i % 2), i))
+    const answers = await Promise.all(calls.map((x, i) => (i % 2 ? predictor : predictor.clone()).run([x])))
+    for (let i = 0; i < calls.length; i += 37) {
+      const expected = await wanted(calls[i]!)
+      const got = answers[i]!['output_0']!.data as Float32Array
+      expect(Math.max(...expected.map((v, k) => Math.abs(v - got[k]!)))).toBeLessThan(1e-4)
+    }
+    // Answers to different questions differ.
+    const keys = new Set(answers.map((a) => (a['output_0']!.data as Float32Array).join(',')))
+    expect(keys.size).toBe(calls.length)
+  })
+
+  it('says which input does not fit', async () => {
+    const predictor = createPredictor({ model })
+    await expect(predictor.run({ y: image(1, 8, 8, 0) })).rejects.toThrow("no input 'y'; the model takes x")
+    await expect(predictor.run([{ ...image(1, 8, 8, 0), shape: [1, 1, 8, 24] }])).rejects.toThrow('[any, 3, any, any]')
+    await expect(predictor.run([{ dtype: 'int32', shape: [1, 3, 1, 1], data: new Int32Array(3) }])).rejects.toThrow(
+      'takes float32',
+    )
+  })
+})

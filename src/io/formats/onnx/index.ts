@@ -1,0 +1,6 @@
+/** ONNX files, read as programs and written from them: `readOnnxModel(path)`, `writeOnnxModel(program, path, options)`. */
+export { parseOnnx } from './decode.ts'
+export { serializeOnnx } from './encode.ts'
+export { readOnnxModel, writeOnnxModel, type OnnxFileOptions } from './files.ts'
+export { programOfOnnx } from './reader/read.ts'
+export { onnxOfProgram, type OnnxWriteOptions } from './writer/write.ts'

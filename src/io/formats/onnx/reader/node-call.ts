@@ -1,0 +1,285 @@
+/** One ONNX node, as its rule sees it: operands and attributes with their defaults, and how to say what it becomes. */
+import { isFloat, type DType, type HostArray } from '../../../../common/dtype.ts'
+import { FormatError } from '../../../../common/errors.ts'
+import { numel } from '../../../../common/shape.ts'
+import { isNumber, numbersOf, type Dim, type Known } from '../../program/inference/known.ts'
+import { dtypeOfDataType, DATA_TYPES, type OnnxGraph, type OnnxNode } from '../model.ts'
+import { tensorArray, type ExternalBytes } from '../tensor-data.ts'
+import { elementsOf, Variable, type Attributes, type Conversion, type Inputs } from './conversion.ts'
+
+/** What a rule cannot do: the node is listed with the reason. */
+export class Unsupported extends FormatError {}
+
+/** Program values by ONNX value; graphs inside see those of the graphs around. */
+export type Scope = Map<string, string>
+
+export class NodeCall {
+  readonly node: OnnxNode
+  readonly opset: number
+  readonly #conversion: Conversion
+  readonly #scope: Scope
+  readonly #externalBytes: ExternalBytes
+  readonly #inline: (graph: OnnxGraph) => readonly string[]
+
+  constructor(
+    node: OnnxNode,
+    opset: number,
+    conversion: Conversion,
+    scope: Scope,
+    externalBytes: ExternalBytes,
+    inline: (graph: OnnxGraph) => readonly string[],
+  ) {
+    this.node = node
+    this.opset = opset
+    this.#conversion = conversion
+    this.#scope = scope
+    this.#externalBytes = externalBytes
+    this.#inline = inline
+  }
+
+  // ---- operands -----------------------------------------------------------------------------------------------------------
+
+  get inputCount(): number {
+    return this.node.inputs.length
+  }
+
+  has(i: number): boolean {
+    return (this.node.inputs[i] ?? '') !== ''
+  }
+
+  /** The program value of an operand, without making a constant a parameter. */
+  value(i: number): string {
+    const onnxName = this.node.inputs[i] ?? ''
+    if (onnxName === '') throw new FormatError(`lacks operand ${i}`)
+    const name = this.#scope.get(onnxName)
+    if (name === undefined) throw new FormatError(`nothing computes its operand '${onnxName}'`)
+    return name
+  }
+
+  operand(i: number): string {
+    return this.#conversion.operand(this.value(i))
+  }
+
+  optional(i: number): string | null {
+    return this.has(i) ? this.operand(i) : null
+  }
+
+  /** All operands from `from` on. */
+  operands(from = 0): string[] {
+    return this.node.inputs.slice(from).map((_, i) => this.operand(from + i))
+  }
+
+  /** An operand that training does not change. */
+  buffer(i: number): string {
+    return this.#conversion.buffer(this.value(i))
+  }
+
+  known(i: number): Known {
+    return this.#conversion.inference.get(this.value(i))
+  }
+
+  knownOf(name: string): Known {
+    return this.#conversion.inference.get(name)
+  }
+
+  dtype(i = 0): DType {
+    return this.known(i).dtype
+  }
+
+  /** Number of axes; refused where it is not known. */
+  rank(i = 0): number {
+    const { shape } = this.known(i)
+    if (!shape)
+      this.refuse(
+        `the number of axes of '${this.node.inputs[i]}' is not known; run onnx.shape_inference on the model first`,
+      )
+    return shape.length
+  }
+
+  constant(i: number): HostArray | null {
+    return this.has(i) ? this.#conversion.constant(this.value(i)) : null
+  }
+
+  /** The numbers of an operand that is a constant, or null. */
+  numbers(i: number): number[] | null {
+    const array = this.constant(i)
+    return array ? elementsOf(array) : numbersOf(this.known(i).content)
+  }
+
+  /** The numbers of an operand that must be constant; undefined where it is absent. */
+  fixed(i: number, what: string): number[] | undefined {
+    if (!this.has(i)) return undefined
+    return this.numbers(i) ?? this.refuse(`its ${what} depend on the input's values`)
+  }
+
+  /** The elements of an operand as sizes: numbers, names of sizes, or ''. */
+  dims(i: number): readonly Dim[] | null {
+    return this.constant(i) ? elementsOf(this.constant(i)!) : (this.known(i).content ?? null)
+  }
+
+  /** An operand as an attribute that may be a value. */
+  variable(i: number, single = false): Variable {
+    return new Variable(this.value(i), this.dims(i), single)
+  }
+
+  // ---- attributes ---------------------------------------------------------------------------------------------------------
+
+  int(name: string): number | undefined
+  int(name: string, ifMissing: number): number
+  int(name: string, ifMissing?: number): number | undefined {
+    const a = this.node.attributes.get(name)
+    return a === undefined ? ifMissing : a.kind === 'int' ? Number(a.value) : this.#wrong(name, 'an int')
+  }
+
+  float(name: string, ifMissing: number): number {
+    const a = this.node.attributes.get(name)
+    return a === undefined ? ifMissing : a.kind === 'float' ? a.value : this.#wrong(name, 'a float')
+  }
+
+  text(name: string, ifMissing: string): string {
+    const a = this.node.attributes.get(name)
+    return a === undefined ? ifMissing : a.kind === 'string' ? a.value : this.#wrong(name, 'a string')
+  }
+
+  ints(name: string): number[] | undefined
+  ints(name: string, ifMissing: readonly number[]): number[]
+  ints(name: string, ifMissing?: readonly number[]): number[] | undefined {
+    const a = this.node.attributes.get(name)
+    if (a === undefined) return ifMissing ? [...ifMissing] : undefined
+    return a.kind === 'ints' ? a.value.map(Number) : this.#wrong(name, 'ints')
+  }
+
+  floats(name: string): number[] | undefined {
+    const a = this.node.attributes.get(name)
+    return a === undefined ? undefined : a.kind === 'floats' ? [...a.value] : this.#wrong(name, 'floats')
+  }
+
+  texts(name: string): readonly string[] | undefined {
+    const a = this.node.attributes.get(name)
+    return a === undefined ? undefined : a.kind === 'strings' ? a.value : this.#wrong(name, 'strings')
+  }
+
+  tensor(name: string): HostArray | undefined {
+    const a = this.node.attributes.get(name)
+    if (a === undefined) return undefined
+    return a.kind === 'tensor' ? tensorArray(a.value, this.#externalBytes) : this.#wrong(name, 'a tensor')
+  }
+
+  /** A dtype by its number in ONNX. */
+  dtypeAttribute(name: string, ifMissing?: DType): DType {
+    const number = this.int(name)
+    if (number === undefined) return ifMissing ?? this.#wrong(name, 'a data type')
+    return (
+      dtypeOfDataType(number) ?? this.refuse(`${DATA_TYPES[number] ?? `data type ${number}`} tensors are not supported`)
+    )
+  }
+
+  graph(name: string): OnnxGraph {
+    const a = this.node.attributes.get(name)
+    return a?.kind === 'graph' ? a.value : this.#wrong(name, 'a graph')
+  }
+
+  // ---- results ------------------------------------------------------------------------------------------------------------
+
+  /** Whether the node names a result. */
+  wants(k: number): boolean {
+    return (this.node.outputs[k] ?? '') !== ''
+  }
+
+  /** Adds an operation whose first result is an intermediate value; returns its name. */
+  emit(type: string, inputs: Inputs, attributes: Attributes = {}, slot = 'out'): string {
+    const name = this.#conversion.fresh(`${this.#base()}.${type}`)
+    this.#conversion.emit(type, inputs, attributes, { [slot]: name })
+    return name
+  }
+
+  /** As `emit`, with several results in the given slots. */
+  emitAll(
+    type: string,
+    inputs: Inputs,
+    attributes: Attributes,
+    slots: Readonly<Record<string, number | null>>,
+  ): Record<string, string[]> {
+    const names = Object.fromEntries(
+      Object.entries(slots).map(([slot, n]) => [
+        slot,
+        Array.from({ length: n ?? 1 }, (_, i) =>
+          this.#conversion.fresh(`${this.#base()}.${slot}${n === null ? '' : i}`),
+        ),
+      ]),
+    )
+    const outputs = Object.fromEntries(
+      Object.entries(slots).map(([slot, n]) => [slot, n === null ? names[slot]![0]! : names[slot]!]),
+    )
+    this.#conversion.emit(type, inputs, attributes, outputs)
+    return names
+  }
+
+  /** Adds an operation whose first result is result `k` of the node. */
+  give(type: string, inputs: Inputs, attributes: Attributes = {}, slot = 'out', k = 0): void {
+    const onnxName = this.node.outputs[k] ?? ''
+    const name = this.#conversion.fresh(onnxName === '' ? `${this.#base()}.${slot}` : onnxName)
+    this.#conversion.emit(type, inputs, attributes, { [slot]: name })
+    if (onnxName !== '') this.#scope.set(onnxName, name)
+  }
+
+  /** Says that result `k` is a value that there is already. */
+  bind(k: number, name: string): void {
+    const onnxName = this.node.outputs[k] ?? ''
+    if (onnxName !== '') this.#scope.set(onnxName, name)
+  }
+
+  /** Says that result `k` is a constant of the file. */
+  bindConstant(k: number, array: HostArray): void {
+    const onnxName = this.node.outputs[k] ?? ''
+    if (onnxName !== '')
+      this.#scope.set(onnxName, this.#conversion.addConstant(onnxName, array, isFoldable(array, true)))
+  }
+
+  /** A constant that the conversion makes. */
+  make(array: HostArray, what = 'constant', foldable = true): string {
+    return this.#conversion.addConstant(`${this.#base()}.${what}`, array, foldable)
+  }
+
+  /** A parameter made from weights of the file. */
+  weight(array: HostArray, what: string): string {
+    return this.#conversion.operand(this.#conversion.addConstant(`${this.#base()}.${what}`, array, false))
+  }
+
+  asOperand(name: string): string {
+    return this.#conversion.operand(name)
+  }
+
+  constantOf(name: string): HostArray | null {
+    return this.#conversion.constant(name)
+  }
+
+  /** Puts the nodes of a graph in the node's place; returns the values of its outputs. */
+  inline(graph: OnnxGraph): readonly string[] {
+    return this.#inline(graph)
+  }
+
+  refuse(reason: string): never {
+    throw new Unsupported(reason)
+  }
+
+  #base(): string {
+    return this.node.name !== '' ? this.node.name : (this.node.outputs.find((o) => o !== '') ?? this.node.opType)
+  }
+
+  #wrong(name: string, wanted: string): never {
+    throw new FormatError(`wants ${wanted} as '${name}'`)
+  }
+}
+
+/** Weights stay parameters: floats of more than one element are not folded into what is computed from them. */
+export function isFoldable(array: HostArray, isConstantNode: boolean): boolean {
+  return !isFloat(array.dtype) || numel(array.shape) <= (isConstantNode ? 4 : 1)
+}
+
+/** Sizes that are all numbers, or null. */
+export function staticShape(known: Known): number[] | null {
+  return numbersOf(known.shape)
+}
+
+export { isNumber }

@@ -1,0 +1,31 @@
+/** One operation of constants, computed on the host: how readers fold what only shapes depend on. */
+import type { HostArray } from '../../../common/dtype.ts'
+import { fromHost, Tensor } from '../../../tensor/tensor.ts'
+import { withTracer } from '../../../tensor/tracer.ts'
+import { BoundCall } from './call.ts'
+import { slotName } from './operator.ts'
+import { findOperator } from './operators/table.ts'
+import { slotNames, type Operation } from './program.ts'
+
+/** Results of an operation by name; null where the table lacks the operator. Throws what the operator throws. */
+export function evaluate(
+  operation: Operation,
+  constantOf: (name: string) => HostArray,
+): ReadonlyMap<string, HostArray> | null {
+  const row = findOperator(operation.type)
+  if (!row) return null
+  return withTracer(null, () => {
+    const operand = (name: string): Tensor => fromHost(constantOf(name), { place: 'reference' })
+    const made = row.run(new BoundCall(operation, row, false, operand))
+    const bySlot = made instanceof Tensor ? { [slotName(row.outputs[0]!)]: made } : made
+    const results = new Map<string, HostArray>()
+    for (const [slot, given] of Object.entries(operation.outputs)) {
+      const tensors = bySlot[slot]
+      const list = tensors === undefined ? [] : tensors instanceof Tensor ? [tensors] : tensors
+      slotNames(given).forEach((name, i) => {
+        if (list[i]) results.set(name, list[i].hostArraySync())
+      })
+    }
+    return results
+  })
+}
