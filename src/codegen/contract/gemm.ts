@@ -214,7 +214,7 @@ function emitProduct(
         const buffer = packedRows ? packedRows.buffer : a
         const start = packedRows ? packedRows.at : rowsAt
         const number = packedRows ? panel : add(firstRowPanel, panel)
-        return packedPanel(k, tile, buffer, k.let('aAt', add(start, mul(mul(number, tile.rows), kc))), kc)
+        return packedPanel(k, tile.rows, buffer, k.let('aAt', add(start, mul(mul(number, tile.rows), kc))), kc)
       }
 
       k.loop('cached', 0, div(add(ownRows, sub(cachedRowPanels, 1)), cachedRowPanels), 1, (cached) => {
@@ -253,16 +253,11 @@ export type RowReader = (body: (step: Expr, value: (row: number) => Expr) => voi
 /** Copies of the innermost loop's body, so that its counting does not show. */
 const COPIES = 4
 
-export function packedPanel(
-  k: Assembler,
-  tile: RegisterTile,
-  buffer: BufferParameter,
-  at: Expr,
-  depth: Expr,
-): RowReader {
+/** Rows of a panel, `width` elements from one step to the next. */
+export function packedPanel(k: Assembler, width: number, buffer: BufferParameter, at: Expr, depth: Expr): RowReader {
   return (body) => {
     k.unrolled('step', 0, depth, COPIES, (step) => {
-      const here = k.let('pa', add(at, mul(step, tile.rows)))
+      const here = k.let('pa', add(at, mul(step, width)))
       body(step, (r) => load(buffer, add(here, r)))
     })
   }

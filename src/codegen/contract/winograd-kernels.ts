@@ -151,7 +151,7 @@ function emitTransform(
   }
 }
 
-/** Tiles of sums in memory: numbers of panels, and elements from one point to the next. */
+/** Tiles of sums in memory: numbers of tiles, and elements from one point to the next. */
 export interface Sums {
   readonly memory: Memory
   readonly rows: number
@@ -170,7 +170,9 @@ export function emitPanelProduct(
 ): Sums {
   const { depth } = columns
   const tileSize = tile.rows * tile.columns
-  const stride = rows.count * tileSize + GAP
+  const perPanel = rows.width / tile.rows
+  const rowTiles = rows.count * perPanel
+  const stride = rowTiles * tileSize + GAP
   const memory = list.temporary(4 * columns.count * ALL_POINTS * stride)
   const blocks = Math.ceil(depth / deepestBlock(tile, capabilities))
   const blockDepth = Math.ceil(depth / blocks)
@@ -178,11 +180,11 @@ export function emitPanelProduct(
   const parts = Math.min(columns.count, Math.ceil((8 * capabilities.threads) / ALL_POINTS))
   const partPanels = Math.ceil(columns.count / parts)
 
-  const k = new Assembler(`winograd product ${tile.rows}x${tile.vectors}x${tile.lanes}`, title)
+  const k = new Assembler(`winograd product ${rows.width} ${tile.rows}x${tile.vectors}x${tile.lanes}`, title)
   const a = k.memory(rows.memory, 'float32', 'read')
   const b = k.memory(columns.memory, 'float32', 'read')
   const out = k.memory(memory, 'float32', 'update')
-  const [rowCount, columnCount, depthSize] = [rows.count, columns.count, depth].map((n) => k.size(n)) as Triple
+  const [rowCount, columnCount, depthSize] = [rowTiles, columns.count, depth].map((n) => k.size(n)) as Triple
   const [blockCount, blockSize, part] = [blocks, blockDepth, partPanels].map((n) => k.size(n)) as Triple
   const [aStride, bStride, outStride] = [rows.stride, columns.stride, stride].map((n) => k.size(n)) as Triple
   k.parallel('t', (t) => {
@@ -198,10 +200,11 @@ export function emitPanelProduct(
         const kc = k.let('kc', sub(min(add(from, blockSize), depthSize), from))
         const bAt = k.let('bAt', add(columnsAt, mul(from, tile.columns)))
         k.loop('i', 0, rowCount, 1, (i) => {
-          const aBlock = mul(add(mul(i, ALL_POINTS), point), aStride)
-          const aAt = k.let('aAt', add(aBlock, mul(from, tile.rows)))
+          const aBlock = mul(add(mul(div(i, perPanel), ALL_POINTS), point), aStride)
+          const aFrom = add(mul(from, rows.width), mul(rem(i, perPanel), tile.rows))
+          const aAt = k.let('aAt', add(aBlock, aFrom))
           const slot = k.let('slot', add(outAt, mul(i, tileSize)))
-          const sums = emitMicroKernel(k, tile, packedPanel(k, tile, a, aAt, kc), b, bAt)
+          const sums = emitMicroKernel(k, tile, packedPanel(k, rows.width, a, aAt, kc), b, bAt)
           k.if(ne(d, 0), () => {
             eachSum(sums, tile, (sum, at) => k.assign(sum, add(sum, load(out, add(slot, at), tile.lanes))))
           })
@@ -210,10 +213,10 @@ export function emitPanelProduct(
       })
     })
   })
-  const sums = columns.count * rows.count * tileSize * ALL_POINTS
-  const bytes = 4 * ALL_POINTS * depth * (rows.count * tile.rows + columns.count * tile.columns) + 4 * sums
+  const sums = columns.count * rowTiles * tileSize * ALL_POINTS
+  const bytes = 4 * ALL_POINTS * depth * (rows.count * rows.width + columns.count * tile.columns) + 4 * sums
   list.steps.push(k.step(ALL_POINTS * Math.ceil(columns.count / partPanels), 1, 2 * sums * depth, bytes))
-  return { memory, rows: rows.count, columns: columns.count, stride }
+  return { memory, rows: rowTiles, columns: columns.count, stride }
 }
 
 /** A letter of the result, with its strides there and in the epilogue's operands. */

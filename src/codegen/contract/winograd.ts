@@ -5,7 +5,7 @@
  */
 import { hasTerm, letterStride, reachOf, type AffineCase, type AffineDim } from './affine.ts'
 import { axesSize, type Axis } from './axes.ts'
-import { narrowTile, registerTile, roundUp, rowLanes, type RegisterTile } from './blocking.ts'
+import { narrowTile, registerTile, roundUp, type RegisterTile } from './blocking.ts'
 import { StepList } from './form.ts'
 import type { ContractProblem, LoweredContract } from './problem.ts'
 import { relayout, type Source } from './relayout.ts'
@@ -104,6 +104,15 @@ export function lowerWinograd(
   return list
 }
 
+/** Tiles of which the last panel of columns is half empty on average. */
+const TYPICAL_TILES = 256
+
+/** Panels of rows are as wide as a tile of registers is high, or two of them, so that vectors fill them. */
+function rowPanels(tile: RegisterTile): { readonly width: number; readonly lanes: number } {
+  const width = tile.rows % 4 === 0 ? tile.rows : 2 * tile.rows
+  return { width, lanes: width % 8 === 0 ? 8 : 4 }
+}
+
 class Convolution {
   private readonly problem: ContractProblem
   private readonly c: AffineCase
@@ -123,7 +132,7 @@ class Convolution {
     const { roles, title, list } = this
     const { capabilities } = this.problem
     const tile = this.tile()
-    const rowShape = { width: tile.rows, lanes: rowLanes(tile) }
+    const rowShape = rowPanels(tile)
     const columnShape = { width: tile.columns, lanes: tile.lanes }
     const image = this.padded(
       roles.windowed,
@@ -184,16 +193,20 @@ class Convolution {
     emitResults(sums, RESULT, tile, this.result(), `results of ${title}`, list)
   }
 
-  /** Filters are rows; channels, where they are the columns, decide how wide tiles are: they are constants of a program. */
+  /**
+   * Two vectors side by side where that wastes less than three. Filters are rows; columns are channels, or tiles, whose number is no constant of
+   * a program: for those a few lanes more are lost the wider a panel is.
+   */
   private tile(): RegisterTile {
     const { capabilities } = this.problem
     const { roles } = this
     const wide = registerTile(capabilities)
-    if (!roles.isWeightGradient) return wide
     const narrow = narrowTile(capabilities, 2 * wide.lanes)
-    const [rows, columns] = [roles.filters, roles.channels].map((l) => axesSize(this.axes(l, []))) as [number, number]
-    const area = (t: RegisterTile): number => roundUp(rows, t.rows) * roundUp(columns, t.columns)
-    return narrow.rows % rowLanes(narrow) === 0 && area(narrow) < area(wide) ? narrow : wide
+    const [rows, channels] = [roles.filters, roles.channels].map((l) => axesSize(this.axes(l, []))) as [number, number]
+    const lost = (t: RegisterTile): number =>
+      (roundUp(rows, rowPanels(t).width) / rows) *
+      (roles.isWeightGradient ? roundUp(channels, t.columns) / channels : 1 + t.columns / TYPICAL_TILES)
+    return lost(narrow) < lost(wide) ? narrow : wide
   }
 
   private tilesOf(w: Window): number {
