@@ -56,14 +56,14 @@ function rolesOf(c: AffineCase, taps: ReadonlySet<number>): Roles | null {
   if (windowDims.length !== 2 || ![...c[other], ...c.out].every(isPlain)) return null
   const [y, x] = windowDims.map((d) => windowOf(d, c, taps))
   if (!y || !x) return null
-  const windowLetters = [y, x].flatMap((w) => [w.position, w.tap])
+  const windowLetters = new Set([y, x].flatMap((w) => [w.position, w.tap]))
   const has = (letter: number): string =>
     [c[windowed], c[other], c.out].map((dims) => Number(hasTerm(dims, letter))).join('')
   const isWeightGradient = hasTerm(c.out, y.tap)
   // Where positions and taps stand besides the windows.
   const wanted = isWeightGradient ? ['110', '101'] : ['101', '110']
   if (![y, x].every((w) => has(w.position) === wanted[0] && has(w.tap) === wanted[1])) return null
-  const others = [...c.sizes.keys()].filter((l) => !windowLetters.includes(l))
+  const others = [...c.sizes.keys()].filter((l) => !windowLetters.has(l))
   const images = others.filter((l) => has(l) === wanted[0])
   const channels = others.filter((l) => has(l) === wanted[1])
   const filters = others.filter((l) => has(l) === '011')
