@@ -447,4 +447,3 @@ function combine(r: Reduction, a: Expr, b: Expr): Expr {
   }
   return ir.binary(op, a, b)
 }
-

@@ -326,12 +326,21 @@ static void *serve(void *unused) {
   return 0;
 }
 
+/* Keeps this library in memory when its loader closes it as the process ends: threads may still spin in it. */
+static void pin(void) {
+#ifdef RTLD_NODELETE
+  Dl_info self;
+  if (dladdr((void *)start_thread, &self)) dlopen(self.dli_fname, RTLD_NOW | RTLD_NODELETE);
+#endif
+}
+
 /* The ticket; 0 where the queue is full, -1 where memory or threads are. */
 static double enqueue(entry e) {
   double ticket = 0;
   pthread_mutex_lock(&queue.lock);
   if (!queue.started) {
     pthread_t executor;
+    pin();
     if (start_thread(&executor, serve, 0)) {
       pthread_mutex_unlock(&queue.lock);
       return -1;

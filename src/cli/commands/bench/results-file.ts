@@ -90,7 +90,8 @@ export class ResultsFile {
   }
 
   get files(): readonly string[] {
-    return [this.#path, this.#pagePath, this.#plotPath].map((path) => relative('.', path))
+    const plotted = plotRoofline(this.#results) === null ? [] : [this.#plotPath]
+    return [this.#path, this.#pagePath, ...plotted].map((path) => relative('.', path))
   }
 }
 

@@ -33,8 +33,7 @@ export async function exportProgram(target: Exportable, options: ExportOptions):
   const modes = layers.map((layer) => layer.training)
   if (target instanceof Layer) target.eval()
   try {
-    const shapes = options.sampleShapes ?? defaultSamples(inputs)
-    checkSamples(inputs, shapes)
+    const shapes = sampleShapesOf(options)
     const drafts = shapes.map((s) => recordDraft(target, layers, inputs, s))
     const first = drafts[0]!
     const { operations, values } = unified(drafts)
@@ -54,6 +53,14 @@ export async function exportProgram(target: Exportable, options: ExportOptions):
   } finally {
     layers.forEach((layer, i) => (layer.training = modes[i]!))
   }
+}
+
+/** The shapes at which a layer is recorded. Throws ArgumentError for samples that do not fit the InputSpec. */
+export function sampleShapesOf(options: ExportOptions): readonly (readonly Shape[])[] {
+  const inputs = inputsOf(options.inputSpec)
+  const shapes = options.sampleShapes ?? defaultSamples(inputs)
+  checkSamples(inputs, shapes)
+  return shapes
 }
 
 function inputsOf(specs: readonly InputSpec[]): ValueInfo[] {

@@ -1,0 +1,80 @@
+/** Model files of all formats: one table says what a path is, how it is read, and how it is written. */
+import { stat } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { ArgumentError } from '../../common/errors.ts'
+import { readLiteModel, writeLiteModel } from './lite-program.ts'
+import { readOnnxModel, writeOnnxModel } from './onnx/index.ts'
+import { readPaddleModel, writePaddleModel } from './paddle/index.ts'
+import type { OperatorProgram } from './program/program.ts'
+import { readSafetensorsProgram, writeSafetensorsProgram } from './safetensors-program.ts'
+
+export const modelFormats = ['pir', 'pdmodel', 'onnx', 'safetensors', 'nb'] as const
+/** `pir`: Paddle 3's `.json` + `.pdiparams`; `pdmodel`: Paddle 2's `.pdmodel` + `.pdiparams`; `nb`: Paddle Lite's. */
+export type ModelFormat = (typeof modelFormats)[number]
+
+interface FormatRow {
+  readonly format: ModelFormat
+  /** What the file that is named ends with. */
+  readonly ending: string
+  read(path: string): Promise<OperatorProgram>
+  /** `path` ends with `ending`. */
+  write(program: OperatorProgram, path: string): Promise<void>
+}
+
+const rows: readonly FormatRow[] = [
+  {
+    format: 'pir',
+    ending: '.json',
+    read: readPaddleModel,
+    write: (program, path) => writePaddleModel(path.slice(0, -5), program, { format: 'pir' }),
+  },
+  {
+    format: 'pdmodel',
+    ending: '.pdmodel',
+    read: readPaddleModel,
+    write: (program, path) => writePaddleModel(path.slice(0, -8), program, { format: 'pdmodel' }),
+  },
+  { format: 'onnx', ending: '.onnx', read: readOnnxModel, write: writeOnnxModel },
+  { format: 'safetensors', ending: '.safetensors', read: readSafetensorsProgram, write: writeSafetensorsProgram },
+  { format: 'nb', ending: '.nb', read: readLiteModel, write: writeLiteModel },
+]
+
+const rowOf = (path: string): FormatRow | undefined => rows.find((r) => path.endsWith(r.ending))
+
+/** The format that a path's ending names; undefined where it names none. */
+export function formatOf(path: string): ModelFormat | undefined {
+  return rowOf(path)?.format
+}
+
+/** The file that a model is written to: where `path` is a directory, `inference` in it; without the format's ending, with it. */
+async function targetOf(row: FormatRow, path: string): Promise<string> {
+  const isDirectory = await stat(path).then(
+    (s) => s.isDirectory(),
+    () => /[/\\]$/.test(path),
+  )
+  if (isDirectory) return join(path, `inference${row.ending}`)
+  return path.endsWith(row.ending) ? path : path + row.ending
+}
+
+/**
+ * Reads a model: a `.json` (PIR), `.pdmodel`, `__model__`, `.onnx`, `.safetensors` or `.nb` file, a directory that holds a Paddle model, or the path
+ * of one without its ending. Throws StorageError, FormatError.
+ */
+export async function readModel(path: string): Promise<OperatorProgram> {
+  const row = rowOf(path)
+  return (row?.read ?? readPaddleModel)(path)
+}
+
+/** Writes a program; returns the path of the file that names the model. Throws ArgumentError, FormatError, StorageError. */
+export async function writeModel(program: OperatorProgram, path: string, format?: ModelFormat): Promise<string> {
+  const row = format ? rows.find((r) => r.format === format) : rowOf(path)
+  if (!row)
+    throw new ArgumentError(
+      format
+        ? `there is no model format '${String(format)}'; use ${modelFormats.join(', ')}`
+        : `the name '${basename(path)}' tells no format; end it with ${rows.map((r) => r.ending).join(', ')}, or give the format`,
+    )
+  const target = await targetOf(row, path)
+  await row.write(program, target)
+  return target
+}

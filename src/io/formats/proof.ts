@@ -1,0 +1,159 @@
+/**
+ * Proof that what was written computes what was trained: inputs are drawn, run through the live layer and through the file as it is read
+ * again, and every output is compared. Where they differ, the first layer that does is named.
+ */
+import { allocateHost, getElement, isFloat, setElement, type HostArray } from '../../common/dtype.ts'
+import { ArgumentError, FormatError } from '../../common/errors.ts'
+import { uniformAt } from '../../common/philox.ts'
+import { formatShape, numel, sameShape, type Shape } from '../../common/shape.ts'
+import { Layer } from '../../nn/layer.ts'
+import { noGrad } from '../../tensor/autograd.ts'
+import { tensorsIn } from '../../tensor/nested.ts'
+import { fromHost, type Tensor } from '../../tensor/tensor.ts'
+import type { Exportable } from './program/export/record.ts'
+import { slotNames, type OperatorProgram } from './program/program.ts'
+import { TranslatedLayer } from './program/translated-layer.ts'
+
+/** Largest difference that float32 arithmetic in another order may make. */
+export const DEFAULT_TOLERANCE = 1e-4
+
+export interface ProofOptions {
+  /** Inputs to run, in order, a list for each run. */
+  readonly samples: readonly (readonly HostArray[])[]
+  /** Largest absolute difference, of values above 1 relative. Default 1e-4. */
+  readonly tolerance?: number
+}
+
+export interface Proof {
+  readonly samples: number
+  /** Over all outputs of all samples. */
+  readonly largestDifference: number
+}
+
+/** Inputs drawn for a program: floats in [-1, 1), integers from 0 to 9. */
+export function drawSamples(program: OperatorProgram, shapes: readonly (readonly Shape[])[], seed = 0): HostArray[][] {
+  return shapes.map((round, r) =>
+    program.inputs.map(({ dtype }, i): HostArray => {
+      const shape = [...round[i]!]
+      const data = allocateHost(dtype, numel(shape))
+      for (let k = 0; k < data.length; k++) {
+        const u = uniformAt(seed + 97 * r + i, 0, k)
+        setElement(dtype, data, k, isFloat(dtype) ? 2 * u - 1 : dtype === 'bool' ? Number(u < 0.5) : Math.floor(10 * u))
+      }
+      return { dtype, shape, data }
+    }),
+  )
+}
+
+/**
+ * Compares a live layer, in evaluation, with a program. `written` is the program that the file was written from, to tell where they part.
+ * Throws FormatError that names the first layer that differs, and by how much.
+ */
+export async function proveEqual(
+  live: Exportable,
+  written: OperatorProgram,
+  reread: OperatorProgram,
+  options: ProofOptions,
+): Promise<Proof> {
+  const { samples, tolerance = DEFAULT_TOLERANCE } = options
+  if (samples.length === 0) throw new ArgumentError('proof: there are no samples to run')
+  const layer = new TranslatedLayer(reread)
+  let largest = 0
+  for (const sample of samples) {
+    const wanted = await values(live, sample)
+    const got = await values(layer, sample)
+    if (got.length !== wanted.length)
+      throw new FormatError(`proof: the layer returns ${wanted.length} tensors, the written model ${got.length}`)
+    for (const [i, w] of wanted.entries()) {
+      const difference = distance(w, got[i]!)
+      largest = Math.max(largest, difference)
+      if (difference <= tolerance) continue
+      const where = await firstDifference(live, written, reread, sample, tolerance)
+      throw new FormatError(
+        `proof: output '${reread.outputs[i]!.name}' of the written model differs from the layer's by ${difference} (at most ${tolerance}) for inputs of ${sample
+          .map((s) => formatShape(s.shape))
+          .join(', ')}: ${where}`,
+      )
+    }
+  }
+  return { samples: samples.length, largestDifference: largest }
+}
+
+async function values(target: Exportable, sample: readonly HostArray[]): Promise<HostArray[]> {
+  const results = noGrad(() =>
+    tensorsIn((target as (...inputs: Tensor[]) => unknown)(...sample.map((s) => fromHost(s)))),
+  )
+  return Promise.all(results.map((t) => t.hostArray()))
+}
+
+/** Largest difference: absolute up to 1, relative beyond; infinite for other shapes, and where only one is NaN. */
+function distance(a: HostArray, b: HostArray): number {
+  if (!sameShape(a.shape, b.shape)) return Infinity
+  let largest = 0
+  for (let i = 0; i < a.data.length; i++) {
+    const [x, y] = [getElement(a.dtype, a.data, i), getElement(b.dtype, b.data, i)]
+    if (Object.is(x, y) || x === y) continue
+    const d = Math.abs(x - y) / Math.max(1, Math.abs(x))
+    largest = Math.max(largest, Number.isNaN(d) ? Infinity : d)
+  }
+  return largest
+}
+
+/** Where the live layer and the program part, or the program and the file. */
+async function firstDifference(
+  live: Exportable,
+  written: OperatorProgram,
+  reread: OperatorProgram,
+  sample: readonly HostArray[],
+  tolerance: number,
+): Promise<string> {
+  const layers = live instanceof Layer ? await layerValues(live, sample) : []
+  const programs = await originValues(written, sample)
+  for (const { path, type, value } of layers) {
+    const own = programs.get(path)
+    if (!own || !sameShape(own.shape, value.shape)) continue
+    const d = distance(value, own)
+    if (d > tolerance) return `the first layer that differs is ${path} (${type}), by ${d}`
+  }
+  for (const [name, { array }] of written.parameters) {
+    const other = reread.parameters.get(name)?.array
+    if (other && distance(array, other) > tolerance) return `the file holds other values of the parameter '${name}'`
+  }
+  return 'the program agrees with the layer, the file as it is read again does not: please report this model'
+}
+
+/** What each sublayer returned, in the order in which they ended. */
+async function layerValues(
+  layer: Layer,
+  sample: readonly HostArray[],
+): Promise<{ readonly path: string; readonly type: string; readonly value: HostArray }[]> {
+  const seen: { path: string; type: string; tensor: Tensor }[] = []
+  const remove = layer.namedSublayers().map(([name, sublayer]) =>
+    sublayer.registerForwardPostHook((_, __, output) => {
+      const [tensor, ...more] = tensorsIn(output)
+      if (tensor && more.length === 0)
+        seen.push({ path: `${layer.constructor.name}.${name}`, type: sublayer.constructor.name, tensor })
+    }),
+  )
+  try {
+    await values(layer, sample)
+    return await Promise.all(
+      seen.map(async ({ path, type, tensor }) => ({ path, type, value: await tensor.hostArray() })),
+    )
+  } finally {
+    for (const hook of remove) hook()
+  }
+}
+
+/** The value of the last operation of each origin. */
+async function originValues(program: OperatorProgram, sample: readonly HostArray[]): Promise<Map<string, HostArray>> {
+  const last = new Map<string, string>()
+  for (const { origin, outputs } of program.operations) {
+    const name = slotNames(Object.values(outputs)[0])[0]
+    if (origin && name !== undefined) last.set(origin, name)
+  }
+  if (last.size === 0) return new Map()
+  const outputs = [...last].map(([name, value]) => ({ name, value }))
+  const results = await values(new TranslatedLayer({ ...program, outputs }), sample)
+  return new Map(outputs.map(({ name }, i) => [name, results[i]!]))
+}
