@@ -6,6 +6,7 @@ export { dtypes, isDType, type DType, type FloatDType, type HostArray, type Host
 export * from './tensor/index.ts'
 export * as amp from './amp/index.ts'
 export * as autograd from './tensor/autograd-namespace.ts'
+export * as inference from './inference/index.ts'
 export * as distributed from './distributed/index.ts'
 export { callbacks, flops, Model, summary } from './hapi/index.ts'
 export * as io from './io/index.ts'

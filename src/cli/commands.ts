@@ -44,6 +44,21 @@ export const COMMANDS: readonly CommandRow[] = [
     load: () => import('./commands/read.ts'),
   },
   {
+    name: 'infer',
+    description: 'Run a model file of any format on .npy arrays, and time it',
+    load: () => import('./commands/infer.ts'),
+  },
+  {
+    name: 'inspect',
+    description: 'Show what a model file holds: operators, parameters, multiplications, what is not supported',
+    load: () => import('./commands/inspect.ts'),
+  },
+  {
+    name: 'convert',
+    description: 'Write a model file in another format, and prove that it computes the same',
+    load: () => import('./commands/convert.ts'),
+  },
+  {
     name: 'bench',
     description: 'Training steps, products and convolutions against PyTorch and PaddlePaddle on this machine',
     load: () => import('./commands/bench.ts'),

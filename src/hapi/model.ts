@@ -2,6 +2,7 @@
  * Model: a network with its optimizer, loss and metrics, trained, evaluated and used without a loop of one's own, as `paddle.Model`. The
  * loops are in fit.ts; here is what they do with one batch, and what is saved.
  */
+import { existsSync } from 'node:fs'
 import { autoCast, GradScaler, type AutoCastOptions, type GradScalerOptions } from '../amp/index.ts'
 import type { HostArray } from '../common/dtype.ts'
 import { ArgumentError, StorageError } from '../common/errors.ts'
@@ -258,17 +259,19 @@ export class Model {
   }
 
   /**
-   * Loads what `save` wrote. `skipMismatch` leaves out weights that are missing or have another shape, otherwise they are an
+   * Loads what `save` wrote, or PaddlePaddle's `PATH.pdparams` and `PATH.pdopt` where there is no `PATH.safetensors`. `skipMismatch` leaves out weights that are missing or have another shape, otherwise they are an
    * ArgumentError; `resetOptimizer` (default false) leaves the optimizer as it is. Gives what did not match.
    */
   async load(
     path: string,
     options: { readonly skipMismatch?: boolean; readonly resetOptimizer?: boolean } = {},
   ): Promise<StateDictReport> {
-    const weights = await load(`${path}.safetensors`, { returnHostArrays: true })
-    const optimizer =
-      options.resetOptimizer || !this.#optimizer ? null : await loadIfPresent(`${path}.optimizer.safetensors`)
-    if (!options.skipMismatch) checkMatch(this.network, weights, path)
+    const ofPaddle = !existsSync(`${path}.safetensors`) && existsSync(`${path}.pdparams`)
+    const file = path + (ofPaddle ? '.pdparams' : '.safetensors')
+    const weights = await load(file, { returnHostArrays: true })
+    const optimizerFile = path + (ofPaddle ? '.pdopt' : '.optimizer.safetensors')
+    const optimizer = options.resetOptimizer || !this.#optimizer ? null : await loadIfPresent(optimizerFile)
+    if (!options.skipMismatch) checkMatch(this.network, weights, file)
     const report = this.network.setStateDict(weights)
     if (optimizer) this.#optimizer!.setStateDict(optimizer)
     return report
@@ -299,7 +302,7 @@ async function loadIfPresent(path: string): Promise<OptimizerState | null> {
 function checkMatch(
   network: Layer,
   weights: Readonly<Record<string, { readonly shape: readonly number[] }>>,
-  path: string,
+  file: string,
 ): void {
   const own = network.stateDict()
   const problems = [...new Set([...Object.keys(own), ...Object.keys(weights)])].flatMap((name) => {
@@ -311,6 +314,6 @@ function checkMatch(
   })
   if (problems.length > 0)
     throw new ArgumentError(
-      `Model.load: '${path}.safetensors' does not fit the network: ${problems.slice(0, 5).join('; ')}; pass skipMismatch: true to take the rest`,
+      `Model.load: '${file}' does not fit the network: ${problems.slice(0, 5).join('; ')}; pass skipMismatch: true to take the rest`,
     )
 }

@@ -8,6 +8,7 @@ import { RecentMap } from '../common/recent-map.ts'
 import { formatShape, numel, type Shape } from '../common/shape.ts'
 import { foldConstants } from '../graph/fold.ts'
 import type { Node } from '../graph/node.ts'
+import { readModel } from '../io/formats/model-files.ts'
 import { TranslatedLayer } from '../io/formats/program/translated-layer.ts'
 import type { OperatorProgram } from '../io/formats/program/program.ts'
 import type { Backend } from '../runtime/backend.ts'
@@ -161,6 +162,11 @@ function checkInput(port: PortInfo, { dtype, shape, data }: HostArray): void {
   }
   if (data.length !== numel(shape))
     throw new ShapeError(`run: input '${port.name}' of shape ${formatShape(shape)} has ${data.length} elements`)
+}
+
+/** As `createPredictor`, for a model file of any format. Throws StorageError, FormatError. */
+export async function loadPredictor(path: string, options: Omit<PredictorOptions, 'model'> = {}): Promise<Predictor> {
+  return createPredictor({ ...options, model: await readModel(path) })
 }
 
 /** Prepares a model for running. Throws FormatError that lists operators that are not supported. */

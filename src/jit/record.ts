@@ -69,10 +69,15 @@ class Recorder implements Tracer {
   #note(type: string, outputs: Parameters<NonNullable<Tracer['operator']>>[1], note: OperatorNote): void {
     const nodes = (held: NodeHolder | readonly NodeHolder[]): Node[] =>
       ('node' in held ? [held] : held).map((h) => h.node)
+    const inputs = mapValues(note.inputs, (held) => (held ? nodes(held) : null))
+    const results = mapValues(outputs, nodes)
+    // What hands on an operand as it is computes nothing.
+    const operands = new Set(Object.values(inputs).flatMap((list) => list ?? []))
+    if (Object.values(results).some((list) => list.some((n) => operands.has(n)))) return
     this.operators.push({
       type,
-      inputs: mapValues(note.inputs, (held) => (held ? nodes(held) : null)),
-      outputs: mapValues(outputs, nodes),
+      inputs,
+      outputs: results,
       attributes: note.attributes ?? {},
       origin: runningPath(),
     })

@@ -107,7 +107,7 @@ export function readState(
 
 /** A state that fits no parameter at all would start the run anew without a word: it is of a model whose parameters have other names. */
 function checkFits(state: OptimizerState, groups: readonly GroupLayout[], optimizer: string): void {
-  const [key] = Object.keys(state).filter((name) => name !== 'LR_Scheduler' && name !== 'master_weights')
+  const key = Object.keys(state).find((name) => name !== 'LR_Scheduler' && name !== 'master_weights')
   const [first] = groups.flatMap((group) => group.params)
   const remembers = groups.some((g) => Object.keys(g.accumulators).length + Object.keys(g.counters).length > 0)
   if (key === undefined || first === undefined || !remembers) return

@@ -73,6 +73,15 @@ export function setDevice(name: string): void {
   current = name
 }
 
+/**
+ * Threads that runs of device `cpu` may use from now on, as `torch.set_num_threads`; all programs of the process share one pool.
+ * Throws ArgumentError.
+ */
+export function setNumThreads(threads: number): void {
+  const backend = backendOf('cpu')
+  if (backend instanceof CpuBackend) backend.setNumThreads(threads)
+}
+
 /** The current device's name, as `paddle.get_device`. */
 export function getDevice(): string {
   current ??= readEnvironment().device ?? preferred

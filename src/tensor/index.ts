@@ -50,7 +50,7 @@ export {
 } from './creation.ts'
 export * from './cumulative.ts'
 export * from './data-dependent.ts'
-export { devices, getDevice, isCompiledWithCuda, registerDevice, setDevice } from './device.ts'
+export { devices, getDevice, isCompiledWithCuda, registerDevice, setDevice, setNumThreads } from './device.ts'
 export * from './diagonal.ts'
 export { realize, synchronize } from './doors.ts'
 export * from './einsum.ts'

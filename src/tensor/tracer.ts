@@ -12,7 +12,8 @@ export interface OperatorNote {
   readonly inputs: Readonly<Record<string, NodeHolder | readonly NodeHolder[] | null | undefined>>
   readonly attributes?: Readonly<Record<string, OperatorAttribute>>
 }
-export type OperatorAttribute = boolean | number | bigint | string | readonly number[] | readonly boolean[]
+export type OperatorAttribute =
+  boolean | number | bigint | string | readonly boolean[] | readonly (number | bigint)[] | readonly string[]
 
 export interface Tracer {
   /** Nodes that every run makes anew: random draws. `make` makes as many. */

@@ -1,7 +1,7 @@
 /** 20,000 damaged files for each parser: a value or a FormatError, in time and within memory. `npm run fuzz` does a million and more. */
 import { describe, expect, test } from 'vitest'
 import { FormatError } from '../../src/common/errors.ts'
-import { RandomState } from '../../src/common/numpy-random.ts'
+import type { RandomState } from '../../src/common/numpy-random.ts'
 import { mutated } from '../support/mutate.ts'
 import { BLOCK, blockRandom, fuzz, inputOf } from './harness.ts'
 import { targets } from './targets.ts'

@@ -1,12 +1,17 @@
 /** Paddle's .pdparams and .pdopt: recorded files of all kinds, and PaddlePaddle itself in both directions where it is installed. */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readdirSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { toBfloat16Bits, type HostArray } from '../../src/common/dtype.ts'
-import { load, nn, optimizer, save, setDevice, Tensor } from '../../src/index.ts'
+import { load, Model, nn, optimizer, save, setDevice, type Tensor } from '../../src/index.ts'
+import { decodeState } from '../../src/io/formats/pdparams/decode.ts'
+import { encodeState } from '../../src/io/formats/pdparams/encode.ts'
+import type { PickleDict } from '../../src/io/formats/pickle/values.ts'
+import { serializePickle } from '../../src/io/formats/pickle/write.ts'
 import { renameOptimizerState } from '../../src/io/index.ts'
 import { guard } from '../../src/nn/unique-name.ts'
 import { fromHost } from '../../src/tensor/tensor.ts'
@@ -68,11 +73,17 @@ describe('recorded files', () => {
   test('all dtypes, bfloat16 from the bits in uint16', async () => {
     const state = await load<Record<string, HostArray>>(recorded('dtypes.pdparams'), { returnHostArrays: true })
     const described = Object.fromEntries(Object.entries(state).map(([key, a]) => [key, [a.dtype, a.shape, ...a.data]]))
-    expect(described).toMatchObject({
+    expect(described).toEqual({
       bf16: ['bfloat16', [2], toBfloat16Bits(1.5), toBfloat16Bits(-2.25)],
       f16: ['float16', [2], 0x3e00, 0x4100],
+      f64: ['float64', [1], 1.5],
+      i64: ['int64', [2], 1n, -2n],
+      i32: ['int32', [1], 3],
+      u8: ['uint8', [1], 250],
+      b: ['bool', [2], 1, 0],
+      zero_d: ['float32', [], 3.5],
+      empty: ['float32', [0, 3]],
     })
-    expect(described).toMatchSnapshot()
   })
 
   test('nested values, and a tensor alone', async () => {
@@ -182,6 +193,78 @@ print(json.dumps(len(pairs)))
   })
 })
 
+test('protocols 2 and 3 cut what is too large for them, as Paddle does', async () => {
+  const state = {
+    small: array('float32', [3], Float32Array.of(1, 2, 3)),
+    large: array(
+      'float32',
+      [3, 7],
+      Float32Array.from({ length: 21 }, (_, i) => i),
+    ),
+    half: array(
+      'bfloat16',
+      [11],
+      Uint16Array.from({ length: 11 }, (_, i) => i),
+    ),
+  }
+  const cut = await encodeState(state, 'save', { protocol: 2, sliceBytes: 20 })
+  expect([...(cut as PickleDict).keys()]).toEqual([
+    'small',
+    ...['@@.0', '@@.1', '@@.2', '@@.3', '@@.4'].map((part) => `large${part}`),
+    ...['@@.0', '@@.1'].map((part) => `half${part}`),
+    'StructuredToParameterName@@',
+    'UnpackBigParamInfor@@',
+  ])
+  const bytes = serializePickle(cut, { protocol: 2 })
+  const whole = decodeState(bytes, (a) => a) as Record<string, unknown>
+  expect(whole).toEqual(state)
+  const four = await encodeState(state, 'save', { protocol: 4, sliceBytes: 20 })
+  expect([...(four as PickleDict).keys()]).toEqual(['small', 'large', 'half', 'StructuredToParameterName@@'])
+  if (!python) return
+  writeFileSync(at('cut.pdparams'), bytes)
+  const program = `
+import json, sys
+import paddle
+state = paddle.load(json.load(sys.stdin))
+print(json.dumps({key: [str(t.dtype), t.shape, t.cast('float32').flatten().tolist()] for key, t in state.items()}))
+`
+  expect(askPaddle(python, program, at('cut.pdparams'))).toMatchObject({
+    small: ['paddle.float32', [3], [1, 2, 3]],
+    large: ['paddle.float32', [3, 7], [...state.large.data]],
+    half: ['paddle.bfloat16', [11], expect.anything()],
+  })
+})
+
+const shared = fileURLToPath(new URL('../../../shared/fixtures', import.meta.url))
+
+test.runIf(python && existsSync(shared))('the larger recorded files hold what PaddlePaddle finds in them', async () => {
+  const paths = [
+    ...readdirSync(join(shared, 'models'), { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .flatMap(({ name }) => ['train', 'model'].map((file) => join(shared, 'models', name, `${file}.pdparams`))),
+    join(shared, 'simplecnn/v32/init.pdparams'),
+  ].filter((path) => existsSync(path))
+  const own = await Promise.all(
+    paths.map(async (path) => {
+      const state = await load<Record<string, HostArray>>(path, { returnHostArrays: true })
+      return Object.entries(state).map(([name, a]) => {
+        const bytes = new Uint8Array(a.data.buffer, a.data.byteOffset, a.data.byteLength)
+        return [name, a.dtype, a.shape, createHash('sha256').update(bytes).digest('hex')]
+      })
+    }),
+  )
+  const program = `
+import hashlib, json, sys
+import paddle
+def described(path):
+    arrays = {name: t.numpy() for name, t in paddle.load(path).items()}
+    return [[name, str(a.dtype), list(a.shape), hashlib.sha256(a.tobytes()).hexdigest()] for name, a in arrays.items()]
+print(json.dumps([described(path) for path in json.load(sys.stdin)]))
+`
+  expect(askPaddle(python ?? '', program, paths)).toEqual(own)
+  expect(own.map((entries) => entries.length).every((n) => n >= 4)).toBe(true)
+})
+
 function array(dtype: HostArray['dtype'], shape: readonly number[], data: HostArray['data']): HostArray {
   return { dtype, shape, data }
 }
@@ -270,6 +353,25 @@ describe('training goes on', () => {
     expect(report).toEqual({ missing: [], unexpected: [], mismatched: [] })
     opt.setStateDict(await load(file(`${name}.pdopt`)))
     expect(await train(model, opt, STEPS, 2 * STEPS)).toEqual(near(losses[name]!))
+  })
+
+  test("Model.load takes Paddle's files where there are no others", async () => {
+    const { model: layer, opt } = fresh('adam')
+    const model = new Model(layer)
+    model.prepare({ optimizer: opt, loss: new nn.CrossEntropyLoss() })
+    await model.load(file('adam'))
+    expect(await train(layer, opt, STEPS, 2 * STEPS)).toEqual(near(losses['adam']!))
+    await expect(model.load(file('nothing'))).rejects.toThrow('nothing.safetensors')
+  })
+
+  test("files of a process's second optimizer end in another number", async () => {
+    const { model, opt } = fresh('adam')
+    model.setStateDict(await load(file('adam.pdparams')))
+    const second = Object.entries(await load(file('adam.pdopt'))).map(
+      ([key, t]) => [key.replace(/_0$/, '_1'), t] as const,
+    )
+    opt.setStateDict(Object.fromEntries(second))
+    expect(await train(model, opt, STEPS, 2 * STEPS)).toEqual(near(losses['adam']!))
   })
 
   test('where other layers were built before, the state says so and can be renamed', async () => {

@@ -50,7 +50,11 @@ export async function writeSafetensorsProgram(
     outputs: program.outputs,
     operations: program.operations,
     values: [...program.values.values()],
-    parameters: [...program.parameters].map(([name, { array: _, ...rest }]) => ({ name, ...rest })),
+    parameters: [...program.parameters].map(([name, { trainable, structuredName }]) => ({
+      name,
+      trainable,
+      ...(structuredName === undefined ? {} : { structuredName }),
+    })),
   }
   await writeSafetensors(path, tensors, { ...program.metadata, [PROGRAM]: JSON.stringify(stored, encode) }, options)
 }

@@ -121,10 +121,15 @@ function adaptiveAvgPool(op: string, n: number, x: Tensor, outputSize: AdaptiveS
     const length = binary('sub', adaptiveStop(position, size, count), adaptiveStart(position, size, count))
     out = binary('div', out, spreadVector(cast(length, out.dtype), w.axes[i]!, out.shape))
   }
-  return asOperator(`pool${n}d`, new Tensor(binary('mul', out, constantLike(out, 1 / uniform))), () => ({
-    inputs: { x },
-    attributes: adaptiveAttributes(w, 'avg', format),
-  }))
+  const result = new Tensor(binary('mul', out, constantLike(out, 1 / uniform)))
+  // An axis that keeps its size, whatever that is, has no number: then it is a mean over the others.
+  const wanted = outputSize === null || typeof outputSize === 'number' ? [outputSize] : outputSize
+  if (wanted.includes(null) && wanted.every((s) => s === null || s === 1))
+    return asOperator('mean', result, () => ({
+      inputs: { x },
+      attributes: { axis: w.axes.filter((_, i) => wanted[i] === 1), keepdim: true },
+    }))
+  return asOperator(`pool${n}d`, result, () => ({ inputs: { x }, attributes: adaptiveAttributes(w, 'avg', format) }))
 }
 
 /** Attributes of the operator that an adaptive pool is. */

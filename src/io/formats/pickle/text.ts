@@ -43,15 +43,19 @@ export function latin1Bytes(text: string | LongText): Uint8Array | undefined {
 
 /** UTF-8 to latin1. Characters up to 0x7f take one byte, those up to 0xff two, of which the first is 0xc2 or 0xc3. */
 function transcode(bytes: Uint8Array): Uint8Array | undefined {
-  const out = new Uint8Array(bytes.byteLength)
+  const end = bytes.byteLength
+  const out = new Uint8Array(end)
   let length = 0
-  for (let i = 0; i < bytes.byteLength; i++) {
+  for (let i = 0; i < end;) {
     const byte = bytes[i]!
-    if (byte < 0x80) out[length++] = byte
-    else {
-      const next = bytes[++i]
-      if ((byte !== 0xc2 && byte !== 0xc3) || next === undefined || (next & 0xc0) !== 0x80) return undefined
+    if (byte < 0x80) {
+      out[length++] = byte
+      i++
+    } else {
+      const next = i + 1 < end ? bytes[i + 1]! : 0
+      if ((byte & 0xfe) !== 0xc2 || (next & 0xc0) !== 0x80) return undefined
       out[length++] = ((byte & 3) << 6) | (next & 0x3f)
+      i += 2
     }
   }
   return out.subarray(0, length)

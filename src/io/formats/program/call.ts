@@ -77,6 +77,22 @@ export class BoundCall implements OperatorCall {
     return this.#list(name, 'texts', String)
   }
 
+  /** All attributes as they are in this call: those that values give, too. */
+  resolved(): Record<string, AttributeValue> {
+    const found: Record<string, AttributeValue> = {}
+    for (const [name, spec] of Object.entries(this.#row.attributes)) {
+      const { attributes, inputs } = this.#operation
+      const isVariable = !Object.hasOwn(attributes, name) && slotNames(inputs[name]).length > 0
+      const isList = spec.kind === 'ints' || spec.kind === 'floats'
+      if (isVariable) found[name] = isList ? this.#variable(name) : this.value(name)
+      else {
+        const value = attributes[name] ?? spec.default
+        if (value !== undefined) found[name] = value
+      }
+    }
+    return found
+  }
+
   /** A single element stands for a list of one. */
   #list<T>(name: string, what: string, convert: (v: unknown) => T): T[] {
     const value = this.#attribute(name) ?? this.#variable(name)

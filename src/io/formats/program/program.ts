@@ -3,10 +3,10 @@
  * written from it; running it records the one graph, and a live layer is written by recording it (export.ts). Nothing here knows a file.
  */
 import type { DType, HostArray } from '../../../common/dtype.ts'
+import type { OperatorAttribute } from '../../../tensor/tracer.ts'
 
 /** A number is an int or a float as the operator's table says; int64 values beyond 2^53 are bigint. */
-export type AttributeValue =
-  boolean | number | bigint | string | readonly boolean[] | readonly (number | bigint)[] | readonly string[]
+export type AttributeValue = OperatorAttribute
 
 /** What is known of a value: -1 for an axis of any size. */
 export interface ValueInfo {

@@ -1,10 +1,12 @@
 /** A program as a layer: what readers of model files give, as `paddle.jit.TranslatedLayer`. It runs, trains, is saved again. */
 import { isFloat } from '../../../common/dtype.ts'
 import { ArgumentError, FormatError } from '../../../common/errors.ts'
+import { recordingMark } from '../../../graph/node.ts'
 import { ParamAttr, Parameter } from '../../../nn/parameter.ts'
 import { Layer } from '../../../nn/layer.ts'
 import { getDevice } from '../../../tensor/device.ts'
 import { tensorsIn } from '../../../tensor/nested.ts'
+import { noteOperator, notesOperators } from '../../../tensor/tracer.ts'
 import { fromHost, Tensor } from '../../../tensor/tensor.ts'
 import { BoundCall } from './call.ts'
 import { isHostTensor, markComputed, onDevice } from './host-values.ts'
@@ -122,13 +124,33 @@ export class TranslatedLayer extends Layer {
       if (!value) throw new FormatError(`operator '${operation.type}': nothing computes its operand '${name}'`)
       return device === undefined ? value : onDevice(value, device)
     })
+    const mark = recordingMark()
     const results = row.run(call)
+    // What leads back to a value that was there before (a reshape of a reshape) computes nothing.
+    if (notesOperators() && tensorsIn(results).every((t) => t.node.id >= mark))
+      noteOperator(
+        operation.type,
+        () => (results instanceof Tensor ? { [slotName(row.outputs[0]!)]: results } : results),
+        () => ({ inputs: operandsOf(operation, variable, call), attributes: call.resolved() }),
+      )
     markComputed(
       tensorsIn(results),
       operands.filter((t) => t !== undefined),
     )
     assign(operation, row.outputs, results, values)
   }
+}
+
+/** The tensors of the slots that are no attributes. */
+function operandsOf(
+  operation: Operation,
+  isAttribute: (slot: string) => boolean,
+  call: BoundCall,
+): Record<string, Tensor | readonly Tensor[] | null> {
+  const slots = Object.entries(operation.inputs).filter(([slot]) => !isAttribute(slot))
+  return Object.fromEntries(
+    slots.map(([slot, names]) => [slot, Array.isArray(names) ? call.list(slot) : call.optional(slot)]),
+  )
 }
 
 /** Puts results under the names that the operation gives them. */

@@ -77,7 +77,7 @@ function inputsOf(specs: readonly InputSpec[]): ValueInfo[] {
 const isDynamic = (inputs: readonly ValueInfo[]): boolean => inputs.some((i) => i.shape.includes(-1))
 
 /** Sizes that networks take, different in each round and, but for the first axis, on each axis. */
-function defaultSamples(inputs: readonly ValueInfo[]): Shape[][] {
+export function defaultSamples(inputs: readonly ValueInfo[]): Shape[][] {
   const rounds = isDynamic(inputs) ? [0, 1, 2] : [0]
   return rounds.map((round) => {
     // An axis of one number is one axis for all inputs: batch with batch, length with length.

@@ -1,0 +1,41 @@
+/** `longzhou convert IN OUT --to FORMAT`: a model file in another format, run beside the original before it is called done. */
+import { resolve } from 'node:path'
+import { modelFormats, readModel, writeModel, type ModelFormat } from '../../io/formats/model-files.ts'
+import { drawSamples, proveEqual } from '../../io/formats/proof.ts'
+import { defaultSamples } from '../../io/formats/program/export/export.ts'
+import { TranslatedLayer } from '../../io/formats/program/translated-layer.ts'
+import type { CliCommand } from '../commands.ts'
+import { UsageError } from '../errors.ts'
+
+export const command: CliCommand = {
+  args: {
+    input: { type: 'positional', description: 'Model: a file or a directory of any format', required: true },
+    output: { type: 'positional', description: 'File, or directory, to write', required: true },
+    to: { type: 'string', description: `Format: ${modelFormats.join(', ')}; default by the ending of OUT` },
+    tolerance: { type: 'string', description: 'Largest difference between both (Default: 1e-4)' },
+    json: { type: 'boolean', description: 'Print one JSON object: path, samples, largestDifference' },
+  },
+  async run(args) {
+    const to = args['to'] === undefined ? undefined : formatNamed(String(args['to']))
+    const tolerance = args['tolerance'] === undefined ? 1e-4 : Number(args['tolerance'])
+    if (!(tolerance >= 0))
+      throw new UsageError(`convert: --tolerance must be a number, got '${String(args['tolerance'])}'`)
+    const program = await readModel(resolve(String(args['input'])))
+    const layer = new TranslatedLayer(program)
+    const path = await writeModel(program, resolve(String(args['output'])), to)
+    const samples = drawSamples(program, defaultSamples(program.inputs).slice(0, 2))
+    const proof = await proveEqual(layer, program, await readModel(path), { samples, tolerance })
+    const report = { path, ...proof }
+    process.stdout.write(
+      args['json']
+        ? `${JSON.stringify(report)}\n`
+        : `${path}: computes what the original does (largest difference ${proof.largestDifference.toExponential(1)} over ${proof.samples} drawn inputs)\n`,
+    )
+  },
+}
+
+function formatNamed(name: string): ModelFormat {
+  const found = modelFormats.find((f) => f === name)
+  if (!found) throw new UsageError(`convert: there is no format '${name}'; there are ${modelFormats.join(', ')}`)
+  return found
+}

@@ -1,0 +1,101 @@
+/** `longzhou inspect MODEL`: what a model file holds: inputs, outputs, operators, parameters, multiplications, what is not supported. */
+import { resolve } from 'node:path'
+import { numel } from '../../common/shape.ts'
+import { sizeOf } from '../../common/dtype.ts'
+import { flops } from '../../hapi/index.ts'
+import { readModel } from '../../io/formats/model-files.ts'
+import { defaultSamples } from '../../io/formats/program/export/export.ts'
+import { slotNames, type Operation, type OperatorProgram } from '../../io/formats/program/program.ts'
+import { missingOperators, TranslatedLayer } from '../../io/formats/program/translated-layer.ts'
+import type { CliCommand } from '../commands.ts'
+import { formatBytes, formatTable } from '../ui.ts'
+
+const size = (d: number): string => (d < 0 ? '?' : String(d))
+const port = (v: { readonly name: string; readonly dtype: string; readonly shape: readonly number[] }): string =>
+  `${v.name}: ${v.dtype}[${v.shape.map(size).join(', ')}]`
+
+export const command: CliCommand = {
+  args: {
+    model: { type: 'positional', description: 'Model: a file or a directory of any format', required: true },
+    graph: { type: 'boolean', description: 'Print every operation' },
+    json: { type: 'boolean', description: 'Print one JSON object' },
+  },
+  async run(args) {
+    const program = await readModel(resolve(String(args['model'])))
+    const report = describe(program)
+    if (args['json']) {
+      process.stdout.write(`${JSON.stringify(report)}\n`)
+      return
+    }
+    const lines = [
+      ...report.inputs.map((i) => `input   ${port(i)}`),
+      ...report.outputs.map((o) => `output  ${o.name}`),
+      `${report.parameters} parameters with ${report.elements.toLocaleString('en-US')} elements (${formatBytes(report.bytes)}), ${program.operations.length} operations`,
+    ]
+    if (report.macs) {
+      const at = report.macs.shapes.map((s) => `[${s.join(', ')}]`).join(' ')
+      lines.push(
+        `${(report.macs.count / 1e6).toLocaleString('en-US', { maximumFractionDigits: 1 })} M multiply-accumulates for inputs of ${at}`,
+      )
+    }
+    for (const key of Object.keys(program.metadata)) lines.push(`carries ${key}`)
+    const rows = Object.entries(report.operators).toSorted((a, b) => b[1] - a[1])
+    lines.push('', formatTable([['operator', 'times'], ...rows.map(([type, n]) => [type, String(n)])]))
+    if (args['graph']) lines.push('', ...program.operations.map(operationLine))
+    const missing = Object.entries(report.unsupported)
+    lines.push('', missing.length === 0 ? 'every operator is supported' : 'not supported:')
+    for (const [type, places] of missing)
+      lines.push(`  ${type}, ${places.length} times: ${places.slice(0, 4).join(', ')}`)
+    process.stdout.write(`${lines.join('\n')}\n`)
+    return missing.length === 0 ? 0 : 1
+  },
+}
+
+function describe(program: OperatorProgram) {
+  const operators: Record<string, number> = {}
+  for (const { type } of program.operations) operators[type] = (operators[type] ?? 0) + 1
+  const arrays = [...program.parameters.values()].map((p) => p.array)
+  const unsupported = Object.fromEntries(missingOperators(program))
+  return {
+    inputs: program.inputs,
+    outputs: program.outputs,
+    operators,
+    parameters: arrays.length,
+    elements: arrays.reduce((sum, a) => sum + numel(a.shape), 0),
+    bytes: arrays.reduce((sum, a) => sum + numel(a.shape) * sizeOf(a.dtype), 0),
+    macs: Object.keys(unsupported).length === 0 ? multiplications(program) : null,
+    metadata: Object.keys(program.metadata),
+    unsupported,
+  }
+}
+
+/** For the first of the sizes at which an export records; null where the model does not take it. */
+function multiplications(program: OperatorProgram): { count: number; shapes: (readonly number[])[] } | null {
+  const shapes = defaultSamples(program.inputs)[0]!.map((s, i) =>
+    program.inputs[i]!.shape[0] === -1 ? [1, ...s.slice(1)] : s,
+  )
+  try {
+    const dtypes = program.inputs.map((i) => i.dtype)
+    return {
+      count: flops(
+        new TranslatedLayer(program),
+        shapes.map((s) => [...s]),
+        { dtypes },
+      ),
+      shapes,
+    }
+  } catch {
+    return null
+  }
+}
+
+function operationLine({ type, inputs, outputs, attributes }: Operation): string {
+  const names = (slots: Operation['inputs']): string =>
+    Object.entries(slots)
+      .map(([slot, held]) => `${slot}=${slotNames(held).join('+') || 'none'}`)
+      .join(', ')
+  const given = Object.entries(attributes).map(
+    ([name, v]) => `${name}=${Array.isArray(v) ? `[${v.join(', ')}]` : String(v)}`,
+  )
+  return `${names(outputs)} = ${type}(${names(inputs)}${given.length > 0 ? `; ${given.join(', ')}` : ''})`
+}

@@ -1,0 +1,87 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { modelFormats } from '../../src/io/formats/model-files.ts'
+import { jit, nn, noGrad, randn, seed, type Tensor } from '../../src/index.ts'
+import * as T from '../../src/tensor/index.ts'
+
+const { functional: F } = nn
+
+class SmallReader extends nn.Layer {
+  stem = new nn.Conv2D(1, 8, { kernelSize: 3, stride: 2, padding: 1, biasAttr: false })
+  norm = new nn.BatchNorm2D(8)
+  thin = new nn.Conv2D(8, 8, { kernelSize: 3, padding: 1, groups: 8 })
+  rnn = new nn.LSTM(8, 6, { direction: 'bidirect' })
+  head = new nn.Linear(12, 5)
+  forward(x: Tensor): Tensor {
+    let y = F.hardswish(this.norm(this.stem(x)))
+    y = F.relu(T.add(y, this.thin(y)))
+    y = T.squeeze(F.adaptiveAvgPool2d(y, [1, null]), 2)
+    return F.softmax(this.head(this.rnn(T.transpose(y, [0, 2, 1]))[0]), -1)
+  }
+}
+
+let directory = ''
+beforeAll(async () => {
+  seed(4)
+  directory = await mkdtemp(join(tmpdir(), 'longzhou-jit-'))
+})
+afterAll(() => rm(directory, { recursive: true }))
+
+describe.each(modelFormats)('jit.save as %s', (format) => {
+  const inputSpec = [new jit.InputSpec([null, 1, 8, null], 'float32', 'image')]
+
+  it('writes what the layer computes, and proves it', async () => {
+    const model = new SmallReader()
+    const { path, proof } = await jit.save(model, join(directory, `reader-${format}`), { inputSpec, format })
+    expect(proof.samples).toBe(3)
+    expect(proof.largestDifference).toBeLessThan(1e-5)
+    expect(model.training).toBe(true)
+
+    const loaded = await jit.load(path)
+    const x = randn([2, 1, 8, 52])
+    model.eval()
+    const [a, b] = noGrad(() => [model(x), loaded(x) as Tensor])
+    const [wanted, got] = [await a!.data(), await b!.data()]
+    expect(b!.shape).toEqual(a!.shape)
+    for (let i = 0; i < wanted.length; i++) expect(Math.abs(Number(wanted[i]) - Number(got[i]))).toBeLessThan(1e-5)
+  })
+
+  it('reads again what can be trained on and saved again', async () => {
+    const loaded = await jit.load(
+      (await readdir(directory)).map((f) => join(directory, f)).find((f) => isModel(f, format))!,
+    )
+    expect(loaded.parameters().length).toBeGreaterThan(5)
+    const again = await jit.save(loaded, join(directory, `again-${format}`), { inputSpec, format: 'safetensors' })
+    expect(again.proof.largestDifference).toBeLessThan(1e-5)
+  })
+})
+
+const endings = { pir: '.json', pdmodel: '.pdmodel', onnx: '.onnx', safetensors: '.safetensors', nb: '.nb' }
+const isModel = (file: string, format: keyof typeof endings): boolean =>
+  file.includes('reader-') && file.endsWith(endings[format])
+
+describe('jit.save', () => {
+  it('says where a file and its layer differ', async () => {
+    // A layer that computes something else each time it is called.
+    let factor = 1
+    class Fickle extends nn.Layer {
+      first = new nn.Linear(3, 3)
+      second = new Drifting()
+      forward(x: Tensor): Tensor {
+        return this.second(this.first(x))
+      }
+    }
+    class Drifting extends nn.Layer {
+      forward(x: Tensor): Tensor {
+        factor += 1
+        return T.scale(x, factor)
+      }
+    }
+    const saved = jit.save(new Fickle(), join(directory, 'fickle.safetensors'), {
+      inputSpec: [new jit.InputSpec([2, 3])],
+    })
+    await expect(saved).rejects.toThrow('the first layer that differs is Fickle.second (Drifting)')
+  })
+})
