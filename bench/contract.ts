@@ -1,11 +1,14 @@
 /**
- * GFLOP/s of contractions on this machine: `npx tsx bench/contract.ts [pattern] [--threads 2]`. With one thread the time is the process's CPU
+ * GFLOP/s of contractions on this machine: `npx tsx bench/contract.ts [pattern] [--threads 2]`. The operations counted are those of the
+ * definition, also where Winograd's form needs fewer; LONGZHOU_WINOGRAD=0 times the direct form. With one thread the time is the process's CPU
  * time, so that other programs disturb less; with more it is the wall clock's. Best of several runs, steps of the lowering summed.
  */
 import type { ContractCase } from '../test/support/naive-contract.ts'
 import { convolution, gradientOf } from '../test/support/naive-contract.ts'
 import { ContractRunner, setOptimisation } from '../test/support/contract-runner.ts'
 import { lowerContract } from '../src/codegen/contract/lower.ts'
+import { readEnvironment } from '../src/common/env.ts'
+import { contractSizes } from '../src/graph/build.ts'
 import { contiguousStrides, numel } from '../src/common/shape.ts'
 import { detectCpuFeatures } from '../src/runtime/cpu-features.ts'
 
@@ -108,6 +111,7 @@ const capabilities = {
   threads,
   cacheBytes: [cpu.caches.l1d, cpu.caches.l2, cpu.caches.l3] as const,
   blocking: true,
+  winograd: readEnvironment().winograd,
 }
 const detailed = argumentsOf.includes('--steps')
 const view = (shape: readonly number[]) => ({ shape, strides: contiguousStrides(shape), offset: 0 })
@@ -125,7 +129,7 @@ for (const c of cases) {
   })
   const memory = { lhs: data(numel(c.lhs)), rhs: data(numel(c.rhs)), out: new Float32Array(numel(c.out)) }
   const runner = new ContractRunner(lowered, memory, threads)
-  const flops = lowered.steps.reduce((n, s) => n + s.flops, 0)
+  const flops = [...contractSizes(c.spec, c.lhs, c.rhs, c.out).values()].reduce((n, size) => n * size, 2)
   const rounds = Math.max(4, Math.min(100, Math.round(5e9 / flops)))
   let best = Infinity
   const steps = lowered.steps.map(() => Infinity)

@@ -14,4 +14,6 @@ export interface Capabilities {
   readonly cacheBytes: readonly [number, number, number]
   /** Whether results can be waited for without leaving the JS thread. */
   readonly blocking: boolean
+  /** Whether convolutions may be computed in Winograd's form, which rounds a little differently; true if not given. */
+  readonly winograd?: boolean
 }

@@ -4,7 +4,7 @@ import { ArgumentError } from './errors.ts'
 
 describe('readEnvironment', () => {
   test('unset and empty variables leave the defaults', () => {
-    const unset = { device: undefined, numThreads: undefined, debug: 0, cacheDirectory: undefined }
+    const unset = { device: undefined, numThreads: undefined, debug: 0, cacheDirectory: undefined, winograd: true }
     expect(readEnvironment({})).toEqual(unset)
     expect(readEnvironment({ LONGZHOU_DEVICE: '', LONGZHOU_NUM_THREADS: ' ', LONGZHOU_DEBUG: '' })).toEqual(unset)
   })
@@ -16,8 +16,9 @@ describe('readEnvironment', () => {
         LONGZHOU_NUM_THREADS: '4',
         LONGZHOU_DEBUG: '5',
         LONGZHOU_CACHE_DIR: '/tmp/cache dir',
+        LONGZHOU_WINOGRAD: '0',
       }),
-    ).toEqual({ device: 'gpu:1', numThreads: 4, debug: 5, cacheDirectory: '/tmp/cache dir' })
+    ).toEqual({ device: 'gpu:1', numThreads: 4, debug: 5, cacheDirectory: '/tmp/cache dir', winograd: false })
   })
 
   test.each(['cpu', 'wasm', 'webgpu', 'gpu', 'reference', 'null'])('takes the device %s', (device) => {
@@ -34,6 +35,7 @@ describe('readEnvironment', () => {
     ['LONGZHOU_DEBUG', '6', /from 0 to 5/],
     ['LONGZHOU_DEBUG', 'true', /from 0 to 5/],
     ['LONGZHOU_CACHE_DIR', 'a\0b', /NUL/],
+    ['LONGZHOU_WINOGRAD', 'off', /from 0 to 1/],
   ])('refuses %s=%s', (name, value, message) => {
     expect(() => readEnvironment({ [name]: value })).toThrow(ArgumentError)
     expect(() => readEnvironment({ [name]: value })).toThrow(message)

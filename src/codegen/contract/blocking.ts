@@ -27,7 +27,9 @@ export function registerTile(capabilities: Capabilities): RegisterTile {
 export function narrowTile(capabilities: Capabilities, columns: number): RegisterTile {
   const wide = registerTile(capabilities)
   const { lanes } = wide
-  const vectors = [3, 2, 1].reduce((best, v) => (padded(columns, v * lanes) < padded(columns, best * lanes) ? v : best))
+  const vectors = [3, 2, 1].reduce((best, v) =>
+    roundUp(columns, v * lanes) < roundUp(columns, best * lanes) ? v : best,
+  )
   return { lanes, rows: (wide.rows * 3) / vectors, vectors, columns: vectors * lanes }
 }
 
@@ -41,7 +43,9 @@ export function rowLanes(tile: RegisterTile): number {
   return tile.rows % 8 === 0 ? 8 : 4
 }
 
-const padded = (n: number, to: number): number => Math.ceil(n / to) * to
+export function roundUp(n: number, to: number): number {
+  return Math.ceil(n / to) * to
+}
 
 export interface Blocking {
   /** Contracted elements between two visits of a tile, and the number of such blocks in a split. */
@@ -67,11 +71,18 @@ export interface ProductSize {
 
 const ceilDiv = (a: number, b: number): number => Math.ceil(a / b)
 
+/**
+ * Contracted elements between two visits of a tile: a panel of columns in three quarters of the first-level cache, and not less than 256, so
+ * that fetching and keeping a tile's sums does not show; wide panels then come from the second level fast enough.
+ */
+export function deepestBlock(tile: RegisterTile, capabilities: Capabilities): number {
+  const fitting = Math.floor((0.75 * capabilities.cacheBytes[0]) / (4 * tile.columns))
+  return Math.min(512, Math.max(256, fitting))
+}
+
 export function chooseBlocking(size: ProductSize, tile: RegisterTile, capabilities: Capabilities): Blocking {
-  const [l1, l2] = capabilities.cacheBytes
-  // A panel of columns in half of the first-level cache; the rest is for rows, sums and the result.
-  const deepest = Math.min(512, Math.max(64, Math.floor((0.5 * l1) / (4 * tile.columns))))
-  const depthBlocks = Math.max(1, ceilDiv(size.depth, deepest))
+  const [, l2] = capabilities.cacheBytes
+  const depthBlocks = Math.max(1, ceilDiv(size.depth, deepestBlock(tile, capabilities)))
   const depth = Math.max(4, ceilDiv(ceilDiv(size.depth, depthBlocks), 4) * 4)
   const panelBytes = 4 * depth
 

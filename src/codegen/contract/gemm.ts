@@ -214,7 +214,7 @@ function emitProduct(
         const buffer = packedRows ? packedRows.buffer : a
         const start = packedRows ? packedRows.at : rowsAt
         const number = packedRows ? panel : add(firstRowPanel, panel)
-        return packedPanel(k, tile, buffer, k.let('aAt', add(start, mul(mul(number, tile.rows), kc))), kc)
+        return packedPanel(k, tile.rows, buffer, k.let('aAt', add(start, mul(mul(number, tile.rows), kc))), kc)
       }
 
       k.loop('cached', 0, div(add(ownRows, sub(cachedRowPanels, 1)), cachedRowPanels), 1, (cached) => {
@@ -251,15 +251,16 @@ function emitProduct(
 }
 
 /** Walks the contracted axis; `value(r)` loads the element of row r. */
-type RowReader = (body: (step: Expr, value: (row: number) => Expr) => void) => void
+export type RowReader = (body: (step: Expr, value: (row: number) => Expr) => void) => void
 
 /** Copies of the innermost loop's body, so that its counting does not show. */
 const COPIES = 4
 
-function packedPanel(k: Assembler, tile: RegisterTile, buffer: BufferParameter, at: Expr, depth: Expr): RowReader {
+/** Rows of a panel, `width` elements from one step to the next. */
+export function packedPanel(k: Assembler, width: number, buffer: BufferParameter, at: Expr, depth: Expr): RowReader {
   return (body) => {
     k.unrolled('step', 0, depth, COPIES, (step) => {
-      const here = k.let('pa', add(at, mul(step, tile.rows)))
+      const here = k.let('pa', add(at, mul(step, width)))
       body(step, (r) => load(buffer, add(here, r)))
     })
   }
@@ -287,7 +288,13 @@ function directRows(
 }
 
 /** sum over k of a[k][row] * b[k][column]: all accumulators live in registers. */
-function emitMicroKernel(k: Assembler, tile: RegisterTile, rows: RowReader, columns: BufferParameter, at: Expr): Sums {
+export function emitMicroKernel(
+  k: Assembler,
+  tile: RegisterTile,
+  rows: RowReader,
+  columns: BufferParameter,
+  at: Expr,
+): Sums {
   const zero = constant(0, 'f32', tile.lanes)
   const sums = Array.from({ length: tile.rows }, () =>
     Array.from({ length: tile.vectors }, () => k.declare('sum', zero)),

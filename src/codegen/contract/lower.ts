@@ -26,6 +26,7 @@ import type { ContractProblem, LoweredContract } from './problem.ts'
 import { lowerProduct } from './product.ts'
 import { afterRelayout, leavesAxes, reaches, relayout, type Source } from './relayout.ts'
 import { isSmallResult, lowerSplitGemm } from './split.ts'
+import { lowerWinograd } from './winograd.ts'
 
 /** Contracted elements from which on the sum of a small result is cut. */
 const LONG_SUM = 2048
@@ -52,6 +53,10 @@ export function lowerContract(problem: ContractProblem): LoweredContract {
   if (problem.dtype !== 'float32' && problem.dtype !== 'bfloat16' && problem.dtype !== 'float16') return plainNest(c)
   // Taps that are 1 at most are no loops; cases without any are sums of nothing.
   const absent = new Set([...c.taps].filter((t) => c.cases.every((k) => k.sizes.get(t)! <= 1)))
+  // Instructions for bfloat16 multiply faster than fewer products in float32.
+  const hasFasterProducts = problem.dtype === 'bfloat16' && problem.capabilities.bfloat16 !== undefined
+  const winograd = hasFasterProducts ? null : lowerWinograd(problem, c.cases, c.taps, c.title)
+  if (winograd) return winograd
   const { left, right } = sortLetters(c.cases[0]!, absent)
   return left.length > 0 && right.length > 0 ? product(c, absent) : alongVectors(c)
 }

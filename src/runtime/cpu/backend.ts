@@ -35,6 +35,7 @@ export class CpuBackend implements Backend {
   private readonly rendered = new RecentMap<string, CKernel>(4096)
   private readonly bfloat16: Capabilities['bfloat16']
   private threads: number
+  private readonly winograd: boolean
   /** What to add to milliseconds of the native clock; unknown until times are asked for. */
   private clockOffset: number | null = null
   /** Addresses and scalars of the run being submitted; native code copies them. */
@@ -50,7 +51,9 @@ export class CpuBackend implements Backend {
     this.bfloat16 = bfloat16Products(defaultCompiler().features, () => this.native.allowTiles() === 1)
     this.library = new KernelLibrary(this.native, codeDirectory(), this.features.logicalCores)
     this.queue = new RunQueue(this.native)
-    this.threads = readEnvironment().numThreads ?? this.features.physicalCores
+    const { numThreads, winograd } = readEnvironment()
+    this.threads = numThreads ?? this.features.physicalCores
+    this.winograd = winograd
     this.native.setThreads(this.threads)
     // Runs must not outlive the memory that they work on.
     if (isMainThread) process.once('exit', () => this.native.halt())
@@ -59,13 +62,9 @@ export class CpuBackend implements Backend {
 
   get capabilities(): Capabilities {
     const { l1d, l2, l3 } = this.features.caches
-    return {
-      vectorBytes: this.vectorBytes,
-      ...(this.bfloat16 && { bfloat16: this.bfloat16 }),
-      threads: this.threads,
-      cacheBytes: [l1d, l2, l3],
-      blocking: true,
-    }
+    const { vectorBytes, bfloat16, threads, winograd } = this
+    const cacheBytes = [l1d, l2, l3] as const
+    return { vectorBytes, ...(bfloat16 && { bfloat16 }), threads, cacheBytes, blocking: true, winograd }
   }
 
   /** Threads that a run may use, from the next one on; the pool is shared by all backends of the process. */

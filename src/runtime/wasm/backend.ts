@@ -9,6 +9,7 @@ import {
   InternalError,
   OutOfMemoryError,
 } from '../../common/errors.ts'
+import { readEnvironment } from '../../common/env.ts'
 import type { Kernel } from '../../codegen/kernel.ts'
 import type { DeviceBuffer } from '../../graph/storage.ts'
 import { callModule, exportName, memoryImport, renderWasm } from '../../render/wasm.ts'
@@ -54,7 +55,14 @@ const vectorRegisters = 14
 
 export class WasmBackend implements Backend {
   readonly name = 'wasm'
-  readonly capabilities: Capabilities = { vectorBytes: 16, vectorRegisters, threads: 1, cacheBytes, blocking: true }
+  readonly capabilities: Capabilities = {
+    vectorBytes: 16,
+    vectorRegisters,
+    threads: 1,
+    cacheBytes,
+    blocking: true,
+    winograd: readEnvironment().winograd,
+  }
   readonly relaxedSimd: boolean
   private readonly memoryBlocks: LinearMemory
   private readonly arena: Region

@@ -1,0 +1,314 @@
+/**
+ * Convolutions of 3x3 windows with stride 1 by Winograd's minimal filtering: a quarter of the multiplications of the direct product, for
+ * some more memory. The output, the gradient of the input (a convolution with the weights turned around) and the gradient of the weights
+ * are three uses of the same kernels.
+ */
+import { hasTerm, letterStride, reachOf, type AffineCase, type AffineDim } from './affine.ts'
+import { axesSize, type Axis } from './axes.ts'
+import { narrowTile, registerTile, roundUp, type RegisterTile } from './blocking.ts'
+import { StepList } from './form.ts'
+import type { ContractProblem, LoweredContract } from './problem.ts'
+import { relayout, type Source } from './relayout.ts'
+import { emitPanelProduct, emitPanels, emitResults, type ResultAxis, type TileResult } from './winograd-kernels.ts'
+import { INPUT, RESULT, TAPS, TILE, transpose, WEIGHT } from './winograd-transforms.ts'
+
+/** A window of three taps: coordinate = position + tap + shift, or the taps turned around. */
+interface Window {
+  readonly position: number
+  readonly tap: number
+  /** Coordinate of the first tap, in the order of the operand's elements, at position 0. */
+  readonly low: number
+  readonly isTurned: boolean
+  /** Positions. */
+  readonly size: number
+}
+
+/** The letters of a convolution by what they do. */
+interface Roles {
+  /** The operand with windows. */
+  readonly windowed: 'lhs' | 'rhs'
+  readonly other: 'lhs' | 'rhs'
+  readonly windows: readonly [y: Window, x: Window]
+  /** In the windowed operand: images (each with its own tiles) and channels. */
+  readonly images: readonly number[]
+  readonly channels: readonly number[]
+  /** In the other operand only. */
+  readonly filters: readonly number[]
+  /** Whether the sum goes over positions and the taps are results. */
+  readonly isWeightGradient: boolean
+}
+
+function windowOf(dim: AffineDim, c: AffineCase, taps: ReadonlySet<number>): Window | null {
+  const tap = dim.terms.find((t) => taps.has(t.letter))
+  const position = dim.terms.find((t) => !taps.has(t.letter))
+  if (dim.terms.length !== 2 || !tap || !position || position.factor !== 1 || Math.abs(tap.factor) !== 1) return null
+  if (c.sizes.get(tap.letter) !== TAPS) return null
+  const isTurned = tap.factor < 0
+  const low = dim.shift - (isTurned ? TAPS - 1 : 0)
+  return { position: position.letter, tap: tap.letter, low, isTurned, size: c.sizes.get(position.letter)! }
+}
+
+function rolesOf(c: AffineCase, taps: ReadonlySet<number>): Roles | null {
+  const windowed = c.rhs.some((d) => d.terms.length > 1) ? 'rhs' : 'lhs'
+  const other = windowed === 'lhs' ? 'rhs' : 'lhs'
+  const isPlain = (d: AffineDim): boolean => d.terms.length === 1 && d.terms[0]!.factor === 1 && d.shift === 0
+  const windowDims = c[windowed].filter((d) => !isPlain(d))
+  if (windowDims.length !== 2 || ![...c[other], ...c.out].every(isPlain)) return null
+  const [y, x] = windowDims.map((d) => windowOf(d, c, taps))
+  if (!y || !x) return null
+  const windowLetters = new Set([y, x].flatMap((w) => [w.position, w.tap]))
+  const has = (letter: number): string =>
+    [c[windowed], c[other], c.out].map((dims) => Number(hasTerm(dims, letter))).join('')
+  const isWeightGradient = hasTerm(c.out, y.tap)
+  // Where positions and taps stand besides the windows.
+  const wanted = isWeightGradient ? ['110', '101'] : ['101', '110']
+  if (![y, x].every((w) => has(w.position) === wanted[0] && has(w.tap) === wanted[1])) return null
+  const others = [...c.sizes.keys()].filter((l) => !windowLetters.has(l))
+  const images = others.filter((l) => has(l) === wanted[0])
+  const channels = others.filter((l) => has(l) === wanted[1])
+  const filters = others.filter((l) => has(l) === '011')
+  if (images.length + channels.length + filters.length !== others.length) return null
+  return { windowed, other, windows: [y, x], images, channels, filters, isWeightGradient }
+}
+
+/**
+ * Least numbers of channels and filters, of tiles, and share of the tiles' elements that are results. Measured against the direct product on
+ * two threads with vectors of 64 and of 32 bytes: 32 channels of 512 tiles gain 5 to 35 %, 16 channels lose; 512 channels lose with 8
+ * tiles and gain a factor of 1.7 with 32; images of 5x5 gain nothing, of 6x6 a quarter. `bench/contract.ts` times both forms.
+ */
+const LEAST = { channels: 32, tiles: 32, filled: 0.5 }
+
+function pays(tiles: number, channels: number, filters: number, filled: number): boolean {
+  return Math.min(channels, filters) >= LEAST.channels && tiles >= LEAST.tiles && filled >= LEAST.filled
+}
+
+/** The steps, or null where the convolution is of another kind or would not gain. */
+export function lowerWinograd(
+  problem: ContractProblem,
+  cases: readonly AffineCase[],
+  taps: ReadonlySet<number>,
+  convolution: string,
+): LoweredContract | null {
+  const [c] = cases
+  if (!c || cases.length > 1 || problem.capabilities.winograd === false) return null
+  if (problem.dtype !== 'float32' || (problem.outDType ?? 'float32') !== 'float32') return null
+  const roles = rolesOf(c, taps)
+  if (!roles) return null
+  const product = (letters: readonly number[]): number => letters.reduce((n, l) => n * c.sizes.get(l)!, 1)
+  const [down, across] = roles.windows.map((w) => Math.ceil(w.size / TILE)) as [number, number]
+  const tiles = product(roles.images) * down * across
+  const filled = (roles.windows[0].size * roles.windows[1].size) / (down * across * TILE * TILE)
+  if (!pays(tiles, product(roles.channels), product(roles.filters), filled)) return null
+  const list = new StepList()
+  new Convolution(problem, c, roles, `winograd ${convolution}`, list).emit()
+  return list
+}
+
+/** Tiles of which the last panel of columns is half empty on average. */
+const TYPICAL_TILES = 256
+
+/** Panels of rows are as wide as a tile of registers is high, or two of them, so that vectors fill them. */
+function rowPanels(tile: RegisterTile): { readonly width: number; readonly lanes: number } {
+  const width = tile.rows % 4 === 0 ? tile.rows : 2 * tile.rows
+  return { width, lanes: width % 8 === 0 ? 8 : 4 }
+}
+
+class Convolution {
+  private readonly problem: ContractProblem
+  private readonly c: AffineCase
+  private readonly roles: Roles
+  private readonly title: string
+  private readonly list: StepList
+
+  constructor(problem: ContractProblem, c: AffineCase, roles: Roles, title: string, list: StepList) {
+    this.problem = problem
+    this.c = c
+    this.roles = roles
+    this.title = title
+    this.list = list
+  }
+
+  emit(): void {
+    const { roles, title, list } = this
+    const { capabilities } = this.problem
+    const tile = this.tile()
+    const rowShape = rowPanels(tile)
+    const columnShape = { width: tile.columns, lanes: tile.lanes }
+    const image = this.padded(
+      roles.windowed,
+      roles.windows.map((w) => ({ low: w.low, length: this.tilesOf(w) * TILE + TAPS - 1 })),
+    )
+    const tiles = this.tileAxes(image.dims)
+    const channels = this.axes(roles.channels, image.dims)
+    const patch = this.steps(image.dims, 'position')
+    if (roles.isWeightGradient) {
+      const gradient = this.padded(
+        roles.other,
+        roles.windows.map((w) => ({ low: 0, length: this.tilesOf(w) * TILE })),
+      )
+      const a = emitPanels(
+        {
+          view: gradient.source,
+          patch: this.steps(gradient.dims, 'position'),
+          free: this.axes(roles.filters, gradient.dims),
+          depth: this.tileAxes(gradient.dims),
+        },
+        transpose(RESULT),
+        rowShape,
+        `gradient panels of ${title}`,
+        list,
+      )
+      const b = emitPanels(
+        { view: image.source, patch, free: channels, depth: tiles },
+        INPUT,
+        columnShape,
+        `input panels of ${title}`,
+        list,
+      )
+      const sums = emitPanelProduct(a, b, tile, capabilities, title, list)
+      emitResults(sums, transpose(WEIGHT), tile, this.result(), `results of ${title}`, list)
+      return
+    }
+    const weights = this.c[roles.other]
+    const a = emitPanels(
+      {
+        view: this.turned(roles.other),
+        patch: this.tapSteps(weights),
+        free: this.axes(roles.filters, weights),
+        depth: this.axes(roles.channels, weights),
+      },
+      WEIGHT,
+      rowShape,
+      `weight panels of ${title}`,
+      list,
+    )
+    const b = emitPanels(
+      { view: image.source, patch, free: tiles, depth: channels },
+      INPUT,
+      columnShape,
+      `input panels of ${title}`,
+      list,
+    )
+    const sums = emitPanelProduct(a, b, tile, capabilities, title, list)
+    emitResults(sums, RESULT, tile, this.result(), `results of ${title}`, list)
+  }
+
+  /**
+   * Two vectors side by side where that wastes less than three. Filters are rows; columns are channels, or tiles, whose number is no constant of
+   * a program: for those a few lanes more are lost the wider a panel is.
+   */
+  private tile(): RegisterTile {
+    const { capabilities } = this.problem
+    const { roles } = this
+    const wide = registerTile(capabilities)
+    const narrow = narrowTile(capabilities, 2 * wide.lanes)
+    const [rows, channels] = [roles.filters, roles.channels].map((l) => axesSize(this.axes(l, []))) as [number, number]
+    const lost = (t: RegisterTile): number =>
+      (roundUp(rows, rowPanels(t).width) / rows) *
+      (roles.isWeightGradient ? roundUp(channels, t.columns) / channels : 1 + t.columns / TYPICAL_TILES)
+    return lost(narrow) < lost(wide) ? narrow : wide
+  }
+
+  private tilesOf(w: Window): number {
+    return Math.ceil(w.size / TILE)
+  }
+
+  private axes(letters: readonly number[], dims: readonly AffineDim[]): Axis[] {
+    return letters.map((l) => ({ size: this.c.sizes.get(l)!, strides: [letterStride(dims, l)] }))
+  }
+
+  private tileAxes(dims: readonly AffineDim[]): Axis[] {
+    const { images, windows } = this.roles
+    const along = windows.map((w) => ({ size: this.tilesOf(w), strides: [TILE * letterStride(dims, w.position)] }))
+    return [...this.axes(images, dims), ...along]
+  }
+
+  private steps(dims: readonly AffineDim[], which: 'position' | 'tap'): { y: number; x: number } {
+    const [y, x] = this.roles.windows.map((w) => letterStride(dims, w[which])) as [number, number]
+    return { y, x }
+  }
+
+  /** Steps between taps in the order of the windowed operand's elements. */
+  private tapSteps(dims: readonly AffineDim[]): { y: number; x: number } {
+    const [y, x] = this.roles.windows.map((w) => (w.isTurned ? -1 : 1) * letterStride(dims, w.tap)) as [number, number]
+    return { y, x }
+  }
+
+  /** Elements between a view's first tap and the first one in the order of the windowed operand's elements. */
+  private turnedBy(dims: readonly AffineDim[]): number {
+    return this.roles.windows.reduce((n, w) => n + (w.isTurned ? (TAPS - 1) * letterStride(dims, w.tap) : 0), 0)
+  }
+
+  private turned(side: 'lhs' | 'rhs'): Source {
+    const source = this.source(side)
+    return { ...source, offset: source.offset + this.turnedBy(this.c[side]) }
+  }
+
+  private source(side: 'lhs' | 'rhs'): Source {
+    const { problem } = this
+    return { memory: { kind: side }, dtype: problem.dtype, offset: problem[side].offset }
+  }
+
+  /** A copy of an operand whose tiles are whole: zeros stand where they leave it. */
+  private padded(
+    side: 'lhs' | 'rhs',
+    along: readonly { low: number; length: number }[],
+  ): { source: Source; dims: AffineDim[] } {
+    const { c, roles, title, list } = this
+    const dims = c[side]
+    const reach = dims.map((dim) => {
+      const at = roles.windows.findIndex((w) => dim.terms.some((t) => t.letter === w.position))
+      const found = along[at]
+      return found ? { low: found.low, high: found.low + found.length - 1 } : reachOf(dim, c.sizes)
+    })
+    const order = dims.map((_, i) => i).sort((i, j) => Math.abs(dims[j]!.stride) - Math.abs(dims[i]!.stride) || i - j)
+    const copy = relayout(this.source(side), dims, reach, order, title, list)
+    return { source: copy.source, dims: dims.map((dim, i) => ({ ...dim, stride: copy.strides[i]! })) }
+  }
+
+  private result(): TileResult {
+    const { problem, c, roles } = this
+    const { epilogue } = problem
+    const views = [
+      c.out,
+      ...(epilogue?.operands ?? []).map((o) => c.out.map((dim, i) => ({ ...dim, stride: o.strides[i]! }))),
+    ]
+    const strides = (letter: number, times = 1): number[] => views.map((dims) => times * letterStride(dims, letter))
+    const plain = (letters: readonly number[]): ResultAxis[] =>
+      letters.map((l) => ({ size: c.sizes.get(l)!, strides: strides(l), y: 0, x: 0 }))
+    const [y, x] = roles.windows
+    if (roles.isWeightGradient) {
+      const step = (w: Window): number[] => strides(w.tap, w.isTurned ? -1 : 1)
+      const first = views.map((dims) => this.turnedBy(dims))
+      return {
+        out: { memory: { kind: 'out' }, dtype: 'float32', offset: problem.out.offset + first[0]! },
+        epilogue: epilogue && {
+          ...epilogue,
+          operands: epilogue.operands.map((o, i) => ({ ...o, offset: o.offset + first[i + 1]! })),
+        },
+        rows: plain(roles.filters),
+        columns: plain(roles.channels),
+        down: step(y),
+        right: step(x),
+        height: TAPS,
+        width: TAPS,
+      }
+    }
+    const along = (w: Window): ResultAxis => ({
+      size: this.tilesOf(w),
+      strides: strides(w.position, TILE),
+      y: w === y ? TILE : 0,
+      x: w === x ? TILE : 0,
+    })
+    return {
+      out: { memory: { kind: 'out' }, dtype: 'float32', offset: problem.out.offset },
+      epilogue,
+      rows: plain(roles.filters),
+      columns: [...plain(roles.images), along(y), along(x)],
+      down: strides(y.position),
+      right: strides(x.position),
+      height: y.size,
+      width: x.size,
+    }
+  }
+}

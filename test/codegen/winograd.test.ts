@@ -1,0 +1,190 @@
+/** Convolutions in Winograd's form: the same results as by definition, within 1e-4 of the largest one, and only where it may be used. */
+import { describe, expect, test } from 'vitest'
+import type { Capabilities } from '../../src/codegen/capabilities.ts'
+import { add, max } from '../../src/codegen/builder.ts'
+import { lowerContract } from '../../src/codegen/contract/lower.ts'
+import type { ContractProblem, Epilogue, LoweredContract, StridedView } from '../../src/codegen/contract/problem.ts'
+import { structureOf } from '../../src/codegen/structure.ts'
+import { contiguousStrides, numel } from '../../src/common/shape.ts'
+import { ContractRunner } from '../support/contract-runner.ts'
+import {
+  convolution,
+  gradientOf,
+  naiveContract,
+  type ContractCase,
+  type ConvolutionCase,
+} from '../support/naive-contract.ts'
+
+const capabilities: Capabilities = {
+  vectorBytes: 32,
+  threads: 2,
+  cacheBytes: [32 << 10, 512 << 10, 4 << 20],
+  blocking: true,
+}
+
+const TOLERANCE = 1e-4
+
+interface Sizes {
+  readonly batch: number
+  readonly inChannels: number
+  readonly outChannels: number
+  readonly size: readonly [number, number]
+  readonly padding?: number
+  readonly stride?: number
+  readonly kernel?: number
+}
+
+function conv(s: Sizes): ContractCase {
+  const { padding = 1, stride = 1, kernel = 3 } = s
+  const pair = (n: number): [number, number] => [n, n]
+  const c: ConvolutionCase = {
+    ...s,
+    groups: 1,
+    kernel: pair(kernel),
+    stride: pair(stride),
+    dilation: pair(1),
+    padding: pair(padding),
+  }
+  return convolution(c)
+}
+
+function dense(shape: readonly number[]): StridedView {
+  return { shape, strides: contiguousStrides(shape), offset: 0 }
+}
+
+/** The same shape with its last axis outermost in memory. */
+function turned(shape: readonly number[]): StridedView {
+  const rest = contiguousStrides(shape.slice(0, -1))
+  return { shape, strides: [...rest, numel(shape.slice(0, -1))], offset: 0 }
+}
+
+function random(length: number, seed: number): Float32Array {
+  let state = seed | 1
+  return Float32Array.from({ length }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0
+    return state / 2 ** 31
+  })
+}
+
+function problemOf(c: ContractCase, given: Partial<ContractProblem> = {}): ContractProblem {
+  const [lhs, rhs, out] = [c.lhs, c.rhs, c.out].map(dense) as [StridedView, StridedView, StridedView]
+  return { spec: c.spec, dtype: 'float32', lhs, rhs, out, capabilities, ...given }
+}
+
+const isWinograd = (l: LoweredContract): boolean => l.steps.some((s) => s.kernel.title.startsWith('winograd'))
+
+function run(problem: ContractProblem, operands: readonly Float32Array[] = []): Float32Array {
+  const out = new Float32Array(numel(problem.out.shape)).fill(Number.NaN)
+  const [lhs, rhs] = [random(numel(problem.lhs.shape), 5), random(numel(problem.rhs.shape), 7)]
+  new ContractRunner(lowerContract(problem), { lhs, rhs, out, operands }).run()
+  return out
+}
+
+/** Largest difference over the largest element. */
+function distance(found: Float32Array, wanted: ArrayLike<number>): number {
+  let [difference, largest] = [0, 0]
+  found.forEach((x, i) => {
+    const d = Math.abs(x - wanted[i]!)
+    if (!(d <= difference)) difference = d
+    largest = Math.max(largest, Math.abs(wanted[i]!))
+  })
+  return difference / largest
+}
+
+function byDefinition(problem: ContractProblem): Float64Array {
+  const [lhs, rhs] = [random(numel(problem.lhs.shape), 5), random(numel(problem.rhs.shape), 7)]
+  return naiveContract(
+    problem.spec,
+    { view: problem.lhs, data: (i) => lhs[i]! },
+    { view: problem.rhs, data: (i) => rhs[i]! },
+    problem.out.shape,
+  )
+}
+
+function expectClose(problem: ContractProblem): void {
+  expect(isWinograd(lowerContract(problem))).toBe(true)
+  expect(distance(run(problem), byDefinition(problem))).toBeLessThan(TOLERANCE)
+}
+
+const odd = conv({ batch: 2, inChannels: 33, outChannels: 35, size: [17, 14] })
+const whole = conv({ batch: 8, inChannels: 32, outChannels: 40, size: [8, 8] })
+const wide = conv({ batch: 1, inChannels: 32, outChannels: 32, size: [23, 26], padding: 2 })
+
+describe.each([
+  ['sizes that are no multiples of anything', odd],
+  ['whole tiles', whole],
+  ['more padding than the window needs', wide],
+])('%s', (_, c) => {
+  test('output', () => expectClose(problemOf(c)))
+  test('gradient of the input', () => expectClose(problemOf(gradientOf(c, 0))))
+  test('gradient of the weights', () => expectClose(problemOf(gradientOf(c, 1))))
+  test('gradient of the weights of the gradient of the input', () =>
+    expectClose(problemOf(gradientOf(gradientOf(c, 0), 1))))
+})
+
+test.each([16, 64])('vectors of %i bytes', (vectorBytes) => {
+  const other = { ...capabilities, vectorBytes }
+  for (const c of [odd, gradientOf(odd, 0), gradientOf(odd, 1)]) expectClose(problemOf(c, { capabilities: other }))
+})
+
+test('operands whose axes lie in another order', () => {
+  for (const c of [odd, gradientOf(odd, 1)]) expectClose(problemOf(c, { lhs: turned(c.lhs), rhs: turned(c.rhs) }))
+})
+
+test('an epilogue reads its operands where the result is written', () => {
+  const [, filters, height] = odd.out as [number, number, number]
+  const relu: Epilogue = {
+    title: '+bias+residual+relu',
+    key: 'test winograd epilogue',
+    operands: [
+      { dtype: 'float32', strides: [0, 1, 0, 0], offset: 0 },
+      { dtype: 'float32', strides: contiguousStrides(odd.out), offset: 0 },
+    ],
+    scalars: [],
+    build: (_, sum, [bias, residual]) => [max(add(add(sum, bias!), residual!), 0)],
+  }
+  const [bias, residual] = [random(filters, 3), random(numel(odd.out), 9)]
+  const plain = run(problemOf(odd))
+  const area = height * odd.out[3]!
+  const wanted = plain.map((x, i) => Math.max(0, x + bias[Math.floor(i / area) % filters]! + residual[i]!))
+
+  expect(distance(run(problemOf(odd, { epilogue: relu }), [bias, residual]), wanted)).toBeLessThan(1e-6)
+})
+
+describe('layers of ResNet-18 against the direct product', () => {
+  const direct = { ...capabilities, winograd: false }
+  const layers = [
+    conv({ batch: 8, inChannels: 64, outChannels: 64, size: [32, 32] }),
+    conv({ batch: 8, inChannels: 256, outChannels: 256, size: [8, 8] }),
+    conv({ batch: 32, inChannels: 512, outChannels: 512, size: [4, 4] }),
+  ]
+
+  test.each(layers.flatMap((c) => [c, gradientOf(c, 0), gradientOf(c, 1)]))('%#', (c) => {
+    const [fast, slow] = [problemOf(c), problemOf(c, { capabilities: direct })]
+
+    expect([fast, slow].map((p) => isWinograd(lowerContract(p)))).toEqual([true, false])
+    expect(distance(run(fast), run(slow))).toBeLessThan(TOLERANCE)
+  })
+})
+
+describe('where it is not used', () => {
+  test.each([
+    ['the switch is off', problemOf(whole, { capabilities: { ...capabilities, winograd: false } })],
+    ['stride 2', problemOf(conv({ batch: 8, inChannels: 64, outChannels: 64, size: [16, 16], stride: 2 }))],
+    ['windows of 5', problemOf(conv({ batch: 8, inChannels: 64, outChannels: 64, size: [16, 16], kernel: 5 }))],
+    ['three channels', problemOf(conv({ batch: 8, inChannels: 3, outChannels: 64, size: [16, 16] }))],
+    ['few tiles', problemOf(conv({ batch: 1, inChannels: 512, outChannels: 512, size: [4, 4] }))],
+    ['results of 2x2', problemOf(conv({ batch: 64, inChannels: 64, outChannels: 64, size: [2, 2] }))],
+    ['other dtypes', problemOf(whole, { dtype: 'bfloat16' })],
+  ])('%s', (_, problem) => {
+    expect(isWinograd(lowerContract(problem))).toBe(false)
+  })
+})
+
+test('sizes do not change its kernels', () => {
+  const kernels = (c: ContractCase): string[] => lowerContract(problemOf(c)).steps.map((s) => structureOf(s.kernel))
+  const other = conv({ batch: 7, inChannels: 48, outChannels: 96, size: [30, 41] })
+
+  for (const part of [(c: ContractCase) => c, (c: ContractCase) => gradientOf(c, 0)])
+    expect(kernels(part(other))).toEqual(kernels(part(odd)))
+})
