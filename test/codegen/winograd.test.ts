@@ -108,6 +108,10 @@ function expectClose(problem: ContractProblem): void {
 
 const odd = conv({ batch: 2, inChannels: 33, outChannels: 35, size: [17, 14] })
 const whole = conv({ batch: 8, inChannels: 32, outChannels: 40, size: [8, 8] })
+const direct: Capabilities = { ...capabilities, winograd: false }
+/** Of two parts, of 6 and 5 images, where caches are small. */
+const many = conv({ batch: 11, inChannels: 32, outChannels: 33, size: [29, 30] })
+const smallCaches: Capabilities = { ...capabilities, cacheBytes: [16 << 10, 32 << 10, 1 << 20] }
 const wide = conv({ batch: 1, inChannels: 32, outChannels: 32, size: [23, 26], padding: 2 })
 
 describe.each([
@@ -131,28 +135,32 @@ test('operands whose axes lie in another order', () => {
   for (const c of [odd, gradientOf(odd, 1)]) expectClose(problemOf(c, { lhs: turned(c.lhs), rhs: turned(c.rhs) }))
 })
 
-test('an epilogue reads its operands where the result is written', () => {
-  const [, filters, height] = odd.out as [number, number, number]
+test.each([
+  ['', odd, capabilities],
+  [', part by part', many, smallCaches],
+])('an epilogue reads its operands where the result is written%s', (_, c, given) => {
+  const [, filters, height] = c.out as [number, number, number]
   const relu: Epilogue = {
     title: '+bias+residual+relu',
     key: 'test winograd epilogue',
     operands: [
       { dtype: 'float32', strides: [0, 1, 0, 0], offset: 0 },
-      { dtype: 'float32', strides: contiguousStrides(odd.out), offset: 0 },
+      { dtype: 'float32', strides: contiguousStrides(c.out), offset: 0 },
     ],
     scalars: [],
-    build: (_, sum, [bias, residual]) => [max(add(add(sum, bias!), residual!), 0)],
+    build: (_k, sum, [bias, residual]) => [max(add(add(sum, bias!), residual!), 0)],
   }
-  const [bias, residual] = [random(filters, 3), random(numel(odd.out), 9)]
-  const plain = run(problemOf(odd))
-  const area = height * odd.out[3]!
+  const [bias, residual] = [random(filters, 3), random(numel(c.out), 9)]
+  const plain = run(problemOf(c, { capabilities: given }))
+  const area = height * c.out[3]!
   const wanted = plain.map((x, i) => Math.max(0, x + bias[Math.floor(i / area) % filters]! + residual[i]!))
 
-  expect(distance(run(problemOf(odd, { epilogue: relu }), [bias, residual]), wanted)).toBeLessThan(1e-6)
+  expect(distance(run(problemOf(c, { capabilities: given, epilogue: relu }), [bias, residual]), wanted)).toBeLessThan(
+    1e-6,
+  )
 })
 
 describe('layers of ResNet-18 against the direct product', () => {
-  const direct = { ...capabilities, winograd: false }
   const layers = [
     conv({ batch: 8, inChannels: 64, outChannels: 64, size: [32, 32] }),
     conv({ batch: 8, inChannels: 256, outChannels: 256, size: [8, 8] }),
@@ -181,8 +189,40 @@ describe('where it is not used', () => {
   })
 })
 
+describe('images that go through the steps in parts', () => {
+  const parts = (problem: ContractProblem): number =>
+    lowerContract(problem).steps.filter((s) => s.kernel.title.startsWith('input panels')).length
+
+  test.each([
+    ['output', many],
+    ['gradient of the input', gradientOf(many, 0)],
+    ['gradient of the weights', gradientOf(many, 1)],
+  ])('%s', (_, c) => {
+    const problem = problemOf(c, { capabilities: smallCaches })
+
+    expect(parts(problem)).toBe(2)
+    expect(distance(run(problem), run(problemOf(c, { capabilities: direct })))).toBeLessThan(TOLERANCE)
+  })
+
+  test('need no more temporaries, and smaller ones', () => {
+    const largeCaches = { ...capabilities, cacheBytes: [32 << 10, 1 << 30, 1 << 30] as const }
+    for (const c of [many, gradientOf(many, 0), gradientOf(many, 1)]) {
+      const [cut, whole] = [smallCaches, largeCaches].map((given) =>
+        lowerContract(problemOf(c, { capabilities: given })).temporaries.map((t) => t.bytes),
+      ) as [number[], number[]]
+      const total = (bytes: readonly number[]): number => bytes.reduce((n, b) => n + b, 0)
+
+      expect(cut.length).toBe(whole.length)
+      expect(total(cut)).toBeLessThan(0.7 * total(whole))
+    }
+  })
+})
+
 test('sizes do not change its kernels', () => {
-  const kernels = (c: ContractCase): string[] => lowerContract(problemOf(c)).steps.map((s) => structureOf(s.kernel))
+  // Their order, each once: sizes decide how many parts the images are cut into.
+  const kernels = (c: ContractCase): string[] => [
+    ...new Set(lowerContract(problemOf(c)).steps.map((s) => structureOf(s.kernel))),
+  ]
   const other = conv({ batch: 7, inChannels: 48, outChannels: 96, size: [30, 41] })
 
   for (const part of [(c: ContractCase) => c, (c: ContractCase) => gradientOf(c, 0)])

@@ -39,10 +39,26 @@ export interface Form {
 export class StepList {
   readonly steps: ContractStep[] = []
   readonly temporaries: { bytes: number }[] = []
+  /** Number of the next temporary. */
+  private next = 0
 
   temporary(bytes: number): Memory {
-    this.temporaries.push({ bytes: Math.ceil(bytes / 64) * 64 })
-    return { kind: 'temporary', number: this.temporaries.length - 1 }
+    const number = this.next++
+    const rounded = Math.ceil(bytes / 64) * 64
+    const known = this.temporaries[number]
+    if (known) known.bytes = Math.max(known.bytes, rounded)
+    else this.temporaries.push({ bytes: rounded })
+    return { kind: 'temporary', number }
+  }
+
+  /** Writes the steps of parts, of which each after the first requests the temporaries of the one before it again, in the same order. */
+  parts<T>(parts: readonly T[], emit: (part: T, number: number) => void): void {
+    const { next } = this
+    parts.forEach((part, number) => {
+      this.next = next
+      emit(part, number)
+    })
+    this.next = this.temporaries.length
   }
 }
 

@@ -159,7 +159,7 @@ export interface Sums {
   readonly stride: number
 }
 
-/** sums[column panel][point][row][column] = sum over the depth of rows * columns, point by point. */
+/** sums[column panel][point][row][column] = sum over the depth of rows * columns, point by point, added to the sums in `into` if given. */
 export function emitPanelProduct(
   rows: Panels,
   columns: Panels,
@@ -167,13 +167,14 @@ export function emitPanelProduct(
   capabilities: Capabilities,
   title: string,
   list: StepList,
+  into?: Sums,
 ): Sums {
   const { depth } = columns
   const tileSize = tile.rows * tile.columns
   const perPanel = rows.width / tile.rows
   const rowTiles = rows.count * perPanel
   const stride = rowTiles * tileSize + GAP
-  const memory = list.temporary(4 * columns.count * ALL_POINTS * stride)
+  const memory = into?.memory ?? list.temporary(4 * columns.count * ALL_POINTS * stride)
   const blocks = Math.ceil(depth / deepestBlock(tile, capabilities))
   const blockDepth = Math.ceil(depth / blocks)
   // Points are parallel; machines of many threads share their columns too.
@@ -186,6 +187,7 @@ export function emitPanelProduct(
   const out = k.memory(memory, 'float32', 'update')
   const [rowCount, columnCount, depthSize] = [rowTiles, columns.count, depth].map((n) => k.size(n)) as Triple
   const [blockCount, blockSize, part] = [blocks, blockDepth, partPanels].map((n) => k.size(n)) as Triple
+  const earlier = k.size(into ? 1 : 0)
   const [aStride, bStride, outStride] = [rows.stride, columns.stride, stride].map((n) => k.size(n)) as Triple
   k.parallel('t', (t) => {
     const point = k.let('point', rem(t, ALL_POINTS))
@@ -205,7 +207,7 @@ export function emitPanelProduct(
           const aAt = k.let('aAt', add(aBlock, aFrom))
           const slot = k.let('slot', add(outAt, mul(i, tileSize)))
           const sums = emitMicroKernel(k, tile, packedPanel(k, rows.width, a, aAt, kc), b, bAt)
-          k.if(ne(d, 0), () => {
+          k.if(ne(add(d, earlier), 0), () => {
             eachSum(sums, tile, (sum, at) => k.assign(sum, add(sum, load(out, add(slot, at), tile.lanes))))
           })
           eachSum(sums, tile, (sum, at) => k.store(out, add(slot, at), sum))

@@ -9,7 +9,16 @@ import { narrowTile, registerTile, roundUp, type RegisterTile } from './blocking
 import { StepList } from './form.ts'
 import type { ContractProblem, LoweredContract } from './problem.ts'
 import { relayout, type Source } from './relayout.ts'
-import { emitPanelProduct, emitPanels, emitResults, type ResultAxis, type TileResult } from './winograd-kernels.ts'
+import {
+  ALL_POINTS,
+  emitPanelProduct,
+  emitPanels,
+  emitResults,
+  type Panels,
+  type ResultAxis,
+  type Sums,
+  type TileResult,
+} from './winograd-kernels.ts'
 import { INPUT, RESULT, TAPS, TILE, transpose, WEIGHT } from './winograd-transforms.ts'
 
 /** A window of three taps: coordinate = position + tap + shift, or the taps turned around. */
@@ -104,8 +113,31 @@ export function lowerWinograd(
   return list
 }
 
+/** A run of images (of the first letter of them) that goes through all steps before the next one. */
+interface Part {
+  readonly from: number
+  readonly size: number
+}
+
+/**
+ * Images go through the steps in parts whose panels and sums stay in the caches of the cores. A part is no smaller than what is read again
+ * for each (the panels of weights, the sums of their gradient), nor than tiles that fill panels of columns.
+ */
+function partsOf(images: number, perImage: { bytes: number; tiles: number }, again: number, cache: number): Part[] {
+  const bytes = Math.max(CACHES * cache, again)
+  const least = Math.max(1, Math.floor(bytes / perImage.bytes), Math.ceil(TYPICAL_TILES / perImage.tiles))
+  const size = Math.ceil(images / Math.max(1, Math.floor(images / least)))
+  const count = Math.ceil(images / size)
+  return Array.from({ length: count }, (_, i) => ({ from: i * size, size: Math.min(size, images - i * size) }))
+}
+
 /** Tiles of which the last panel of columns is half empty on average. */
 const TYPICAL_TILES = 256
+/**
+ * Bytes of a part's panels and sums over those of the second-level caches. A step of ResNet-18 on two threads takes 0.97, 0.96 and 0.93 of
+ * its time without parts for 1/2, 1 and 2.
+ */
+const CACHES = 2
 
 /** Panels of rows are as wide as a tile of registers is high, or two of them, so that vectors fill them. */
 function rowPanels(tile: RegisterTile): { readonly width: number; readonly lanes: number } {
@@ -129,68 +161,113 @@ class Convolution {
   }
 
   emit(): void {
-    const { roles, title, list } = this
-    const { capabilities } = this.problem
-    const tile = this.tile()
-    const rowShape = rowPanels(tile)
-    const columnShape = { width: tile.columns, lanes: tile.lanes }
-    const image = this.padded(
-      roles.windowed,
-      roles.windows.map((w) => ({ low: w.low, length: this.tilesOf(w) * TILE + TAPS - 1 })),
-    )
-    const tiles = this.tileAxes(image.dims)
-    const channels = this.axes(roles.channels, image.dims)
-    const patch = this.steps(image.dims, 'position')
-    if (roles.isWeightGradient) {
-      const gradient = this.padded(
-        roles.other,
-        roles.windows.map((w) => ({ low: 0, length: this.tilesOf(w) * TILE })),
-      )
-      const a = emitPanels(
-        {
-          view: gradient.source,
-          patch: this.steps(gradient.dims, 'position'),
-          free: this.axes(roles.filters, gradient.dims),
-          depth: this.tileAxes(gradient.dims),
-        },
-        transpose(RESULT),
-        rowShape,
-        `gradient panels of ${title}`,
-        list,
-      )
-      const b = emitPanels(
-        { view: image.source, patch, free: channels, depth: tiles },
-        INPUT,
-        columnShape,
-        `input panels of ${title}`,
-        list,
-      )
-      const sums = emitPanelProduct(a, b, tile, capabilities, title, list)
-      emitResults(sums, transpose(WEIGHT), tile, this.result(), `results of ${title}`, list)
+    const { roles, list } = this
+    const parts = this.parts()
+    if (!roles.isWeightGradient) {
+      const panels = this.weightPanels()
+      list.parts(parts, (part) => this.of(part).emitTiles(panels))
       return
     }
+    let sums: Sums | undefined
+    list.parts(parts, (part) => (sums = this.of(part).emitWeightGradient(sums)))
+    if (sums) emitResults(sums, transpose(WEIGHT), this.tile(), this.result(), `results of ${this.title}`, list)
+  }
+
+  private parts(): Part[] {
+    const { c, roles } = this
+    const { cacheBytes, threads } = this.problem.capabilities
+    const [letter] = roles.images
+    if (letter === undefined) return [{ from: 0, size: 1 }]
+    const size = (letters: readonly number[]): number => letters.reduce((n, l) => n * c.sizes.get(l)!, 1)
+    const tiles = size(roles.images.slice(1)) * roles.windows.reduce((n, w) => n * this.tilesOf(w), 1)
+    const [channels, filters] = [size(roles.channels), size(roles.filters)]
+    const bytes = 4 * ALL_POINTS
+    const perImage = { bytes: bytes * tiles * (channels + filters), tiles }
+    return partsOf(c.sizes.get(letter)!, perImage, bytes * channels * filters, threads * cacheBytes[1])
+  }
+
+  /** The same convolution of some images. */
+  private of({ from, size }: Part): Convolution {
+    const { problem, c, roles } = this
+    const [letter] = roles.images
+    if (letter === undefined) return this
+    const { epilogue } = problem
+    const start = (dims: readonly AffineDim[]): number => from * letterStride(dims, letter)
+    const moved = <V extends { readonly offset: number }>(view: V, dims: readonly AffineDim[]): V => ({
+      ...view,
+      offset: view.offset + start(dims),
+    })
+    const some: ContractProblem = {
+      ...problem,
+      lhs: moved(problem.lhs, c.lhs),
+      rhs: moved(problem.rhs, c.rhs),
+      out: moved(problem.out, c.out),
+      ...(epilogue && {
+        epilogue: { ...epilogue, operands: epilogue.operands.map((o) => moved(o, this.beside(o.strides))) },
+      }),
+    }
+    const sizes = new Map([...c.sizes, [letter, size]])
+    return new Convolution(some, { ...c, sizes }, roles, this.title, this.list)
+  }
+
+  private weightPanels(): Panels {
+    const { roles, title, list } = this
     const weights = this.c[roles.other]
-    const a = emitPanels(
-      {
-        view: this.turned(roles.other),
-        patch: this.tapSteps(weights),
-        free: this.axes(roles.filters, weights),
-        depth: this.axes(roles.channels, weights),
-      },
-      WEIGHT,
-      rowShape,
-      `weight panels of ${title}`,
-      list,
-    )
-    const b = emitPanels(
-      { view: image.source, patch, free: tiles, depth: channels },
-      INPUT,
-      columnShape,
-      `input panels of ${title}`,
-      list,
-    )
-    const sums = emitPanelProduct(a, b, tile, capabilities, title, list)
+    const source = {
+      view: this.turned(roles.other),
+      patch: this.tapSteps(weights),
+      free: this.axes(roles.filters, weights),
+      depth: this.axes(roles.channels, weights),
+    }
+    return emitPanels(source, WEIGHT, rowPanels(this.tile()), `weight panels of ${title}`, list)
+  }
+
+  private paddedImage(): { source: Source; dims: AffineDim[] } {
+    const { roles } = this
+    const along = roles.windows.map((w) => ({ low: w.low, length: this.tilesOf(w) * TILE + TAPS - 1 }))
+    return this.padded(roles.windowed, along)
+  }
+
+  /** Everything from the images to the results. */
+  private emitTiles(weights: Panels): void {
+    const { roles, title, list } = this
+    const tile = this.tile()
+    const image = this.paddedImage()
+    const source = {
+      view: image.source,
+      patch: this.steps(image.dims, 'position'),
+      free: this.tileAxes(image.dims),
+      depth: this.axes(roles.channels, image.dims),
+    }
+    const shape = { width: tile.columns, lanes: tile.lanes }
+    const columns = emitPanels(source, INPUT, shape, `input panels of ${title}`, list)
+    const sums = emitPanelProduct(weights, columns, tile, this.problem.capabilities, title, list)
     emitResults(sums, RESULT, tile, this.result(), `results of ${title}`, list)
+  }
+
+  /** Adds what these images give to the sums of the earlier ones. */
+  private emitWeightGradient(earlier: Sums | undefined): Sums {
+    const { roles, title, list } = this
+    const tile = this.tile()
+    const image = this.paddedImage()
+    const along = roles.windows.map((w) => ({ low: 0, length: this.tilesOf(w) * TILE }))
+    const gradient = this.padded(roles.other, along)
+    const a = {
+      view: gradient.source,
+      patch: this.steps(gradient.dims, 'position'),
+      free: this.axes(roles.filters, gradient.dims),
+      depth: this.tileAxes(gradient.dims),
+    }
+    const b = {
+      view: image.source,
+      patch: this.steps(image.dims, 'position'),
+      free: this.axes(roles.channels, image.dims),
+      depth: this.tileAxes(image.dims),
+    }
+    const rows = emitPanels(a, transpose(RESULT), rowPanels(tile), `gradient panels of ${title}`, list)
+    const shape = { width: tile.columns, lanes: tile.lanes }
+    const columns = emitPanels(b, INPUT, shape, `input panels of ${title}`, list)
+    return emitPanelProduct(rows, columns, tile, this.problem.capabilities, title, list, earlier)
   }
 
   /**
@@ -266,13 +343,15 @@ class Convolution {
     return { source: copy.source, dims: dims.map((dim, i) => ({ ...dim, stride: copy.strides[i]! })) }
   }
 
+  /** The result's axes with the strides of an operand of the epilogue. */
+  private beside(strides: readonly number[]): AffineDim[] {
+    return this.c.out.map((dim, i) => ({ ...dim, stride: strides[i]! }))
+  }
+
   private result(): TileResult {
     const { problem, c, roles } = this
     const { epilogue } = problem
-    const views = [
-      c.out,
-      ...(epilogue?.operands ?? []).map((o) => c.out.map((dim, i) => ({ ...dim, stride: o.strides[i]! }))),
-    ]
+    const views = [c.out, ...(epilogue?.operands ?? []).map((o) => this.beside(o.strides))]
     const strides = (letter: number, times = 1): number[] => views.map((dims) => times * letterStride(dims, letter))
     const plain = (letters: readonly number[]): ResultAxis[] =>
       letters.map((l) => ({ size: c.sizes.get(l)!, strides: strides(l), y: 0, x: 0 }))
