@@ -204,6 +204,13 @@ describe('images that go through the steps in parts', () => {
     expect(distance(run(problem), run(problemOf(c, { capabilities: direct })))).toBeLessThan(TOLERANCE)
   })
 
+  test('are the same for any number of threads', () => {
+    const c = gradientOf(many, 1)
+    const of = (threads: number): Float32Array => run(problemOf(c, { capabilities: { ...smallCaches, threads } }))
+
+    expect(of(5)).toEqual(of(1))
+  })
+
   test('need no more temporaries, and smaller ones', () => {
     const largeCaches = { ...capabilities, cacheBytes: [32 << 10, 1 << 30, 1 << 30] as const }
     for (const c of [many, gradientOf(many, 0), gradientOf(many, 1)]) {
