@@ -20,6 +20,7 @@ import { classOf, keepGrouping, knownGroupings, type Grouping } from './grouping
 import { argsortStep, cumulateStep, scatterStep, type IndexRole } from './index-ops.ts'
 import type { Kernel } from './kernel.ts'
 import { buildNestOnce } from './nest-memo.ts'
+import { splitInvariant } from './invariant.ts'
 import type { Location, PendingLaunch, PendingStep } from './pending.ts'
 import { splitConstants, type Constant } from './prologue.ts'
 import { structureOf } from './structure.ts'
@@ -84,6 +85,10 @@ class Generator {
 
   get capture(): Capture {
     return this.#capture
+  }
+
+  get kernels(): readonly Kernel[] {
+    return this.#kernels
   }
 
   get capabilities(): Capabilities {
@@ -643,7 +648,8 @@ class GraphLowering {
     const after = [...wanted].flatMap(([i, node]) =>
       i < carries && numel(node.shape) > 0 ? [this.#copy(node, state[i]!, this.#placeOf(node))] : [],
     )
-    return [...before, { count: length, steps: launches }, ...after]
+    const split = splitInvariant(launches, this.#generator.kernels)
+    return [...before, ...split.before, { count: length, steps: split.inside }, ...after]
   }
 }
 

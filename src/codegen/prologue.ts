@@ -30,7 +30,7 @@ export interface SplitSteps {
   readonly replaced: ReadonlySet<number>
 }
 
-interface Access {
+export interface Access {
   readonly place: Location
   readonly writes: boolean
 }
@@ -148,7 +148,8 @@ function varyingTemporaries(
   }
 }
 
-function memoryOf(launch: PendingLaunch, parameters: readonly Parameter[]): Access[] {
+/** The memory that a launch reads and writes. */
+export function memoryOf(launch: PendingLaunch, parameters: readonly Parameter[]): Access[] {
   return launch.arguments.flatMap((a, i) => {
     const p = parameters[i]!
     return a.kind === 'memory' && p.kind === 'buffer' ? [{ place: a.role, writes: p.access !== 'read' }] : []

@@ -6,7 +6,16 @@ import type { Functions } from '../support/spoil.ts'
 
 /** Not functions of tensors, or functions with a suite of their own. */
 const apart: readonly string[] = [
-  ['devices', 'getDevice', 'setDevice', 'registerDevice', 'isCompiledWithCuda', 'realize', 'synchronize'],
+  [
+    'devices',
+    'getDevice',
+    'setDevice',
+    'setNumThreads',
+    'registerDevice',
+    'isCompiledWithCuda',
+    'realize',
+    'synchronize',
+  ],
   ['getDefaultDtype', 'setDefaultDtype', 'isDType'],
   // The generator, and autograd over whatever was recorded.
   ['defaultGenerator', 'getRngState', 'setRngState', 'seed'],

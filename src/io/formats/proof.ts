@@ -30,7 +30,7 @@ export interface Proof {
   readonly largestDifference: number
 }
 
-/** Inputs drawn for a program: floats in [-1, 1), integers from 0 to 9. */
+/** Inputs drawn for a program: floats in [-1, 1), integers 0 and 1, which are tokens and classes of every table. */
 export function drawSamples(program: OperatorProgram, shapes: readonly (readonly Shape[])[], seed = 0): HostArray[][] {
   return shapes.map((round, r) =>
     program.inputs.map(({ dtype }, i): HostArray => {
@@ -38,7 +38,7 @@ export function drawSamples(program: OperatorProgram, shapes: readonly (readonly
       const data = allocateHost(dtype, numel(shape))
       for (let k = 0; k < data.length; k++) {
         const u = uniformAt(seed + 97 * r + i, 0, k)
-        setElement(dtype, data, k, isFloat(dtype) ? 2 * u - 1 : dtype === 'bool' ? Number(u < 0.5) : Math.floor(10 * u))
+        setElement(dtype, data, k, isFloat(dtype) ? 2 * u - 1 : dtype === 'bool' ? Number(u < 0.5) : Math.floor(2 * u))
       }
       return { dtype, shape, data }
     }),
