@@ -125,7 +125,7 @@ interface Part {
  */
 function partsOf(images: number, perImage: { bytes: number; tiles: number }, again: number, cache: number): Part[] {
   const bytes = Math.max(CACHES * cache, again)
-  const least = Math.max(1, Math.floor(bytes / perImage.bytes), Math.ceil(TYPICAL_TILES / perImage.tiles))
+  const least = Math.max(1, Math.floor(bytes / perImage.bytes), Math.ceil(LEAST_TILES / perImage.tiles))
   const size = Math.ceil(images / Math.max(1, Math.floor(images / least)))
   const count = Math.ceil(images / size)
   return Array.from({ length: count }, (_, i) => ({ from: i * size, size: Math.min(size, images - i * size) }))
@@ -138,6 +138,8 @@ const TYPICAL_TILES = 256
  * them. A step of ResNet-18 on two threads takes 0.96, 0.97 and 0.93 of its time without parts for 1, 2 and 4.
  */
 const CACHES = 4
+/** Tiles of a part at least: two parts of 256 end in panels mostly empty and gain nothing over one of 512 (128 channels of 16x16). */
+const LEAST_TILES = 320
 
 /** Panels of rows are as wide as a tile of registers is high, or two of them, so that vectors fill them. */
 function rowPanels(tile: RegisterTile): { readonly width: number; readonly lanes: number } {
