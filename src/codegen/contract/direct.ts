@@ -418,6 +418,43 @@ class DirectKernel {
     k.loop('v', vectorEnd, to, 1, (v) => visit(v, 1, 1))
   }
 
+  /**
+   * Splits [from, to) for results that may be computed twice: passes of several vectors, then as many as reach the end, the last of them back
+   * from it. What is shorter than a vector is two halves of one that overlap, or single elements.
+   */
+  private overlappingPasses(from: Expr, to: Expr, visit: (starts: readonly Expr[], lanes: number) => void): void {
+    const { k, lanes } = this
+    const wide = UNROLL * lanes
+    const count = k.let('count', sub(to, from))
+    const half = lanes / 2
+    /** Vectors of which the last ends where the range does. */
+    const reaching = (first: Expr, vectors: number, width: number): void =>
+      visit(
+        Array.from({ length: vectors }, (_, u) => k.let('v', min(add(first, u * width), sub(to, width)))),
+        width,
+      )
+    const elements = (): void => k.loop('v', from, to, 1, (v) => visit([v], 1))
+    k.if(
+      ge(count, lanes),
+      () => {
+        const wideEnd = k.let('wideEnd', sub(to, rem(count, wide)))
+        k.loop('v', from, wideEnd, wide, (v) =>
+          visit(
+            Array.from({ length: UNROLL }, (_, u) => add(v, u * lanes)),
+            lanes,
+          ),
+        )
+        const rest = k.let('rest', sub(to, wideEnd))
+        k.if(
+          ge(rest, 2 * lanes + 1),
+          () => reaching(wideEnd, UNROLL, lanes),
+          () => k.if(ge(rest, 1), () => reaching(wideEnd, 2, lanes)),
+        )
+      },
+      () => (half >= 4 ? k.if(ge(count, half), () => reaching(from, 2, half), elements) : elements()),
+    )
+  }
+
   /** Results along a free letter, each lane its own. */
   private freeVector(
     at: Offsets,
@@ -428,13 +465,13 @@ class DirectKernel {
   ): void {
     const { k } = this
     const outStrides = strides.slice(2)
-    this.passes(r.from, r.to, (v, vectors, lanes) => {
-      const sums = Array.from({ length: vectors }, () => k.declare('sum', constant(0, 'f32', lanes)))
+    this.overlappingPasses(r.from, r.to, (starts, lanes) => {
+      const sums = starts.map(() => k.declare('sum', constant(0, 'f32', lanes)))
       this.loops(summed, at, (p) => {
-        sums.forEach((sum, u) => k.assign(sum, this.product(p, strides, add(v, u * lanes), lanes, sum)))
+        sums.forEach((sum, u) => k.assign(sum, this.product(p, strides, starts[u]!, lanes, sum)))
       })
       sums.forEach((sum, u) => {
-        const where = at.slice(2).map((o, view) => k.let('at', add(o, mul(outStrides[view]!, add(v, u * lanes)))))
+        const where = at.slice(2).map((o, view) => k.let('at', add(o, mul(outStrides[view]!, starts[u]!))))
         if (lanes === 1 || isStride(outStrides[0]!, 1)) {
           this.result.store(sum, where, outStrides, lanes)
           return
