@@ -2,6 +2,7 @@
  * The part of the ZIP container that .npz files use: stored and deflated members, with the 64-bit sizes that NumPy writes.
  * Source: PKWARE APPNOTE 6.3. Member data is checked against its CRC-32; sizes are checked before anything is allocated.
  */
+import { joinBytes } from '../common/bytes.ts'
 import { deflateSync, inflateSync } from 'fflate'
 import { ArgumentError, FormatError } from '../common/errors.ts'
 
@@ -131,7 +132,7 @@ export function zip(members: ReadonlyMap<string, Uint8Array>, compress = false):
   }
   const counts = [...u16(0), ...u16(0), ...u16(members.size), ...u16(members.size)]
   const end = Uint8Array.from([...u32(END), ...counts, ...u32(directorySize), ...u32(offset), ...u16(0)])
-  return concatenate([...parts, ...directory, end])
+  return joinBytes([...parts, ...directory, end])
 }
 
 function u16(value: number): number[] {
@@ -140,16 +141,6 @@ function u16(value: number): number[] {
 
 function u32(value: number): number[] {
   return [...u16(value), ...u16(value >>> 16)]
-}
-
-function concatenate(parts: readonly Uint8Array[]): Uint8Array {
-  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0))
-  let at = 0
-  for (const part of parts) {
-    out.set(part, at)
-    at += part.byteLength
-  }
-  return out
 }
 
 function readDirectory(reader: Reader): Entry[] {

@@ -7,6 +7,7 @@
  *     per parameter: u32 4 + bytes | u32 4 | ParamDesc (FlatBuffer)
  */
 import type { HostArray } from '../../../common/dtype.ts'
+import { joinBytes } from '../../../common/bytes.ts'
 import { sizeOf } from '../../../common/dtype.ts'
 import { ArgumentError, FormatError } from '../../../common/errors.ts'
 import { isAddressable, numel } from '../../../common/shape.ts'
@@ -133,13 +134,7 @@ export function serializeNaiveBuffer(model: NaiveBuffer): Uint8Array {
     sizes.setUint32(4, 4, true)
     parts.push(new Uint8Array(sizes.buffer), param)
   }
-  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0))
-  let at = 0
-  for (const part of parts) {
-    out.set(part, at)
-    at += part.byteLength
-  }
-  return out
+  return joinBytes(parts)
 }
 
 function serializeParameter(name: string, array: HostArray): Uint8Array {

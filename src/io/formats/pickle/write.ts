@@ -2,6 +2,7 @@
  * Writes pickles of protocols 2, 3 and 4 that Python's `pickle` reads: plain values, and arrays in NumPy's form (under the names that
  * NumPy 1 and 2 both know). Names and element types are memoized, values are not: a value that stands in two places is written twice.
  */
+import { joinBytes } from '../../../common/bytes.ts'
 import type { HostArray } from '../../../common/dtype.ts'
 import { ArgumentError } from '../../../common/errors.ts'
 import { bytesOf, isHostArray } from '../../host-array.ts'
@@ -30,14 +31,7 @@ export function* pickleParts(value: PickleValue, options: PickleWriteOptions = {
 
 /** The bytes of a pickle, in memory. */
 export function serializePickle(value: PickleValue, options: PickleWriteOptions = {}): Uint8Array {
-  const parts = [...pickleParts(value, options)]
-  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0))
-  let at = 0
-  for (const part of parts) {
-    out.set(part, at)
-    at += part.byteLength
-  }
-  return out
+  return joinBytes([...pickleParts(value, options)])
 }
 
 const encoder = new TextEncoder()
