@@ -66,6 +66,7 @@ function complain(problems: readonly string[]): void {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  await buildPackage(join(dirname(fileURLToPath(import.meta.url)), '..'))
+  // The first argument: where to, instead of dist/.
+  await buildPackage(join(dirname(fileURLToPath(import.meta.url)), '..'), process.argv[2])
   console.log('build: dist is complete, every export loads')
 }
