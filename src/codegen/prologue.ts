@@ -2,6 +2,7 @@
  * What a plan computes from constants alone (packed weights, folded scales, tables of positions) taken out of it: it is computed once, before
  * the first run, and read like a leaf from then on. Inference runs one plan many times over weights that do not change.
  */
+import { Hash } from '../common/hash.ts'
 import type { Kernel, Parameter } from './kernel.ts'
 import type { Location, PendingLaunch, PendingStep } from './pending.ts'
 import { structureOf } from './structure.ts'
@@ -158,14 +159,9 @@ export function memoryOf(launch: PendingLaunch, parameters: readonly Parameter[]
 
 const bigintText = (_: string, v: unknown): unknown => (typeof v === 'bigint' ? `${v}n` : v)
 
-/** Recipes hold those of what they are made of: kept short by two hashes of 32 bits, and the length. */
+/** Recipes hold those of what they are made of: kept short by their hash, and the length. */
 function digest(text: string): string {
-  let a = 0x9e3779b9 | 0
-  let b = 0x85ebca6b | 0
-  for (let i = 0; i < text.length; i++) {
-    const c = text.charCodeAt(i)
-    a = Math.imul(a ^ c, 0x01000193) + (a >>> 15)
-    b = Math.imul(b + c, 0xc2b2ae35 | 0) ^ (b >>> 13)
-  }
-  return `${(a >>> 0).toString(16)}${(b >>> 0).toString(16)}:${text.length}`
+  const hash = new Hash()
+  for (let i = 0; i < text.length; i++) hash.add(text.charCodeAt(i))
+  return `${hash.toString()}:${text.length}`
 }

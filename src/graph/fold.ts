@@ -4,7 +4,7 @@
  * into a convolution means, without knowing either.
  */
 import { isFloat } from '../common/dtype.ts'
-import { broadcastShapes, numel, sameShape, type Shape } from '../common/shape.ts'
+import { broadcastShapes, numel, type Shape } from '../common/shape.ts'
 import { binary, broadcastTo, constant, contract, reshape, unary } from './build.ts'
 import { topologicalOrder, withSources, type Node, type NodeOf } from './node.ts'
 
@@ -48,11 +48,10 @@ class Folder {
   }
 
   fold(): Node[] {
-    const wanted = new Set(this.#roots)
     for (const n of this.#order) {
       const form = this.#formOf(n)
-      // A chain goes on in its only user; where it ends it is written out.
-      if (form && this.#users.get(n) === 1 && !wanted.has(n)) this.#forms.set(n, form)
+      // A chain goes on in its only user (being a root counts as one); where it ends it is written out.
+      if (form && this.#users.get(n) === 1) this.#forms.set(n, form)
       this.#folded.set(n, form && form.length > 1 ? this.#written(form, n.shape) : this.#copied(n))
     }
     return this.#roots.map((r) => this.#folded.get(r)!)
@@ -73,42 +72,30 @@ class Folder {
         n.dtype,
         n.shape.map(() => 1),
       )
-      return this.#through(n, n.sources[0]!, (f) => ({ ...f, ...times(f, minus) }))
+      return this.#through(n.sources[0]!, (f) => ({ ...f, ...times(f, minus) }))
     }
+    if (n.op !== 'add' && n.op !== 'sub' && n.op !== 'mul' && n.op !== 'div') return null
     const [x, y] = n.sources as [Node, Node]
-    switch (n.op) {
-      case 'add': {
-        const c = this.#factor(y)
-        if (c) return this.#through(n, x, (f) => ({ ...f, shift: plus(f.shift, c) }))
-        const d = this.#factor(x)
-        return d && this.#through(n, y, (f) => ({ ...f, shift: plus(f.shift, d) }))
+    const second = this.#factor(y)
+    const c = second ?? (n.op === 'add' || n.op === 'mul' ? this.#factor(x) : null)
+    if (!c) return null
+    return this.#through(second ? x : y, (f) => {
+      switch (n.op) {
+        case 'add':
+          return { ...f, shift: plus(f.shift, c) }
+        case 'sub':
+          return { ...f, shift: plus(f.shift, unary('neg', c)) }
+        case 'mul':
+          return { ...f, ...times(f, c) }
+        case 'div':
+          return { ...f, ...times(f, unary('reciprocal', c)) }
       }
-      case 'sub': {
-        const c = this.#factor(y)
-        return c && this.#through(n, x, (f) => ({ ...f, shift: plus(f.shift, unary('neg', c)) }))
-      }
-      case 'mul': {
-        const c = this.#factor(y)
-        if (c) return this.#through(n, x, (f) => ({ ...f, ...times(f, c) }))
-        const d = this.#factor(x)
-        return d && this.#through(n, y, (f) => ({ ...f, ...times(f, d) }))
-      }
-      case 'div': {
-        const c = this.#factor(y)
-        return c && this.#through(n, x, (f) => ({ ...f, ...times(f, unary('reciprocal', c)) }))
-      }
-      default:
-        return null
-    }
+    })
   }
 
-  /** What becomes of a form behind one more operation. */
-  #through(n: Node, x: Node, next: (form: Affine) => Affine): Affine {
+  /** What becomes of the form of x behind one more operation. */
+  #through(x: Node, next: (form: Affine) => Affine): Affine {
     const before = this.#forms.get(x) ?? { base: this.#folded.get(x)!, scale: null, shift: null, length: 0 }
-    if (!sameShape(before.base.shape, n.shape)) {
-      const own = next({ base: this.#folded.get(x)!, scale: null, shift: null, length: 0 })
-      return { ...own, length: 1 }
-    }
     return { ...next(before), length: before.length + 1 }
   }
 

@@ -13,8 +13,9 @@ import { TranslatedLayer } from '../io/formats/program/translated-layer.ts'
 import type { OperatorProgram } from '../io/formats/program/program.ts'
 import type { Backend } from '../runtime/backend.ts'
 import { noGrad } from '../tensor/autograd.ts'
-import { backendOf, getDevice, setDevice } from '../tensor/device.ts'
+import { backendOf, getDevice, withDevice } from '../tensor/device.ts'
 import { ConstantStore, InputPlace, PreparedComputation } from '../tensor/prepared.ts'
+import { tensorsIn } from '../tensor/nested.ts'
 import { Tensor } from '../tensor/tensor.ts'
 
 export interface PredictorOptions {
@@ -135,21 +136,19 @@ export class Predictor {
   }
 
   #record(shapes: readonly Shape[]): PreparedComputation {
-    const before = getDevice()
-    setDevice(this.device)
-    try {
+    return withDevice(this.device, () => {
       const places = this.inputs.map(({ dtype }, i) => new InputPlace(this.device, dtype, shapes[i]!))
+      const changing = new Set(places.map((p) => p.storage))
+      const isFixed = (leaf: Node): boolean => leaf.op !== 'buffer' || !changing.has(leaf.attributes.storage)
       const results = noGrad(() => {
         const out = this.#layer(...places.map((p) => p.tensor))
-        const nodes = (out instanceof Tensor ? [out] : out).map((t) => t.node)
-        const changing = new Set(places.map((p) => p.storage))
-        const isFixed = (leaf: Node): boolean => leaf.op !== 'buffer' || !changing.has(leaf.attributes.storage)
-        return foldConstants(nodes, isFixed)
+        return foldConstants(
+          tensorsIn(out).map((t) => t.node),
+          isFixed,
+        )
       })
       return new PreparedComputation(results, places, this.device, this.#constants)
-    } finally {
-      setDevice(before)
-    }
+    })
   }
 }
 
@@ -172,12 +171,6 @@ export async function loadPredictor(path: string, options: Omit<PredictorOptions
 /** Prepares a model for running. Throws FormatError that lists operators that are not supported. */
 export function createPredictor(options: PredictorOptions): Predictor {
   const device = options.device ?? getDevice()
-  const before = getDevice()
-  setDevice(device)
-  try {
-    const layer = new TranslatedLayer(options.model)
-    return new Predictor(layer, device, new ConstantStore(), new RecentMap(options.maxShapes ?? 64))
-  } finally {
-    setDevice(before)
-  }
+  const layer = withDevice(device, () => new TranslatedLayer(options.model))
+  return new Predictor(layer, device, new ConstantStore(), new RecentMap(options.maxShapes ?? 64))
 }

@@ -82,6 +82,17 @@ export function setNumThreads(threads: number): void {
   if (backend instanceof CpuBackend) backend.setNumThreads(threads)
 }
 
+/** Runs `body`, which is synchronous, with another current device. */
+export function withDevice<T>(name: string, body: () => T): T {
+  const before = getDevice()
+  setDevice(name)
+  try {
+    return body()
+  } finally {
+    setDevice(before)
+  }
+}
+
 /** The current device's name, as `paddle.get_device`. */
 export function getDevice(): string {
   current ??= readEnvironment().device ?? preferred

@@ -36,7 +36,6 @@ interface Job {
 
 /** A program that is run many times: its plan, and what it computes from leaves that never change. */
 export interface PreparedPlan {
-  readonly capture: Capture
   readonly constants: readonly Constant[]
   /** Computes those of the constants (outputs by number) that `isWanted`. */
   prologue(isWanted: (constant: number) => boolean): CachedPlan
@@ -92,7 +91,6 @@ export class Lane {
     if (debugLevel >= 1) traceStages(capture, plan, kernels, this.#backend.capabilities.vectorBytes)
     const cached = (p: Plan): CachedPlan => ({ plan: p, kernels, program: null, compiling: null })
     return {
-      capture,
       constants,
       main: cached(plan),
       prologue: (isWanted) =>

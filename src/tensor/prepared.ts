@@ -87,11 +87,6 @@ export class PreparedComputation {
     return outputs
   }
 
-  /** Bytes that every run needs beside inputs, outputs and constants. */
-  get arenaBytes(): number {
-    return this.#plan?.main.plan.arenaBytes ?? 0
-  }
-
   /** Shapes and dtypes of the outputs. */
   get outputs(): readonly { readonly dtype: DType; readonly shape: Shape }[] {
     return this.#outputs

@@ -4,7 +4,7 @@
  */
 import { getElement, type HostArray, type HostData } from '../../../common/dtype.ts'
 import { numel, type Shape } from '../../../common/shape.ts'
-import { getDevice, setDevice } from '../../../tensor/device.ts'
+import { withDevice } from '../../../tensor/device.ts'
 import { fromHost, type Tensor } from '../../../tensor/tensor.ts'
 import { withTracer } from '../../../tensor/tracer.ts'
 
@@ -48,13 +48,7 @@ export function hostNumbers(tensor: Tensor): number[] {
 function hostData(tensor: Tensor): HostData {
   return withTracer(null, () => {
     if (known.get(tensor) !== 'constant') return tensor.dataSync()
-    const before = getDevice()
-    setDevice(HOST)
-    try {
-      return tensor.dataSync()
-    } finally {
-      setDevice(before)
-    }
+    return withDevice(HOST, () => tensor.dataSync())
   })
 }
 
