@@ -1,13 +1,10 @@
 /** `longzhou convert IN OUT --to FORMAT`: a model file in another format, run beside the original before it is called done. */
 import { resolve } from 'node:path'
 import { modelFormats, readModel, writeModel, type ModelFormat } from '../../io/formats/model-files.ts'
-import { drawSamples, proveEqual } from '../../io/formats/proof.ts'
+import { drawSamples, outputsOf, proveEqual } from '../../io/formats/proof.ts'
 import { defaultSamples } from '../../io/formats/program/export/export.ts'
 import type { OperatorProgram } from '../../io/formats/program/program.ts'
 import { TranslatedLayer } from '../../io/formats/program/translated-layer.ts'
-import { noGrad } from '../../tensor/autograd.ts'
-import { tensorsIn } from '../../tensor/nested.ts'
-import { fromHost } from '../../tensor/tensor.ts'
 import type { HostArray } from '../../common/dtype.ts'
 import { LongzhouError } from '../../common/errors.ts'
 import type { CliCommand } from '../commands.ts'
@@ -48,17 +45,12 @@ async function usableSamples(program: OperatorProgram, layer: TranslatedLayer): 
   )
   const samples = drawSamples(program, large)
   try {
-    for (const sample of samples) await runOnce(layer, sample)
+    for (const sample of samples) await outputsOf(layer, sample)
     return samples
   } catch (error) {
     if (!(error instanceof LongzhouError)) throw error
     return drawSamples(program, small)
   }
-}
-
-async function runOnce(layer: TranslatedLayer, sample: readonly HostArray[]): Promise<void> {
-  const results = noGrad(() => tensorsIn(layer(...sample.map((s) => fromHost(s)))))
-  for (const t of results) await t.data()
 }
 
 function formatNamed(name: string): ModelFormat {

@@ -1,8 +1,7 @@
 /** `jit.save` and `jit.load`, as in `paddle.jit`: layers to model files of every format, and back. */
 import type { HostArray } from '../../common/dtype.ts'
 import { ArgumentError } from '../../common/errors.ts'
-import { Layer } from '../../nn/layer.ts'
-import { exportProgram, sampleShapesOf, type ExportOptions } from './program/export/export.ts'
+import { exportProgram, inEvaluation, sampleShapesOf, type ExportOptions } from './program/export/export.ts'
 import type { Exportable } from './program/export/record.ts'
 import { TranslatedLayer } from './program/translated-layer.ts'
 import { formatOf, readModel, writeModel, type ModelFormat } from './model-files.ts'
@@ -34,18 +33,13 @@ export async function save(target: Exportable, path: string, options: JitSaveOpt
   if (typeof target !== 'function') throw new ArgumentError('jit.save: expected a Layer or a function')
   const program = await exportProgram(target, rest)
   const written = await writeModel(program, path, format)
-  const layers = target instanceof Layer ? target.sublayers(true) : []
-  const modes = layers.map((layer) => layer.training)
-  if (target instanceof Layer) target.eval()
-  try {
-    const proof = await proveEqual(target, program, await readModel(written), {
+  const proof = await inEvaluation(target, async () =>
+    proveEqual(target, program, await readModel(written), {
       samples: samples ?? drawSamples(program, sampleShapesOf(rest)),
       ...(tolerance === undefined ? {} : { tolerance }),
-    })
-    return { path: written, proof }
-  } finally {
-    layers.forEach((layer, i) => (layer.training = modes[i]!))
-  }
+    }),
+  )
+  return { path: written, proof }
 }
 
 /** Reads a model file of any format as a layer, as `paddle.jit.load`: it runs, trains on, and is saved again. Throws StorageError, FormatError. */

@@ -60,8 +60,8 @@ export async function proveEqual(
   const layer = new TranslatedLayer(reread)
   let largest = 0
   for (const sample of samples) {
-    const wanted = await values(live, sample)
-    const got = await values(layer, sample)
+    const wanted = await outputsOf(live, sample)
+    const got = await outputsOf(layer, sample)
     if (got.length !== wanted.length)
       throw new FormatError(`proof: the layer returns ${wanted.length} tensors, the written model ${got.length}`)
     for (const [i, w] of wanted.entries()) {
@@ -79,7 +79,8 @@ export async function proveEqual(
   return { samples: samples.length, largestDifference: largest }
 }
 
-async function values(target: Exportable, sample: readonly HostArray[]): Promise<HostArray[]> {
+/** What a layer or function returns for inputs given as arrays. */
+export async function outputsOf(target: Exportable, sample: readonly HostArray[]): Promise<HostArray[]> {
   const results = noGrad(() =>
     tensorsIn((target as (...inputs: Tensor[]) => unknown)(...sample.map((s) => fromHost(s)))),
   )
@@ -136,7 +137,7 @@ async function layerValues(
     }),
   )
   try {
-    await values(layer, sample)
+    await outputsOf(layer, sample)
     return await Promise.all(
       seen.map(async ({ path, type, tensor }) => ({ path, type, value: await tensor.hostArray() })),
     )
@@ -154,6 +155,6 @@ async function originValues(program: OperatorProgram, sample: readonly HostArray
   }
   if (last.size === 0) return new Map()
   const outputs = [...last].map(([name, value]) => ({ name, value }))
-  const results = await values(new TranslatedLayer({ ...program, outputs }), sample)
+  const results = await outputsOf(new TranslatedLayer({ ...program, outputs }), sample)
   return new Map(outputs.map(({ name }, i) => [name, results[i]!]))
 }

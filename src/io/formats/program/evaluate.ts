@@ -1,9 +1,10 @@
 /** One operation of constants, computed on the host: how readers fold what only shapes depend on. */
 import type { HostArray } from '../../../common/dtype.ts'
-import { fromHost, Tensor } from '../../../tensor/tensor.ts'
+import { Tensor } from '../../../tensor/tensor.ts'
 import { withTracer } from '../../../tensor/tracer.ts'
 import { BoundCall } from './call.ts'
-import { slotName } from './operator.ts'
+import { atHand } from './host-values.ts'
+import { resultsBySlot } from './operator.ts'
 import { findOperator } from './operators/table.ts'
 import { slotNames, type Operation } from './program.ts'
 
@@ -15,9 +16,8 @@ export function evaluate(
   const row = findOperator(operation.type)
   if (!row) return null
   return withTracer(null, () => {
-    const operand = (name: string): Tensor => fromHost(constantOf(name), { place: 'reference' })
-    const made = row.run(new BoundCall(operation, row, false, operand))
-    const bySlot = made instanceof Tensor ? { [slotName(row.outputs[0]!)]: made } : made
+    const operand = (name: string): Tensor => atHand(constantOf(name))
+    const bySlot = resultsBySlot(row, row.run(new BoundCall(operation, row, false, operand)))
     const results = new Map<string, HostArray>()
     for (const [slot, given] of Object.entries(operation.outputs)) {
       const tensors = bySlot[slot]

@@ -3,7 +3,7 @@
  * computed. Readers and writers of formats map their own names onto these; adding an operator is one row.
  */
 import type { DType } from '../../../common/dtype.ts'
-import type { Tensor } from '../../../tensor/tensor.ts'
+import { Tensor } from '../../../tensor/tensor.ts'
 import type { AttributeValue } from './program.ts'
 
 /** `value`: a number or a truth value, of the dtype that the operator makes. */
@@ -63,6 +63,14 @@ export const variable = (spec: AttributeSpec): AttributeSpec => ({ ...spec, vari
 
 function withDefault(kind: AttributeKind, value: AttributeValue | undefined): AttributeSpec {
   return value === undefined ? { kind } : { kind, default: value }
+}
+
+/** What an operator gave, by slot. */
+export function resultsBySlot(
+  operator: Operator,
+  results: OperatorResults,
+): Readonly<Record<string, Tensor | readonly Tensor[]>> {
+  return results instanceof Tensor ? { [slotName(operator.outputs[0]!)]: results } : results
 }
 
 /** A slot's name without its mark. */

@@ -10,7 +10,7 @@ import { noteOperator, notesOperators } from '../../../tensor/tracer.ts'
 import { fromHost, Tensor } from '../../../tensor/tensor.ts'
 import { BoundCall } from './call.ts'
 import { isHostTensor, markComputed, onDevice } from './host-values.ts'
-import { slotName, type OperatorResults } from './operator.ts'
+import { resultsBySlot } from './operator.ts'
 import { findOperator, operatorNames, operatorOf } from './operators/table.ts'
 import { nearestName } from '../../../common/nearest-name.ts'
 import { slotNames, type Operation, type OperatorProgram } from './program.ts'
@@ -125,19 +125,19 @@ export class TranslatedLayer extends Layer {
       return device === undefined ? value : onDevice(value, device)
     })
     const mark = recordingMark()
-    const results = row.run(call)
+    const results = resultsBySlot(row, row.run(call))
     // What leads back to a value that was there before (a reshape of a reshape) computes nothing.
     if (notesOperators() && tensorsIn(results).every((t) => t.node.id >= mark))
       noteOperator(
         operation.type,
-        () => (results instanceof Tensor ? { [slotName(row.outputs[0]!)]: results } : results),
+        () => results,
         () => ({ inputs: operandsOf(operation, variable, call), attributes: call.resolved() }),
       )
     markComputed(
       tensorsIn(results),
       operands.filter((t) => t !== undefined),
     )
-    assign(operation, row.outputs, results, values)
+    assign(operation, results, values)
   }
 }
 
@@ -156,14 +156,12 @@ function operandsOf(
 /** Puts results under the names that the operation gives them. */
 function assign(
   operation: Operation,
-  slots: readonly string[],
-  results: OperatorResults,
+  results: Readonly<Record<string, Tensor | readonly Tensor[]>>,
   values: Map<string, Tensor>,
 ): void {
-  const bySlot = results instanceof Tensor ? { [slotName(slots[0]!)]: results } : results
   for (const [slot, given] of Object.entries(operation.outputs)) {
     const names = slotNames(given)
-    const made = bySlot[slot]
+    const made = results[slot]
     if (made === undefined) continue
     const tensors = made instanceof Tensor ? [made] : made
     if (tensors.length < names.length)

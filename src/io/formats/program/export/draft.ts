@@ -3,7 +3,7 @@ import type { DType } from '../../../../common/dtype.ts'
 import type { Shape } from '../../../../common/shape.ts'
 import type { Node } from '../../../../graph/node.ts'
 import type { OperatorAttribute } from '../../../../tensor/tracer.ts'
-import { slotNames, type Operation } from '../program.ts'
+import type { Operation } from '../program.ts'
 
 export interface DraftValue {
   readonly dtype: DType
@@ -56,16 +56,4 @@ export class DraftWriter {
     this.operations.push({ type, inputs, outputs: { [slot]: name }, attributes, origin: this.origin })
     return name
   }
-}
-
-/** The operations that the outputs need. */
-export function withoutUnused(operations: readonly Operation[], outputs: readonly string[]): Operation[] {
-  const wanted = new Set(outputs)
-  const kept: Operation[] = []
-  for (const operation of operations.toReversed()) {
-    if (!Object.values(operation.outputs).some((slot) => slotNames(slot).some((n) => wanted.has(n)))) continue
-    for (const slot of Object.values(operation.inputs)) for (const name of slotNames(slot)) wanted.add(name)
-    kept.push(operation)
-  }
-  return kept.reverse()
 }

@@ -30,9 +30,7 @@ export interface ExportOptions {
 export async function exportProgram(target: Exportable, options: ExportOptions): Promise<OperatorProgram> {
   const inputs = inputsOf(options.inputSpec)
   const layers = target instanceof Layer ? target.sublayers(true) : []
-  const modes = layers.map((layer) => layer.training)
-  if (target instanceof Layer) target.eval()
-  try {
+  return inEvaluation(target, async () => {
     const shapes = sampleShapesOf(options)
     const drafts = shapes.map((s) => recordDraft(target, layers, inputs, s))
     const first = drafts[0]!
@@ -50,6 +48,16 @@ export async function exportProgram(target: Exportable, options: ExportOptions):
       values,
       metadata: options.metadata ?? {},
     }
+  })
+}
+
+/** Runs `body` while a layer is in evaluation mode; afterwards all its layers are in the modes in which they were. */
+export async function inEvaluation<T>(target: Exportable, body: () => Promise<T>): Promise<T> {
+  const layers = target instanceof Layer ? target.sublayers(true) : []
+  const modes = layers.map((layer) => layer.training)
+  if (target instanceof Layer) target.eval()
+  try {
+    return await body()
   } finally {
     layers.forEach((layer, i) => (layer.training = modes[i]!))
   }

@@ -9,7 +9,8 @@ import { tensorsIn } from '../../../../tensor/nested.ts'
 import { fromHost, Tensor } from '../../../../tensor/tensor.ts'
 import { operatorOf } from '../operators/table.ts'
 import type { ValueInfo } from '../program.ts'
-import { DraftWriter, withoutUnused, type Draft } from './draft.ts'
+import { neededOperations } from '../prune.ts'
+import { DraftWriter, type Draft } from './draft.ts'
 import { writeNode, type Draftsman } from './primitives.ts'
 
 /** Something that can be recorded: a layer, or a function over tensors. */
@@ -94,7 +95,7 @@ class RecordingWriter implements Draftsman {
     return {
       inputs: this.#inputs.map((i) => i.name),
       outputs,
-      operations: withoutUnused(this.writer.operations, outputs),
+      operations: neededOperations(this.writer.operations, outputs),
       values: this.writer.values,
       leaves: this.#leaves,
       tensors: this.#tensors,
