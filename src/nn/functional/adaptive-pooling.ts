@@ -13,6 +13,7 @@ import { asOperator, notesOperators, type OperatorAttribute } from '../../tensor
 import {
   channelsFirst,
   checkRank,
+  overTwoAxes,
   perAxis,
   spatialAxes,
   spreadVector,
@@ -107,7 +108,7 @@ function adaptiveWindows(
 
 function adaptiveAvgPool(op: string, n: number, x: Tensor, outputSize: AdaptiveSize, format?: DataFormat): Tensor {
   if (n === 1 && notesOperators())
-    return overTwoAxes(x, outputSize, format, (t, size, f) => adaptiveAvgPool(op, 2, t, size, f))
+    return overTwoAxes(x, format, op, (wide, f) => adaptiveAvgPool(op, 2, wide, sizeOverTwoAxes(outputSize), f))
   const w = adaptiveWindows(op, n, x, outputSize, format, 0)
   let out = reduce('reduceSum', w.node, w.tapAxes)
   let uniform = 1
@@ -154,20 +155,8 @@ function adaptiveAttributes(
   }
 }
 
-/** Pools over one axis, while they are recorded for an export: over two, of which the first has one element. */
-function overTwoAxes(
-  x: Tensor,
-  outputSize: AdaptiveSize,
-  format: DataFormat | undefined,
-  body: (x: Tensor, size: AdaptiveSize, format: DataFormat) => Tensor,
-): Tensor {
-  const axis = channelsFirst(format, 'adaptivePool1d') ? 2 : 1
-  const reshaped = (t: Tensor, shape: readonly number[]): Tensor => new Tensor(reshape(t.node, shape))
-  const lifted = reshaped(x, [...x.shape.slice(0, axis), 1, ...x.shape.slice(axis)])
-  const size = typeof outputSize === 'object' && outputSize !== null ? outputSize : [outputSize]
-  const out = body(lifted, [1, ...size], axis === 2 ? 'NCHW' : 'NHWC')
-  return reshaped(out, [...out.shape.slice(0, axis), ...out.shape.slice(axis + 1)])
-}
+/** The size of a pool over one axis as that of one over two. */
+const sizeOverTwoAxes = (size: AdaptiveSize): AdaptiveSize => [1, ...(typeof size === 'object' && size ? size : [size])]
 
 function adaptiveMaxPool(
   op: string,
@@ -177,7 +166,12 @@ function adaptiveMaxPool(
   options: AdaptiveMaxPoolOptions,
 ): Tensor | [Tensor, Tensor] {
   if (n === 1 && !options.returnMask && notesOperators())
-    return overTwoAxes(x, outputSize, undefined, (t, size) => adaptiveMaxPool(op, 2, t, size, options) as Tensor)
+    return overTwoAxes(
+      x,
+      undefined,
+      op,
+      (wide) => adaptiveMaxPool(op, 2, wide, sizeOverTwoAxes(outputSize), options) as Tensor,
+    )
   const w = adaptiveWindows(op, n, x, outputSize, undefined, -Infinity)
   const out = new Tensor(maximumOver(w.node, w.tapAxes))
   if (!options.returnMask)

@@ -8,12 +8,15 @@ import { binary, contract, reshape } from '../../graph/build.ts'
 import type { ContractAxis, Node } from '../../graph/node.ts'
 import { contractible } from '../../tensor/linalg.ts'
 import { checkOptional, promoted } from '../../tensor/promotion.ts'
+import { unsqueeze } from '../../tensor/shaping.ts'
 import { Tensor } from '../../tensor/tensor.ts'
 import { asOperator, notesOperators } from '../../tensor/tracer.ts'
 import {
   channelsFirst,
   checkRank,
+  overTwoAxes,
   paddingAttributes,
+  paddingOverTwoAxes,
   perAxis,
   positions,
   resolvePadding,
@@ -173,8 +176,8 @@ function asConvolution(
   }))
 }
 
-/** Convolutions over one axis, while they are recorded for an export: over two, of which the first has one element. */
-function overTwoAxes(
+/** A convolution over one axis, while it is recorded for an export. */
+function recordedOverTwoAxes(
   body: typeof conv | typeof convTranspose,
   op: string,
   x: Tensor,
@@ -183,43 +186,27 @@ function overTwoAxes(
   options: ConvTransposeOptions,
 ): Tensor {
   const first = channelsFirst(options.dataFormat, op)
-  const lifted = (t: Tensor, axis: number): Tensor =>
-    asTensor(t, [...t.shape.slice(0, axis), 1, ...t.shape.slice(axis)])
-  const pair = (v: Spatial | undefined, fill: number): Spatial | undefined =>
-    v === undefined ? undefined : [fill, ...perAxis(v, 1, op, 'option', 0)]
-  const pads = options.padding
-  const padding: Padding | undefined =
-    pads === undefined || typeof pads === 'string'
-      ? pads
-      : (() => {
-          const p = resolvePadding(
-            pads,
-            x.shape.slice(first ? 2 : 1, first ? undefined : -1),
-            filter.shape.slice(2),
-            perAxis(options.stride ?? 1, 1, op, 'stride'),
-            first,
-            op,
-          )
-          return [0, 0, p.low[0]!, p.high[0]!]
-        })()
-  const { dataFormat: _, ...rest } = options
-  const out = body(op, 2, lifted(x, first ? 2 : 1), lifted(filter, 2), bias, {
-    ...rest,
-    ...(padding === undefined ? {} : { padding }),
-    stride: pair(options.stride, 1) ?? 1,
-    dilation: pair(options.dilation, 1) ?? 1,
-    ...(options.outputPadding === undefined ? {} : { outputPadding: pair(options.outputPadding, 0)! }),
-    ...(options.outputSize === undefined ? {} : { outputSize: pair(options.outputSize, 1)! }),
-    dataFormat: first ? 'NCHW' : 'NHWC',
-  })
-  const axis = first ? 2 : 1
-  return asTensor(out, [...out.shape.slice(0, axis), ...out.shape.slice(axis + 1)])
+  const { stride = 1, padding = 0, dilation = 1, outputPadding, outputSize } = options
+  const pair = (value: Spatial, before: number, name: string, least = 1): Spatial => [
+    before,
+    ...perAxis(value, 1, op, name, least),
+  ]
+  const [, step] = pair(stride, 1, 'stride') as [number, number]
+  return overTwoAxes(x, options.dataFormat, op, (wide, dataFormat) =>
+    body(op, 2, wide, unsqueeze(filter, 2), bias, {
+      ...options,
+      stride: pair(stride, 1, 'stride'),
+      padding: paddingOverTwoAxes(padding, x.shape[first ? 2 : 1]!, filter.shape[2]!, step, first, op),
+      dilation: pair(dilation, 1, 'dilation'),
+      ...(outputPadding === undefined ? {} : { outputPadding: pair(outputPadding, 0, 'outputPadding', 0) }),
+      ...(outputSize === undefined ? {} : { outputSize: pair(outputSize, 1, 'outputSize') }),
+      dataFormat,
+    }),
+  )
 }
 
-const asTensor = (t: Tensor, shape: readonly number[]): Tensor => new Tensor(reshape(t.node, shape))
-
 function conv(op: string, n: number, x: Tensor, filter: Tensor, bias: Tensor | null, options: ConvOptions): Tensor {
-  if (n === 1 && notesOperators()) return overTwoAxes(conv, op, x, filter, bias, options)
+  if (n === 1 && notesOperators()) return recordedOverTwoAxes(conv, op, x, filter, bias, options)
   const s = prepare(op, n, x, filter, options, 'out, in / groups, kernel')
   const { first, groups, sizes, kernel, pads } = s
   const [outChannels, each] = filter.shape as [number, number]
@@ -256,7 +243,7 @@ function convTranspose(
   bias: Tensor | null,
   options: ConvTransposeOptions,
 ): Tensor {
-  if (n === 1 && notesOperators()) return overTwoAxes(convTranspose, op, x, filter, bias, options)
+  if (n === 1 && notesOperators()) return recordedOverTwoAxes(convTranspose, op, x, filter, bias, options)
   const s = prepare(op, n, x, filter, options, 'in, out / groups, kernel')
   const { first, groups, sizes, kernel, pads } = s
   const [channels, each] = filter.shape as [number, number]

@@ -6,6 +6,8 @@ import { ArgumentError, ShapeError } from '../../common/errors.ts'
 import { formatShape, type Shape } from '../../common/shape.ts'
 import { broadcastTo, reshape } from '../../graph/build.ts'
 import type { Node } from '../../graph/node.ts'
+import { squeeze, unsqueeze } from '../../tensor/shaping.ts'
+import type { Tensor } from '../../tensor/tensor.ts'
 
 /** One number for all spatial axes, or one an axis. */
 export type Spatial = number | readonly number[]
@@ -26,6 +28,35 @@ export function channelsFirst(format: DataFormat | undefined, op: string): boole
   throw new ArgumentError(
     `${op}: dataFormat '${String(format)}' is not known; use NCHW or NHWC (NCL, NLC, NCDHW, NDHWC)`,
   )
+}
+
+/**
+ * What is computed over one axis, over two, of which the first has one element: programs know convolutions and pools over two axes and three,
+ * so that recordings for an export go this way.
+ */
+export function overTwoAxes(
+  x: Tensor,
+  format: DataFormat | undefined,
+  op: string,
+  body: (x: Tensor, format: 'NCHW' | 'NHWC') => Tensor,
+): Tensor {
+  const first = channelsFirst(format, op)
+  const axis = first ? 2 : 1
+  return squeeze(body(unsqueeze(x, axis), first ? 'NCHW' : 'NHWC'), axis)
+}
+
+/** Padding of one axis as one of two; `size` and `kernel` are that axis'. */
+export function paddingOverTwoAxes(
+  padding: Padding,
+  size: number,
+  kernel: number,
+  stride: number,
+  first: boolean,
+  op: string,
+): Padding {
+  if (typeof padding === 'string') return padding
+  const { low, high } = resolvePadding(padding, [size], [kernel], [stride], first, op)
+  return [0, 0, low[0]!, high[0]!]
 }
 
 /** Padding as Paddle's operators write it: one number an axis, or two where its ends differ. */

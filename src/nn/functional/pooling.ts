@@ -13,7 +13,9 @@ import { asOperator, noteOperator, notesOperators, type OperatorAttribute } from
 import {
   channelsFirst,
   checkRank,
+  overTwoAxes,
   paddingAttributes,
+  paddingOverTwoAxes,
   perAxis,
   positions,
   resolvePadding,
@@ -160,8 +162,8 @@ function poolAttributes(
   }
 }
 
-/** Pools over one axis, while they are recorded for an export: over two, of which the first has one element. */
-function overTwoAxes<O extends PoolOptions>(
+/** A pool over one axis, while it is recorded for an export. */
+function recordedOverTwoAxes<O extends PoolOptions>(
   op: string,
   x: Tensor,
   kernelSize: Spatial,
@@ -169,18 +171,17 @@ function overTwoAxes<O extends PoolOptions>(
   body: (x: Tensor, kernel: Spatial, options: O) => Tensor,
 ): Tensor {
   const first = channelsFirst(options.dataFormat, op)
-  const axis = first ? 2 : 1
-  const reshaped = (t: Tensor, shape: readonly number[]): Tensor => new Tensor(reshape(t.node, shape))
-  const kernel = perAxis(kernelSize, 1, op, 'kernelSize')
-  const stride = perAxis(options.stride ?? kernelSize, 1, op, 'stride')
-  const pads = resolvePadding(options.padding ?? 0, [x.shape[axis]!], kernel, stride, first, op)
-  const out = body(reshaped(x, [...x.shape.slice(0, axis), 1, ...x.shape.slice(axis)]), [1, kernel[0]!], {
-    ...options,
-    stride: [1, stride[0]!],
-    padding: typeof options.padding === 'string' ? options.padding : [0, 0, pads.low[0]!, pads.high[0]!],
-    dataFormat: first ? 'NCHW' : 'NHWC',
-  })
-  return reshaped(out, [...out.shape.slice(0, axis), ...out.shape.slice(axis + 1)])
+  const [kernel] = perAxis(kernelSize, 1, op, 'kernelSize') as [number]
+  const [stride] = perAxis(options.stride ?? kernelSize, 1, op, 'stride') as [number]
+  const size = x.shape[first ? 2 : 1]!
+  return overTwoAxes(x, options.dataFormat, op, (wide, dataFormat) =>
+    body(wide, [1, kernel], {
+      ...options,
+      stride: [1, stride],
+      padding: paddingOverTwoAxes(options.padding ?? 0, size, kernel, stride, first, op),
+      dataFormat,
+    }),
+  )
 }
 
 function maxPool(
@@ -191,7 +192,7 @@ function maxPool(
   options: MaxPoolOptions,
 ): Tensor | [Tensor, Tensor] {
   if (n === 1 && !options.returnMask && notesOperators())
-    return overTwoAxes(op, x, kernelSize, options, (t, k, o) => maxPool(op, 2, t, k, o) as Tensor)
+    return recordedOverTwoAxes(op, x, kernelSize, options, (t, k, o) => maxPool(op, 2, t, k, o) as Tensor)
   const w = windows(op, n, x, kernelSize, options, -Infinity)
   const out = new Tensor(maximumOver(w.node, w.tapAxes))
   if (!options.returnMask)
@@ -247,7 +248,8 @@ function countNode(w: Windows, i: number, exclusive: boolean, like: Node): Node 
 }
 
 function avgPool(op: string, n: number, x: Tensor, kernelSize: Spatial, options: AvgPoolOptions): Tensor {
-  if (n === 1 && notesOperators()) return overTwoAxes(op, x, kernelSize, options, (t, k, o) => avgPool(op, 2, t, k, o))
+  if (n === 1 && notesOperators())
+    return recordedOverTwoAxes(op, x, kernelSize, options, (t, k, o) => avgPool(op, 2, t, k, o))
   const w = windows(op, n, x, kernelSize, options, 0)
   let out = reduce('reduceSum', w.node, w.tapAxes)
   if (options.divisorOverride !== undefined) {

@@ -87,6 +87,18 @@ describe('exportProgram', () => {
     expect(types).not.toContain('gather')
   })
 
+  it('writes convolutions and pools over one axis as ones over two', async () => {
+    const narrow = new nn.Conv1D(3, 6, { kernelSize: 3, padding: [2], stride: 2, groups: 3 })
+    const wide = new nn.Conv1DTranspose(6, 4, { kernelSize: 4, stride: 2, padding: 1, outputPadding: 1 })
+    const f = (x: Tensor): Tensor[] => {
+      const y = wide(F.maxPool1d(F.relu(narrow(x)), 3, { stride: 2, padding: 1 }))
+      return [F.avgPool1d(y, 2), F.adaptiveAvgPool1d(y, 1), F.adaptiveMaxPool1d(y, 1)]
+    }
+    const types = await expectEqual(f, { inputSpec: [new InputSpec([null, 3, null])] }, [[[2, 3, 45]]])
+    expect(types.filter((t) => t === 'pool2d')).toHaveLength(4)
+    for (const type of ['conv2d', 'conv2d_transpose']) expect(types).toContain(type)
+  })
+
   it('writes recurrent layers as one operator', async () => {
     const types = await expectEqual(new Reader(), { inputSpec: [new InputSpec([null, 2, 3, null])] }, [[[2, 2, 3, 9]]])
     expect(types.filter((t) => t === 'rnn')).toHaveLength(1)
