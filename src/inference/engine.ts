@@ -12,12 +12,27 @@ export interface PortInfo {
   readonly shape: readonly number[]
 }
 
+export const precisions = ['float32', 'bfloat16', 'float16'] as const
+export type Precision = (typeof precisions)[number]
+
 /** A model: a file or directory of any kind, or a program that was read or exported. */
 export type Model = string | OperatorProgram
 
 export interface EngineOptions {
   /** Default: the engine's own; of `longzhou` the current device. */
   readonly device?: string
+  /**
+   * Threads that may work for one run of this predictor. Default: of `longzhou` what `setNumThreads` says (the physical cores), of other engines
+   * their own. All predictors of a process share one pool, which serves one run at a time; results do not depend on it.
+   */
+  readonly threads?: number
+  /**
+   * What products and convolutions multiply. Default `float32`. `bfloat16` packs weights in half the memory; sums are float32, what lies between
+   * products is as under `amp.autoCast` (level O1), and outputs are float32.
+   */
+  readonly precision?: Precision
+  /** Directory that keeps compiled kernels; false: nothing is kept. Default: LONGZHOU_CACHE_DIR, else ~/.cache/longzhou. */
+  readonly cache?: string | false
   /** Shapes whose plans are kept; the one not used for longest goes first. Default 64. */
   readonly maxShapes?: number
 }

@@ -2,26 +2,56 @@
  * The engine of this package: a program recorded once for each shape of its inputs. What depends on weights alone is folded, packed and
  * computed once, and shared by all shapes.
  */
+import { autoCast } from '../amp/auto-cast.ts'
 import { allocateHost, sizeOf, viewHost, type HostArray } from '../common/dtype.ts'
+import { ArgumentError, DeviceError } from '../common/errors.ts'
 import { RecentMap } from '../common/recent-map.ts'
 import { numel, type Shape } from '../common/shape.ts'
+import { cast } from '../graph/build.ts'
 import { foldConstants } from '../graph/fold.ts'
 import type { Node } from '../graph/node.ts'
 import { readModel } from '../io/formats/model-files.ts'
 import { TranslatedLayer } from '../io/formats/program/translated-layer.ts'
 import type { OperatorProgram } from '../io/formats/program/program.ts'
-import type { Backend } from '../runtime/backend.ts'
+import type { Backend, ProgramOptions } from '../runtime/backend.ts'
 import { noGrad } from '../tensor/autograd.ts'
 import { backendOf, getDevice, withDevice } from '../tensor/device.ts'
 import { ConstantStore, InputPlace, PreparedComputation } from '../tensor/prepared.ts'
 import { tensorsIn } from '../tensor/nested.ts'
-import type { Engine, EngineOptions, PortInfo, Session } from './engine.ts'
+import { precisions, type Engine, type EngineOptions, type PortInfo, type Precision, type Session } from './engine.ts'
 
 export const longzhou: Engine = {
-  takes: ['device', 'maxShapes'],
+  takes: ['device', 'threads', 'precision', 'cache', 'maxShapes'],
   async load(model, options) {
     return new ProgramSession(typeof model === 'string' ? await readModel(model) : model, options)
   },
+}
+
+function checkThreads(threads: number | undefined, device: string): void {
+  if (threads === undefined) return
+  if (!Number.isInteger(threads) || threads < 1 || threads > 1024)
+    throw new ArgumentError(`createPredictor: threads must be an integer from 1 to 1024, got ${String(threads)}`)
+  if (threads > 1 && device !== 'cpu')
+    throw new ArgumentError(`createPredictor: device '${device}' runs on one thread, got threads: ${threads}`)
+}
+
+function checkPrecision(precision: string, device: string, backend: Backend): void {
+  const isOneOf: readonly string[] = precisions
+  if (!isOneOf.includes(precision))
+    throw new ArgumentError(`createPredictor: precision must be ${precisions.join(', ')}, got '${precision}'`)
+  if (precision === 'float16')
+    throw new DeviceError(
+      `createPredictor: device '${device}' does not compute in float16; use bfloat16 or float32, or engine 'onnxruntime' on device 'tensorrt'`,
+    )
+  if (precision === 'bfloat16' && !backend.capabilities.bfloat16)
+    throw new DeviceError(
+      `createPredictor: device '${device}' of this machine does not multiply bfloat16 (AVX-512 BF16 or AMX does), which would make it slower and less exact than float32; use that`,
+    )
+}
+
+/** Records products with operands that are rounded, as mixed precision does. */
+function inPrecision<T>(precision: Precision, body: () => T): T {
+  return precision === 'float32' ? body() : autoCast({ dtype: precision, level: 'O1' }, body)
 }
 
 class ProgramSession implements Session {
@@ -31,16 +61,27 @@ class ProgramSession implements Session {
   readonly device: string
   readonly #backend: Backend
   readonly #layer: TranslatedLayer
-  readonly #constants = new ConstantStore()
+  readonly #constants: ConstantStore
+  readonly #precision: Precision
+  readonly #programOptions: ProgramOptions
   readonly #prepared: RecentMap<string, PreparedComputation>
 
-  constructor(program: OperatorProgram, { device = getDevice(), maxShapes = 64 }: EngineOptions) {
+  constructor(program: OperatorProgram, options: EngineOptions) {
+    const { device = getDevice(), maxShapes = 64, precision = 'float32', threads, cache } = options
     this.inputs = program.inputs
     this.outputNames = program.outputs.map((o) => o.name)
     this.metadata = program.metadata
     this.device = device
     this.#backend = backendOf(device)
-    this.#layer = withDevice(device, () => new TranslatedLayer(program))
+    checkPrecision(precision, device, this.#backend)
+    checkThreads(threads, device)
+    this.#precision = precision
+    this.#programOptions = { ...(threads !== undefined && { threads }), ...(cache !== undefined && { cache }) }
+    // The layer copies the parameters to the device: what was read from the file may go.
+    const parameters = new Map(program.parameters)
+    this.#layer = withDevice(device, () => new TranslatedLayer({ ...program, parameters }))
+    parameters.clear()
+    this.#constants = new ConstantStore(device)
     this.#prepared = new RecentMap(maxShapes)
   }
 
@@ -66,7 +107,9 @@ class ProgramSession implements Session {
     return this.#constants.bytes
   }
 
-  dispose(): void {}
+  dispose(): void {
+    this.#constants.dispose()
+  }
 
   #upload({ data, shape, dtype }: HostArray): ReturnType<Backend['allocate']> {
     const buffer = this.#backend.allocate(numel(shape) * sizeOf(dtype))
@@ -84,13 +127,13 @@ class ProgramSession implements Session {
       const changing = new Set(places.map((p) => p.storage))
       const isFixed = (leaf: Node): boolean => leaf.op !== 'buffer' || !changing.has(leaf.attributes.storage)
       const results = noGrad(() => {
-        const out = this.#layer(...places.map((p) => p.tensor))
+        const out = inPrecision(this.#precision, () => this.#layer(...places.map((p) => p.tensor)))
         return foldConstants(
-          tensorsIn(out).map((t) => t.node),
+          tensorsIn(out).map(({ node }) => (node.dtype === this.#precision ? cast(node, 'float32') : node)),
           isFixed,
         )
       })
-      return new PreparedComputation(results, places, this.device, this.#constants)
+      return new PreparedComputation(results, places, this.device, this.#constants, this.#programOptions)
     })
   }
 }
