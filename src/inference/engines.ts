@@ -1,6 +1,8 @@
 /** The table of engines, and `createPredictor`, which chooses one. */
 import { ArgumentError } from '../common/errors.ts'
 import { nearestName } from '../common/nearest-name.ts'
+import { readPaddleModel } from '../io/formats/paddle/index.ts'
+import { Config } from './config.ts'
 import type { Engine, EngineOptions, Model } from './engine.ts'
 import { longzhou } from './longzhou.ts'
 import { onnxruntime } from './onnxruntime.ts'
@@ -38,12 +40,18 @@ async function engineFor(model: Model): Promise<EngineName> {
   return 'longzhou'
 }
 
+async function configured(config: Config): Promise<PredictorOptions> {
+  const { model, parameters, ...options } = config.options()
+  return { ...options, model: parameters === undefined ? model : await readPaddleModel(model, { parameters }) }
+}
+
 /**
  * Prepares a model for running, as `paddle.inference.create_predictor`. Throws ArgumentError, DeviceError for a device that is absent,
  * StorageError, and FormatError that lists all operators that are not supported.
  * @example const predictor = await createPredictor({ model: 'model.onnx', device: 'cpu' })
  */
-export async function createPredictor({ model, engine, ...options }: PredictorOptions): Promise<Predictor> {
+export async function createPredictor(given: PredictorOptions | Config): Promise<Predictor> {
+  const { model, engine, ...options } = given instanceof Config ? await configured(given) : given
   if (engine !== undefined) checkName(engine)
   const name = engine ?? (await engineFor(model))
   const chosen: Engine = engines[name]
