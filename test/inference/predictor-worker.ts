@@ -34,5 +34,7 @@ parentPort!.on('message', async (message: { readonly do: string; readonly from?:
     case 'dispose':
       await predictor.dispose()
       return parentPort!.postMessage('disposed')
+    case 'end':
+      return parentPort!.close()
   }
 })

@@ -1,4 +1,5 @@
 /** Threads with predictors over the same model file hold one copy of its weights, whoever comes and goes. */
+import { once } from 'node:events'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Worker } from 'node:worker_threads'
@@ -77,6 +78,15 @@ describe.runIf(compilerCandidates().length > 0)('weights in worker threads', () 
     await own.dispose()
     expect(usage()).toEqual({ buffers: 0, bytes: 0 })
     await second.terminate()
+  })
+
+  it('go with a thread that ends by itself', async () => {
+    const worker = await start()
+    expect(usage().bytes).toBeGreaterThan(0)
+    const ended = once(worker, 'exit')
+    worker.postMessage({ do: 'end' })
+    expect(await ended).toEqual([0])
+    expect(usage()).toEqual({ buffers: 0, bytes: 0 })
   })
 
   it('stay for others when a thread is terminated in the midst of its runs', async () => {

@@ -98,4 +98,18 @@ describe.runIf(hasCompiler)('shared memory', () => {
     shared.release(x)
     expect(shared.usage()).toEqual(nothing)
   })
+
+  test('goes with buffers that nobody has any more, while more of it is asked for', async () => {
+    const bytes = 1 << 22
+    let most = 0
+    for (let i = 0; i < 100; i++) {
+      const source = cpu.allocate(bytes)
+      cpu.write(source, Uint8Array.of(i))
+      expect(shared.share(source)).not.toBe(null)
+      most = Math.max(most, shared.usage().bytes)
+      await new Promise((resolve) => setTimeout(resolve, 0))
+    }
+    expect(most).toBeGreaterThanOrEqual(bytes)
+    expect(most).toBeLessThan(60 * bytes)
+  })
 })

@@ -32,12 +32,15 @@ export class CpuSharedMemory implements SharedMemory {
   readonly #native: NativeRuntime
   readonly #hasFinished: (ticket: number) => boolean
   /** Lets go of memory whose buffer nobody has any more. */
-  readonly #registry: FinalizationRegistry<number>
+  readonly #registry: FinalizationRegistry<{ readonly address: number; readonly bytes: number }>
 
   constructor(native: NativeRuntime, hasFinished: (ticket: number) => boolean) {
     this.#native = native
     this.#hasFinished = hasFinished
-    this.#registry = new FinalizationRegistry((address) => native.sharedRelease(address))
+    this.#registry = new FinalizationRegistry(({ address, bytes }) => {
+      native.sharedRelease(address)
+      native.weigh(-bytes)
+    })
   }
 
   share(buffer: DeviceBuffer): DeviceBuffer | null {
@@ -67,13 +70,12 @@ export class CpuSharedMemory implements SharedMemory {
     const address = this.#native.sharedPublish(buffer.address, key)
     if (address === buffer.address) return buffer
     // Its reference has been given back.
-    this.#registry.unregister(buffer.lease)
+    this.#forget(buffer)
     return this.#own(address, buffer.bytes)
   }
 
   release(buffer: DeviceBuffer): void {
-    if (buffer instanceof SharedBuffer && this.#registry.unregister(buffer.lease))
-      this.#native.sharedRelease(buffer.address)
+    if (buffer instanceof SharedBuffer && this.#forget(buffer)) this.#native.sharedRelease(buffer.address)
   }
 
   usage(): { buffers: number; bytes: number } {
@@ -84,7 +86,15 @@ export class CpuSharedMemory implements SharedMemory {
     if (address === 0)
       throw new OutOfMemoryError(`the weights of a model need ${bytes} bytes, which the system refuses`)
     const buffer = new SharedBuffer(address, bytes)
-    this.#registry.register(buffer.lease, address, buffer.lease)
+    this.#registry.register(buffer.lease, { address, bytes }, buffer.lease)
+    this.#native.weigh(bytes)
     return buffer
+  }
+
+  /** Whether the buffer still was to be let go of when nobody has it any more. */
+  #forget(buffer: SharedBuffer): boolean {
+    const isOwn = this.#registry.unregister(buffer.lease)
+    if (isOwn) this.#native.weigh(-buffer.bytes)
+    return isOwn
   }
 }
