@@ -73,11 +73,11 @@ class ProgramSession implements Session {
     checkThreads(threads, device)
     this.#precision = precision
     this.#programOptions = { ...(threads !== undefined && { threads }), ...(cache !== undefined && { cache }) }
+    const constants = (this.#constants = new ConstantStore(device))
     // The layer copies the parameters to the device: what was read from the file may go.
     const parameters = new Map(program.parameters)
-    this.#layer = withDevice(device, () => new TranslatedLayer({ ...program, parameters }))
+    this.#layer = withDevice(device, () => new TranslatedLayer({ ...program, parameters }, (a) => constants.place(a)))
     parameters.clear()
-    this.#constants = new ConstantStore(device)
     this.#prepared = new RecentMap(maxShapes)
   }
 

@@ -31,6 +31,8 @@ parentPort!.on('message', async (message: { readonly do: string; readonly from?:
       parentPort!.postMessage('flooded')
       return void (await Promise.all(runs))
     }
+    case 'constants':
+      return parentPort!.postMessage(predictor.constantBytes)
     case 'dispose':
       await predictor.dispose()
       return parentPort!.postMessage('disposed')

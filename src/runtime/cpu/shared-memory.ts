@@ -43,12 +43,20 @@ export class CpuSharedMemory implements SharedMemory {
     })
   }
 
+  place(bytes: Uint8Array): DeviceBuffer | null {
+    const { buffer, byteOffset, length } = bytes
+    return length === 0 ? null : this.#copy(Number(koffi.address(buffer)) + byteOffset, length)
+  }
+
   share(buffer: DeviceBuffer): DeviceBuffer | null {
     if (buffer instanceof SharedBuffer) return buffer
     const source = buffer as CpuBuffer
-    if (source.bytes === 0 || !this.#hasFinished(source.lastTicket)) return null
-    checkMemory(source.bytes, 'the weights of a model')
-    return this.#own(this.#native.sharedCopy(source.address, source.bytes), source.bytes)
+    return source.bytes === 0 || !this.#hasFinished(source.lastTicket) ? null : this.#copy(source.address, source.bytes)
+  }
+
+  #copy(address: number, bytes: number): SharedBuffer {
+    checkMemory(bytes, 'the weights of a model')
+    return this.#own(this.#native.sharedCopy(address, bytes), bytes)
   }
 
   nameOf(buffer: DeviceBuffer): string | null {
