@@ -9,4 +9,6 @@ if [[ $(node -p "require('onnxruntime-node/package.json').version" 2>/dev/null) 
   echo "setup-onnxruntime-node: $version is there"
   exit 0
 fi
-npm install --no-save --ignore-scripts "onnxruntime-node@$version"
+# As if for development, but not written down: as the optional peer that it is npm would not install it.
+npm install --no-save --save-dev --ignore-scripts "onnxruntime-node@$version"
+node -e "require('onnxruntime-node')"
