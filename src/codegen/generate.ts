@@ -19,20 +19,18 @@ const at = (space: Location['space'], slot: number): Location => ({ space, slot,
 /** A plan whose constants (see prologue.ts) are leaves behind those of the capture. */
 export interface GeneratedPlan {
   readonly plan: Plan
-  readonly kernels: Kernel[]
+  readonly kernels: readonly Kernel[]
   readonly constants: readonly Constant[]
   /** What computes them, in order: leaves are those of the plan, constants are outputs by number. */
   readonly prologue: readonly { readonly launch: Launch; readonly writes: readonly number[] }[]
 }
 
-/** Leaves that never change from run to run, by number, and names for what they hold. */
-export interface ConstantLeaves {
-  readonly leaves: ReadonlySet<number>
-  name(leaf: number): string
-}
-
-/** The plan of a capture and its kernels, by number. What depends on `constant` leaves alone is taken out of the plan. */
-export function generatePlan(capture: Capture, capabilities: Capabilities, constant?: ConstantLeaves): GeneratedPlan {
+/** The plan of a capture and its kernels, by number. What depends on the `constant` leaves (by number) alone, which never change, is taken out of it. */
+export function generatePlan(
+  capture: Capture,
+  capabilities: Capabilities,
+  constant?: ReadonlySet<number>,
+): GeneratedPlan {
   return new Generator(capture, capabilities).generate(constant)
 }
 
@@ -49,7 +47,7 @@ class Generator implements PlanBuilder {
     this.capabilities = capabilities
   }
 
-  generate(constant: ConstantLeaves | undefined): GeneratedPlan {
+  generate(constant: ReadonlySet<number> | undefined): GeneratedPlan {
     const capture = this.#capture
     const places = new Map<Node, Location>()
     for (const [node, slot] of capture.slots) if (node.op === 'buffer') places.set(node, at('leaf', slot))
@@ -90,16 +88,9 @@ class Generator implements PlanBuilder {
     return n
   }
 
-  #finish(constant: ConstantLeaves | undefined): GeneratedPlan {
+  #finish(constant: ReadonlySet<number> | undefined): GeneratedPlan {
     const split = constant
-      ? splitConstants(
-          this.#steps,
-          this.#kernels,
-          this.#temporaries,
-          this.#capture.leaves.length,
-          constant.leaves,
-          (leaf) => constant.name(leaf),
-        )
+      ? splitConstants(this.#steps, this.#kernels, this.#temporaries, this.#capture.leaves.length, constant)
       : { constants: [], prologue: [], steps: this.#steps, replaced: new Set<number>() }
     const inArena = this.#temporaries.map((t, i) => (split.replaced.has(i) ? { ...t, bytes: 0 } : t))
     const { offsets, arenaBytes } = planMemory(inArena)

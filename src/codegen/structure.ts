@@ -1,5 +1,5 @@
 /** Structural keys of kernels: two 32-bit hashes over everything but the title. */
-import type { Kernel } from './kernel.ts'
+import type { CompiledKernel, Kernel } from './kernel.ts'
 
 const doubles = new Float64Array(1)
 const words = new Int32Array(doubles.buffer)
@@ -46,7 +46,8 @@ function walk(value: unknown): void {
 }
 
 /** Equal for kernels that differ in their titles only. */
-export function structureOf(kernel: Kernel): string {
+export function structureOf(kernel: Kernel | CompiledKernel): string {
+  if ('structure' in kernel) return kernel.structure
   const found = known.get(kernel)
   if (found) return found
   a = 0x9e3779b9 | 0

@@ -26,18 +26,18 @@ export class InputPlace {
   }
 }
 
-/** Packed weights and other constants, by recipe; for all computations over one set of weights. */
+/** Packed weights and other constants, by recipe and the weights that it is over; for all computations over one set of weights. */
 export class ConstantStore {
   readonly #buffers = new Map<string, DeviceBuffer>()
   /** Ends when what is being computed is there. */
   pending: Promise<void> = Promise.resolve()
 
-  get(recipe: string): DeviceBuffer | undefined {
-    return this.#buffers.get(recipe)
+  get(name: string): DeviceBuffer | undefined {
+    return this.#buffers.get(name)
   }
 
-  set(recipe: string, buffer: DeviceBuffer): void {
-    this.#buffers.set(recipe, buffer)
+  set(name: string, buffer: DeviceBuffer): void {
+    this.#buffers.set(name, buffer)
   }
 
   get bytes(): number {
@@ -65,10 +65,7 @@ export class PreparedComputation {
     this.#inputOf = this.#capture.leaves.map((leaf) => inputs.findIndex((i) => i.storage === leaf))
     this.#store = store
     const fixed = new Set(this.#inputOf.flatMap((input, leaf) => (input < 0 ? [leaf] : [])))
-    this.#plan = this.#lane.prepare(this.#capture, {
-      leaves: fixed,
-      name: (leaf) => `s${this.#capture.leaves[leaf]!.id}`,
-    })
+    this.#plan = this.#lane.prepare(this.#capture, fixed)
   }
 
   /** The outputs of a run; `buffers` hold the inputs and must not change until it resolves. Rejects with what this run met. */
@@ -96,7 +93,8 @@ export class PreparedComputation {
   #computeConstants(plan: PreparedPlan): Promise<readonly DeviceBuffer[]> {
     const computed = this.#store.pending.then(async () => {
       const { constants } = plan
-      const known = constants.map((c) => this.#store.get(c.recipe))
+      const names = constants.map((c) => `${c.recipe} ${c.leaves.map((l) => this.#capture.leaves[l]!.id).join()}`)
+      const known = names.map((name) => this.#store.get(name))
       const buffers = constants.map((c, i) => known[i] ?? this.#backend.allocate(c.bytes))
       if (known.every((k) => k)) return buffers
       const leaves = this.#capture.leaves.map((l) => l.buffer)
@@ -106,7 +104,7 @@ export class PreparedComputation {
         buffers,
         this.#capture.scalars,
       )
-      constants.forEach((c, i) => this.#store.set(c.recipe, buffers[i]!))
+      names.forEach((name, i) => this.#store.set(name, buffers[i]!))
       return buffers
     })
     this.#store.pending = computed.then(

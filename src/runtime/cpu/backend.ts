@@ -7,20 +7,22 @@ import { readEnvironment } from '../../common/env.ts'
 import { ArgumentError, InternalError } from '../../common/errors.ts'
 import { checkMemory } from '../../common/memory.ts'
 import { RecentMap } from '../../common/recent-map.ts'
+import type { GeneratedPlan } from '../../codegen/generate.ts'
 import type { Kernel } from '../../codegen/kernel.ts'
 import { structureOf } from '../../codegen/structure.ts'
 import type { DeviceBuffer } from '../../graph/storage.ts'
 import { renderKernel, type CKernel } from '../../render/c.ts'
 import type { Plan } from '../../schedule/plan.ts'
-import type { Backend, Capabilities, MemoryInfo, Program, Settled } from '../backend.ts'
+import type { Backend, Capabilities, MemoryInfo, PlanRequest, Program, RecalledPlan, Settled } from '../backend.ts'
 import { defaultCompiler } from '../compiler.ts'
 import { bfloat16Products, detectCpuFeatures, vectorBytes } from '../cpu-features.ts'
 import type { Roof } from '../kernel-summary.ts'
 import { readRoofline, roofOf } from '../roofline.ts'
 import { RunTimes } from '../run-times.ts'
-import { KernelLibrary } from './kernel-library.ts'
+import { identityOf, KernelLibrary } from './kernel-library.ts'
 import { allocateBuffer, allocateNumbers, memoryUse, type CpuBuffer } from './memory.ts'
 import { codeDirectory, nativeRuntime, type NativeRuntime } from './native.ts'
+import { PlanStore } from './plan-store.ts'
 import { encodeProgram, type CpuProgram } from './program.ts'
 import { RunQueue } from './run-queue.ts'
 
@@ -28,6 +30,7 @@ export class CpuBackend implements Backend {
   readonly name = 'cpu'
   private readonly native: NativeRuntime
   private readonly library: KernelLibrary
+  private readonly plans: PlanStore | null
   private readonly queue: RunQueue
   private readonly features = detectCpuFeatures()
   private readonly vectorBytes: number
@@ -51,7 +54,8 @@ export class CpuBackend implements Backend {
     this.bfloat16 = bfloat16Products(defaultCompiler().features, () => this.native.allowTiles() === 1)
     this.library = new KernelLibrary(this.native, codeDirectory(), this.features.logicalCores)
     this.queue = new RunQueue(this.native)
-    const { numThreads, winograd } = readEnvironment()
+    const { numThreads, winograd, planCache } = readEnvironment()
+    this.plans = planCache ? new PlanStore(codeDirectory()) : null
     this.threads = numThreads ?? this.features.physicalCores
     this.winograd = winograd
     this.native.setThreads(this.threads)
@@ -113,6 +117,23 @@ export class CpuBackend implements Backend {
 
   compileSync(plan: Plan, kernels: readonly Kernel[]): Program {
     return encodeProgram(plan, kernels, this.library.loadSync(this.render(kernels)))
+  }
+
+  recall(request: PlanRequest): RecalledPlan | null {
+    const found = this.plans?.read(request, this.capabilities)
+    const addresses = found && this.library.find(found.kernels.map((k) => k.identity))
+    return found && addresses ? { ...found, bind: (plan) => encodeProgram(plan, found.kernels, addresses) } : null
+  }
+
+  remember(request: PlanRequest, made: GeneratedPlan): void {
+    const rendered = this.render(made.kernels)
+    const kernels = made.kernels.map(({ title, parameters }, i) => ({
+      title,
+      parameters,
+      structure: structureOf(made.kernels[i]!),
+      identity: identityOf(rendered[i]!),
+    }))
+    void this.plans?.write(request, this.capabilities, { ...made, kernels })
   }
 
   private render(kernels: readonly Kernel[]): CKernel[] {

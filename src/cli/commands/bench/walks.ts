@@ -1,6 +1,6 @@
 /**
  * Walks over sizes: a known training step at fifty widths or lengths, each for the first time. Kernels are keyed by structure, so a new
- * size is planned and compiles nothing.
+ * size is planned and compiles nothing. Plans that an earlier walk left on disk are not looked for.
  */
 import { compilerCalls } from '../../../runtime/compiler.ts'
 import { full, randint, randn, seed } from '../../../tensor/index.ts'
