@@ -100,7 +100,21 @@ class Generator implements PlanBuilder {
         : { space: l.space, slot: l.slot, byteOffset: l.byteOffset, step: l.step }
     const bind = (a: StepArgument<Location>): Argument =>
       a.kind === 'memory' ? { kind: 'buffer', ref: ref(a.role) } : a
-    const launch = (s: PendingLaunch): Launch => ({ ...s, kind: 'launch', arguments: s.arguments.map(bind) })
+    const launch = (s: PendingLaunch): Launch => {
+      const { kernel, extent, grain, scratchBytes, flops, bytes, shapes } = s
+      const args = s.arguments.map(bind)
+      return {
+        kind: 'launch',
+        kernel,
+        arguments: args,
+        extent,
+        grain,
+        scratchBytes,
+        flops,
+        bytes,
+        ...(shapes && { shapes }),
+      }
+    }
     const steps = split.steps.map((s): Launch | Loop =>
       'count' in s ? { kind: 'loop', count: s.count, steps: s.steps.map(launch) } : launch(s),
     )
