@@ -11,7 +11,7 @@ import type { Constant } from '../codegen/prologue.ts'
 import type { CompiledKernel, Kernel } from '../codegen/kernel.ts'
 import { verifyGraph } from '../graph/verify.ts'
 import type { DeviceBuffer } from '../graph/storage.ts'
-import type { Backend, MadePlan, PlanRequest, Program } from '../runtime/backend.ts'
+import type { Backend, Capabilities, MadePlan, PlanRequest, Program, ProgramOptions } from '../runtime/backend.ts'
 import type { RunTimes } from '../runtime/run-times.ts'
 import type { Capture } from '../schedule/capture.ts'
 import type { Plan } from '../schedule/plan.ts'
@@ -23,6 +23,7 @@ export interface CachedPlan {
   readonly plan: Plan
   /** Kernels that were compiled by another process stand in a plan that has its program. */
   readonly kernels: readonly (Kernel | CompiledKernel)[]
+  readonly options: ProgramOptions
   program: Program | null
   compiling: Promise<void> | null
   /** Called once all kernels are compiled. */
@@ -43,6 +44,8 @@ interface Job {
 /** A program that is run many times: its plan, and what it computes from leaves that never change. */
 export interface PreparedPlan {
   readonly constants: readonly Constant[]
+  /** Of each launch of the prologue: the constants that it writes. */
+  readonly writes: readonly (readonly number[])[]
   /** Computes those of the constants (outputs by number) that `isWanted`. */
   prologue(isWanted: (constant: number) => boolean): CachedPlan
   readonly main: CachedPlan
@@ -93,8 +96,8 @@ export class Lane {
   }
 
   /** Plans a program for many runs. `constant`: leaves that never change; null where the device interprets programs itself. */
-  prepare(capture: Capture, constant: ReadonlySet<number>): PreparedPlan | null {
-    return this.#backend.interpret ? null : this.#makePlan(capture, constant)
+  prepare(capture: Capture, constant: ReadonlySet<number>, options: ProgramOptions = {}): PreparedPlan | null {
+    return this.#backend.interpret ? null : this.#makePlan(capture, constant, options)
   }
 
   /** Runs a plan; resolves when it has run, and rejects with what this run met, which no door tells again. */
@@ -113,26 +116,32 @@ export class Lane {
   }
 
   #planOf(program: Capture): CachedPlan {
-    return this.#plans.getOrMake(program.key, () => this.#makePlan(program, null).main)
+    return this.#plans.getOrMake(program.key, () => this.#makePlan(program, null, {}).main)
   }
 
   /** The plan of a program as another process made it, or made here. */
-  #makePlan(program: Capture, constant: ReadonlySet<number> | null): PreparedPlan {
+  #makePlan(program: Capture, constant: ReadonlySet<number> | null, options: ProgramOptions): PreparedPlan {
     const backend = this.#backend
+    const capabilities = { ...backend.capabilities, threads: options.threads ?? backend.capabilities.threads }
     const started = performance.now()
     // Whoever wants to see the stages sees them made.
     const isKept = debugLevel === 0 && backend.recall !== undefined && program.size >= leastRecalled
-    const request = isKept ? requestOf(program, constant) : null
-    const recalled = request && backend.recall!(request)
+    const request = isKept ? requestOf(program, constant, capabilities) : null
+    const recalled = request && backend.recall!(request, options)
     if (recalled) {
       notePlan({ backend, plan: recalled.plan, ms: performance.now() - started, recalled: true })
-      return preparedPlan(recalled, (plan) => recalled.bind(plan))
+      return preparedPlan(recalled, options, (plan) => recalled.bind(plan))
     }
     if (debugLevel >= 1) verifyGraph(program.nodes)
-    const made = generatePlan(program, backend.capabilities, constant ?? undefined)
+    const made = generatePlan(program, capabilities, constant ?? undefined)
     notePlan({ backend, plan: made.plan, ms: performance.now() - started, recalled: false })
-    if (debugLevel >= 1) traceStages(program, made.plan, made.kernels, backend.capabilities.vectorBytes)
-    return preparedPlan(made, () => null, request ? () => backend.remember?.(request, made) : undefined)
+    if (debugLevel >= 1) traceStages(program, made.plan, made.kernels, capabilities.vectorBytes)
+    return preparedPlan(
+      made,
+      options,
+      () => null,
+      request ? () => backend.remember?.(request, made, options) : undefined,
+    )
   }
 
   /** Starts what can start: jobs whose program is compiled, in order. */
@@ -140,7 +149,7 @@ export class Lane {
     for (let job = this.#queue[0]; job; job = this.#queue[0]) {
       const { cached } = job
       if (!cached.program) {
-        cached.compiling ??= this.#backend.compile!(cached.plan, sourcesOf(cached)).then(
+        cached.compiling ??= this.#backend.compile!(cached.plan, sourcesOf(cached), cached.options).then(
           (program) => {
             setProgram(cached, program)
             this.#pump()
@@ -240,7 +249,7 @@ export class Lane {
     for (let job = this.#queue[0]; job; job = this.#queue[0]) {
       try {
         if (!job.cached.program)
-          setProgram(job.cached, this.#backend.compileSync!(job.cached.plan, sourcesOf(job.cached)))
+          setProgram(job.cached, this.#backend.compileSync!(job.cached.plan, sourcesOf(job.cached), job.cached.options))
       } catch (error) {
         const failed = this.#queue.shift()!
         if (failed.done) {
@@ -264,9 +273,10 @@ export class Lane {
 }
 
 /** What a program's plan is asked for by. */
-function requestOf(program: Capture, constant: ReadonlySet<number> | null): PlanRequest {
+function requestOf(program: Capture, constant: ReadonlySet<number> | null, capabilities: Capabilities): PlanRequest {
   return {
     description: program.description(),
+    capabilities,
     constant,
     leaves: program.leaves.map((l) => l.bytes),
     outputs: program.targets.map(({ node }) => numel(node.shape) * sizeOf(node.dtype)),
@@ -275,11 +285,17 @@ function requestOf(program: Capture, constant: ReadonlySet<number> | null): Plan
 }
 
 /** `compiled` is called once all kernels are compiled. */
-function preparedPlan(made: MadePlan, bind: (plan: Plan) => Program | null, compiled?: () => void): PreparedPlan {
+function preparedPlan(
+  made: MadePlan,
+  options: ProgramOptions,
+  bind: (plan: Plan) => Program | null,
+  compiled?: () => void,
+): PreparedPlan {
   const { plan, kernels, constants, prologue } = made
-  const cached = (p: Plan): CachedPlan => ({ plan: p, kernels, program: bind(p), compiling: null })
+  const cached = (p: Plan): CachedPlan => ({ plan: p, kernels, options, program: bind(p), compiling: null })
   return {
     constants,
+    writes: prologue.map((p) => p.writes),
     main: { ...cached(plan), compiled },
     prologue: (isWanted) =>
       cached({ steps: prologue.filter((p) => p.writes.some(isWanted)).map((p) => p.launch), arenaBytes: 0 }),

@@ -6,6 +6,7 @@ import { readPlan, writePlan, type StoredPlan } from './plan-file.ts'
 
 const request: PlanRequest = {
   description: Float64Array.of(1, 2),
+  capabilities: { vectorBytes: 32, threads: 2, cacheBytes: [32768, 524288, 4194304], blocking: true },
   constant: new Set([1]),
   leaves: [64, 256],
   outputs: [128],

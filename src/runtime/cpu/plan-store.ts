@@ -8,7 +8,6 @@ import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { threadId } from 'node:worker_threads'
-import type { Capabilities } from '../../codegen/capabilities.ts'
 import type { PlanRequest } from '../backend.ts'
 import { generatorVersion } from './generator-version.ts'
 import { readPlan, writePlan, type StoredPlan } from './plan-file.ts'
@@ -29,8 +28,8 @@ export class PlanStore {
   }
 
   /** The plan of a request, or null. */
-  read(request: PlanRequest, capabilities: Capabilities): StoredPlan | null {
-    const path = this.#path(request, capabilities)
+  read(request: PlanRequest): StoredPlan | null {
+    const path = this.#path(request)
     let file: string
     try {
       file = readFileSync(path, 'utf8')
@@ -43,8 +42,8 @@ export class PlanStore {
   }
 
   /** Keeps a plan for other processes. What goes wrong is not told: they plan for themselves. */
-  async write(request: PlanRequest, capabilities: Capabilities, plan: StoredPlan): Promise<void> {
-    const path = this.#path(request, capabilities)
+  async write(request: PlanRequest, plan: StoredPlan): Promise<void> {
+    const path = this.#path(request)
     const temporary = `${path}.${process.pid}.${threadId}.${this.#writes}.tmp`
     try {
       if (this.#writes++ % writesBetweenTrims === 0) await this.#trim()
@@ -55,7 +54,7 @@ export class PlanStore {
     }
   }
 
-  #path({ description, constant }: PlanRequest, capabilities: Capabilities): string {
+  #path({ description, constant, capabilities }: PlanRequest): string {
     const hash = createHash('sha256')
     hash.update(JSON.stringify([generatorVersion(), capabilities, constant ? [...constant] : null]))
     hash.update(new Uint8Array(description.buffer, description.byteOffset, description.byteLength))
