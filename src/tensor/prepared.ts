@@ -26,8 +26,9 @@ export class InputPlace {
 }
 
 /**
- * Packed weights and other constants, by recipe; for all computations over one set of weights. Where the device has memory that all threads
- * of the process read, weights are kept there once by what they hold, and constants by recipe: stores of equal weights, in any thread, share them.
+ * Packed weights and other constants, by recipe and the weights that it is over; for all computations over one set of weights. Where the device
+ * has memory that all threads of the process read, weights are kept there once by what they hold, and constants by recipe: stores of equal
+ * weights, in any thread, share them.
  */
 export class ConstantStore {
   readonly #device: string
@@ -73,11 +74,11 @@ export class ConstantStore {
     return name
   }
 
-  get(recipe: string, bytes: number): DeviceBuffer | undefined {
-    let buffer = this.#buffers.get(recipe)
+  get(name: string, bytes: number): DeviceBuffer | undefined {
+    let buffer = this.#buffers.get(name)
     if (!buffer) {
-      buffer = this.#backend.shared?.find(recipe, bytes) ?? undefined
-      if (buffer) this.#buffers.set(recipe, buffer)
+      buffer = this.#backend.shared?.find(name, bytes) ?? undefined
+      if (buffer) this.#buffers.set(name, buffer)
     }
     return buffer
   }
@@ -88,9 +89,9 @@ export class ConstantStore {
   }
 
   /** Keeps a constant; returns the memory to use, which may be what another thread has computed meanwhile. */
-  set(recipe: string, computed: DeviceBuffer): DeviceBuffer {
-    const buffer = this.#backend.shared?.publish(recipe, computed) ?? computed
-    this.#buffers.set(recipe, buffer)
+  set(name: string, computed: DeviceBuffer): DeviceBuffer {
+    const buffer = this.#backend.shared?.publish(name, computed) ?? computed
+    this.#buffers.set(name, buffer)
     return buffer
   }
 
@@ -134,9 +135,8 @@ export class PreparedComputation {
     this.#inputOf = this.#capture.leaves.map((leaf) => inputs.findIndex((i) => i.storage === leaf))
     this.#store = store
     const fixed = new Set(this.#inputOf.flatMap((input, leaf) => (input < 0 ? [leaf] : [])))
-    const name = (leaf: number): string => store.nameOf(this.#capture.leaves[leaf]!)
-    fixed.forEach(name)
-    this.#plan = this.#lane.prepare(this.#capture, { leaves: fixed, name }, options)
+    fixed.forEach((leaf) => store.nameOf(this.#capture.leaves[leaf]!))
+    this.#plan = this.#lane.prepare(this.#capture, fixed, options)
   }
 
   /** The outputs of a run; `buffers` hold the inputs and must not change until it resolves. Rejects with what this run met. */
@@ -164,7 +164,10 @@ export class PreparedComputation {
   #computeConstants(plan: PreparedPlan): Promise<readonly DeviceBuffer[]> {
     const computed = this.#store.pending.then(async () => {
       const { constants } = plan
-      const known = constants.map((c) => this.#store.get(c.recipe, c.bytes))
+      const weightNames = (leaves: readonly number[]): string[] =>
+        leaves.map((leaf) => this.#store.nameOf(this.#capture.leaves[leaf]!))
+      const names = constants.map((c) => `${c.recipe} of ${weightNames(c.leaves).join()}`)
+      const known = constants.map((c, i) => this.#store.get(names[i]!, c.bytes))
       const buffers = constants.map((c, i) => known[i] ?? this.#store.allocate(c.bytes))
       if (known.every((k) => k)) return buffers
       const missing = known.map((k) => !k)
@@ -178,7 +181,7 @@ export class PreparedComputation {
         targets,
         this.#capture.scalars,
       )
-      return constants.map((c, i) => known[i] ?? this.#store.set(c.recipe, buffers[i]!))
+      return names.map((name, i) => known[i] ?? this.#store.set(name, buffers[i]!))
     })
     this.#store.pending = computed.then(
       () => {},
