@@ -12,6 +12,7 @@ import { Fusion } from '../schedule/fusion.ts'
 import { planMemory, type Lifetime } from '../schedule/memory.ts'
 import type { Argument, BufferRef, Launch, Loop, Plan } from '../schedule/plan.ts'
 import { stridedView } from '../schedule/views.ts'
+import { lowerAttention } from './attention/lower.ts'
 import { lowerContractOnce } from './contract/memo.ts'
 import type { ContractArgument } from './contract/problem.ts'
 import { fuseEpilogue } from './epilogue.ts'
@@ -320,7 +321,10 @@ class GraphLowering {
       case 'cumulate':
         return { sinks: [sink], reads: sink.sources, lower: () => [this.#indexStep(sink, cumulateStep(sink))] }
       case 'scan':
-        return { sinks: this.#scanOutputs(sink), reads: sink.sources, lower: () => this.#scan(sink) }
+        return { sinks: this.#tupleOutputs(sink), reads: sink.sources, lower: () => this.#scan(sink) }
+      case 'attention':
+      case 'attentionGradient':
+        return this.#attentionGroup(sink)
       default:
         return this.#nestGroup([sink])
     }
@@ -476,6 +480,34 @@ class GraphLowering {
     }
   }
 
+  #attentionGroup(node: NodeOf<'attention'> | NodeOf<'attentionGradient'>): KernelGroup {
+    const sinks = this.#tupleOutputs(node as Node)
+    const outputs = new Map(sinks.map((o) => [o.op === 'output' ? o.attributes.index : -1, o]))
+    const { reads, lower } = lowerAttention(node, this.#generator.capabilities, this.#surroundings)
+    return {
+      sinks,
+      reads,
+      lower: () => {
+        const unwanted = new Map<number, Location>()
+        const placeOf = (result: number): Location => {
+          const output = outputs.get(result)
+          if (output) return this.#placeOf(output)
+          if (!unwanted.has(result)) {
+            const { dtype, shape } = node.attributes.results[result]!
+            unwanted.set(result, this.#generator.temporary(numel(shape) * sizeOf(dtype)))
+          }
+          return unwanted.get(result)!
+        }
+        return lower(outputs.has(1)).map((step) =>
+          this.#launch(step, (a): StepArgument<Location> => {
+            if (a.kind !== 'memory') return a
+            return { kind: 'memory', role: typeof a.role === 'number' ? placeOf(a.role) : this.#placeOf(a.role) }
+          }),
+        )
+      },
+    }
+  }
+
   #scatter(node: NodeOf<'scatter'>): PendingLaunch[] {
     if (numel(node.shape) === 0) return []
     const base = this.#copy(node.sources[0]!, null, this.#placeOf(node))
@@ -598,8 +630,8 @@ class GraphLowering {
 
   // ---- loops ------------------------------------------------------------------------------------------------------------
 
-  #scanOutputs(loop: NodeOf<'scan'>): Node[] {
-    return this.#nodes.filter((n) => n.op === 'output' && n.sources[0] === loop)
+  #tupleOutputs(tuple: Node): Node[] {
+    return this.#nodes.filter((n) => n.op === 'output' && n.sources[0] === tuple)
   }
 
   /** The body's launches, repeated; sequences and stacks step through memory, carries stay in place. */
@@ -607,7 +639,7 @@ class GraphLowering {
     if (this.#inBody) throw new InternalError('a loop inside a loop')
     const { body, carries, sequences, length, reverse } = loop.attributes
     const wanted = new Map<number, Node>()
-    for (const o of this.#scanOutputs(loop)) if (o.op === 'output') wanted.set(o.attributes.index, o)
+    for (const o of this.#tupleOutputs(loop)) if (o.op === 'output') wanted.set(o.attributes.index, o)
     const stepping = (place: Location, bytes: number): Location => ({
       ...place,
       byteOffset: place.byteOffset + (reverse ? (length - 1) * bytes : 0),

@@ -11,7 +11,7 @@ import { operationWeight } from './weight.ts'
 import { stridedView } from './views.ts'
 
 /** Ops with kernels of their own, whose results are always in memory. */
-const ownKernel = new Set(['contract', 'scatter', 'argsort', 'cumulate', 'scan', 'output'])
+const ownKernel = new Set(['contract', 'scatter', 'argsort', 'cumulate', 'scan', 'attention', 'attentionGradient', 'output'])
 
 /** Repeating this much work an element costs about as much as storing and loading it. */
 const repeatLimit = 8
@@ -70,7 +70,11 @@ export class Fusion {
     for (const n of this.#nodes) {
       if (n.op === 'contract')
         for (const s of n.sources) this.#materialized.add(stridedView(s, this.isMaterialized).base)
-      else if (n.op === 'scatter' || n.op === 'argsort' || n.op === 'cumulate' || n.op === 'scan') {
+      else if (n.op === 'attention' || n.op === 'attentionGradient') {
+        // Numbers of the run among them (the place of the draws) are arguments as they are.
+        for (const s of n.sources)
+          if (s.op !== 'scalar') this.#materialized.add(stridedView(s, this.isMaterialized).base)
+      } else if (n.op === 'scatter' || n.op === 'argsort' || n.op === 'cumulate' || n.op === 'scan') {
         for (const s of n.sources) if (!isFill(s) || n.op !== 'scatter' || s !== n.sources[0]) this.#materialized.add(s)
       } else if (n.op === 'gather') this.#materialized.add(n.sources[0]!)
     }

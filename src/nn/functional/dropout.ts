@@ -17,7 +17,8 @@ export interface DropoutOptions {
   readonly mode?: 'upscale_in_train' | 'downscale_in_infer'
 }
 
-function checkProbability(p: number, op: string): void {
+/** Throws ArgumentError for p outside [0, 1]. */
+export function checkProbability(p: number, op: string): void {
   if (!(p >= 0 && p <= 1)) throw new ArgumentError(`${op}: p must lie in [0, 1], got ${p}`)
 }
 
