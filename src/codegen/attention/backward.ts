@@ -110,8 +110,8 @@ class Backward {
           const gradients = frame.rows(given, batch, head, from, count)
           packTurned(k, queries, sizes.features, tiles.queries, buffer, turnedQueries.at)
           packTurned(k, gradients, sizes.valueFeatures, tiles.queries, buffer, turnedGiven.at)
-          if (packedQueries) packPanels(k, queries, ofKeys, packedQueries, index(tiles.queries))
-          packPanels(k, gradients, ofValues, packedGiven, index(tiles.queries))
+          if (packedQueries) packPanels(k, queries, ofKeys, packedQueries, index(tiles.queries), false)
+          packPanels(k, gradients, ofValues, packedGiven, index(tiles.queries), false)
           const results = frame.rows(result, batch, head, from, count)
           const line = k.let('line', add(mul(add(mul(batch, size.heads), head), size.queries), from))
           k.loop('row', 0, count, 1, (row) => {

@@ -157,7 +157,7 @@ export class Frame {
   /** Rows of one head from `from` on. */
   rows(of: HeadsParameters, batch: Expr, head: Expr, from: Expr, count: Expr): Rows {
     const start = add(add(of.offset, mul(batch, of.batch)), add(mul(head, of.head), mul(from, of.position)))
-    return { buffer: of.buffer, start: this.k.let('rows', start), stride: of.position, count }
+    return { buffer: of.buffer, start: this.k.let('rows', start), stride: of.position, count, head: of.head }
   }
 
   /** Scratch for panels of `rows` rows. */

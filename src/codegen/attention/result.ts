@@ -3,7 +3,7 @@ import { add, load, mul, splat, type BufferParameter } from '../builder.ts'
 import type { DType } from '../../common/dtype.ts'
 import type { Assembler } from '../contract/assembler.ts'
 import type { Expr } from '../kernel.ts'
-import type { Panels } from './panels.ts'
+import { prefetchRow, type Panels } from './panels.ts'
 import type { FeatureTiles } from './tiles.ts'
 
 /** The parameters of a result. */
@@ -36,6 +36,7 @@ export function storeRows(
     const from = k.let('from', add(panels.at, mul(row, columns)))
     const to = k.let('to', add(start, mul(row, result.position)))
     const f = k.let('f', factor(row))
+    prefetchRow(k, result.buffer, add(to, features), features)
     const put = (feature: number, width: number): void => {
       const panel = Math.floor(feature / columns)
       const at = add(add(from, mul(panels.stride, panel)), feature - panel * columns)
