@@ -65,7 +65,7 @@ export function attentionSources(node: NodeOf<'attention'> | NodeOf<'attentionGr
   readonly value: Node
   readonly mask: Node | null
   readonly draws: readonly [key: Node, offset: Node] | null
-  /** Of a gradient: the result's gradient, the result, the logarithms of its sums. */
+  /** Of a gradient: the result's gradient, the result, the logarithms of its sums, and the decisions where weights are dropped. */
   readonly rest: readonly Node[]
 } {
   const [query, key, value, ...others] = node.sources as [Node, Node, Node, ...Node[]]
@@ -88,11 +88,26 @@ export function attentionNode(query: Node, key: Node, value: Node, form: Attenti
   if (!isFloat(query.dtype) || key.dtype !== query.dtype || value.dtype !== query.dtype)
     throw new InternalError(`attention of ${query.dtype}, ${key.dtype} and ${value.dtype}`)
   if (form.mask?.needsGrad) throw new InternalError('attention: the mask wants a gradient; compose')
-  const results = [
+  const results: { readonly dtype: DType; readonly shape: Shape }[] = [
     { dtype: query.dtype, shape: [batch, queries, heads, valueFeatures] },
-    { dtype: 'float32' as DType, shape: [batch, heads, queries] },
+    { dtype: 'float32', shape: [batch, heads, queries] },
   ]
+  if (form.dropout)
+    results.push({ dtype: 'int32', shape: decisionsShape(attentionSizes(query.shape, key.shape, value.shape)) })
   return tupleOutput(tuple('attention', [query, key, value], [], form, results, attentionGradient), 0)
+}
+
+/** Keys whose decisions are one word, and of which number of queries there are words: rounded up, so that whole vectors can be read. */
+export const DECISION_KEYS = 32
+const DECISION_QUERIES = 32
+
+/**
+ * Which weights stay, for the gradient, so that nothing is drawn twice: bit i of word (b, h, w, s) says whether query s keeps key
+ * w * DECISION_KEYS + i.
+ */
+export function decisionsShape({ batch, heads, queries, keys }: AttentionSizes): Shape {
+  const words = Math.ceil(keys / DECISION_KEYS)
+  return [batch, heads, words, Math.ceil(queries / DECISION_QUERIES) * DECISION_QUERIES]
 }
 
 function tuple<K extends 'attention' | 'attentionGradient'>(
@@ -115,7 +130,7 @@ const attentionGradient: TupleGradient<'attention'> = (node, given) => {
   const { query, key, value } = attentionSources(node)
   const operands = [query, key, value]
   const results = operands.map(({ dtype, shape }) => ({ dtype, shape }))
-  const rest = [g, tupleOutput(node as Node, 0), tupleOutput(node as Node, 1)]
+  const rest = [g, ...node.attributes.results.map((_, i) => tupleOutput(node as Node, i))]
   const gradients = tuple('attentionGradient', operands, rest, formOf(node), results, secondGradient)
   return node.sources.map((_, i) => (i < 3 ? tupleOutput(gradients, i) : null))
 }

@@ -90,9 +90,9 @@ export interface AttributesOf {
    */
   custom: { readonly results: number; readonly gradient: CustomGradient }
   output: { readonly index: number }
-  /** A tuple: the result [B, S, H, Dv], and the logarithms of the sums of exponentials [B, H, S], float32. */
+  /** A tuple: the result [B, S, H, Dv], the logarithms of the sums of exponentials [B, H, S], and, where weights are dropped, which stay. */
   attention: AttentionAttributes & { readonly gradient: TupleGradient<'attention'> }
-  /** Sources: those of the attention, then the result's gradient, the result, and the logarithms. A tuple: by queries, keys, values. */
+  /** Sources: those of the attention, then the result's gradient, and the attention's results. A tuple: by queries, keys, values. */
   attentionGradient: AttentionAttributes & { readonly gradient: TupleGradient<'attentionGradient'> }
 }
 

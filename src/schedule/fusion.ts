@@ -11,7 +11,16 @@ import { operationWeight } from './weight.ts'
 import { stridedView } from './views.ts'
 
 /** Ops with kernels of their own, whose results are always in memory. */
-const ownKernel = new Set(['contract', 'scatter', 'argsort', 'cumulate', 'scan', 'attention', 'attentionGradient', 'output'])
+const ownKernel = new Set([
+  'contract',
+  'scatter',
+  'argsort',
+  'cumulate',
+  'scan',
+  'attention',
+  'attentionGradient',
+  'output',
+])
 
 /** Repeating this much work an element costs about as much as storing and loading it. */
 const repeatLimit = 8

@@ -11,6 +11,8 @@ import type { ContractStep } from '../contract/problem.ts'
 import { eachSum } from '../contract/store.ts'
 import type { Expr } from '../kernel.ts'
 import { mathUnary } from '../math.ts'
+import { decisionsShape } from '../../graph/attention.ts'
+import { DecisionsInMemory } from './decisions.ts'
 import { Frame, type KeyBlock, type QueryTile } from './frame.ts'
 import { keyRows, packPanels, packTurned, rowProduct, type Panels } from './panels.ts'
 import { operandNumbers, type BackwardProblem } from './problem.ts'
@@ -52,9 +54,8 @@ class Backward {
     const given = frame.operand(operandNumbers.given, problem.given)
     const result = frame.operand(operandNumbers.result, problem.result)
     const logarithms = k.memory({ kind: 'operand', number: operandNumbers.logarithms }, 'float32', 'read')
-    const byQuery = forQueries
-      ? new TileResult(k, 0, outDTypes[0], sizes.queries, sizes.heads, sizes.features)
-      : null
+    const decisions = problem.dropout && new DecisionsInMemory(frame, 'read', decisionsShape(sizes))
+    const byQuery = forQueries ? new TileResult(k, 0, outDTypes[0], sizes.queries, sizes.heads, sizes.features) : null
     const byKey = forKeys ? new TileResult(k, 1, outDTypes[1], sizes.keys, sizes.groups, sizes.features) : null
     const byValue = forKeys ? new TileResult(k, 2, outDTypes[2], sizes.keys, sizes.groups, sizes.valueFeatures) : null
     // Tasks: heads of keys, times pieces of the queries or the keys where these are tasks of their own.
@@ -136,7 +137,7 @@ class Backward {
             frame.products(ofKeys, packedKeys, turnedQueries.at, inOwn, weights.at)
             frame.products(ofValues, packedValues, turnedGiven.at, inOwn, byScore.at)
             const score = frame.scoring(tile, block)
-            frame.eachKey(tile, block, (row, kept) => {
+            frame.eachKey(block, decisions && ((first) => decisions.read(tile, first)), (row, kept) => {
               const place = k.let('place', mul(row, tiles.queries))
               frame.vectors((v) => {
                 const at = k.let('at', add(add(weights.at, place), v * lanes))
@@ -195,7 +196,13 @@ class Backward {
     k.loop('query', 0, tile.count, byQuery.rows, (row) => {
       const rows = packedPanel(k, tiles.queries, keys.buffer, k.let('aAt', add(scores, row)), block.count)
       const at = add(keys.at, mul(block.from, byQuery.columns))
-      this.accumulate(tiles.ofKeys, byQuery, rows, { ...keys, at }, { ...target, at: add(target.at, mul(row, byQuery.columns)) })
+      this.accumulate(
+        tiles.ofKeys,
+        byQuery,
+        rows,
+        { ...keys, at },
+        { ...target, at: add(target.at, mul(row, byQuery.columns)) },
+      )
     })
   }
 

@@ -3,12 +3,31 @@
  * queries visits the keys block by block; what was summed before is scaled down where a block raises the maximum.
  */
 import { sizeOf } from '../../common/dtype.ts'
-import { add, constant, div, eq, f32, fma, index, le, load, max, min, mul, rem, select, splat, sub } from '../builder.ts'
+import {
+  add,
+  constant,
+  div,
+  eq,
+  f32,
+  fma,
+  index,
+  le,
+  load,
+  max,
+  min,
+  mul,
+  rem,
+  select,
+  splat,
+  sub,
+} from '../builder.ts'
 import { emitMicroKernel, packedPanel } from '../contract/gemm.ts'
 import type { ContractStep } from '../contract/problem.ts'
 import { eachSum } from '../contract/store.ts'
 import type { Expr } from '../kernel.ts'
 import { mathUnary } from '../math.ts'
+import { decisionsShape } from '../../graph/attention.ts'
+import { DecisionsInMemory, Draws } from './decisions.ts'
 import { Frame, type QueryTile } from './frame.ts'
 import { packPanels, packTurned } from './panels.ts'
 import { operandNumbers, type ForwardProblem } from './problem.ts'
@@ -18,15 +37,17 @@ import { storeRows, TileResult } from './result.ts'
 const SHARED_TILES = 4
 
 export function forwardStep(problem: ForwardProblem): ContractStep {
-  const { sizes, capabilities, keepsLogarithms } = problem
-  const frame = new Frame(`attention ${keepsLogarithms}`, 'attention', problem)
+  const { sizes, capabilities, dropout, isDifferentiated } = problem
+  const frame = new Frame(`attention ${isDifferentiated}`, 'attention', problem)
   const { k, tiles, size } = frame
   const { lanes } = tiles
   const query = frame.operand(operandNumbers.query, problem.query)
   const key = frame.operand(operandNumbers.key, problem.key)
   const value = frame.operand(operandNumbers.value, problem.value)
   const out = new TileResult(k, 0, problem.outDType, sizes.queries, sizes.heads, sizes.valueFeatures)
-  const logarithms = keepsLogarithms ? k.memory({ kind: 'result', number: 1 }, 'float32', 'write') : null
+  const draws = dropout && new Draws(frame, dropout.place)
+  const decisions = draws && isDifferentiated ? new DecisionsInMemory(frame, 'write', decisionsShape(sizes)) : null
+  const logarithms = isDifferentiated ? k.memory({ kind: 'result', number: 1 }, 'float32', 'write') : null
   const allTiles = Math.ceil(sizes.queries / tiles.queries)
   const items = sizes.batch * sizes.heads
   const wanted = Math.max(1, Math.ceil((4 * capabilities.threads) / items))
@@ -79,7 +100,12 @@ export function forwardStep(problem: ForwardProblem): ContractStep {
           k.assign(total[v]!, mul(total[v]!, factor))
           k.assign(largest[v]!, highest[v]!)
         })
-        frame.eachKey(tile, block, (row, kept) =>
+        const words = (first: Expr): readonly Expr[] => {
+          const drawn = draws!.words(tile, first)
+          decisions?.write(tile, first, drawn)
+          return drawn
+        }
+        frame.eachKey(block, draws && words, (row, kept) =>
           shift.forEach((s, v) => {
             const at = k.let('at', placeOf(row, v))
             const e = mathUnary(k, 'exp', sub(load(buffer, at, lanes), s))
@@ -123,7 +149,9 @@ export function forwardStep(problem: ForwardProblem): ContractStep {
         () => values.forEach((x, v) => k.store(logarithms, add(to, v * lanes), x)),
         () => {
           values.forEach((x, v) => k.store(buffer, add(factors.at, v * lanes), x))
-          k.loop('row', 0, tile.count, 1, (row) => k.store(logarithms, add(to, row), load(buffer, add(factors.at, row))))
+          k.loop('row', 0, tile.count, 1, (row) =>
+            k.store(logarithms, add(to, row), load(buffer, add(factors.at, row))),
+          )
         },
       )
     })

@@ -4,41 +4,31 @@
 import {
   add,
   and,
-  constant,
   convert,
   div,
-  eq,
   f32,
   fma,
   ge,
-  i32,
   index,
   load,
+  max,
   min,
   mul,
   ne,
-  or,
   ramp,
-  rem,
   select,
-  shl,
-  shr,
   splat,
   sub,
   ushr,
   type BufferParameter,
 } from '../builder.ts'
-import { FORBIDDEN } from '../../graph/attention.ts'
+import { DECISION_KEYS, FORBIDDEN } from '../../graph/attention.ts'
 import { Assembler, isStride } from '../contract/assembler.ts'
 import { emitMicroKernel } from '../contract/gemm.ts'
 import type { Expr } from '../kernel.ts'
-import { emitWords } from '../random.ts'
 import { featureRows, type Panels, type Rows } from './panels.ts'
 import { operandNumbers, scalarNumbers, type AttentionProblem, type HeadsView } from './problem.ts'
 import { chooseTiles, keyBlocks, QUERY_VECTORS, type FeatureTiles, type Tiles } from './tiles.ts'
-
-/** Keys whose draws are one word of decisions for each query. */
-const WORD = 32
 
 /** An operand's parameters. */
 interface HeadsParameters {
@@ -81,13 +71,15 @@ export class Frame {
   }
   readonly scale: Expr
   private readonly problem: AttentionProblem
-  private readonly draws: { readonly stream: Expr; readonly offset: Expr; readonly threshold: Expr } | null
   /** 1 / (1 - p) */
   readonly keptFactor: Expr | null
-  private readonly mask: { readonly buffer: BufferParameter; readonly offset: Expr; readonly strides: readonly Expr[] } | null
+  private readonly mask: {
+    readonly buffer: BufferParameter
+    readonly offset: Expr
+    readonly strides: readonly Expr[]
+  } | null
   /** The mask of a block turned, where it differs by query. */
   private readonly turnedMask: { readonly buffer: BufferParameter; readonly at: Expr } | null
-  private draw: BufferParameter[] = []
 
   constructor(template: string, title: string, problem: AttentionProblem) {
     const { sizes, capabilities, mask, dropout } = problem
@@ -118,28 +110,8 @@ export class Frame {
     }
     const isTurned = this.mask !== null && !isStride(this.mask.strides[2]!, 0)
     this.turnedMask = isTurned ? k.reserve('float32', this.blockKeys * tiles.queries) : null
-    k.note(dropout ? dropout.place : 'whole')
-    this.draws = null
-    this.keptFactor = null
-    if (dropout) {
-      const threshold = k.number(scalarNumbers.threshold, 'i32')
-      this.keptFactor = k.number(scalarNumbers.kept, 'f32')
-      const place = dropout.place === 'numbers' ? this.numbers() : this.inMemory()
-      this.draws = { threshold, ...place }
-    }
-  }
-
-  private numbers(): { stream: Expr; offset: Expr } {
-    const { k } = this
-    return { stream: k.number(scalarNumbers.stream, 'i64'), offset: k.number(scalarNumbers.offset, 'i64') }
-  }
-
-  private inMemory(): { stream: Expr; offset: Expr } {
-    const { k } = this
-    this.draw = [operandNumbers.stream, operandNumbers.offset].map((number) =>
-      k.memory({ kind: 'operand', number }, 'int64', 'read'),
-    )
-    return { stream: load(this.draw[0]!, 0), offset: load(this.draw[1]!, 0) }
+    k.note(dropout ? 'dropped' : 'whole')
+    this.keptFactor = dropout ? k.number(scalarNumbers.kept, 'f32') : null
   }
 
   /** The parameters of an operand. */
@@ -259,62 +231,33 @@ export class Frame {
     }
   }
 
-  /** Visits the keys of a block; `kept` tells which queries keep the weight of vector v, null where all do. */
-  eachKey(tile: QueryTile, block: KeyBlock, visit: (row: Expr, kept: (v: number) => Expr | null) => void): void {
-    const { k, draws } = this
-    if (!draws) {
+  /**
+   * Visits the keys of a block; `words` gives the decisions for the keys from a multiple of 32 on,
+   * and `kept` reads them: null where all weights stay.
+   */
+  eachKey(
+    block: KeyBlock,
+    words: ((first: Expr) => readonly Expr[]) | null,
+    visit: (row: Expr, kept: (v: number) => Expr | null) => void,
+  ): void {
+    const { k } = this
+    if (!words) {
       k.loop('row', 0, block.count, 1, (row) => visit(row, () => null))
       return
     }
-    k.loop('word', 0, block.count, WORD, (first) => {
-      const words = this.decisions(tile, k.let('key', add(block.from, first)))
-      const count = k.let('count', min(WORD, sub(block.count, first)))
-      k.loop('bit', 0, count, 1, (bit) => {
+    const end = k.let('blockEnd', add(block.from, block.count))
+    const last = div(add(end, DECISION_KEYS - 1), DECISION_KEYS)
+    // A word that lies in two blocks is asked for in both.
+    k.loop('word', div(block.from, DECISION_KEYS), last, 1, (word) => {
+      const first = k.let('key', mul(word, DECISION_KEYS))
+      const decided = words(first)
+      const from = k.let('bitFrom', sub(max(first, block.from), first))
+      const to = k.let('bitTo', sub(min(add(first, DECISION_KEYS), end), first))
+      const before = k.let('before', sub(block.from, first))
+      k.loop('bit', from, to, 1, (bit) => {
         const shift = k.let('shift', convert(bit, 'i32'))
-        visit(k.let('row', add(first, bit)), (v) => ne(and(ushr(words[v]!, shift), 1), 0))
+        visit(k.let('row', sub(bit, before)), (v) => ne(and(ushr(decided[v]!, shift), 1), 0))
       })
     })
-  }
-
-  /**
-   * Bit i of a lane says whether its query keeps key `first` + i. Draws are numbered along rows of all scores, four to a block of the generator:
-   * a lane goes along its own row, and shifts where the row does not begin with a block.
-   */
-  private decisions(tile: QueryTile, first: Expr): Expr[] {
-    const { k, tiles } = this
-    const { lanes } = tiles
-    const { stream, offset, threshold } = this.draws!
-    const { heads, queries, keys } = this.size
-    const row = add(mul(add(mul(tile.batch, heads), tile.head), queries), tile.from)
-    const at = k.let('draw', add(mul(convert(row, 'i64'), convert(keys, 'i64')), convert(first, 'i64')))
-    const key = k.let('stream', stream)
-    const start = k.let('offset', offset)
-    const block = k.let('block', convert(shr(at, 2), 'i32'))
-    const shift = k.let('inBlock', and(convert(at, 'i32'), 3))
-    const lanesOf = this.vectors((v) => {
-      const away = k.let('away', add(mul(ramp(index(v * lanes), lanes), convert(keys, 'i32')), shift))
-      return {
-        block: k.let('first', add(ushr(away, 2), block)),
-        misplaced: k.let('misplaced', and(away, 3)),
-        word: k.declare('word', i32(0, lanes)),
-      }
-    })
-    const four = (v: number, n: Expr): Expr => {
-      const words = emitWords(k, key, start, add(lanesOf[v]!.block, n), 'int32')
-      return words
-        .map((w, i) => select(ge(ushr(w, 8), threshold), constant(1 << i, 'i32', lanes), 0))
-        .reduce((all, b) => or(all, b))
-    }
-    k.loop('n', 0, WORD / 4, 1, (n) => {
-      const number = k.let('number', convert(n, 'i32'))
-      lanesOf.forEach(({ word }, v) => k.assign(word, or(word, shl(four(v, number), mul(number, 4)))))
-    })
-    k.if(ne(rem(keys, 4), 0), () =>
-      lanesOf.forEach(({ word, misplaced }, v) => {
-        const next = shl(four(v, i32(WORD / 4)), and(sub(WORD, misplaced), WORD - 1))
-        k.assign(word, select(eq(misplaced, 0), word, or(ushr(word, misplaced), next)))
-      }),
-    )
-    return lanesOf.map(({ word }) => word)
   }
 }

@@ -19,8 +19,8 @@ export type AttentionRole = Node | number
 
 export interface LoweredAttention {
   readonly reads: readonly Node[]
-  /** `keepsLogarithms`: whether the second result of an attention is wanted. */
-  readonly lower: (keepsLogarithms: boolean) => readonly Step<AttentionRole>[]
+  /** `isDifferentiated`: whether anything but the first result of an attention is wanted. */
+  readonly lower: (isDifferentiated: boolean) => readonly Step<AttentionRole>[]
 }
 
 /** Throws MaterializeRequest for an operand that must be in memory first. */
@@ -50,7 +50,7 @@ export function lowerAttention(
   }
   const { scale, isCausal, dropout: p } = node.attributes
   const areNumbers = draws?.every((n) => n.op === 'scalar') ?? false
-  if (draws && !areNumbers) {
+  if (draws && !areNumbers && node.op === 'attention') {
     dense('stream', draws[0])
     dense('offset', draws[1])
   }
@@ -59,7 +59,7 @@ export function lowerAttention(
     scale,
     isCausal,
     mask: mask && masked(mask),
-    dropout: draws && { p, place: areNumbers ? 'numbers' : 'memory' },
+    dropout: draws && { place: areNumbers ? 'numbers' : 'memory' },
     query: heads('query', query),
     key: heads('key', key),
     value: heads('value', value),
@@ -96,11 +96,12 @@ export function lowerAttention(
   if (node.op === 'attention') {
     return {
       reads: [...new Set(reads.values())],
-      lower: (keepsLogarithms) => bound([forwardStep({ ...problem, outDType: results[0]!, keepsLogarithms })]),
+      lower: (isDifferentiated) => bound([forwardStep({ ...problem, outDType: results[0]!, isDifferentiated })]),
     }
   }
-  const [given, result, logarithms] = rest as [Node, Node, Node]
+  const [given, result, logarithms, decisions] = rest as [Node, Node, Node, Node?]
   dense('logarithms', logarithms)
+  if (decisions) dense('decisions', decisions)
   const backward = {
     ...problem,
     given: heads('given', given),

@@ -155,7 +155,13 @@ export function rowProduct(k: Assembler, tiles: FeatureTiles, panels: Panels, ro
   const whole = Math.floor(features / lanes)
   for (let v = 0; v < whole; v++)
     terms.push(mul(load(panels.buffer, placeOf(v * lanes), lanes), load(rows.buffer, add(from, v * lanes), lanes)))
-  const vector = terms.length > 0 ? reduceLanes('add', terms.reduce((sum, t) => k.let('sum', add(sum, t)))) : null
+  const vector =
+    terms.length > 0
+      ? reduceLanes(
+          'add',
+          terms.reduce((sum, t) => k.let('sum', add(sum, t))),
+        )
+      : null
   const sum = k.declare('product', vector ?? f32(0))
   k.loop('feature', index(whole * lanes), features, 1, (feature) => {
     const panel = Math.floor((whole * lanes) / columns)

@@ -24,8 +24,8 @@ export interface AttentionProblem {
   readonly scale: number
   readonly isCausal: boolean
   readonly mask: MaskView | null
-  /** Probability with which weights are dropped, and how the place of the draws arrives: as numbers of the run, or in memory. */
-  readonly dropout: { readonly p: number; readonly place: 'numbers' | 'memory' } | null
+  /** Where draws decide which weights stay: how their place arrives, as numbers of the run or in memory. */
+  readonly dropout: { readonly place: 'numbers' | 'memory' } | null
   readonly query: HeadsView
   readonly key: HeadsView
   readonly value: HeadsView
@@ -34,8 +34,8 @@ export interface AttentionProblem {
 
 export interface ForwardProblem extends AttentionProblem {
   readonly outDType: DType
-  /** Whether the logarithms of the sums go to memory. */
-  readonly keepsLogarithms: boolean
+  /** Whether what a gradient needs goes to memory: the logarithms of the sums, and which weights stay. */
+  readonly isDifferentiated: boolean
 }
 
 export interface BackwardProblem extends AttentionProblem {
@@ -56,5 +56,6 @@ export const operandNumbers = {
   given: 6,
   result: 7,
   logarithms: 8,
+  decisions: 9,
 } as const
 export const scalarNumbers = { scale: 0, threshold: 1, kept: 2, stream: 3, offset: 4 } as const

@@ -3,7 +3,7 @@ import { allocateHost, getElement, setElement } from '../../common/dtype.ts'
 import { InternalError } from '../../common/errors.ts'
 import { philox4x32 } from '../../common/philox.ts'
 import { numel, type Shape } from '../../common/shape.ts'
-import { attentionSizes, attentionSources, FORBIDDEN } from '../../graph/attention.ts'
+import { attentionSizes, attentionSources, DECISION_KEYS, FORBIDDEN } from '../../graph/attention.ts'
 import type { Node, NodeOf } from '../../graph/node.ts'
 import type { Value } from './interpret.ts'
 
@@ -110,14 +110,23 @@ const startOf = ([, length, heads, features]: Shape, b: number, s: number, h: nu
 
 export function attentionValues(node: NodeOf<'attention'>, values: readonly Value[]): Value[] {
   const heads = new Heads(node, values)
-  const [output, logarithms] = node.attributes.results.map((r) => new Float64Array(numel(r.shape)))
+  const [output, logarithms, decisions] = node.attributes.results.map((r) => new Float64Array(numel(r.shape)))
   const { sizes, sources } = heads
   heads.each((b, h, g, i, { weights, kept, logarithm }) => {
     logarithms![(b * sizes.heads + h) * sizes.queries + i] = logarithm
+    if (decisions) {
+      const [, , words, width] = node.attributes.results[2]!.shape as [number, number, number, number]
+      kept.forEach((f, j) => {
+        const word = ((b * sizes.heads + h) * words + Math.floor(j / DECISION_KEYS)) * width + i
+        if (f !== 0) decisions[word] = decisions[word]! | (1 << (j % DECISION_KEYS))
+      })
+    }
     const start = startOf(node.attributes.results[0]!.shape, b, i, h)
-    weights.forEach((w, j) => addTo(output!, start, kept[j] === 0 ? 0 : w * kept[j]!, row(heads.of(sources.value), b, j, g)))
+    weights.forEach((w, j) =>
+      addTo(output!, start, kept[j] === 0 ? 0 : w * kept[j]!, row(heads.of(sources.value), b, j, g)),
+    )
   })
-  return [rounded(node, 0, output!), rounded(node, 1, logarithms!)]
+  return [output!, logarithms!, ...(decisions ? [decisions] : [])].map((wide, i) => rounded(node, i, wide))
 }
 
 export function attentionGradientValues(node: NodeOf<'attentionGradient'>, values: readonly Value[]): Value[] {
