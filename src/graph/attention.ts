@@ -82,7 +82,10 @@ function formOf(node: NodeOf<'attention'> | NodeOf<'attentionGradient'>): Attent
   return { scale, isCausal, mask, dropout: draws && { p: dropout, key: draws[0], offset: draws[1] } }
 }
 
-/** Attention over queries [B, S, H, D], keys [B, S', G, D] and values [B, S', G, Dv] of one floating dtype; gives [B, S, H, Dv]. */
+/**
+ * Attention over queries [B, S, H, D], keys [B, S', G, D] and values [B, S', G, Dv] of one floating dtype, none of them empty; gives
+ * [B, S, H, Dv]. Kernels compute in float32: in float64 only the reference backend has the node.
+ */
 export function attentionNode(query: Node, key: Node, value: Node, form: AttentionForm): Node {
   const { batch, queries, heads, valueFeatures } = attentionSizes(query.shape, key.shape, value.shape)
   if (!isFloat(query.dtype) || key.dtype !== query.dtype || value.dtype !== query.dtype)

@@ -106,7 +106,8 @@ export class Frame {
     this.mask = mask && {
       buffer: k.memory({ kind: 'operand', number: operandNumbers.mask }, mask.dtype, 'read'),
       offset: k.size(mask.offset),
-      strides: mask.strides.map((s) => k.stride(s)),
+      // Whether it differs by query is structure; the other axes are sizes.
+      strides: mask.strides.map((s, axis) => (axis === 2 && s === 0 ? k.stride(0) : k.size(s))),
     }
     const isTurned = this.mask !== null && !isStride(this.mask.strides[2]!, 0)
     this.turnedMask = isTurned ? k.reserve('float32', this.blockKeys * tiles.queries) : null

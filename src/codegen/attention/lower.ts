@@ -1,4 +1,5 @@
 /** An attention, or its gradient, as steps over memory: which nodes are read, and what stands for each parameter of the kernels. */
+import { sizeOf } from '../../common/dtype.ts'
 import { InternalError } from '../../common/errors.ts'
 import { contiguousStrides } from '../../common/shape.ts'
 import { attentionSizes, attentionSources } from '../../graph/attention.ts'
@@ -30,6 +31,8 @@ export function lowerAttention(
   surroundings: Surroundings,
 ): LoweredAttention {
   const { query, key, value, mask, draws, rest } = attentionSources(node)
+  if (sizeOf(query.dtype) > 4)
+    throw new InternalError(`attention in ${query.dtype}: kernels compute in float32; compose`)
   const reads = new Map<number, Node>()
   const heads = (operand: keyof typeof operandNumbers, n: Node): HeadsView => {
     const view = stridedView(n, surroundings.isMaterialized)
