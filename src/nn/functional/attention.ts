@@ -15,7 +15,8 @@ import { drawKey } from '../../tensor/random.ts'
 import { Tensor } from '../../tensor/tensor.ts'
 import { notesOperators } from '../../tensor/tracer.ts'
 import { softmax } from './activation.ts'
-import { checkProbability, dropout } from './dropout.ts'
+import { checkProbability } from './draws.ts'
+import { dropout } from './dropout.ts'
 
 /** Fewer queries leave the lanes of a tile idle. */
 const fewestQueries = 16
