@@ -129,7 +129,6 @@ class Generator {
       : { constants: [], prologue: [], steps: this.#steps, replaced: new Set<number>() }
     const inArena = this.#temporaries.map((t, i) => (split.replaced.has(i) ? { ...t, bytes: 0 } : t))
     const { offsets, arenaBytes } = planMemory(inArena)
-    ;(globalThis as any).dump?.(inArena, split.steps, this.#kernels, arenaBytes)
     const ref = (l: Location): BufferRef =>
       l.space === 'temporary'
         ? { space: 'arena', slot: 0, byteOffset: offsets[l.slot]! + l.byteOffset, step: l.step }
