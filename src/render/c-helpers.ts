@@ -425,6 +425,28 @@ ${sums.map((t) => `  ${move(`tilestored %%tmm${t}, @`, '(%0,%1,1)', `"r"(${offse
     )
   }
 
+  /** Lanes of two vectors by turns, within every four. */
+  zip(run: 1 | 2, half: 'low' | 'high', type: Type): string {
+    const { lanes } = type
+    const vector = this.type(type)
+    const mask = this.lanesOf('i32', lanes)
+    const first = half === 'low' ? 0 : 2
+    const inFour =
+      run === 1
+        ? [first, first + lanes, first + 1, first + 1 + lanes]
+        : [first, first + 1, first + lanes, first + 1 + lanes]
+    const picks = Array.from({ length: lanes }, (_, i) => inFour[i % 4]! + i - (i % 4)).join(', ')
+    const name = `zip${run}_${half}_${vector}`
+    return this.define(
+      name,
+      `#ifdef __clang__
+static inline ${vector} ${name}(${vector} a, ${vector} b) { return __builtin_shufflevector(a, b, ${picks}); }
+#else
+static inline ${vector} ${name}(${vector} a, ${vector} b) { return __builtin_shuffle(a, b, (${mask}){${picks}}); }
+#endif`,
+    )
+  }
+
   /** Lanes combined in halves: ((0 4) (2 6)) ((1 5) (3 7)). */
   reduceLanes(op: ReduceIr, type: Type): string {
     const element: Type = { scalar: type.scalar, lanes: 1 }

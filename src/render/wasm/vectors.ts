@@ -100,6 +100,14 @@ export function emitVector(em: Emitter, e: Expr, group: number): void {
       return emitGather(em, e, group)
     case 'splat':
       return emitSplat(em, e, shape)
+    case 'zip': {
+      em.value(e.a, group)
+      em.value(e.b, group)
+      const first = e.half === 'low' ? 0 : 2
+      return code.shuffle(
+        e.run === 1 ? [first, first + 4, first + 1, first + 5] : [first, first + 1, first + 4, first + 5],
+      )
+    }
     case 'ramp': {
       em.value(e.base, 0)
       code.op('i32x4.splat')
