@@ -83,7 +83,7 @@ interface ProductShape {
 }
 
 /** All row panels of all blocks, in the order [batch][depth block][panel][depth][row]. */
-function packRows(form: Form, tile: RegisterTile, blocking: Blocking, list: StepList): Memory {
+export function packRows(form: Form, tile: RegisterTile, blocking: Pick<Blocking, 'depth'>, list: StepList): Memory {
   const rows = formSize(form.rows)
   const depth = formSize(form.contracted)
   const batch = formSize(form.batch)
