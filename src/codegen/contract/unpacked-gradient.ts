@@ -49,7 +49,7 @@ export function lowerUnpackedGradient(form: Form, taps: Taps, capabilities: Capa
 
   const k = new Assembler(
     `unpacked gradient ${tile.rows}x${tile.columns}x${lanes} ${tapsName(taps)} ${outer.length}`,
-    form.title,
+    `unpacked ${form.title}`,
   )
   const a = k.memory(form.a.memory, form.a.dtype, 'read')
   const b = k.memory(form.b.memory, form.b.dtype, 'read')

@@ -25,7 +25,7 @@ export function lowerUnpackedProduct(form: Form, taps: Taps, capabilities: Capab
   const { lanes } = tile
   const packed = packRows(form, tile, { depth: Math.max(4, depth) }, list)
 
-  const k = new Assembler(`unpacked product ${tileName(tile)} ${tapsName(taps)}`, form.title)
+  const k = new Assembler(`unpacked product ${tileName(tile)} ${tapsName(taps)}`, `unpacked ${form.title}`)
   const a = k.memory(packed, 'float32', 'read')
   const b = k.memory(form.b.memory, form.b.dtype, 'read')
   const store = new ResultStore(k, form.out, form.epilogue)
