@@ -198,9 +198,9 @@ export function dot(a: Expr, b: Expr, c: Expr): Expr {
   return { kind: 'dot', type: c.type, a, b, c }
 }
 
-/** Lanes of a and b by turns, within every four; see the expression of the IR. */
-export function zip(a: Expr, b: Expr, run: 1 | 2, half: 'low' | 'high'): Expr {
-  return { kind: 'zip', type: a.type, a, b, run, half }
+/** Lanes of a and b by turns, within every four or over all; see the expression of the IR. */
+export function zip(a: Expr, b: Expr, run: 1 | 2, half: 'low' | 'high', span: 'four' | 'all' = 'four'): Expr {
+  return { kind: 'zip', type: a.type, a, b, run, span, half }
 }
 
 /** Turns 4 x 4 blocks: lane 4 b + j of row i becomes lane 4 b + i of row j. Its own inverse. */

@@ -50,7 +50,7 @@ function expression(e: Expr): string {
     case 'dot':
       return `dot(${expression(e.a)}, ${expression(e.b)}, ${expression(e.c)})`
     case 'zip':
-      return `zip${e.run}_${e.half}(${expression(e.a)}, ${expression(e.b)})`
+      return `zip${e.run}_${e.span}_${e.half}(${expression(e.a)}, ${expression(e.b)})`
     case 'splat':
       return `splat${e.type.lanes}(${expression(e.x)})`
     case 'gather':

@@ -182,7 +182,7 @@ function own(e: Expr): string | number {
     case 'call':
       return e.fn
     case 'zip':
-      return `${e.run} ${e.half}`
+      return `${e.run} ${e.span} ${e.half}`
     default:
       return ''
   }

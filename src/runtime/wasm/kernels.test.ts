@@ -48,6 +48,19 @@ test.each([4, 8])('blocks of 4 x 4 in rows of %i lanes are turned', (lanes) => {
   expect([...got]).toEqual(expected)
 })
 
+test.each([4, 8, 16])('two rows of %i lanes are joined by turns', (lanes) => {
+  const k = new KernelBuilder('joined')
+  const [x, out] = [k.buffer('float32', 'read'), k.buffer('float32', 'write')]
+  k.parallel('i', () => {
+    const [a, b] = [ir.load(x, 0, lanes), ir.load(x, lanes, lanes)]
+    k.store(out, 0, ir.zip(a, b, 1, 'low', 'all'))
+    k.store(out, lanes, ir.zip(a, b, 1, 'high', 'all'))
+  })
+  const [given, got] = [arrayOf('float32', 2 * lanes, (i) => i), arrayOf('float32', 2 * lanes, () => 0)]
+  runKernel(relaxed, k.build(), [given, got], 1)
+  expect([...got]).toEqual(Array.from({ length: 2 * lanes }, (_, i) => (i >> 1) + (i % 2) * lanes))
+})
+
 describe.each([
   ['relaxed SIMD', relaxed],
   ['plain SIMD', plain],
