@@ -160,7 +160,8 @@ class GraphLowering {
   readonly #nodes: readonly Node[]
   readonly #given: ReadonlyMap<Node, Location>
   readonly #results: readonly Result[]
-  readonly #inBody: boolean
+  /** In the body of a loop: nodes that are the same in all iterations. */
+  readonly #kept: ReadonlySet<Node> | null
   #fusion!: Fusion
   #places = new Map<Node, Location>()
   /** Results that go to memory that the graph also reads. */
@@ -171,14 +172,14 @@ class GraphLowering {
     nodes: readonly Node[],
     given: ReadonlyMap<Node, Location>,
     results: readonly Result[],
-    inBody = false,
+    kept: ReadonlySet<Node> | null = null,
   ) {
     this.#generator = generator
     this.#nodes = nodes
     this.#given = given
     this.#results = results
     this.#overwriting = new Set(results.filter((r) => r.overwrites >= 0).map((r) => r.node))
-    this.#inBody = inBody
+    this.#kept = kept
   }
 
   /** Gives the steps to `emit` one after another, so that lifetimes are counted in steps. */
@@ -444,6 +445,7 @@ class GraphLowering {
           rhs,
           out: { shape: node.shape, strides: contiguousStrides(node.shape), offset: 0 },
           ...(fused ? { epilogue: fused.epilogue, outDType: fused.dtype } : {}),
+          kept: (['lhs', 'rhs'] as const).filter((side) => this.#kept?.has({ lhs, rhs }[side].base)),
           capabilities: this.#generator.capabilities,
         })
         const temporaries = lowered.temporaries.map((t) => this.#generator.temporary(t.bytes))
@@ -604,7 +606,7 @@ class GraphLowering {
 
   /** The body's launches, repeated; sequences and stacks step through memory, carries stay in place. */
   #scan(loop: NodeOf<'scan'>): PendingStep[] {
-    if (this.#inBody) throw new InternalError('a loop inside a loop')
+    if (this.#kept) throw new InternalError('a loop inside a loop')
     const { body, carries, sequences, length, reverse } = loop.attributes
     const wanted = new Map<number, Node>()
     for (const o of this.#scanOutputs(loop)) if (o.op === 'output') wanted.set(o.attributes.index, o)
@@ -633,7 +635,8 @@ class GraphLowering {
       (n) => given.has(n),
     )
     const launches: PendingLaunch[] = []
-    new GraphLowering(this.#generator, nodes, given, results, true).lower((steps) => {
+    const kept = new Set(body.params.slice(carries + sequences))
+    new GraphLowering(this.#generator, nodes, given, results, kept).lower((steps) => {
       for (const s of steps) {
         if ('count' in s) throw new InternalError('a loop inside a loop')
         launches.push(s)

@@ -4,7 +4,6 @@
  * and 1, dtype); sizes decide only whether a long sum is cut, and constants of a program (the size of a head) which tile is used.
  */
 import { numel } from '../../common/shape.ts'
-import type { Capabilities } from '../capabilities.ts'
 import {
   affineCases,
   hasTerm,
@@ -96,8 +95,7 @@ function product(c: Contraction, absent: ReadonlySet<number>): LoweredContract {
     if (isLong && isSmallResult(form)) {
       lowerSplitGemm(form, problem.capabilities, list)
     } else {
-      const rows = rowsMode(form, c.taps.size > 0, problem.capabilities)
-      lowerProduct(form, problem.capabilities, { rows, splits: 1, splitStride: 0 }, list)
+      lowerProduct(form, problem.capabilities, { ...packing(c, form), splits: 1, splitStride: 0 }, list)
     }
   })
   return list
@@ -144,10 +142,18 @@ function byStride(dims: readonly AffineDim[]): number[] {
   return dims.map((_, i) => i).sort((i, j) => Math.abs(dims[j]!.stride) - Math.abs(dims[i]!.stride) || i - j)
 }
 
-/** Rows are packed once if they are the weights of a convolution, and not at all if a tile or two hold all columns. */
-function rowsMode(form: Form, isConvolution: boolean, capabilities: Capabilities): GemmOptions['rows'] {
-  if (isConvolution) return 'once'
-  return formSize(form.columns) <= 4 * registerTile(capabilities).lanes ? 'direct' : 'task'
+/**
+ * Weights of a convolution or of a loop are packed once: those of a loop before it. Other rows are packed by each task, or not at all if a tile
+ * or two hold all columns.
+ */
+function packing({ taps, problem }: Contraction, form: Form): Pick<GemmOptions, 'rows' | 'columns'> {
+  const isKept = (view: 'a' | 'b'): boolean => {
+    const { kind } = form[view].memory
+    return (problem.kept ?? []).some((side) => side === kind)
+  }
+  const isNarrow = formSize(form.columns) <= 4 * registerTile(problem.capabilities).lanes
+  const rows = taps.size > 0 || isKept('a') ? 'once' : isNarrow ? 'direct' : 'task'
+  return isKept('b') ? { rows, columns: 'once' } : { rows }
 }
 
 /** One operand has no free letters: loops with vectors, on planes in scratch or, failing that, on a copy of the operand. */

@@ -42,7 +42,7 @@ const FOUR = 4
 /** Panels that are read side by side, so that the operand's rows are read in longer pieces. */
 const GROUP = 4
 
-interface PanelPlace {
+export interface PanelPlace {
   /** Offset of the operand's batch. */
   readonly base: Expr
   /** First element on the free axis. */

@@ -6,7 +6,7 @@ import { Assembler } from './assembler.ts'
 import { axesSize, FlatAxes, mergeAxes } from './axes.ts'
 import { registerTile, roundUp, tileName, type RegisterTile } from './blocking.ts'
 import { axesIn, formSize, type Form, type StepList } from './form.ts'
-import { packRows } from './gemm.ts'
+import { packPanels, tilePanels } from './packed.ts'
 import { lanesFor, TapOffsets, tapsName, zeros, type Taps } from './unpacked.ts'
 import { ResultStore } from './store.ts'
 
@@ -23,10 +23,10 @@ export function lowerUnpackedProduct(form: Form, taps: Taps, capabilities: Capab
   const [rows, depth, batch] = [form.rows, form.contracted, form.batch].map(formSize) as [number, number, number]
   const tile = tileFor(rows, lanesFor(run.size, capabilities), capabilities)
   const { lanes } = tile
-  const packed = packRows(form, tile, { depth: Math.max(4, depth) }, list)
+  const packed = packPanels(form, 'a', tilePanels(tile, 'a', Math.max(4, depth)), list)
 
   const k = new Assembler(`unpacked product ${tileName(tile)} ${tapsName(taps)}`, `unpacked ${form.title}`)
-  const a = k.memory(packed, 'float32', 'read')
+  const a = k.memory(packed.memory, 'float32', 'read')
   const b = k.memory(form.b.memory, form.b.dtype, 'read')
   const store = new ResultStore(k, form.out, form.epilogue)
   const rowAxes = new FlatAxes(k, mergeAxes(axesIn(form.rows, ['out', 'operands']), views - 1), views - 1)
@@ -48,8 +48,8 @@ export function lowerUnpackedProduct(form: Form, taps: Taps, capabilities: Capab
   const [runSize, perRow, allVectors, ownVectors] = [run.size, vectorsInRow, vectors, perTask].map((n) =>
     k.size(n),
   ) as Four
-  const [rowCount, panelCount, taskSize, depthSize] = [rows, panels, Math.ceil(vectors / perTask), depth].map((n) =>
-    k.size(n),
+  const [rowCount, panelCount, taskSize, panelStride] = [rows, panels, Math.ceil(vectors / perTask), packed.stride].map(
+    (n) => k.size(n),
   ) as Four
   const bOffset = k.size(form.b.offset)
   const scratch = k.reserve('float32', tile.rows * tile.columns)
@@ -62,7 +62,7 @@ export function lowerUnpackedProduct(form: Form, taps: Taps, capabilities: Capab
       .locate(k, item)
       .offsets.map((o, v) => k.let('base', add(o, v === 0 ? bOffset : store.offsets[v - 1]!)))
     k.loop('panel', 0, panelCount, 1, (panel) => {
-      const panelAt = k.let('panelAt', mul(mul(add(mul(item, panelCount), panel), tile.rows), depthSize))
+      const panelAt = k.let('panelAt', mul(add(mul(item, panelCount), panel), panelStride))
       const row0 = k.let('row0', mul(panel, tile.rows))
       const ownRows = k.let('ownRows', min(tile.rows, sub(rowCount, row0)))
       k.loop('j', first, end, tile.vectors, (j) => {
