@@ -198,6 +198,19 @@ export function dot(a: Expr, b: Expr, c: Expr): Expr {
   return { kind: 'dot', type: c.type, a, b, c }
 }
 
+/** Lanes of a and b by turns, within every four or over all; see the expression of the IR. */
+export function zip(a: Expr, b: Expr, run: 1 | 2, half: 'low' | 'high', span: 'four' | 'all' = 'four'): Expr {
+  return { kind: 'zip', type: a.type, a, b, run, span, half }
+}
+
+/** Turns 4 x 4 blocks: lane 4 b + j of row i becomes lane 4 b + i of row j. Its own inverse. */
+export function transposeFours(scope: Scope, rows: readonly Expr[]): Expr[] {
+  const [p, q, r, s] = rows as readonly [Expr, Expr, Expr, Expr]
+  const halves = ['low', 'high'] as const
+  const pairs = halves.map((half) => [scope.let('z', zip(p, q, 1, half)), scope.let('z', zip(r, s, 1, half))] as const)
+  return pairs.flatMap(([a, b]) => halves.map((half) => scope.let('z', zip(a, b, 2, half))))
+}
+
 /** base, base + 1, ... as i32 lanes; just the base for one lane. */
 export function ramp(base: Expr, lanes: number): Expr {
   if (lanes === 1) return convert(base, 'i32')

@@ -86,6 +86,18 @@ export type Expr = { readonly type: Type } & (
   | { readonly kind: 'dot'; readonly a: Expr; readonly b: Expr; readonly c: Expr }
   /** Lanes at, at + stride, ... */
   | { readonly kind: 'gather'; readonly buffer: number; readonly at: Expr; readonly stride: Expr }
+  /**
+   * Lanes of a and b by turns, within every four or over all: of a0 .. a3 and b0 .. b3 the low half gives a0 b0 a1 b1 and the high one
+   * a2 b2 a3 b3; in runs of two, a0 a1 b0 b1 and a2 a3 b2 b3.
+   */
+  | {
+      readonly kind: 'zip'
+      readonly a: Expr
+      readonly b: Expr
+      readonly run: 1 | 2
+      readonly span: 'four' | 'all'
+      readonly half: 'low' | 'high'
+    }
   /** base, base + 1, ... as i32 lanes. */
   | { readonly kind: 'ramp'; readonly base: Expr }
   | { readonly kind: 'reduceLanes'; readonly op: ReduceIr; readonly x: Expr }

@@ -23,10 +23,11 @@ import {
   typeOf,
   unary,
   variable,
+  zip,
   type BufferParameter,
 } from './builder.ts'
 import type { Expr, Kernel, ReduceIr, ScalarType, Stmt } from './kernel.ts'
-import { flatten, operands, some } from './walk.ts'
+import { flatten, Interner, operands, some } from './walk.ts'
 
 export type ForStmt = Extract<Stmt, { kind: 'for' }>
 
@@ -124,7 +125,9 @@ export class LaneBody {
   }
 
   private block(statements: readonly Stmt[]): Stmt[] {
-    return statements.map((s) => this.statement(s))
+    return this.options.stridedStores
+      ? joinStores(statements.map((s) => this.statement(s)))
+      : statements.map((s) => this.statement(s))
   }
 
   private statement(s: Stmt): Stmt {
@@ -333,6 +336,51 @@ export class LaneBody {
     if (isConstant(stride, 0)) throw staysScalar
     return isConstant(stride, 1) ? load(memory, e.at, this.lanes) : gather(memory, e.at, stride, this.lanes)
   }
+}
+
+/** Two stores to every second element, one beside the other, are two stores of neighbours. */
+function joinStores(statements: readonly Stmt[]): Stmt[] {
+  const joined: Stmt[] = []
+  for (const s of statements) {
+    const at = isEverySecond(s) ? joined.findLastIndex((x) => isEverySecond(x) && isBeside(x, s)) : -1
+    const other = joined[at]
+    const between = joined.slice(at + 1)
+    if (s.kind !== 'store' || other?.kind !== 'store' || !between.every((x) => isApartFrom(x, s.buffer))) {
+      joined.push(s)
+      continue
+    }
+    const { lanes } = s.value.type
+    const half = (half: 'low' | 'high', from: Expr): Stmt => ({
+      kind: 'store',
+      buffer: s.buffer,
+      at: from,
+      value: zip(other.value, s.value, 1, half, 'all'),
+    })
+    joined.splice(at, 1)
+    joined.push(half('low', other.at), half('high', add(other.at, lanes)))
+  }
+  return joined
+}
+
+type Store = Extract<Stmt, { kind: 'store' }>
+
+function isEverySecond(s: Stmt): s is Store {
+  const isWord = (e: Expr): boolean => (e.type.scalar === 'f32' || e.type.scalar === 'i32') && e.type.lanes >= 4
+  return s.kind === 'store' && s.stride !== undefined && isConstant(s.stride, 2) && isWord(s.value)
+}
+
+/** Whether `next` goes to the elements behind those of `s`, which is as wide. */
+function isBeside(s: Store, next: Store): boolean {
+  if (s.buffer !== next.buffer || s.value.type.scalar !== next.value.type.scalar) return false
+  const terms = new Interner()
+  return terms.deep(add(s.at, 1)) === terms.deep(next.at)
+}
+
+/** Whether a statement neither reads nor writes a buffer. */
+function isApartFrom(s: Stmt, buffer: number): boolean {
+  const reads = (e: Expr): boolean => some(e, (x) => (x.kind === 'load' || x.kind === 'gather') && x.buffer === buffer)
+  if (s.kind === 'let') return !reads(s.value)
+  return s.kind === 'store' && s.buffer !== buffer && !reads(s.value)
 }
 
 function isNatural(scalar: ScalarType): boolean {

@@ -15,7 +15,8 @@ export interface AroundLoop {
   temporary(bytes: number): Location
   /** A kernel that copies the value of a node. */
   copy(node: Node, from: Location, to: Location): PendingLaunch
-  lowerBody(part: GraphPart, emit: (steps: readonly PendingStep[]) => void): void
+  /** `kept`: nodes that are the same in all iterations. */
+  lowerBody(part: GraphPart, kept: ReadonlySet<Node>, emit: (steps: readonly PendingStep[]) => void): void
 }
 
 /** The steps of a loop among `nodes`; `inBody`: whether they are the body of a loop already. */
@@ -54,7 +55,8 @@ export function lowerLoop(
     (n) => given.has(n),
   )
   const launches: PendingLaunch[] = []
-  around.lowerBody({ nodes: inside, given, results }, (steps) => {
+  const kept = new Set(body.params.slice(carries + sequences))
+  around.lowerBody({ nodes: inside, given, results }, kept, (steps) => {
     for (const s of steps) {
       if ('count' in s) throw new InternalError('a loop inside a loop')
       launches.push(s)

@@ -37,20 +37,21 @@ export interface PlanBuilder {
 
 /** Lowers a graph; gives the steps to `emit` one after another, so that lifetimes are counted in steps. */
 export function lowerGraph(part: GraphPart, plan: PlanBuilder, emit: (steps: readonly PendingStep[]) => void): void {
-  new GraphLowering(part, plan, false).lower(emit)
+  new GraphLowering(part, plan, null).lower(emit)
 }
 
 class GraphLowering {
   readonly #part: GraphPart
   readonly #plan: PlanBuilder
-  readonly #inBody: boolean
+  /** In the body of a loop: nodes that are the same in all iterations. */
+  readonly #kept: ReadonlySet<Node> | null
   readonly #groups: Groups
   readonly #places: Places
 
-  constructor(part: GraphPart, plan: PlanBuilder, inBody: boolean) {
+  constructor(part: GraphPart, plan: PlanBuilder, kept: ReadonlySet<Node> | null) {
     this.#part = part
     this.#plan = plan
-    this.#inBody = inBody
+    this.#kept = kept
     this.#groups = groupNodes(part, (n) => plan.scalarSlot(n))
     this.#places = new Places(part, this.#groups.groups, (bytes) => plan.temporary(bytes))
   }
@@ -90,12 +91,12 @@ class GraphLowering {
       case 'cumulate':
         return [this.#indexStep(node, cumulateStep(node))]
       case 'scan':
-        return lowerLoop(node, this.#part.nodes, this.#inBody, {
+        return lowerLoop(node, this.#part.nodes, this.#kept !== null, {
           kernels: this.#plan.kernels,
           placeOf: (n) => this.#places.of(n),
           temporary: (bytes) => this.#plan.temporary(bytes),
           copy: (n, from, to) => this.#copy(n, from, to),
-          lowerBody: (part, emit) => new GraphLowering(part, this.#plan, true).lower(emit),
+          lowerBody: (part, kept, emit) => new GraphLowering(part, this.#plan, kept).lower(emit),
         })
     }
   }
@@ -124,6 +125,7 @@ class GraphLowering {
       rhs,
       out: { shape: contract.shape, strides: contiguousStrides(contract.shape), offset: 0 },
       ...(fused ? { epilogue: fused.epilogue, outDType: fused.dtype } : {}),
+      kept: (['lhs', 'rhs'] as const).filter((side) => this.#kept?.has({ lhs, rhs }[side].base)),
       capabilities: this.#plan.capabilities,
     })
     const temporaries = lowered.temporaries.map((t) => this.#plan.temporary(t.bytes))

@@ -49,6 +49,8 @@ function expression(e: Expr): string {
       return `p${e.buffer}[${expression(e.at)} pairs${e.type.lanes > 1 ? ` x${e.type.lanes}` : ''}]`
     case 'dot':
       return `dot(${expression(e.a)}, ${expression(e.b)}, ${expression(e.c)})`
+    case 'zip':
+      return `zip${e.run}_${e.span}_${e.half}(${expression(e.a)}, ${expression(e.b)})`
     case 'splat':
       return `splat${e.type.lanes}(${expression(e.x)})`
     case 'gather':

@@ -55,6 +55,20 @@ describe('what becomes lanes', () => {
     expect(vectorKinds(kernel)).toEqual(new Set(['unary', 'load']))
   })
 
+  test('stores to every second element and to the ones between: stores of neighbours, if nothing reads the memory in between', () => {
+    const strided = { ...laneOptions, stridedStores: true }
+    const both = (order: readonly [number, number]): Kernel =>
+      vectorized(({ k, x, out }, i) => {
+        const value = k.let('value', ir.load(x, i))
+        for (const at of order) k.store(out, ir.add(ir.mul(i, 2), at), ir.mul(value, at + 1))
+      }, strided)
+    const stores = (kernel: Kernel) => flatten(kernel.body).filter((s) => s.kind === 'store' && s.value.type.lanes > 1)
+    expect(stores(both([0, 1])).map((s) => 'stride' in s)).toEqual([false, false])
+    expect(vectorKinds(both([0, 1])).has('zip')).toBe(true)
+    expect(vectorKinds(both([1, 0])).has('zip')).toBe(false)
+    expect(vectorKinds(both([0, 2])).has('zip')).toBe(false)
+  })
+
   test('no tail where the extent is a known multiple, no lanes where it is known to be too small', () => {
     const body = ({ k, x, out }: Parts, i: Expr): void => k.store(out, i, ir.load(x, i))
     expect(steps(vectorized(body, undefined, 12))).toEqual([4])

@@ -251,6 +251,9 @@ class Verifier {
         this.operands(e, { scalar: 'i32', lanes }, e.a, e.b)
         this.operands(e, { scalar: 'f32', lanes }, e.c)
         return this.same('a dot product', e.type, { scalar: 'f32', lanes })
+      case 'zip':
+        this.check(lanes >= 4, `zip of ${lanes} lanes, expected four or more`)
+        return this.operands(e, e.type, e.a, e.b)
       case 'splat':
         return this.operands(e, { scalar, lanes: 1 }, e.x)
       case 'ramp':

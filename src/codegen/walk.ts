@@ -18,6 +18,7 @@ export function operands(e: Expr): readonly Expr[] {
       return [e.x]
     case 'binary':
     case 'compare':
+    case 'zip':
       return [e.a, e.b]
     case 'select':
       return [e.condition, e.a, e.b]
@@ -98,6 +99,7 @@ function withOperands(e: Expr, to: readonly Expr[]): Expr {
       return { ...e, x: p }
     case 'binary':
     case 'compare':
+    case 'zip':
       return { ...e, a: p, b: q }
     case 'select':
       return { ...e, condition: p, a: q, b: r }
@@ -179,6 +181,8 @@ function own(e: Expr): string | number {
       return e.buffer
     case 'call':
       return e.fn
+    case 'zip':
+      return `${e.run} ${e.span} ${e.half}`
     default:
       return ''
   }

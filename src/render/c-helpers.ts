@@ -4,7 +4,7 @@
  */
 import type { DType } from '../common/dtype.ts'
 import { InternalError } from '../common/errors.ts'
-import type { ReduceIr, ScalarType, Type } from '../codegen/kernel.ts'
+import type { Expr, ReduceIr, ScalarType, Type } from '../codegen/kernel.ts'
 
 export const baseTypes = `typedef signed char i8;
 typedef unsigned char u8;
@@ -422,6 +422,29 @@ ${sums.map((t) => `  ${move(`tilestored %%tmm${t}, @`, '(%0,%1,1)', `"r"(${offse
 #endif
   return (${vector}){${singles.join(', ')}};
 }`,
+    )
+  }
+
+  /** Lanes of two vectors by turns. */
+  zip({ type, run, span, half }: Extract<Expr, { kind: 'zip' }>): string {
+    const { lanes } = type
+    const vector = this.type(type)
+    const mask = this.lanesOf('i32', lanes)
+    const size = span === 'four' ? 4 : lanes
+    const first = half === 'low' ? 0 : size / 2
+    // Of the lanes of a, then b: the place in its span, which of the two it comes from, and how far from there.
+    const picks = Array.from({ length: lanes }, (_, i) => {
+      const [at, turn] = [i % size, Math.floor((i % size) / run)]
+      return i - at + first + Math.floor(turn / 2) * run + (at % run) + (turn % 2) * lanes
+    }).join(', ')
+    const name = `zip${run}_${span}_${half}_${vector}`
+    return this.define(
+      name,
+      `#ifdef __clang__
+static inline ${vector} ${name}(${vector} a, ${vector} b) { return __builtin_shufflevector(a, b, ${picks}); }
+#else
+static inline ${vector} ${name}(${vector} a, ${vector} b) { return __builtin_shuffle(a, b, (${mask}){${picks}}); }
+#endif`,
     )
   }
 

@@ -317,6 +317,8 @@ class Printer {
       }
       case 'dot':
         return this.call(this.helpers.dot(e.type.lanes), e.c, e.a, e.b)
+      case 'zip':
+        return this.call(this.helpers.zip(e), e.a, e.b)
       case 'splat':
         return this.call(this.helpers.splat(e.type), e.x)
       case 'gather': {

@@ -182,13 +182,23 @@ export class Fusion {
       const onlySameSize = [...sinks].every((s) => numel(s.shape) <= rows)
       if (rows < 16 && domain > 8192 && !onlySameSize) return true
       if (sinks.size <= 1) return false
-      return sinks.size > 3 || row > repeatedRow || weight > 2 * repeatLimit
+      // Rows that lie apart in memory (the windows of a pool) are reduced for each element that uses them, not once a row.
+      const repeats = isApart(n) && !onlySameSize ? row : 1
+      return sinks.size > 3 || row > repeatedRow || weight * repeats > 2 * repeatLimit
     }
     if (sinks.size <= 1) return false
     const isFar = numel(n.shape) * sizeOf(n.dtype) > farBytes && this.#readsOne(n)
     const limit = isFar ? farLimit : repeatLimit
     return weight > limit || (sinks.size > 3 && weight > limit / 2)
   }
+}
+
+/** Whether a reduction leaves axes behind the ones it reduces. */
+function isApart(n: Node): boolean {
+  if (!('axes' in n.attributes)) return false
+  const { axes } = n.attributes
+  const last = n.sources[0]!.shape.findLastIndex((size, i) => size > 1 && !axes.includes(i))
+  return axes.some((a) => a < last)
 }
 
 /** What to store instead of a float cast to a wider dtype: what was cast, which takes less memory and is as good. */

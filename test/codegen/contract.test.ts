@@ -112,6 +112,21 @@ describe('matrix products', () => {
     )
   })
 
+  test('of operands that are kept from run to run, which launches of their own pack', () => {
+    for (const kept of [['lhs'], ['rhs'], ['lhs', 'rhs']] as const) {
+      for (const order of [
+        [0, 1],
+        [1, 0],
+      ]) {
+        expectResult(matmul(16, 100, 300), { kept, rhs: { order } })
+        expectResult(matmul(1, 130, 700), { kept, rhs: { order } })
+      }
+      expectResult(batched(2, 3, 5, 70, 40), { kept })
+      const packs = lower(matmul(16, 100, 300), { kept }).steps.filter((s) => s.kernel.title.startsWith('pack'))
+      expect(packs).toHaveLength(kept.length)
+    }
+  })
+
   test('with nothing to sum, and with nothing to compute', () => {
     expectResult(matmul(5, 30, 0))
     expect(lower(matmul(0, 3, 4)).steps).toEqual([])

@@ -198,3 +198,19 @@ describe('what follows a contraction', () => {
     }
   })
 })
+
+describe('pools behind a bias and an activation', () => {
+  it.each([
+    [1, 2, 5, 8],
+    [2, 3, 6, 17],
+    [1, 2, 4, 34],
+    [2, 1, 3, 70],
+  ])('of images %s, with gradients', (...shape) =>
+    expectAgreement(() => {
+      const [x, bias] = [data(shape, true), data([shape[1]!, 1, 1], true)]
+      const pool = (kernel: number | number[], stride: number | number[]): Tensor[] =>
+        withGradients(F.maxPool2d(F.relu(x.add(bias)), kernel, { stride: stride }), x, bias)
+      return [...pool(2, 2), ...pool(3, 2), ...pool([2, 1], [2, 1])]
+    }, 1e-4),
+  )
+})

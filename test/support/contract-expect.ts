@@ -51,6 +51,7 @@ export interface Options {
   readonly rhs?: Layout
   readonly epilogue?: Epilogue
   readonly operands?: readonly Float32Array[]
+  readonly kept?: readonly ('lhs' | 'rhs')[]
   readonly capabilities?: Capabilities
   readonly seed?: number
 }
@@ -64,6 +65,7 @@ export function lower(c: ContractCase, o: Options = {}): LoweredContract {
     out: { shape: c.out, strides: contiguousStrides(c.out), offset: 0 },
     ...(o.outDType ? { outDType: o.outDType } : {}),
     ...(o.epilogue ? { epilogue: o.epilogue } : {}),
+    ...(o.kept ? { kept: o.kept } : {}),
     capabilities: o.capabilities ?? capabilities,
   })
 }

@@ -84,9 +84,16 @@ export class FlatAxes {
   }
 }
 
+/** Several iterations of a run at once. */
+export interface Wide {
+  readonly step: number
+  readonly body: (iteration: Expr, offset: Expr) => void
+}
+
 /**
  * Loops over the flat range [from, to) as runs along the innermost axis, so that only a run's start needs divisions. `body` gets the
- * number of the iteration counted from `from`, and the offset in view 0; it is laid out `copies` times.
+ * number of the iteration counted from `from`, and the offset in view 0; it is laid out `copies` times. `wide` does `wide.step` iterations where
+ * a run has as many.
  */
 export function loopRuns(
   k: Assembler,
@@ -95,15 +102,22 @@ export function loopRuns(
   to: Expr,
   body: (iteration: Expr, offset: Expr) => void,
   copies = 1,
+  wide: Wide | null = null,
 ): void {
-  const walk = (from: Expr | number, to: Expr, visit: (i: Expr) => void): void => {
-    if (copies === 1) k.loop('k', from, to, 1, visit)
-    else k.unrolled('k', from, to, copies, visit)
+  const walk = (from: Expr, to: Expr, at: (i: Expr) => readonly [iteration: Expr, offset: Expr]): void => {
+    let first = from
+    if (wide) {
+      const whole = k.let('whole', sub(to, rem(sub(to, from), wide.step)))
+      k.loop('k', from, whole, wide.step, (i) => wide.body(...at(i)))
+      first = whole
+    }
+    if (copies === 1) k.loop('k', first, to, 1, (i) => body(...at(i)))
+    else k.unrolled('k', first, to, copies, (i) => body(...at(i)))
   }
   const stride = axes.innerStride(0)
   if (axes.sizes.length === 1) {
     const start = k.let('start', mul(from, stride))
-    walk(0, k.let('n', sub(to, from)), (i) => body(i, add(start, mul(i, stride))))
+    walk(index(0), k.let('n', sub(to, from)), (i) => [i, add(start, mul(i, stride))])
     return
   }
   const size = axes.innerSize
@@ -113,6 +127,6 @@ export function loopRuns(
     const begin = k.let('begin', sub(max(from, first), first))
     const end = k.let('end', sub(min(to, add(first, size)), first))
     const shift = k.let('shift', sub(first, from))
-    walk(begin, end, (i) => body(add(shift, i), add(start!, mul(i, stride))))
+    walk(begin, end, (i) => [add(shift, i), add(start!, mul(i, stride))])
   })
 }

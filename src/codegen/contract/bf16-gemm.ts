@@ -6,12 +6,13 @@
 import type { Capabilities } from '../capabilities.ts'
 import { add, bitcast, constant, div, dot, eq, load, min, mul, ne, rem, splat, sub } from '../builder.ts'
 import type { Expr } from '../kernel.ts'
-import { Assembler, type Memory } from './assembler.ts'
+import { Assembler } from './assembler.ts'
 import { FlatAxes, mergeAxes } from './axes.ts'
 import { BLOCK_PAIRS, emitPackWords, Offsets, panelWords, type WordLayout, type WordMemory } from './bf16-pack.ts'
 import { registerTile, rowLanes, tileName, type RegisterTile } from './blocking.ts'
 import { axesIn, formSize, type Form, type FormAxis, type StepList } from './form.ts'
-import { panelSource, type GemmOptions } from './gemm.ts'
+import type { GemmOptions } from './gemm.ts'
+import { packPanels, panelSource, type PackedPanels, type PanelTemplate } from './packed.ts'
 import { eachSum, TileStore, type Sums } from './store.ts'
 
 /** Copies of the innermost loop's body, so that its counting does not show. */
@@ -120,7 +121,7 @@ export function lowerPairGemm(
 ): void {
   const kind = kindOf(capabilities)
   const blocking = chooseBlocking(form, kind, options.splits, capabilities)
-  const packed = packRows(form, kind, blocking, list)
+  const packed = packPanels(form, 'a', wordPanels(kind, blocking.depth), list)
   const k = new Assembler(`bfloat16 product ${kind.name} ${tileName(kind.tile)}`, form.title)
   emitProduct(k, form, kind, blocking, options, packed)
   const [batch, rows, columns, depth] = [form.batch, form.rows, form.columns, form.contracted].map(formSize) as [
@@ -134,43 +135,22 @@ export function lowerPairGemm(
   list.steps.push(k.step(extent, 1, 2 * batch * rows * columns * depth, bytes))
 }
 
-/** All row panels, in the order [batch][block][panel], each of the size of a whole block. */
-function packRows(form: Form, kind: Kind, blocking: PairBlocking, list: StepList): Memory {
-  const { depth: blockDepth, allBlocks } = blocking
-  const batch = formSize(form.batch)
-  const panels = Math.ceil(formSize(form.rows) / kind.rows.rows)
-  const words = panelWords(kind.rows, blockDepth)
-  const memory = list.temporary(4 * batch * allBlocks * panels * words)
-
-  const k = new Assembler(`pack words ${kind.name} ${tileName(kind.tile)}`, `pack rows of ${form.title}`)
-  const source = { buffer: k.memory(form.a.memory, form.a.dtype, 'read'), ...panelSource(k, form, 'a') }
-  const target = k.memory(memory, 'int32', 'write')
-  const batchAxes = new FlatAxes(k, mergeAxes(axesIn(form.batch, ['a']), 1), 1)
-  const [offset, panelsOf, depthOf, blockDepthOf, blocksOf, wordsOf] = [
-    form.a.offset,
-    panels,
-    formSize(form.contracted),
-    blockDepth,
-    allBlocks,
-    words,
-  ].map((n) => k.size(n)) as [Expr, Expr, Expr, Expr, Expr, Expr]
-  const table = k.reserve('int32', blockDepth)
-  k.parallel('t', (t) => {
-    const panel = k.let('panel', rem(t, panelsOf))
-    const rest = k.let('rest', div(t, panelsOf))
-    const from = k.let('from', mul(rem(rest, blocksOf), blockDepthOf))
-    const item = k.let('item', div(rest, blocksOf))
-    const to = k.let('to', min(add(from, blockDepthOf), depthOf))
-    const base = k.let('base', add(offset, batchAxes.locate(k, item).offsets[0]!))
-    const offsets = new Offsets(k, source, table, from, to)
-    const place = { base, row: k.let('row', mul(panel, kind.rows.rows)), from, to }
-    const at = k.let('at', mul(t, wordsOf))
-    emitPackWords(k, source, kind.rows, { ...place, target: { buffer: target, at } }, offsets)
-  })
-  list.steps.push(
-    k.step(batch * allBlocks * panels, Math.ceil(4000 / words), 0, 8 * batch * allBlocks * panels * words),
-  )
-  return memory
+/** Panels of rows in words of two elements. */
+function wordPanels(kind: Kind, depth: number): PanelTemplate {
+  return {
+    name: `words ${kind.name} ${tileName(kind.tile)}`,
+    dtype: 'int32',
+    width: kind.rows.rows,
+    stride: panelWords(kind.rows, depth),
+    depth,
+    emitter(k, source) {
+      const table = k.reserve('int32', depth)
+      return ({ base, row, from, to, target, at }) => {
+        const offsets = new Offsets(k, source, table, from, to)
+        emitPackWords(k, source, kind.rows, { base, row, from, to, target: { buffer: target, at } }, offsets)
+      }
+    },
+  }
 }
 
 function emitProduct(
@@ -179,10 +159,10 @@ function emitProduct(
   kind: Kind,
   blocking: PairBlocking,
   options: Pick<GemmOptions, 'splits' | 'splitStride'>,
-  packed: Memory,
+  packed: PackedPanels,
 ): void {
   const { tile } = kind
-  const a = k.memory(packed, 'int32', 'read')
+  const a = k.memory(packed.memory, 'int32', 'read')
   const b = k.memory(form.b.memory, form.b.dtype, 'read')
   const store = new TileStore(k, form, tile)
   const source = { ...panelSource(k, form, 'b'), buffer: b }
@@ -194,7 +174,7 @@ function emitProduct(
   const depth = k.size(formSize(form.contracted))
   const blockDepth = k.size(blocking.depth)
   const blocks = k.size(blocking.blocks)
-  const allBlocks = k.size(blocking.allBlocks)
+  const allBlocks = k.size(packed.blocks)
   const rowPanels = k.size(blocking.rowPanels)
   const columnPanels = k.size(blocking.columnPanels)
   const cachedRowPanels = k.size(blocking.cachedRowPanels)
@@ -203,8 +183,8 @@ function emitProduct(
   const splits = k.size(options.splits)
   const splitStride = k.size(options.splitStride)
   const bOffset = k.size(form.b.offset)
-  const allRowPanels = k.size(Math.ceil(formSize(form.rows) / tile.rows))
-  const rowWords = k.size(panelWords(kind.rows, blocking.depth))
+  const allRowPanels = k.size(packed.panels)
+  const rowWords = k.size(packed.stride)
   const columnWords = panelWords(kind.columns, blocking.depth)
   const columnWordsOf = k.size(columnWords)
   // Sums wait in scratch between blocks of the contracted axis; with one block every tile uses the same place.

@@ -24,7 +24,7 @@ import {
   type BufferParameter,
 } from '../builder.ts'
 import type { Expr } from '../kernel.ts'
-import { Assembler, type Memory } from './assembler.ts'
+import { Assembler } from './assembler.ts'
 import { FlatAxes, loopRuns, mergeAxes } from './axes.ts'
 import {
   chooseBlocking,
@@ -36,7 +36,8 @@ import {
   type RegisterTile,
 } from './blocking.ts'
 import { axesIn, formSize, type Form, type StepList } from './form.ts'
-import { emitPackPanel, emitPackPanels, type PanelSource } from './pack.ts'
+import { emitPackPanels, type PanelSource } from './pack.ts'
+import { packPanels, panelSource, tilePanels, type PackedPanels } from './packed.ts'
 import { eachSum, TileStore, type Sums } from './store.ts'
 
 export interface GemmOptions {
@@ -45,6 +46,8 @@ export interface GemmOptions {
    * packed by each `task`; or `direct`, read where they lie, for operands of which each element is used a few times only.
    */
   readonly rows: 'once' | 'task' | 'direct'
+  /** Columns are packed by each task if not given, or once. */
+  readonly columns?: 'once'
   /** The contracted axis is cut in so many parts; the result has a slab for each, `splitStride` elements apart. */
   readonly splits: number
   readonly splitStride: number
@@ -65,9 +68,13 @@ export function lowerGemm(form: Form, capabilities: Capabilities, options: GemmO
     packsRows: options.rows === 'task',
   }
   const blocking = chooseBlocking(size, tile, capabilities)
-  const packed = options.rows === 'once' ? packRows(form, tile, blocking, list) : null
+  const pack = (view: 'a' | 'b'): PackedPanels => packPanels(form, view, tilePanels(tile, view, blocking.depth), list)
+  const packed = {
+    rows: options.rows === 'once' ? pack('a') : null,
+    columns: options.columns === 'once' ? pack('b') : null,
+  }
 
-  const k = new Assembler(`product ${options.rows} ${tileName(tile)}`, form.title)
+  const k = new Assembler(`product ${options.rows} ${options.columns ?? 'task'} ${tileName(tile)}`, form.title)
   const shape = { batch, rows, columns, depth, splitDepth: size.depth }
   emitProduct(k, form, tile, blocking, options, shape, packed)
   const flops = 2 * batch * rows * columns * depth
@@ -84,49 +91,6 @@ interface ProductShape {
   readonly splitDepth: number
 }
 
-/** All row panels of all blocks, in the order [batch][depth block][panel][depth][row]. */
-function packRows(form: Form, tile: RegisterTile, blocking: Blocking, list: StepList): Memory {
-  const rows = formSize(form.rows)
-  const depth = formSize(form.contracted)
-  const batch = formSize(form.batch)
-  const panels = Math.ceil(rows / tile.rows)
-  const blocks = Math.max(1, Math.ceil(depth / blocking.depth))
-  const elements = batch * panels * tile.rows * depth
-  const memory = list.temporary(4 * elements)
-
-  const k = new Assembler(`pack rows ${tileName(tile)}`, `pack rows of ${form.title}`)
-  const source = k.memory(form.a.memory, form.a.dtype, 'read')
-  const target = k.memory(memory, 'float32', 'write')
-  const views = panelSource(k, form, 'a')
-  const batchAxes = new FlatAxes(k, mergeAxes(axesIn(form.batch, ['a']), 1), 1)
-  const [offset, panelsOf, depthOf, blockDepth, blocksOf] = [form.a.offset, panels, depth, blocking.depth, blocks].map(
-    (n) => k.size(n),
-  ) as [Expr, Expr, Expr, Expr, Expr]
-  k.parallel('t', (t) => {
-    const panel = k.let('panel', rem(t, panelsOf))
-    const rest = k.let('rest', div(t, panelsOf))
-    const from = k.let('from', mul(rem(rest, blocksOf), blockDepth))
-    const item = k.let('item', div(rest, blocksOf))
-    const to = k.let('to', min(add(from, blockDepth), depthOf))
-    const base = k.let('base', add(offset, batchAxes.locate(k, item).offsets[0]!))
-    const before = mul(mul(panelsOf, tile.rows), add(mul(item, depthOf), from))
-    const at = k.let('at', add(before, mul(mul(panel, tile.rows), sub(to, from))))
-    const place = { base, row: k.let('row', mul(panel, tile.rows)), from, to, target, at }
-    emitPackPanel(k, { ...views, buffer: source }, { rows: tile.rows, lanes: rowLanes(tile) }, place)
-  })
-  list.steps.push(k.step(batch * blocks * panels, Math.ceil(2000 / (blocking.depth * tile.rows)), 0, 8 * elements))
-  return memory
-}
-
-export function panelSource(k: Assembler, form: Form, view: 'a' | 'b'): Omit<PanelSource, 'buffer'> {
-  const axes = view === 'a' ? form.rows : form.columns
-  return {
-    free: new FlatAxes(k, mergeAxes(axesIn(axes, [view]), 1), 1),
-    contracted: new FlatAxes(k, mergeAxes(axesIn(form.contracted, [view]), 1), 1),
-    size: k.size(formSize(axes)),
-  }
-}
-
 function emitProduct(
   k: Assembler,
   form: Form,
@@ -134,13 +98,15 @@ function emitProduct(
   blocking: Blocking,
   options: GemmOptions,
   shape: ProductShape,
-  packed: Memory | null,
+  packed: { readonly rows: PackedPanels | null; readonly columns: PackedPanels | null },
 ): void {
-  const a = k.memory(packed ?? form.a.memory, packed ? 'float32' : form.a.dtype, 'read')
-  const b = k.memory(form.b.memory, form.b.dtype, 'read')
+  const memory = (view: 'a' | 'b', panels: PackedPanels | null): BufferParameter =>
+    panels ? k.memory(panels.memory, 'float32', 'read') : k.memory(form[view].memory, form[view].dtype, 'read')
+  const a = memory('a', packed.rows)
+  const b = memory('b', packed.columns)
   const store = new TileStore(k, form, tile)
-  const columnSource = { ...panelSource(k, form, 'b'), buffer: b }
-  const rowSource = packed ? null : { ...panelSource(k, form, 'a'), buffer: a }
+  const columnSource = packed.columns ? null : { ...panelSource(k, form, 'b'), buffer: b }
+  const rowSource = packed.rows ? null : { ...panelSource(k, form, 'a'), buffer: a }
   const isDirect = options.rows === 'direct'
   const batchViews = 3 + (form.epilogue?.operands.length ?? 0)
   const batchAxes = new FlatAxes(
@@ -162,9 +128,10 @@ function emitProduct(
   const columnTasks = k.size(blocking.columnTasks)
   const splits = k.size(options.splits)
   const splitStride = k.size(options.splitStride)
-  const aOffset = k.size(packed ? 0 : form.a.offset)
-  const bOffset = k.size(form.b.offset)
-  const allRowPanels = k.size(Math.ceil(shape.rows / tile.rows))
+  const aOffset = k.size(packed.rows ? 0 : form.a.offset)
+  const bOffset = k.size(packed.columns ? 0 : form.b.offset)
+  const steps = (p: PackedPanels | null) => p && { panels: k.size(p.panels), words: k.size(p.stride) }
+  const [rowSteps, columnSteps] = [steps(packed.rows), steps(packed.columns)]
   // Sums wait in scratch between blocks of the contracted axis; with one block every tile uses the same place.
   const tileSize = tile.rows * tile.columns
   const slotStride = k.size(blocking.depthBlocks > 1 ? tileSize : 0)
@@ -172,7 +139,9 @@ function emitProduct(
     'float32',
     blocking.depthBlocks > 1 ? blocking.rowPanels * blocking.columnPanels * tileSize : tileSize,
   )
-  const packedColumns = k.reserve('float32', blocking.columnPanels * tile.columns * blocking.depth)
+  const packedColumns = packed.columns
+    ? null
+    : k.reserve('float32', blocking.columnPanels * tile.columns * blocking.depth)
   const packedRows =
     options.rows === 'task' ? k.reserve('float32', blocking.rowPanels * tile.rows * blocking.depth) : null
 
@@ -201,29 +170,37 @@ function emitProduct(
       const from = k.let('from', min(add(splitFrom, mul(block, blockDepth)), splitTo))
       const to = k.let('to', min(add(from, blockDepth), splitTo))
       const kc = k.let('kc', sub(to, from))
-      const columnsPlace = { base: bBase, row: column0, from, to, target: packedColumns.buffer, at: packedColumns.at }
-      emitPackPanels(k, columnSource, { rows: tile.columns, lanes: tile.lanes }, columnsPlace, ownColumns)
+      if (columnSource && packedColumns) {
+        const place = { base: bBase, row: column0, from, to, target: packedColumns.buffer, at: packedColumns.at }
+        emitPackPanels(k, columnSource, { rows: tile.columns, lanes: tile.lanes }, place, ownColumns)
+      }
       if (rowSource && packedRows) {
         const rowsPlace = { base: aBase, row: row0, from, to, target: packedRows.buffer, at: packedRows.at }
         emitPackPanels(k, rowSource, { rows: tile.rows, lanes: rowLanes(tile) }, rowsPlace, ownRows)
       }
-      const rowsAt = packed ? k.let('rowsAt', mul(mul(allRowPanels, tile.rows), add(mul(item, depth), from))) : index(0)
+      /** Where panel `number` of an operand that was packed before begins. */
+      const panelAt = (of: typeof rowSteps, number: Expr): Expr =>
+        of ? mul(add(mul(add(mul(item, blocks), block), of.panels), number), of.words) : index(0)
       const readRows = (panel: Expr, between: Between): RowReader => {
         if (rowSource && isDirect) {
           const row = k.let('row', add(row0, mul(panel, tile.rows)))
           return directRows(k, tile, rowSource, { base: aBase, row, from, to }, between)
         }
         const buffer = packedRows ? packedRows.buffer : a
-        const start = packedRows ? packedRows.at : rowsAt
-        const number = packedRows ? panel : add(firstRowPanel, panel)
-        return packedPanel(k, tile.rows, buffer, k.let('aAt', add(start, mul(mul(number, tile.rows), kc))), kc, between)
+        const at = packedRows
+          ? add(packedRows.at, mul(mul(panel, tile.rows), kc))
+          : panelAt(rowSteps, add(firstRowPanel, panel))
+        return packedPanel(k, tile.rows, buffer, k.let('aAt', at), kc, between)
       }
 
       k.loop('cached', 0, div(add(ownRows, sub(cachedRowPanels, 1)), cachedRowPanels), 1, (cached) => {
         const panelFrom = k.let('panelFrom', mul(cached, cachedRowPanels))
         const panelTo = k.let('panelTo', min(add(panelFrom, cachedRowPanels), ownRows))
         k.loop('j', 0, ownColumns, 1, (j) => {
-          const bAt = k.let('bAt', add(packedColumns.at, mul(mul(j, tile.columns), kc)))
+          const columnsAt = packedColumns
+            ? add(packedColumns.at, mul(mul(j, tile.columns), kc))
+            : panelAt(columnSteps, add(firstColumnPanel, j))
+          const bAt = k.let('bAt', columnsAt)
           const column = k.let('column', add(column0, mul(j, tile.columns)))
           const runs = store.columns(column, columns)
           k.loop('i', panelFrom, panelTo, 1, (i) => {
@@ -237,7 +214,7 @@ function emitProduct(
               visit: (part: Expr) => k.if(isLast, () => store.prefetch(storeBase, runs, add(row, part))),
             }
             const products = (t: RegisterTile, store: (sums: Sums, keep: () => void) => void): void => {
-              const sums = emitMicroKernel(k, t, readRows(i, between), packedColumns.buffer, bAt)
+              const sums = emitMicroKernel(k, t, readRows(i, between), packedColumns?.buffer ?? b, bAt)
               eachSum(sums, t, (sum, at) => {
                 k.if(ne(block, 0), () => k.assign(sum, add(sum, load(slots.buffer, add(slot, at), t.lanes))))
               })

@@ -4,7 +4,6 @@
  * and 1, dtype); sizes decide only whether a long sum is cut, and constants of a program (the size of a head) which tile is used.
  */
 import { numel } from '../../common/shape.ts'
-import type { Capabilities } from '../capabilities.ts'
 import {
   affineCases,
   hasTerm,
@@ -25,6 +24,9 @@ import { lowerNest } from './nest.ts'
 import type { ContractProblem, LoweredContract } from './problem.ts'
 import { lowerProduct } from './product.ts'
 import { afterRelayout, leavesAxes, reaches, relayout, type Source } from './relayout.ts'
+import { lowerUnpackedGradient } from './unpacked-gradient.ts'
+import { lowerUnpackedProduct } from './unpacked-product.ts'
+import { isReadable, vectorWindow, type VectorWindow } from './unpacked.ts'
 import { isSmallResult, lowerSplitGemm } from './split.ts'
 import { lowerWinograd } from './winograd.ts'
 
@@ -58,7 +60,8 @@ export function lowerContract(problem: ContractProblem): LoweredContract {
   const winograd = hasFasterProducts ? null : lowerWinograd(problem, c.cases, c.taps, c.title)
   if (winograd) return winograd
   const { left, right } = sortLetters(c.cases[0]!, absent)
-  return left.length > 0 && right.length > 0 ? product(c, absent) : alongVectors(c)
+  if (left.length === 0 || right.length === 0) return alongVectors(c)
+  return unpacked(c, absent) ?? product(c, absent)
 }
 
 function titleOf(problem: ContractProblem): string {
@@ -92,17 +95,65 @@ function product(c: Contraction, absent: ReadonlySet<number>): LoweredContract {
     if (isLong && isSmallResult(form)) {
       lowerSplitGemm(form, problem.capabilities, list)
     } else {
-      const rows = rowsMode(form, c.taps.size > 0, problem.capabilities)
-      lowerProduct(form, problem.capabilities, { rows, splits: 1, splitStride: 0 }, list)
+      lowerProduct(form, problem.capabilities, { ...packing(c, form), splits: 1, splitStride: 0 }, list)
     }
   })
   return list
 }
 
-/** Rows are packed once if they are the weights of a convolution, and not at all if a tile or two hold all columns. */
-function rowsMode(form: Form, isConvolution: boolean, capabilities: Capabilities): GemmOptions['rows'] {
-  if (isConvolution) return 'once'
-  return formSize(form.columns) <= 4 * registerTile(capabilities).lanes ? 'direct' : 'task'
+/** A convolution whose operand with windows is read where it lies. */
+function unpacked(c: Contraction, absent: ReadonlySet<number>): LoweredContract | null {
+  const { problem, cases, taps, positions } = c
+  const [one] = cases as readonly [AffineCase]
+  if (taps.size === 0 || cases.length > 1 || problem.dtype !== 'float32') return null
+  const x = vectorWindow(one, taps, positions, problem.capabilities)
+  if (!x) return null
+  const list = new StepList()
+  const windowed = runs(c, x, list)
+  const other: Side = { source: sourceOf(problem, x.side === 'lhs' ? 'rhs' : 'lhs'), dims: [] }
+  const [lhs, rhs] = x.side === 'lhs' ? [windowed, other] : [other, windowed]
+  const dims = { ...one, [x.side]: windowed.dims[0]! }
+  const form = formOf(c, dims, [lhs.source, rhs.source], absent, x)
+  const tapRun = { count: x.taps, step: x.step, dilation: x.dilation, run: windowed.run }
+  if (hasTerm(one.out, x.position)) lowerUnpackedProduct(form, tapRun, problem.capabilities, list)
+  else lowerUnpackedGradient(form, tapRun, problem.capabilities, list)
+  return list
+}
+
+/** The operand with neighbours along the window of vectors. */
+function runs(c: Contraction, x: VectorWindow, list: StepList): Side & { readonly run: number } {
+  const { side, axis, step, position } = x
+  const [one] = c.cases as readonly [AffineCase]
+  const source = sourceOf(c.problem, side)
+  const dims = one[side]
+  if (isReadable(dims, x, one)) return { source, dims: [dims], run: 0 }
+  const reach = reaches(c.cases, side)
+  const order = byStride(dims)
+  order.push(...order.splice(order.indexOf(axis), 1))
+  const copy = relayout(source, dims, reach, order, c.title, list, step)
+  const copied = afterRelayout(dims, reach, copy.strides).map((d, i) =>
+    i === axis ? { ...d, terms: d.terms.map((t) => (t.letter === position ? { ...t, factor: 1 } : t)) } : d,
+  )
+  return { source: copy.source, dims: [copied], run: copy.run }
+}
+
+/** Numbers of the axes as they lie in memory, outermost first. */
+function byStride(dims: readonly AffineDim[]): number[] {
+  return dims.map((_, i) => i).sort((i, j) => Math.abs(dims[j]!.stride) - Math.abs(dims[i]!.stride) || i - j)
+}
+
+/**
+ * Weights of a convolution or of a loop are packed once: those of a loop before it. Other rows are packed by each task, or not at all if a tile
+ * or two hold all columns.
+ */
+function packing({ taps, problem }: Contraction, form: Form): Pick<GemmOptions, 'rows' | 'columns'> {
+  const isKept = (view: 'a' | 'b'): boolean => {
+    const { kind } = form[view].memory
+    return (problem.kept ?? []).some((side) => side === kind)
+  }
+  const isNarrow = formSize(form.columns) <= 4 * registerTile(problem.capabilities).lanes
+  const rows = taps.size > 0 || isKept('a') ? 'once' : isNarrow ? 'direct' : 'task'
+  return isKept('b') ? { rows, columns: 'once' } : { rows }
 }
 
 /** One operand has no free letters: loops with vectors, on planes in scratch or, failing that, on a copy of the operand. */
@@ -177,7 +228,7 @@ function prepare(c: Contraction, side: 'lhs' | 'rhs', absent: ReadonlySet<number
   // Windows with padding, or turned around, leave their axes for most sizes: copied for all, so that sizes do not change the kernels.
   const isPadded = (d: AffineDim): boolean => isWindowed(d) && (d.shift < 0 || d.terms.some((t) => t.factor < 0))
   if (!moves && !dims.some(isPadded) && !leavesAxes(dims, reach)) return { source, dims: cases.map((one) => one[side]) }
-  const order = dims.map((_, i) => i).sort((i, j) => Math.abs(dims[j]!.stride) - Math.abs(dims[i]!.stride) || i - j)
+  const order = byStride(dims)
   if (moves) order.push(...order.splice(order.indexOf(channel), 1))
   const copy = relayout(source, dims, reach, order, c.title, list)
   return { source: copy.source, dims: cases.map((one) => afterRelayout(one[side], reach, copy.strides)) }
@@ -192,6 +243,7 @@ function formOf(
   one: AffineCase,
   sources: readonly [Source, Source],
   absent: ReadonlySet<number>,
+  x?: VectorWindow,
 ): Form {
   const { problem, taps } = c
   const { epilogue } = problem
@@ -205,7 +257,7 @@ function formOf(
     const position = Number(free.some((l) => c.positions.has(l)))
     return unit + position + 8 * Number(isWindowed && free.some((l) => taps.has(l)))
   }
-  const swap = score('lhs', letters.left) > score('rhs', letters.right)
+  const swap = x ? x.side === 'lhs' : score('lhs', letters.left) > score('rhs', letters.right)
   const [a, b] = swap ? (['rhs', 'lhs'] as const) : (['lhs', 'rhs'] as const)
   const isEmpty = isEmptyCase(one, taps)
   const axis = (l: number): FormAxis => ({
@@ -234,7 +286,13 @@ function formOf(
     const s = sources[side === 'lhs' ? 0 : 1]
     return { ...s, offset: s.offset + originOf(one[side]) }
   }
-  const contracted = tapsFirst(letters.contracted).map(axis)
+  /** With the letters of the window of vectors innermost. */
+  const windowLast = (list: readonly number[]): FormAxis[] => {
+    const isLast = (l: number): boolean => l === x?.position || l === x?.tap
+    return [...list.filter((l) => !isLast(l)), ...list.filter(isLast)].map(axis)
+  }
+  const contracted = x ? windowLast(letters.contracted) : tapsFirst(letters.contracted).map(axis)
+  const columns = swap ? letters.left : letters.right
   return {
     title: c.title,
     a: view(a),
@@ -254,7 +312,7 @@ function formOf(
     },
     batch: letters.batch.map(axis),
     rows: (swap ? letters.right : letters.left).map(axis),
-    columns: vectorLast(tapsFirst(swap ? letters.left : letters.right)),
+    columns: x ? windowLast(columns) : vectorLast(tapsFirst(columns)),
     contracted: isEmpty ? emptied(contracted) : contracted,
   }
 }

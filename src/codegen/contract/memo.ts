@@ -7,9 +7,19 @@ const kept = new RecentMap<string, LoweredContract>(512)
 
 /** As `lowerContract`. */
 export function lowerContractOnce(problem: ContractProblem): LoweredContract {
-  const { spec, dtype, lhs, rhs, out, capabilities, epilogue } = problem
+  const { spec, dtype, lhs, rhs, out, capabilities, epilogue, kept: stays } = problem
   const view = (v: ContractProblem['lhs']): unknown[] => [v.shape, v.strides, v.offset]
   const after = epilogue && [epilogue.key, epilogue.operands, epilogue.results, epilogue.scalars, epilogue.title]
-  const key = JSON.stringify([spec, dtype, view(lhs), view(rhs), view(out), problem.outDType, capabilities, after])
+  const key = JSON.stringify([
+    spec,
+    dtype,
+    view(lhs),
+    view(rhs),
+    view(out),
+    problem.outDType,
+    capabilities,
+    after,
+    stays,
+  ])
   return kept.getOrMake(key, () => lowerContract(problem))
 }

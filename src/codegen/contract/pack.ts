@@ -3,7 +3,20 @@
  * after another along the contracted axis, zeros where the free axis has ended. Where the operand has unit stride along the free axis
  * whole vectors are copied; elsewhere element by element.
  */
-import { add, and, constant, index, le, load, lt, min, mul, sub, type BufferParameter } from '../builder.ts'
+import {
+  add,
+  and,
+  constant,
+  index,
+  le,
+  load,
+  lt,
+  min,
+  mul,
+  sub,
+  transposeFours,
+  type BufferParameter,
+} from '../builder.ts'
 import type { Expr } from '../kernel.ts'
 import { isStride, type Assembler } from './assembler.ts'
 import { loopRuns, type FlatAxes } from './axes.ts'
@@ -23,10 +36,13 @@ export interface PanelShape {
   readonly lanes: number
 }
 
+/** Rows and steps that are turned in registers. */
+const FOUR = 4
+
 /** Panels that are read side by side, so that the operand's rows are read in longer pieces. */
 const GROUP = 4
 
-interface PanelPlace {
+export interface PanelPlace {
   /** Offset of the operand's batch. */
   readonly base: Expr
   /** First element on the free axis. */
@@ -123,6 +139,12 @@ function isUnit(source: PanelSource): boolean {
   return isStride(source.free.innerStride(0), 1)
 }
 
+/** Where a piece of an operand begins in memory and in the panel. */
+interface Piece {
+  readonly start: Expr
+  readonly at: Expr
+}
+
 class PanelEmitter {
   private readonly k: Assembler
   private readonly source: PanelSource
@@ -157,14 +179,28 @@ class PanelEmitter {
   }
 
   /** Walks the contracted axis once for several pieces of `width` elements. */
-  copy(pieces: readonly { readonly start: Expr; readonly at: Expr }[], width: number): void {
+  copy(pieces: readonly Piece[], width: number): void {
     const { k, source, rows } = this
     const { from, to, target } = this.place
-    loopRuns(k, source.contracted, from, to, (i, offset) => {
+    const one = (i: Expr, offset: Expr): void => {
       const o = k.let('o', offset)
       const d = k.let('d', mul(i, rows))
       for (const p of pieces) k.store(target, add(p.at, d), load(source.buffer, add(p.start, o), width))
-    })
+    }
+    const isTurned = width === 1 && pieces.length % FOUR === 0 && isStride(source.contracted.innerStride(0), 1)
+    const wide = isTurned ? { step: FOUR, body: (i: Expr, offset: Expr) => this.turn(pieces, i, offset) } : null
+    loopRuns(k, source.contracted, from, to, one, 1, wide)
+  }
+
+  /** Four neighbours on the contracted axis of each piece, pieces that are neighbours in the panel by fours. */
+  private turn(pieces: readonly Piece[], i: Expr, offset: Expr): void {
+    const { k, source, rows } = this
+    const o = k.let('o', offset)
+    const d = k.let('d', mul(i, rows))
+    for (let p = 0; p < pieces.length; p += FOUR) {
+      const four = pieces.slice(p, p + FOUR).map((x) => k.let('x', load(source.buffer, add(x.start, o), FOUR)))
+      transposeFours(k, four).forEach((x, n) => k.store(this.place.target, add(add(pieces[p]!.at, d), n * rows), x))
+    }
   }
 
   /** Elements one at a time, with zeros behind the end of the free axis. */

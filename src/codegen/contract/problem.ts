@@ -51,6 +51,8 @@ export interface ContractProblem {
   /** Of the result; default: the operands'. */
   readonly outDType?: DType
   readonly epilogue?: Epilogue
+  /** Operands that stay what they are while the problem is solved again and again (weights, in a loop over time). Default none. */
+  readonly kept?: readonly ('lhs' | 'rhs')[]
   readonly capabilities: Capabilities
 }
 

@@ -56,8 +56,8 @@ export function leavesAxes(dims: readonly AffineDim[], reach: readonly Reach[]):
 }
 
 /**
- * Copies the operand's axes in `order` (outer to inner) with the coordinates that `reach` names, and returns the copy with the stride and
- * the first coordinate of each axis.
+ * Copies the operand's axes in `order` (outer to inner) with the coordinates that `reach` names, and returns the copy with the stride of
+ * each axis. With `phases` p > 1 each row of the innermost axis is p runs, of every p-th element each, of `run` elements.
  */
 export function relayout(
   source: Source,
@@ -66,8 +66,11 @@ export function relayout(
   order: readonly number[],
   title: string,
   list: StepList,
-): { source: Source; strides: number[] } {
+  phases = 1,
+): { source: Source; strides: number[]; run: number } {
   const lengths = reach.map((r) => r.high - r.low + 1)
+  const run = Math.ceil(lengths[order.at(-1)!]! / phases)
+  lengths[order.at(-1)!] = run * phases
   const strides = new Array<number>(dims.length).fill(0)
   let elements = 1
   for (const i of [...order].reverse()) {
@@ -76,7 +79,7 @@ export function relayout(
   }
   const memory = list.temporary(elements * sizeOf(source.dtype))
 
-  const k = new Assembler(`lay out ${order.length}`, `lay out ${title}`)
+  const k = new Assembler(`lay out ${order.length} ${phases}`, `lay out ${title}`)
   const from = k.memory(source.memory, source.dtype, 'read')
   const to = k.memory(memory, source.dtype, 'write')
   const offset = k.size(source.offset)
@@ -90,6 +93,7 @@ export function relayout(
   const middle = axes.length > 1 ? axes.at(-2)! : { size: index(1), stride: index(0), low: index(0), length: index(1) }
   const outer = axes.slice(0, -2)
   const zero = constant(0, load(from, 0).type.scalar)
+  const runSize = phases === 1 ? inner.length : k.size(run)
   k.parallel('t', (t) => {
     let rest = t
     let at = offset
@@ -108,12 +112,12 @@ export function relayout(
     const outerAt = k.let('at', at)
     const outerInside = inside as Expr | null
     const place = { outerAt, outerInside, target: k.let('target', mul(t, mul(middle.length, inner.length))) }
-    if (isStride(inner.stride, 1)) copyRows(k, { from, to, zero }, middle, inner, place)
+    if (phases > 1 || isStride(inner.stride, 1)) copyRows(k, { from, to, zero }, middle, inner, place, phases, runSize)
     else copyTransposed(k, { from, to, zero }, middle, inner, place)
   })
   const block = lengths[order.at(-1)!]! * (order.length > 1 ? lengths[order.at(-2)!]! : 1)
   list.steps.push(k.step(elements / block, GRAIN_ELEMENTS / block, 0, 2 * elements * sizeOf(source.dtype)))
-  return { source: { memory, dtype: source.dtype, offset: 0 }, strides }
+  return { source: { memory, dtype: source.dtype, offset: 0 }, strides, run }
 }
 
 export interface CopyAxis {

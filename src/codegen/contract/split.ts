@@ -53,7 +53,7 @@ export function lowerSplitGemm(form: Form, capabilities: Capabilities, list: Ste
 }
 
 /** One task adds one tile of all parts in scratch and stores it as the product would have. */
-function addParts(
+export function addParts(
   form: Form,
   capabilities: Capabilities,
   parts: Memory,

@@ -4,9 +4,9 @@
  * [panel][point][depth][free element in the panel].
  */
 import type { Capabilities } from '../capabilities.ts'
-import { add, and, div, ge, index, load, max, min, mul, ne, rem, sub, type BufferParameter } from '../builder.ts'
+import { add, div, ge, load, max, min, mul, ne, rem, sub, transposeFours, type BufferParameter } from '../builder.ts'
 import type { Expr } from '../kernel.ts'
-import { Assembler, type Memory } from './assembler.ts'
+import { Assembler, isStride, type Memory } from './assembler.ts'
 import { axesSize, FlatAxes, loopRuns, mergeAxes, type Axis } from './axes.ts'
 import { deepestBlock, type RegisterTile } from './blocking.ts'
 import type { FormView, StepList } from './form.ts'
@@ -26,6 +26,15 @@ const GAP = 16
 
 /** Elements of the depth whose patches a task gathers before it transforms them. */
 const GATHERED = 8
+
+/** Neighbours along x that are moved at once and turned into lanes; see `transposeFours`. */
+const FOUR = 4
+
+/** Where the four neighbours of a lane lie among the 4 * lanes elements that are turned. */
+function placeInFours(lane: Expr, lanes: number): Expr {
+  const inFour = rem(lane, FOUR)
+  return add(mul(inFour, lanes), sub(lane, inFour))
+}
 
 type Triple = [Expr, Expr, Expr]
 
@@ -83,7 +92,10 @@ export function emitPanels(
   const blocks = Math.ceil(depth / GATHERED)
   const blockCount = k.size(blocks)
   const pointStride = k.size(stride)
-  const patchSize = side * side * lanes
+  // Rows of a patch as pieces of four that begin here, where they are runs of memory; element by element where they are not.
+  const pieces = side >= FOUR && isStride(right, 1) ? (side > FOUR ? [0, side - FOUR] : [0]) : null
+  const rowSize = (pieces ? pieces.length * FOUR : side) * lanes
+  const patchSize = side * rowSize
   const gathered = k.reserve('float32', GATHERED * patchSize)
   const halfway = k.reserve('float32', POINTS * side * lanes)
   const vectors = width / lanes
@@ -98,14 +110,19 @@ export function emitPanels(
     k.loop('lane', 0, lanes, 1, (lane) => {
       const element = k.let('element', min(add(start, lane), last))
       const base = k.let('base', add(offset, freeAxes.locate(k, element).offsets[0]!))
-      const place = k.let('place', add(gathered.at, lane))
+      const place = k.let('place', add(gathered.at, pieces ? placeInFours(lane, lanes) : lane))
       loopRuns(k, depthAxes, first, end, (i, at) => {
         const corner = k.let('corner', add(base, at))
         const target = k.let('target', add(place, mul(i, patchSize)))
         for (let y = 0; y < side; y++) {
           const row = k.let('row', add(corner, mul(down, y)))
-          for (let x = 0; x < side; x++) {
-            k.store(gathered.buffer, add(target, (y * side + x) * lanes), load(from, add(row, mul(right, x))))
+          const to = add(target, y * rowSize)
+          if (pieces) {
+            pieces.forEach((x, p) => k.store(gathered.buffer, add(to, p * FOUR * lanes), load(from, add(row, x), FOUR)))
+          } else {
+            for (let x = 0; x < side; x++) {
+              k.store(gathered.buffer, add(to, x * lanes), load(from, add(row, mul(right, x))))
+            }
           }
         }
       })
@@ -114,14 +131,17 @@ export function emitPanels(
     k.loop('d', first, end, 1, (d) => {
       const patch = k.let('patch', add(gathered.at, mul(sub(d, first), patchSize)))
       const out = k.let('out', add(panelAt, mul(d, width)))
-      emitTransform(
-        k,
-        matrix,
-        side,
-        halfway,
-        lanes,
-        (y, x) => load(gathered.buffer, add(patch, (y * side + x) * lanes), lanes),
-        (y, x, value) => k.store(to, add(out, mul(pointStride, y * POINTS + x)), value),
+      const vectors = (y: number, from: number, count: number): Expr[] =>
+        Array.from({ length: count }, (_, n) =>
+          k.let('x', load(gathered.buffer, add(patch, y * rowSize + (from + n) * lanes), lanes)),
+        )
+      const row = (y: number): Expr[] => {
+        if (!pieces) return vectors(y, 0, side)
+        const turned = pieces.map((_, p) => transposeFours(k, vectors(y, p * FOUR, FOUR)))
+        return [...turned[0]!, ...(turned[1] ?? []).slice(2 * FOUR - side)]
+      }
+      emitTransform(k, matrix, side, halfway, lanes, row, (x, values) =>
+        values.forEach((value, y) => k.store(to, add(out, mul(pointStride, y * POINTS + x)), value)),
       )
     })
   })
@@ -130,24 +150,23 @@ export function emitPanels(
   return { memory, count, depth, width, stride }
 }
 
-/** matrix * input * matrix^T, by columns, then by rows. */
+/** matrix * input * matrix^T, line by line: of rows of the input come columns of the output, of columns rows. */
 function emitTransform(
   k: Assembler,
   matrix: Matrix,
   side: number,
   halfway: { buffer: BufferParameter; at: Expr },
   lanes: number,
-  input: (y: number, x: number) => Expr,
-  output: (y: number, x: number, value: Expr) => void,
+  input: (line: number) => readonly Expr[],
+  output: (line: number, values: readonly Expr[]) => void,
 ): void {
-  const place = (y: number, x: number): Expr => add(halfway.at, (y * side + x) * lanes)
-  for (let x = 0; x < side; x++) {
-    const column = Array.from({ length: side }, (_, y) => k.let('x', input(y, x)))
-    apply(k, matrix, column).forEach((value, y) => k.store(halfway.buffer, place(y, x), value))
+  const place = (m: number, n: number): Expr => add(halfway.at, (m * side + n) * lanes)
+  for (let n = 0; n < side; n++) {
+    apply(k, matrix, input(n)).forEach((value, m) => k.store(halfway.buffer, place(m, n), value))
   }
-  for (let y = 0; y < matrix.length; y++) {
-    const row = Array.from({ length: side }, (_, x) => k.let('x', load(halfway.buffer, place(y, x), lanes)))
-    apply(k, matrix, row).forEach((value, x) => output(y, x, value))
+  for (let m = 0; m < matrix.length; m++) {
+    const line = Array.from({ length: side }, (_, n) => k.let('x', load(halfway.buffer, place(m, n), lanes)))
+    output(m, apply(k, matrix, line))
   }
 }
 
@@ -276,6 +295,8 @@ export function emitResults(
     Expr,
   ]
   const pointStride = k.size(sums.stride)
+  // Rows of a tile are runs of the result: they are stored whole.
+  const isWide = side === FOUR && isStride(right[0]!, 1)
   const scattered = k.reserve('float32', tile.rows * side * side * lanes)
   const halfway = k.reserve('float32', POINTS * POINTS * lanes)
   k.parallel('t', (t) => {
@@ -291,9 +312,14 @@ export function emitResults(
     k.loop('r', 0, rows, 1, (r) => {
       const at = k.let('at', add(sumsAt, mul(r, tile.columns)))
       const to = k.let('to', add(scattered.at, mul(r, side * side * lanes)))
-      const input = (y: number, x: number): Expr => load(from, add(at, mul(pointStride, y * POINTS + x)), lanes)
-      emitTransform(k, matrix, POINTS, halfway, lanes, input, (y, x, value) =>
-        k.store(scattered.buffer, add(to, (y * side + x) * lanes), value),
+      const column = (x: number): Expr[] =>
+        Array.from({ length: POINTS }, (_, y) =>
+          k.let('x', load(from, add(at, mul(pointStride, y * POINTS + x)), lanes)),
+        )
+      emitTransform(k, matrix, POINTS, halfway, lanes, column, (y, row) =>
+        (isWide ? transposeFours(k, row) : row).forEach((value, x) =>
+          k.store(scattered.buffer, add(to, (y * side + x) * lanes), value),
+        ),
       )
     })
     k.loop('lane', 0, min(lanes, max(sub(columnCount, column0), 0)), 1, (lane) => {
@@ -301,28 +327,22 @@ export function emitResults(
       const base = store.offsets.map((o, v) => k.let('base', add(o, offsets[v]!)))
       const ySize = k.let('ySize', sub(height, offsets[views]!))
       const xSize = k.let('xSize', sub(width, offsets[views + 1]!))
-      const isWhole = and(ge(ySize, side), ge(xSize, side))
+      const place = k.let('place', isWide ? placeInFours(lane, lanes) : lane)
       k.loop('r', 0, rows, 1, (r) => {
         const located = rowAxes.locate(k, k.let('row', add(row0, r))).offsets
         const here = base.map((o, v) => k.let('here', add(o, located[v]!)))
-        const source = k.let('source', add(add(scattered.at, mul(r, side * side * lanes)), lane))
-        const element = (y: Expr | number, x: Expr | number): void => {
-          const at = here.map((o, v) => add(add(o, mul(down[v]!, y)), mul(right[v]!, x)))
-          const place =
-            typeof y === 'number' && typeof x === 'number'
-              ? index((y * side + x) * lanes)
-              : mul(add(mul(index(side), y), x), lanes)
-          store.store(load(scattered.buffer, add(source, place)), at, right, 1)
-        }
-        k.if(
-          isWhole,
-          () => {
-            for (let y = 0; y < side; y++) for (let x = 0; x < side; x++) element(y, x)
-          },
-          () => {
-            k.loop('y', 0, min(ySize, side), 1, (y) => k.loop('x', 0, min(xSize, side), 1, (x) => element(y, x)))
-          },
-        )
+        const source = k.let('source', add(add(scattered.at, mul(r, side * side * lanes)), place))
+        k.loop('y', 0, min(ySize, side), 1, (y) => {
+          const rowAt = here.map((o, v) => k.let('rowAt', add(o, mul(down[v]!, y))))
+          const row = k.let('rowFrom', add(source, mul(y, side * lanes)))
+          const elements = (): void =>
+            k.loop('x', 0, min(xSize, side), 1, (x) => {
+              const at = rowAt.map((o, v) => add(o, mul(right[v]!, x)))
+              store.store(load(scattered.buffer, add(row, isWide ? x : mul(x, lanes))), at, right, 1)
+            })
+          if (!isWide) elements()
+          else k.if(ge(xSize, side), () => store.store(load(scattered.buffer, row, FOUR), rowAt, right, FOUR), elements)
+        })
       })
     })
   })

@@ -134,6 +134,8 @@ export function emitScalar(em: Emitter, e: Expr): void {
       return em.value(e.x, 0)
     case 'ramp':
       return em.value(e.base, 0)
+    case 'zip':
+      throw new InternalError('zip of one lane in a kernel')
     case 'pairs':
     case 'dot':
       throw new InternalError(`${e.kind} of bfloat16 in a kernel for WebAssembly`)

@@ -100,6 +100,18 @@ export function emitVector(em: Emitter, e: Expr, group: number): void {
       return emitGather(em, e, group)
     case 'splat':
       return emitSplat(em, e, shape)
+    case 'zip': {
+      // The two or four lanes of each operand that this group takes: where they begin, counted from the operand's first lane.
+      const half = e.span === 'four' ? groupLanes : e.type.lanes
+      const start = (e.span === 'four' ? group * groupLanes : group * 2) + (e.half === 'low' ? 0 : half / 2)
+      const from = Math.floor(start / groupLanes)
+      const first = start % groupLanes
+      em.value(e.a, from)
+      em.value(e.b, from)
+      return code.shuffle(
+        e.run === 1 ? [first, first + 4, first + 1, first + 5] : [first, first + 1, first + 4, first + 5],
+      )
+    }
     case 'ramp': {
       em.value(e.base, 0)
       code.op('i32x4.splat')

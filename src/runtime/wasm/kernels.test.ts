@@ -32,6 +32,35 @@ test('this engine has relaxed SIMD, so that both ways are tested', () => {
   expect(relaxed.relaxedSimd).toBe(true)
 })
 
+test.each([4, 8])('blocks of 4 x 4 in rows of %i lanes are turned', (lanes) => {
+  const k = new KernelBuilder('turned')
+  const [x, out] = [k.buffer('float32', 'read'), k.buffer('float32', 'write')]
+  k.parallel('i', () => {
+    const rows = Array.from({ length: 4 }, (_, n) => ir.load(x, n * lanes, lanes))
+    ir.transposeFours(k, rows).forEach((row, n) => k.store(out, n * lanes, row))
+  })
+  const [given, got] = [arrayOf('float32', 4 * lanes, (i) => i), arrayOf('float32', 4 * lanes, () => 0)]
+  runKernel(relaxed, k.build(), [given, got], 1)
+  const expected = Array.from({ length: 4 * lanes }, (_, i) => {
+    const [row, lane] = [Math.floor(i / lanes), i % lanes]
+    return (lane % 4) * lanes + lane - (lane % 4) + row
+  })
+  expect([...got]).toEqual(expected)
+})
+
+test.each([4, 8, 16])('two rows of %i lanes are joined by turns', (lanes) => {
+  const k = new KernelBuilder('joined')
+  const [x, out] = [k.buffer('float32', 'read'), k.buffer('float32', 'write')]
+  k.parallel('i', () => {
+    const [a, b] = [ir.load(x, 0, lanes), ir.load(x, lanes, lanes)]
+    k.store(out, 0, ir.zip(a, b, 1, 'low', 'all'))
+    k.store(out, lanes, ir.zip(a, b, 1, 'high', 'all'))
+  })
+  const [given, got] = [arrayOf('float32', 2 * lanes, (i) => i), arrayOf('float32', 2 * lanes, () => 0)]
+  runKernel(relaxed, k.build(), [given, got], 1)
+  expect([...got]).toEqual(Array.from({ length: 2 * lanes }, (_, i) => (i >> 1) + (i % 2) * lanes))
+})
+
 describe.each([
   ['relaxed SIMD', relaxed],
   ['plain SIMD', plain],

@@ -1,0 +1,122 @@
+/**
+ * Convolutions whose windows are read where they lie. Vectors run along the positions of one window, at an offset for each tap; where the window
+ * moves by more than an element, the operand is copied so that the elements of one phase are neighbours. A row ends in a vector that reaches
+ * back from its end, so that rows of any width are whole vectors. Nothing is packed: for short sums packing costs as much as multiplying, and
+ * taps of a window find in the nearest cache what their neighbours read.
+ */
+import type { Capabilities } from '../capabilities.ts'
+import { add, constant, div, index, mul, rem } from '../builder.ts'
+import type { Expr } from '../kernel.ts'
+import { hasTerm, letterStride, reachOf, type AffineCase, type AffineDim } from './affine.ts'
+import type { Assembler } from './assembler.ts'
+import { registerTile } from './blocking.ts'
+
+/** Taps of the window of vectors that are laid out one by one. */
+const MOST_TAPS = 8
+/**
+ * Products in a result up to which reading in place gains: for windows, for windows in rows shorter than a vector, and without windows, where each
+ * element is read once a tile and rows are far apart. Measured by `bench/contract.ts` on one AVX-512 core: 864 products go from 132 to 186
+ * GFLOP/s, 576 with stride 2 from 105 to 119, but 256 without a window from 150 to 64.
+ */
+const MOST_PRODUCTS = { windows: 1024, shortRows: 64, single: 32 }
+/** Results of a filter's gradient: 144 gain nothing more over the packed product. */
+const MOST_WEIGHTS = 144
+/** Taps from which on neighbours share what they read. */
+const LEAST_TAPS = 4
+/** Neighbours that a vector needs at least. */
+const LEAST_RUN = 4
+
+/** The window along whose positions vectors run. */
+export interface VectorWindow {
+  readonly side: 'lhs' | 'rhs'
+  /** Number of its axis in the operand. */
+  readonly axis: number
+  readonly position: number
+  readonly tap: number
+  readonly taps: number
+  /** Elements from one position to the next, and from one tap to the next. */
+  readonly step: number
+  readonly dilation: number
+}
+
+/** The window for vectors, or null where it is none of these convolutions, or would not gain. `positions` and `taps` are letters. */
+export function vectorWindow(
+  c: AffineCase,
+  taps: ReadonlySet<number>,
+  positions: ReadonlySet<number>,
+  capabilities: Capabilities,
+): VectorWindow | null {
+  const side = c.rhs.some((d) => d.terms.length > 1) ? 'rhs' : 'lhs'
+  const other = c[side === 'lhs' ? 'rhs' : 'lhs']
+  // In the gradient of weights the sum goes over positions, and taps are results.
+  const isGradient = ![...positions].some((p) => hasTerm(c.out, p))
+  const [withPositions, withTaps] = isGradient ? [other, c.out] : [c.out, other]
+  const isPlain = (l: number, here: readonly AffineDim[], notThere: readonly AffineDim[]): boolean =>
+    hasTerm(here, l) && !hasTerm(notThere, l)
+  if (![...positions].every((l) => isPlain(l, withPositions, withTaps))) return null
+  if (![...taps].every((l) => isPlain(l, withTaps, withPositions))) return null
+  const size = (letters: Iterable<number>): number => [...letters].reduce((n, l) => n * c.sizes.get(l)!, 1)
+  const short = size([...c.sizes.keys()].filter((l) => hasTerm(c[side], l) && isPlain(l, withTaps, withPositions)))
+  const { windows, shortRows, single } = MOST_PRODUCTS
+  for (const [axis, dim] of c[side].entries()) {
+    const position = dim.terms.find((t) => positions.has(t.letter))
+    const tap = dim.terms.find((t) => taps.has(t.letter))
+    if (!position || !tap || dim.terms.length > 2 || letterStride(withPositions, position.letter) !== 1) continue
+    const [count, run] = [c.sizes.get(tap.letter)!, c.sizes.get(position.letter)!]
+    const [step, dilation] = [position.factor, tap.factor]
+    const most = run < registerTile(capabilities).lanes ? shortRows : windows
+    if (short > (isGradient ? MOST_WEIGHTS : size(taps) < LEAST_TAPS ? single : most)) return null
+    if (count < 1 || count > MOST_TAPS || run < LEAST_RUN) return null
+    if (step < 1 || (step > 1 && dilation < 0)) return null
+    return { side, axis, position: position.letter, tap: tap.letter, taps: count, step, dilation }
+  }
+  return null
+}
+
+/** Whether the operand's rows can be read where they lie: neighbours are neighbours, and no window leaves it for any size. */
+export function isReadable(dims: readonly AffineDim[], x: VectorWindow, c: AffineCase): boolean {
+  const leaves = (d: AffineDim): boolean => {
+    const { low, high } = reachOf(d, c.sizes)
+    return d.shift < 0 || d.terms.some((t) => t.factor < 0) || low < 0 || high >= d.size
+  }
+  return x.step === 1 && dims[x.axis]!.stride === 1 && !dims.some(leaves)
+}
+
+/** Where the taps of the window lie from its first one. */
+export interface Taps {
+  readonly count: number
+  readonly step: number
+  readonly dilation: number
+  /** Elements of a phase in a row of the copy. */
+  readonly run: number
+}
+
+export function tapsName(t: Taps): string {
+  return `taps ${t.count} ${t.step} ${t.dilation}`
+}
+
+/** Offsets of taps: of a constant one, or of one that the kernel counts. */
+export class TapOffsets {
+  private readonly taps: Taps
+  private readonly run: Expr
+
+  constructor(k: Assembler, taps: Taps) {
+    this.taps = taps
+    this.run = taps.step === 1 ? index(0) : k.size(taps.run)
+  }
+
+  at(tap: Expr | number): Expr {
+    const { step, dilation } = this.taps
+    const elements = mul(typeof tap === 'number' ? index(tap) : tap, dilation)
+    if (step === 1) return elements
+    return add(mul(this.run, rem(elements, step)), div(elements, step))
+  }
+}
+
+/** Lanes of the widest vector that a row of so many elements fills. */
+export function lanesFor(run: number, capabilities: Capabilities): number {
+  const { lanes } = registerTile(capabilities)
+  return [16, 8].find((l) => l <= Math.min(lanes, run)) ?? 4
+}
+
+export const zeros = (lanes: number): Expr => constant(0, 'f32', lanes)
