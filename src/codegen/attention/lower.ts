@@ -21,15 +21,11 @@ export type AttentionRole = Node | number
 export interface LoweredAttention {
   readonly reads: readonly Node[]
   /** `isDifferentiated`: whether anything but the first result of an attention is wanted. */
-  readonly lower: (isDifferentiated: boolean) => readonly Step<AttentionRole>[]
+  readonly lower: (capabilities: Capabilities, isDifferentiated: boolean) => readonly Step<AttentionRole>[]
 }
 
 /** Throws MaterializeRequest for an operand that must be in memory first. */
-export function lowerAttention(
-  node: AttentionNode,
-  capabilities: Capabilities,
-  surroundings: Surroundings,
-): LoweredAttention {
+export function lowerAttention(node: AttentionNode, surroundings: Surroundings): LoweredAttention {
   const { query, key, value, mask, draws, rest } = attentionSources(node)
   if (sizeOf(query.dtype) > 4)
     throw new InternalError(`attention in ${query.dtype}: kernels compute in float32; compose`)
@@ -57,7 +53,7 @@ export function lowerAttention(
     dense('stream', draws[0])
     dense('offset', draws[1])
   }
-  const problem: AttentionProblem = {
+  const problem: Omit<AttentionProblem, 'capabilities'> = {
     sizes: attentionSizes(query.shape, key.shape, value.shape),
     scale,
     isCausal,
@@ -66,7 +62,6 @@ export function lowerAttention(
     query: heads('query', query),
     key: heads('key', key),
     value: heads('value', value),
-    capabilities,
   }
   const numbers: StepArgument<AttentionRole>[] = []
   numbers[scalarNumbers.scale] = { kind: 'number', value: scale }
@@ -99,7 +94,8 @@ export function lowerAttention(
   if (node.op === 'attention') {
     return {
       reads: [...new Set(reads.values())],
-      lower: (isDifferentiated) => bound([forwardStep({ ...problem, outDType: results[0]!, isDifferentiated })]),
+      lower: (capabilities, isDifferentiated) =>
+        bound([forwardStep({ ...problem, capabilities, outDType: results[0]!, isDifferentiated })]),
     }
   }
   const [given, result, logarithms, decisions] = rest as [Node, Node, Node, Node?]
@@ -111,5 +107,8 @@ export function lowerAttention(
     result: heads('result', result),
     outDTypes: [results[0]!, results[1]!, results[2]!] as const,
   }
-  return { reads: [...new Set(reads.values())], lower: () => bound(backwardSteps(backward)) }
+  return {
+    reads: [...new Set(reads.values())],
+    lower: (capabilities) => bound(backwardSteps({ ...backward, capabilities })),
+  }
 }
