@@ -9,7 +9,7 @@ import { numel, sameShape } from '../common/shape.ts'
 import type { Node, NodeOf } from '../graph/node.ts'
 import { Fusion } from '../schedule/fusion.ts'
 import { stridedView, type StridedView } from '../schedule/views.ts'
-import { lowerAttention, type LoweredAttention } from './attention/lower.ts'
+import { lowerAttention, type AttentionNode, type LoweredAttention } from './attention/lower.ts'
 import { fuseEpilogue, type FusedContract } from './epilogue.ts'
 import { MaterializeRequest, type Surroundings } from './expression.ts'
 import { classOf, keepGrouping, knownGroupings, type Grouping } from './grouping.ts'
@@ -49,10 +49,10 @@ export interface ContractGroup extends Group {
   readonly fused: FusedContract | null
 }
 
-/** An attention or its gradient. */
+/** An attention, or its gradient: its sinks are the results that are wanted. */
 export interface AttentionGroup extends Group {
   readonly kind: 'attention'
-  readonly node: NodeOf<'attention'> | NodeOf<'attentionGradient'>
+  readonly node: AttentionNode
   readonly lowered: LoweredAttention
 }
 
@@ -69,7 +69,7 @@ const domainOf = (g: KernelGroup): string | undefined => (g.kind === 'nest' ? g.
 /** Whether a kernel combines elements at one place, and sums nothing. */
 const isElementwise = (g: KernelGroup): boolean => domainOf(g)?.endsWith('|') ?? false
 
-/** The values that a scan, or an attention, hands out and that are wanted of it. */
+/** The values that a node of several results hands out and that are wanted of it. */
 export function tupleOutputs(nodes: readonly Node[], tuple: Node): Node[] {
   return nodes.filter((n) => n.op === 'output' && n.sources[0] === tuple)
 }
@@ -193,11 +193,8 @@ class Grouper {
       case 'scan':
         return { kind: 'own', node: sink, sinks: tupleOutputs(this.#part.nodes, sink), reads: sink.sources }
       case 'attention':
-      case 'attentionGradient': {
-        const lowered = lowerAttention(sink, this.surroundings)
-        const sinks = tupleOutputs(this.#part.nodes, sink)
-        return { kind: 'attention', node: sink, lowered, sinks, reads: lowered.reads }
-      }
+      case 'attentionGradient':
+        return this.#attentionGroup(sink)
       default:
         return this.#nestGroup([sink])
     }
@@ -208,6 +205,11 @@ class Grouper {
     const nest = buildNestOnce(sinks, this.surroundings)
     const reads = nest.arguments.flatMap((a) => (a.kind === 'source' ? [a.node] : []))
     return { kind: 'nest', sinks, reads, nest }
+  }
+
+  #attentionGroup(node: AttentionNode): AttentionGroup {
+    const lowered = lowerAttention(node, this.surroundings)
+    return { kind: 'attention', node, lowered, reads: lowered.reads, sinks: tupleOutputs(this.#part.nodes, node) }
   }
 
   /** A contraction, with the sinks of `chain` computed where it is stored; `stored` of all these go to memory. */

@@ -1,5 +1,4 @@
 /** From one graph to launches: each group's kernel, with what stands for its parameters, in the order in which they run. */
-import { sizeOf } from '../common/dtype.ts'
 import { contiguousStrides, numel, type Shape } from '../common/shape.ts'
 import { makeNode, type Node, type NodeOf } from '../graph/node.ts'
 import type { Capabilities } from './capabilities.ts'
@@ -19,7 +18,7 @@ import { lowerLoop } from './loops.ts'
 import { buildNestOnce } from './nest-memo.ts'
 import type { NestKernel } from './nest.ts'
 import type { GraphPart, Location, PendingLaunch, PendingStep } from './pending.ts'
-import { Places } from './places.ts'
+import { bytesOf, Places } from './places.ts'
 import type { Step, StepArgument } from './step.ts'
 
 /** What all graphs of a plan share. */
@@ -155,24 +154,19 @@ class GraphLowering {
   }
 
   #attention({ node, lowered, sinks }: AttentionGroup): PendingLaunch[] {
-    const outputs = new Map(sinks.map((o) => [o.op === 'output' ? o.attributes.index : -1, o]))
-    // Results that nobody wants have a place all the same: kernels write them.
+    const wanted = new Map(sinks.map((o) => [o.op === 'output' ? o.attributes.index : -1, o]))
     const unwanted = new Map<number, Location>()
     const placeOf = (result: number): Location => {
-      const output = outputs.get(result)
+      const output = wanted.get(result)
       if (output) return this.#places.of(output)
       let place = unwanted.get(result)
-      if (!place) {
-        const { dtype, shape } = node.attributes.results[result]!
-        unwanted.set(result, (place = this.#plan.temporary(numel(shape) * sizeOf(dtype))))
-      }
+      if (!place) unwanted.set(result, (place = this.#plan.temporary(bytesOf(node.attributes.results[result]!))))
       return place
     }
-    const isDifferentiated = [...outputs.keys()].some((result) => result > 0)
-    return lowered.lower(this.#plan.capabilities, isDifferentiated).map((step) =>
+    return lowered.lower(this.#plan.capabilities, wanted.has(1)).map((step) =>
       this.#launch(step, (a): StepArgument<Location> => {
         if (a.kind !== 'memory') return a
-        return { kind: 'memory', role: typeof a.role === 'number' ? placeOf(a.role) : this.#places.of(a.role) }
+        return typeof a.role === 'number' ? { kind: 'memory', role: placeOf(a.role) } : this.#memory(a.role)
       }),
     )
   }

@@ -13,7 +13,7 @@ import { backwardSteps } from './backward.ts'
 import { forwardStep } from './forward.ts'
 import { operandNumbers, scalarNumbers, type AttentionProblem, type HeadsView, type MaskView } from './problem.ts'
 
-type AttentionNode = NodeOf<'attention'> | NodeOf<'attentionGradient'>
+export type AttentionNode = NodeOf<'attention'> | NodeOf<'attentionGradient'>
 
 /** A node in memory that is read, or the number of a result. */
 export type AttentionRole = Node | number
