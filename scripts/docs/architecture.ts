@@ -157,6 +157,10 @@ Intermediates live in the arena of the executor. What a program holds on to (ten
 has them. A realised node that autograd no longer wants forgets its sources, so chains do not keep their past alive. A loss that is read before
 \`backward()\` leaves in memory, besides, the contractions and reductions that its gradient needs (\`tensor/saved.ts\`), until \`backward()\`
 has been there or nobody holds the loss.
+
+Weights of predictors on \`cpu\`, and what is packed from them, live in memory that all threads of the process read
+(\`runtime/shared-memory.ts\`): found by what they hold or by what they are computed from, written before anybody else finds them and never after,
+counted by references, which end with the buffer, with \`dispose()\`, or with the thread.
 `
 }
 

@@ -9,6 +9,7 @@ import { numel, sameShape } from '../common/shape.ts'
 import type { Node, NodeOf } from '../graph/node.ts'
 import { Fusion } from '../schedule/fusion.ts'
 import { stridedView, type StridedView } from '../schedule/views.ts'
+import { lowerAttention, type AttentionNode, type LoweredAttention } from './attention/lower.ts'
 import { fuseEpilogue, type FusedContract } from './epilogue.ts'
 import { MaterializeRequest, type Surroundings } from './expression.ts'
 import { classOf, keepGrouping, knownGroupings, type Grouping } from './grouping.ts'
@@ -23,7 +24,7 @@ const siblingSinks = 8
 const mostChained = 3
 
 /** What one kernel, or run of kernels, computes. */
-export type KernelGroup = NestGroup | ContractGroup | OwnGroup
+export type KernelGroup = NestGroup | ContractGroup | AttentionGroup | OwnGroup
 
 interface Group {
   /** What goes to memory. */
@@ -48,6 +49,13 @@ export interface ContractGroup extends Group {
   readonly fused: FusedContract | null
 }
 
+/** An attention, or its gradient: its sinks are the results that are wanted. */
+export interface AttentionGroup extends Group {
+  readonly kind: 'attention'
+  readonly node: AttentionNode
+  readonly lowered: LoweredAttention
+}
+
 /** An op with kernels of its own. */
 interface OwnGroup extends Group {
   readonly kind: 'own'
@@ -61,9 +69,9 @@ const domainOf = (g: KernelGroup): string | undefined => (g.kind === 'nest' ? g.
 /** Whether a kernel combines elements at one place, and sums nothing. */
 const isElementwise = (g: KernelGroup): boolean => domainOf(g)?.endsWith('|') ?? false
 
-/** The values that a scan hands out and that are wanted of it. */
-export function scanOutputs(nodes: readonly Node[], loop: NodeOf<'scan'>): Node[] {
-  return nodes.filter((n) => n.op === 'output' && n.sources[0] === loop)
+/** The values that a node of several results hands out and that are wanted of it. */
+export function tupleOutputs(nodes: readonly Node[], tuple: Node): Node[] {
+  return nodes.filter((n) => n.op === 'output' && n.sources[0] === tuple)
 }
 
 /** The groups of a graph in order, and which nodes they find in memory. */
@@ -183,7 +191,10 @@ class Grouper {
       case 'cumulate':
         return { kind: 'own', node: sink, sinks: [sink], reads: sink.sources }
       case 'scan':
-        return { kind: 'own', node: sink, sinks: scanOutputs(this.#part.nodes, sink), reads: sink.sources }
+        return { kind: 'own', node: sink, sinks: tupleOutputs(this.#part.nodes, sink), reads: sink.sources }
+      case 'attention':
+      case 'attentionGradient':
+        return this.#attentionGroup(sink)
       default:
         return this.#nestGroup([sink])
     }
@@ -194,6 +205,11 @@ class Grouper {
     const nest = buildNestOnce(sinks, this.surroundings)
     const reads = nest.arguments.flatMap((a) => (a.kind === 'source' ? [a.node] : []))
     return { kind: 'nest', sinks, reads, nest }
+  }
+
+  #attentionGroup(node: AttentionNode): AttentionGroup {
+    const lowered = lowerAttention(node, this.surroundings)
+    return { kind: 'attention', node, lowered, reads: lowered.reads, sinks: tupleOutputs(this.#part.nodes, node) }
   }
 
   /** A contraction, with the sinks of `chain` computed where it is stored; `stored` of all these go to memory. */
