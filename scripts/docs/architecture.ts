@@ -77,9 +77,9 @@ Folders of \`src/\` stand in the order in which a value passes through them, and
 | --- | --- | --- |
 | \`graph/\` | Functions of tensors make nodes: an op of the table, a dtype, a concrete shape, sources, attributes. Shape and dtype errors are thrown here, at the call. Gradients are a table of rules that make more nodes. | \`ops.ts\`, \`build.ts\`, \`gradient.ts\` |
 | \`schedule/\` | What is asked for becomes a program without tensors (\`capture.ts\`). \`fusion.ts\` decides what is kept in memory and what is computed where it is used; \`memory.ts\` gives intermediates places in one arena. | \`capture.ts\`, \`fusion.ts\`, \`plan.ts\` |
-| \`codegen/\` | Each group of fused nodes becomes a kernel of a small language: loops, typed scalars and vectors, loads and stores. Views disappear into index arithmetic; contractions have templates of their own. | \`generate.ts\`, \`nest.ts\`, \`contract/\` |
+| \`codegen/\` | Each group of fused nodes becomes a kernel of a small language: loops, typed scalars and vectors, loads and stores. Views disappear into index arithmetic; contractions have templates of their own. | \`generate.ts\`, \`groups.ts\`, \`nest.ts\`, \`contract/\` |
 | \`render/\` | Dialects print kernels: C text, WebAssembly bytes. Nothing above knows either. | \`c.ts\`, \`wasm.ts\` |
-| \`runtime/\` | Backends own memory, compile what was printed (with a cache on disk) and run plans in order. | \`backend.ts\`, \`cpu/\`, \`wasm/\`, \`reference/\` |
+| \`runtime/\` | Backends own memory, compile what was printed (with a cache on disk of kernels and plans) and run plans in order. | \`backend.ts\`, \`cpu/\`, \`wasm/\`, \`reference/\` |
 | \`tensor/\` | \`Tensor\` and its functions: recording above, doors below. \`realize.ts\` joins all of the above. | \`tensor.ts\`, \`realize.ts\`, \`lane.ts\` |
 | \`nn/\`, \`optimizer/\`, ... | Composites: nothing below knows that they exist. | |
 
@@ -134,6 +134,10 @@ A plan holds launches in order, over leaves, outputs and one arena of intermedia
 alive. What depends on sizes is in its numbers. The kernels depend on structure only (\`codegen/structure.ts\`): ranks, broadcasting, contiguity,
 windows, dtypes. A new batch, width or length of a known program makes a new plan in TypeScript and compiles nothing.
 
+On \`cpu\` a plan is also kept on disk, beside its kernels (\`runtime/cpu/plan-store.ts\`), under a digest of the program with its sizes, the
+capabilities and the generator's sources. Another process reads it instead of scheduling and generating; what does not hold against the
+program's memory is planned anew.
+
 ## Lanes
 
 One lane a device (\`tensor/lane.ts\`) runs plans in the order of submission. Compilation is asynchronous; on \`cpu\` plans run on threads of their
@@ -150,7 +154,9 @@ memory is overwritten keeps that memory; the write goes to new memory.
 ## Memory
 
 Intermediates live in the arena of the executor. What a program holds on to (tensors, parameters) lives in buffers that are freed when nobody
-has them. A realised node that autograd no longer wants forgets its sources, so chains do not keep their past alive.
+has them. A realised node that autograd no longer wants forgets its sources, so chains do not keep their past alive. A loss that is read before
+\`backward()\` leaves in memory, besides, the contractions and reductions that its gradient needs (\`tensor/saved.ts\`), until \`backward()\`
+has been there or nobody holds the loss.
 
 Weights of predictors on \`cpu\`, and what is packed from them, live in memory that all threads of the process read
 (\`runtime/shared-memory.ts\`): found by what they hold or by what they are computed from, written before anybody else finds them and never after,
