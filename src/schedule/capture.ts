@@ -113,6 +113,14 @@ export function signature(node: Node, slot: number | undefined, out: number[]): 
     case 'argsort':
       out.push(node.attributes.axis, node.attributes.descending ? 1 : 0)
       break
+    case 'attention':
+    case 'attentionGradient': {
+      const { scale, isCausal, isMasked, dropout } = node.attributes
+      pushDouble(out, scale)
+      pushDouble(out, dropout)
+      out.push(isCausal ? 1 : 0, isMasked ? 1 : 0)
+      break
+    }
     case 'scan':
       out.push(
         node.attributes.carries,
@@ -226,6 +234,30 @@ export class Capture {
   /** Number of each leaf node and each scalar node. */
   get slots(): ReadonlyMap<Node, number> {
     return this.#shared().slots
+  }
+
+  /** Recorded nodes. */
+  get size(): number {
+    return this.#order.length
+  }
+
+  /** Numbers that tell the program from all others, scalars of the run aside: what `key` is a hash of. Holds until it is submitted. */
+  description(): Float64Array {
+    const numbers: number[] = []
+    const places = new Map<Node, number>()
+    let scalars = 0
+    for (const node of this.#order) {
+      const storage = memoryOf(node)
+      if (storage) leafSignature(node, this.#leafNumbers.get(storage)!, numbers)
+      else {
+        signature(node, node.op === 'scalar' ? scalars++ : undefined, numbers)
+        for (const s of node.sources) numbers.push(places.get(resolve(s))!)
+      }
+      places.set(node, places.size)
+    }
+    for (const { node, write } of this.targets)
+      numbers.push(places.get(node)!, write ? (this.#leafNumbers.get(write) ?? -2) : -1)
+    return Float64Array.from(numbers)
   }
 
   #shared(): SharedProgram {

@@ -6,7 +6,7 @@ import type { Node } from '../../graph/node.ts'
 import { checkTensor, constantLike, floatNode } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
 import { asOperator, notesOperators } from '../../tensor/tracer.ts'
-import { uniformDraws } from './draws.ts'
+import { checkProbability, uniformDraws } from './draws.ts'
 import { channelsFirst, type DataFormat } from './geometry.ts'
 
 export interface DropoutOptions {
@@ -18,10 +18,6 @@ export interface DropoutOptions {
   readonly mode?: DropoutMode
 }
 type DropoutMode = 'upscale_in_train' | 'downscale_in_infer'
-
-function checkProbability(p: number, op: string): void {
-  if (!(p >= 0 && p <= 1)) throw new ArgumentError(`${op}: p must lie in [0, 1], got ${p}`)
-}
 
 /** True with probability 1 - p for each coordinate of `axes`, the same along the others. */
 function kept(x: Node, p: number, axes: readonly number[]): Node {
