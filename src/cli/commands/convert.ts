@@ -1,5 +1,6 @@
 /** `longzhou convert IN OUT --to FORMAT`: a model file in another format, run beside the original before it is called done. */
 import { resolve } from 'node:path'
+import { liteWriters, type LiteOptions } from '../../io/formats/lite-opt.ts'
 import { modelFormats, readModel, writeModel, type ModelFormat } from '../../io/formats/model-files.ts'
 import { drawSamples, outputsOf, proveEqual } from '../../io/formats/proof.ts'
 import { defaultSamples } from '../../io/formats/program/export/export.ts'
@@ -15,6 +16,11 @@ export const command: CliCommand = {
     input: { type: 'positional', description: 'Model: a file or a directory of any format', required: true },
     output: { type: 'positional', description: 'File, or directory, to write', required: true },
     to: { type: 'string', description: `Format: ${modelFormats.join(', ')}; default by the ending of OUT` },
+    writer: {
+      type: 'string',
+      description: `Of .nb: ${liteWriters.join(', ')} (Default: auto, Paddle Lite's opt where it is installed)`,
+    },
+    targets: { type: 'string', description: 'Of .nb by opt: what it is for, as arm,opencl or x86 (Default: arm)' },
     tolerance: { type: 'string', description: 'Largest difference between both (Default: 1e-4)' },
     json: { type: 'boolean', description: 'Print one JSON object: path, samples, largestDifference' },
   },
@@ -25,7 +31,7 @@ export const command: CliCommand = {
       throw new UsageError(`convert: --tolerance must be a number, got '${String(args['tolerance'])}'`)
     const program = await readModel(resolve(String(args['input'])))
     const layer = new TranslatedLayer(program)
-    const path = await writeModel(program, resolve(String(args['output'])), to)
+    const path = await writeModel(program, resolve(String(args['output'])), to, { lite: liteOptions(args) })
     const samples = await usableSamples(program, layer)
     const proof = await proveEqual(layer, program, await readModel(path), { samples, tolerance })
     const report = { path, ...proof }
@@ -51,6 +57,14 @@ async function usableSamples(program: OperatorProgram, layer: TranslatedLayer): 
     if (!(error instanceof LongzhouError)) throw error
     return drawSamples(program, small)
   }
+}
+
+function liteOptions(args: Readonly<Record<string, unknown>>): LiteOptions {
+  const { writer, targets } = args
+  const found = writer === undefined ? 'auto' : liteWriters.find((w) => w === writer)
+  if (!found)
+    throw new UsageError(`convert: there is no writer '${String(writer)}'; there are ${liteWriters.join(', ')}`)
+  return { writer: found, ...(targets === undefined ? {} : { targets: String(targets).split(',') }) }
 }
 
 function formatNamed(name: string): ModelFormat {

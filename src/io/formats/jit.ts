@@ -4,10 +4,10 @@ import { ArgumentError } from '../../common/errors.ts'
 import { exportProgram, inEvaluation, sampleShapesOf, type ExportOptions } from './program/export/export.ts'
 import type { Exportable } from './program/export/record.ts'
 import { TranslatedLayer } from './program/translated-layer.ts'
-import { formatOf, readModel, writeModel, type ModelFormat } from './model-files.ts'
+import { formatOf, readModel, writeModel, type ModelFormat, type WriteOptions } from './model-files.ts'
 import { drawSamples, proveEqual, type Proof } from './proof.ts'
 
-export interface JitSaveOptions extends ExportOptions {
+export interface JitSaveOptions extends ExportOptions, WriteOptions {
   /** Default: what the path ends with; else `pir`, as in Paddle 3. */
   readonly format?: ModelFormat
   /** Inputs for the proof, in order, a list for each run. Default: drawn for `inputSpec`. */
@@ -29,10 +29,10 @@ export interface Saved {
  * @example await jit.save(model, 'out/inference', { inputSpec: [new jit.InputSpec([null, 3, 48, null])], format: 'onnx' })
  */
 export async function save(target: Exportable, path: string, options: JitSaveOptions): Promise<Saved> {
-  const { format = formatOf(path) ?? 'pir', samples, tolerance, ...rest } = options
+  const { format = formatOf(path) ?? 'pir', samples, tolerance, lite, ...rest } = options
   if (typeof target !== 'function') throw new ArgumentError('jit.save: expected a Layer or a function')
   const program = await exportProgram(target, rest)
-  const written = await writeModel(program, path, format)
+  const written = await writeModel(program, path, format, lite ? { lite } : {})
   const proof = await inEvaluation(target, async () =>
     proveEqual(target, program, await readModel(written), {
       samples: samples ?? drawSamples(program, sampleShapesOf(rest)),

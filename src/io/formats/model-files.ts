@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { ArgumentError } from '../../common/errors.ts'
+import type { LiteOptions } from './lite-opt.ts'
 import { readLiteModel, writeLiteModel } from './lite-program.ts'
 import { readOnnxModel, writeOnnxModel } from './onnx/index.ts'
 import { readPaddleModel, writePaddleModel } from './paddle/index.ts'
@@ -18,7 +19,12 @@ interface FormatRow {
   readonly ending: string
   read(path: string): Promise<OperatorProgram>
   /** `path` ends with `ending`. */
-  write(program: OperatorProgram, path: string): Promise<void>
+  write(program: OperatorProgram, path: string, options: WriteOptions): Promise<void>
+}
+
+export interface WriteOptions {
+  /** How `.nb` files are written. */
+  readonly lite?: LiteOptions
 }
 
 const rows: readonly FormatRow[] = [
@@ -34,9 +40,24 @@ const rows: readonly FormatRow[] = [
     read: readPaddleModel,
     write: (program, path) => writePaddleModel(path.slice(0, -8), program, { format: 'pdmodel' }),
   },
-  { format: 'onnx', ending: '.onnx', read: readOnnxModel, write: writeOnnxModel },
-  { format: 'safetensors', ending: '.safetensors', read: readSafetensorsProgram, write: writeSafetensorsProgram },
-  { format: 'nb', ending: '.nb', read: readLiteModel, write: writeLiteModel },
+  {
+    format: 'onnx',
+    ending: '.onnx',
+    read: readOnnxModel,
+    write: (program, path) => writeOnnxModel(program, path),
+  },
+  {
+    format: 'safetensors',
+    ending: '.safetensors',
+    read: readSafetensorsProgram,
+    write: (program, path) => writeSafetensorsProgram(program, path),
+  },
+  {
+    format: 'nb',
+    ending: '.nb',
+    read: readLiteModel,
+    write: (program, path, { lite }) => writeLiteModel(program, path, lite),
+  },
 ]
 
 const rowOf = (path: string): FormatRow | undefined => rows.find((r) => path.endsWith(r.ending))
@@ -66,7 +87,12 @@ export async function readModel(path: string): Promise<OperatorProgram> {
 }
 
 /** Writes a program; returns the path of the file that names the model. Throws ArgumentError, FormatError, StorageError. */
-export async function writeModel(program: OperatorProgram, path: string, format?: ModelFormat): Promise<string> {
+export async function writeModel(
+  program: OperatorProgram,
+  path: string,
+  format?: ModelFormat,
+  options: WriteOptions = {},
+): Promise<string> {
   const row = format ? rows.find((r) => r.format === format) : rowOf(path)
   if (!row)
     throw new ArgumentError(
@@ -75,6 +101,6 @@ export async function writeModel(program: OperatorProgram, path: string, format?
         : `the name '${basename(path)}' tells no format; end it with ${rows.map((r) => r.ending).join(', ')}, or give the format`,
     )
   const target = await targetOf(row, path)
-  await row.write(program, target)
+  await row.write(program, target, options)
   return target
 }

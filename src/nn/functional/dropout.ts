@@ -1,10 +1,11 @@
 /** The dropout family, as in paddle.nn.functional.common. Which elements stay is drawn inside the graph, by counters. */
 import { ArgumentError } from '../../common/errors.ts'
 import { normalizeAxes } from '../../common/shape.ts'
-import { binary, broadcastTo, where } from '../../graph/build.ts'
+import { alias, binary, broadcastTo, where } from '../../graph/build.ts'
 import type { Node } from '../../graph/node.ts'
 import { checkTensor, constantLike, floatNode } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
+import { asOperator, notesOperators } from '../../tensor/tracer.ts'
 import { checkProbability, uniformDraws } from './draws.ts'
 import { channelsFirst, type DataFormat } from './geometry.ts'
 
@@ -14,8 +15,9 @@ export interface DropoutOptions {
   /** False: the input passes through. Default true. */
   readonly training?: boolean
   /** `'upscale_in_train'` (default) divides what stays by 1 - p; `'downscale_in_infer'` multiplies by 1 - p outside training instead. */
-  readonly mode?: 'upscale_in_train' | 'downscale_in_infer'
+  readonly mode?: DropoutMode
 }
+type DropoutMode = 'upscale_in_train' | 'downscale_in_infer'
 
 /** True with probability 1 - p for each coordinate of `axes`, the same along the others. */
 function kept(x: Node, p: number, axes: readonly number[]): Node {
@@ -37,10 +39,19 @@ export function dropout(x: Tensor, p = 0.5, options: DropoutOptions = {}): Tenso
   const n = floatNode(x, 'dropout')
   if (p === 0) return x
   const scales = mode === 'upscale_in_train'
-  if (!training) return scales ? x : new Tensor(scaled(n, 1 - p))
+  if (!training) return passedThrough(x, n, p, mode, options.axis !== undefined)
   if (p === 1) return new Tensor(scaled(n, 0))
   const mask = kept(n, p, normalizeAxes(options.axis, x.ndim, 'dropout'))
   return new Tensor(where(mask, scales ? scaled(n, 1 / (1 - p)) : n, constantLike(n, 0)))
+}
+
+/** Outside training. An export keeps the operator, as Paddle's does: the file that is read again drops when it trains on. */
+function passedThrough(x: Tensor, n: Node, p: number, mode: DropoutMode, sharesDecisions: boolean): Tensor {
+  const scales = mode === 'upscale_in_train'
+  // Paddle's operator knows no axes.
+  if (sharesDecisions || !notesOperators()) return scales ? x : new Tensor(scaled(n, 1 - p))
+  const out = new Tensor(scales ? alias(n) : scaled(n, 1 - p))
+  return asOperator('dropout', out, () => ({ inputs: { x }, attributes: { p, is_test: true, mode } }))
 }
 
 export interface ChannelDropoutOptions {

@@ -165,6 +165,8 @@ const pairwise = [
   'dot',
   'atan2',
 ]
+/** Paddle Lite reads it of every comparison. */
+const onCpu = { name: 'force_cpu', type: 'boolean', value: false } as const
 const comparisons = ['equal', 'not_equal', 'less_than', 'less_equal', 'greater_than', 'greater_equal']
 const elementwise: Readonly<Record<string, string>> = {
   add: 'add',
@@ -183,7 +185,7 @@ const elementwise: Readonly<Record<string, string>> = {
 const arithmetic: Readonly<Record<string, LegacyOperator>> = {
   ...Object.fromEntries(functions.map((n) => [n, unary(n)])),
   ...Object.fromEntries(pairwise.map((n) => [n, binary(n)])),
-  ...Object.fromEntries(comparisons.map((n) => [n, binary(n, [axis])])),
+  ...Object.fromEntries(comparisons.map((n) => [n, binary(n, [axis, onCpu])])),
   ...Object.fromEntries(Object.entries(elementwise).map(([n, row]) => [`elementwise_${n}`, binary(row, [axis])])),
   ...Object.fromEntries(['isnan', 'isinf', 'isfinite'].map((n) => [`${n}_v2`, unary(n)])),
   round: unary('round', same('decimals')),

@@ -15,6 +15,7 @@ import {
 } from '../program/program.ts'
 import { prune } from '../program/prune.ts'
 import { asKind, LegacyCall } from './legacy-call.ts'
+import { beforeActivation, emitActivation, fusedActivation } from './legacy-fused.ts'
 import type { LegacyOperator } from './legacy-operator.ts'
 import { legacyOperators } from './legacy-operators.ts'
 import { specialReaders } from './legacy-special-reader.ts'
@@ -180,8 +181,10 @@ export class LegacyReading {
       }
     }
     if (entry.row === 'batch_norm_') for (const slot of ['Mean', 'Variance']) this.statistics.add(call.input(slot))
-    const bias = call.inputs('Bias')
-    const isFused = bias.length > 0 && entry.inputs['filter'] !== undefined
+    const isConvolution = entry.inputs['filter'] !== undefined
+    const bias = isConvolution ? call.inputs('Bias') : []
+    const isActivated = isConvolution && fusedActivation(call) !== null
+    const isFused = bias.length > 0 || isActivated
     const outputs: Record<string, string | readonly string[]> = {}
     for (const [name, slot] of Object.entries(entry.outputs)) {
       const variables = call.outputs(slot)
@@ -192,13 +195,18 @@ export class LegacyReading {
       outputs[name] = row.outputs.includes(`${name}*`) ? names : names[0]!
     }
     this.emit(call, entry.row, inputs, outputs, attributes)
-    if (isFused) this.#addBias(call, bias[0]!, slotNames(outputs['out'])[0]!)
+    if (!isFused) return
+    let last = slotNames(outputs['out'])[0]!
+    const variable = call.output('Output')
+    if (bias.length > 0) last = this.#addBias(call, bias[0]!, last)
+    if (isActivated) emitActivation(call, this, last, variable)
   }
 
-  /** A convolution's own bias, [C], is an addition of its own here. */
-  #addBias(call: LegacyCall, bias: string, to: string): void {
-    const out = call.output('Output')
-    const rank = this.rank(to, call)
+  /** A convolution's own bias, [C], is an addition of its own here. Returns the sum's name. */
+  #addBias(call: LegacyCall, bias: string, to: string): string {
+    const out = beforeActivation(call, this, call.output('Output'))
+    // `opt` forgets shapes of what it fuses; the filter is a parameter.
+    const rank = this.rank(call.input('Filter'), call)
     const format = call.attribute('data_format')
     const first = typeof format !== 'string' || !format.endsWith('C')
     const shape = Array.from({ length: rank }, (_, i) => (i === (first ? 1 : rank - 1) ? -1 : 1))
@@ -208,7 +216,8 @@ export class LegacyReading {
       shape.map((d) => (d < 0 ? (this.info(bias)?.shape[0] ?? -1) : d)),
     )
     this.emit(call, 'reshape', { x: bias }, { out: spread }, { shape })
-    this.emit(call, 'add', { x: to, y: spread }, { out: this.result(out) })
+    this.emit(call, 'add', { x: to, y: spread }, { out })
+    return out
   }
 
   #unknown(call: LegacyCall): void {

@@ -3,11 +3,12 @@ import type { DType } from '../../../common/dtype.ts'
 import { FormatError } from '../../../common/errors.ts'
 import type { AttributeValue } from '../program/program.ts'
 import { dtypeText, type LegacyCall } from './legacy-call.ts'
+import { beforeActivation, emitActivation, fullyConnected } from './legacy-fused.ts'
 import type { LegacyReading } from './legacy-reader.ts'
 
 export type SpecialReader = (call: LegacyCall, reading: LegacyReading) => void
 
-/** y's axes begin at `axis` of x's; -1: they end together. */
+/** y's axes begin at `axis` of x's; -1: they end together. Fused by Paddle Lite, an activation follows. */
 function elementwise(row: string): SpecialReader {
   return (call, reading) => {
     const x = call.input('X')
@@ -24,7 +25,10 @@ function elementwise(row: string): SpecialReader {
         y = spread
       }
     }
-    reading.emit(call, row, { x, y }, { out: reading.result(call.output('Out')) })
+    const variable = call.output('Out')
+    const out = beforeActivation(call, reading, variable)
+    reading.emit(call, row, { x, y }, { out })
+    emitActivation(call, reading, out, variable)
   }
 }
 
@@ -265,7 +269,13 @@ const elementwiseRows: Readonly<Record<string, string>> = {
 }
 
 export const specialReaders: Readonly<Record<string, SpecialReader>> = {
-  ...Object.fromEntries(Object.entries(elementwiseRows).map(([type, row]) => [type, elementwise(row)])),
+  ...Object.fromEntries(
+    Object.entries(elementwiseRows).flatMap(([type, row]) => [
+      [type, elementwise(row)],
+      [`fusion_${type}_activation`, elementwise(row)],
+    ]),
+  ),
+  fc: fullyConnected,
   ...Object.fromEntries(
     ['sum', 'mean', 'max', 'min', 'prod', 'any', 'all', 'amax', 'amin'].map((row) => [`reduce_${row}`, reduction(row)]),
   ),

@@ -2,7 +2,7 @@
  * OperatorProgram -> ProgramDesc, as Paddle 2.6 writes it, with what Paddle Lite wants besides: XShape results, `beta` of swish, constants of at
  * least one axis.
  */
-import type { DType } from '../../../common/dtype.ts'
+import { isFloat, type DType } from '../../../common/dtype.ts'
 import { FormatError } from '../../../common/errors.ts'
 import { completeValues } from '../program/complete.ts'
 import { findOperator } from '../program/operators/table.ts'
@@ -330,7 +330,8 @@ function variable(
     persistable,
     needCheckFeed: isInput,
     isParameter: persistable,
-    stopGradient: !trainable,
+    // Intermediate floats pass gradients on: what stops them cannot be trained on.
+    stopGradient: persistable ? !trainable : isInput || !isFloat(dtype),
   }
 }
 

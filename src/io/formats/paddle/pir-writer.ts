@@ -150,7 +150,10 @@ class Writing {
     more: readonly Json[] = [],
   ): Typed[] {
     const results = types.map((type) => ({ id: ++this.#last, type }))
-    const flags = types.length > 0 ? [...more, named('stop_gradient', list(types.map(() => bool(true))))] : []
+    // Constants, which have no operands, and integers stop gradients; what stops more cannot be trained on.
+    const isConstant = operands.length === 0 && name !== '1.data'
+    const stops = types.map((type) => bool(isConstant || !hasFloats(type)))
+    const flags = types.length > 0 ? [...more, named('stop_gradient', list(stops))] : []
     this.#ops.push({
       '#': name,
       A: attributes,
@@ -317,4 +320,9 @@ function attributeValue(operation: Operation, row: Operator, name: string): Attr
   const value = operation.attributes[name] ?? row.attributes[name]?.default
   if (value === undefined) throw new FormatError(`operator '${operation.type}' lacks its attribute '${name}'`)
   return value
+}
+
+/** Whether a tensor's type, or that of a list of tensors, has elements that gradients are of. */
+function hasFloats(type: Json): boolean {
+  return /"0\.t_b?f\d+"/.test(JSON.stringify(type))
 }
