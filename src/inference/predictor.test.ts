@@ -6,6 +6,7 @@ import { InputSpec } from '../jit/input-spec.ts'
 import * as nn from '../nn/index.ts'
 import { noGrad } from '../tensor/autograd.ts'
 import * as T from '../tensor/index.ts'
+import { recordedNodes } from '../tensor/session.ts'
 import { fromHost, type Tensor } from '../tensor/tensor.ts'
 import { createPredictor } from './predictor.ts'
 
@@ -67,6 +68,19 @@ describe('Predictor', () => {
     // Answers to different questions differ.
     const keys = new Set(answers.map((a) => (a['output_0']!.data as Float32Array).join(',')))
     expect(keys.size).toBe(calls.length)
+  })
+
+  it('records a new shape in the middle of a long recording', async () => {
+    const predictor = createPredictor({ model })
+    const x = image(1, 7, 11, 3)
+    const expected = await wanted(x)
+    let counter = T.zeros([1])
+    let additions = 0
+    // What is recorded is submitted at 20,000 nodes; a network whose inputs have no values yet must not be.
+    while (recordedNodes() < 19_980) [counter, additions] = [T.add(counter, 1), additions + 1]
+    const got = (await predictor.run([x]))['output_0']!.data as Float32Array
+    expect(Math.max(...expected.map((v, k) => Math.abs(v - got[k]!)))).toBeLessThan(1e-4)
+    expect(await counter.data()).toEqual(Float32Array.of(additions))
   })
 
   it('says which input does not fit', async () => {

@@ -6,17 +6,14 @@ import { allocateHost, sizeOf, viewHost, type DType, type HostArray } from '../c
 import { ArgumentError, DTypeError, ShapeError } from '../common/errors.ts'
 import { RecentMap } from '../common/recent-map.ts'
 import { formatShape, numel, type Shape } from '../common/shape.ts'
-import { foldConstants } from '../graph/fold.ts'
-import type { Node } from '../graph/node.ts'
 import { readModel } from '../io/formats/model-files.ts'
 import { TranslatedLayer } from '../io/formats/program/translated-layer.ts'
 import type { OperatorProgram } from '../io/formats/program/program.ts'
 import type { Backend } from '../runtime/backend.ts'
-import { noGrad } from '../tensor/autograd.ts'
 import { backendOf, getDevice, withDevice } from '../tensor/device.ts'
-import { ConstantStore, InputPlace, PreparedComputation } from '../tensor/prepared.ts'
-import { tensorsIn } from '../tensor/nested.ts'
+import { ConstantStore, PreparedComputation } from '../tensor/prepared.ts'
 import { Tensor } from '../tensor/tensor.ts'
+import { recordInference } from './record.ts'
 
 export interface PredictorOptions {
   readonly model: OperatorProgram
@@ -136,19 +133,8 @@ export class Predictor {
   }
 
   #record(shapes: readonly Shape[]): PreparedComputation {
-    return withDevice(this.device, () => {
-      const places = this.inputs.map(({ dtype }, i) => new InputPlace(this.device, dtype, shapes[i]!))
-      const changing = new Set(places.map((p) => p.storage))
-      const isFixed = (leaf: Node): boolean => leaf.op !== 'buffer' || !changing.has(leaf.attributes.storage)
-      const results = noGrad(() => {
-        const out = this.#layer(...places.map((p) => p.tensor))
-        return foldConstants(
-          tensorsIn(out).map((t) => t.node),
-          isFixed,
-        )
-      })
-      return new PreparedComputation(results, places, this.device, this.#constants)
-    })
+    const { inputs, outputs } = recordInference(this.#layer, shapes, this.device)
+    return new PreparedComputation(outputs, inputs, this.device, this.#constants)
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * What executes programs, in C: threads that share the iterations of a launch, memory that grows, and the walk over a program's words. Two
- * sources are made of it, which put `typedef ... address;` before it: the runtime of the CPU backend (runtime.c.ts, addresses come from
+ * sources are made of it, which put the base types of kernels and `typedef ... address;` before it: the runtime of the CPU backend (runtime.c.ts, addresses come from
  * JavaScript as float64) and compiled models (../ahead/model.c.ts, addresses are pointers).
  *
  * A program is an array of 64-bit words: [arena bytes, steps, then each step]. A step is a launch (0, launch words) or a loop
@@ -21,9 +21,6 @@ export const executorIncludes = String.raw`#define _GNU_SOURCE
 `
 
 export const executorSource = String.raw`
-typedef int64_t i64;
-typedef uint64_t u64;
-typedef uint32_t u32;
 typedef void (*kernel)(const i64 *args, i64 begin, i64 end, char *scratch, int *status);
 
 enum { MAX_THREADS = 1024, CHUNKS_PER_THREAD = 4, SPIN_NS = 50000 };

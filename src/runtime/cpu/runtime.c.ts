@@ -3,6 +3,7 @@
  * compiled kernels. JavaScript talks to it by numbers only: addresses, tickets and counts, all below 2^53. Programs are walked by
  * executor.c.ts, which also says how they look. A timed run writes [its start, its end, then what the executor writes].
  */
+import { baseTypes } from '../../render/c-helpers.ts'
 import { executorIncludes, executorSource } from './executor.c.ts'
 
 export const runtimeSource = String.raw`
@@ -11,6 +12,7 @@ ${executorIncludes}
 #include <sys/syscall.h>
 #include <unistd.h>
 
+${baseTypes}
 typedef double address;
 ${executorSource}
 enum { QUEUE = 4096 };
