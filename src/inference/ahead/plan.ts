@@ -107,7 +107,7 @@ function planShape(
   values: LeafValues,
   constants: Offsets,
 ): Planned {
-  const { inputs, outputs } = recordInference(layer, shapes, HOST)
+  const { inputs, outputs } = recordInference(layer, shapes, HOST, 'float32')
   const captured = capture(outputs, [])
   const leaves = captured.leaves.map((leaf): number | string => {
     const input = inputs.findIndex((i) => i.storage === leaf)

@@ -40,8 +40,8 @@ const placeNames: Readonly<Record<PlaceKind, string>> = {
   constant: 'AT_CONSTANT',
 }
 
-/** Kernels name all their parameters, and mark loops for compilers that are asked to vectorise them. */
-const unusual = ['-Wunused-parameter', '-Wunused-variable', '-Wunknown-pragmas']
+/** Kernels name all their parameters, mark loops for compilers that are asked to vectorise them, and write no parentheses that C does not need. */
+const unusual = ['-Wunused-parameter', '-Wunused-variable', '-Wunknown-pragmas', '-Wparentheses']
 
 /** The C file; it includes `NAME.h`. */
 export function modelSource(model: AheadModel): string {

@@ -103,9 +103,11 @@ typedef struct {
   int stop;
   int busy;    /* whether a loop is under way */
   int threads; /* with the one that asks, which works too; 0 and 1: there are no others */
-  u32 born;    /* generation when the threads were started */
+  int active;  /* of these, those that work for the current run; the others rest */
+  int numbered; /* threads that have taken a number */
+  u32 born;     /* generation when the threads were started */
   pthread_mutex_t lock;
-  pthread_cond_t wake;
+  pthread_cond_t wake, resume;
   pthread_t workers[MAX_THREADS];
 } thread_pool;
 
@@ -144,26 +146,35 @@ static void take_chunks(thread_pool *pool, u32 generation, region *own) {
 
 static u32 generation_now(thread_pool *pool) { return (u32)(__atomic_load_n(&pool->next, __ATOMIC_SEQ_CST) >> 32); }
 
+static int stopped(thread_pool *pool) { return __atomic_load_n(&pool->stop, __ATOMIC_RELAXED); }
+
+/* Whether the thread of this number is one too many for the current run. */
+static int rests(thread_pool *pool, int number) { return number >= __atomic_load_n(&pool->active, __ATOMIC_RELAXED); }
+
 static void *work(void *argument) {
   thread_pool *pool = argument;
   u32 seen = pool->born;
+  const int number = __atomic_add_fetch(&pool->numbered, 1, __ATOMIC_RELAXED);
   region own = { 0, 0 };
   for (;;) {
+    if (rests(pool, number)) {
+      pthread_mutex_lock(&pool->lock);
+      while (rests(pool, number) && !stopped(pool)) pthread_cond_wait(&pool->resume, &pool->lock);
+      pthread_mutex_unlock(&pool->lock);
+    }
     i64 since = 0;
     u32 count = 0;
-    while (generation_now(pool) == seen && !__atomic_load_n(&pool->stop, __ATOMIC_RELAXED)) {
+    while (generation_now(pool) == seen && !stopped(pool)) {
       if (spin(&since, &count)) continue;
       pthread_mutex_lock(&pool->lock);
       __atomic_fetch_add(&pool->sleepers, 1, __ATOMIC_SEQ_CST);
-      while (generation_now(pool) == seen && !__atomic_load_n(&pool->stop, __ATOMIC_RELAXED)) {
-        pthread_cond_wait(&pool->wake, &pool->lock);
-      }
+      while (generation_now(pool) == seen && !stopped(pool)) pthread_cond_wait(&pool->wake, &pool->lock);
       __atomic_fetch_sub(&pool->sleepers, 1, __ATOMIC_SEQ_CST);
       pthread_mutex_unlock(&pool->lock);
     }
-    if (__atomic_load_n(&pool->stop, __ATOMIC_RELAXED)) break;
+    if (stopped(pool)) break;
     seen = generation_now(pool);
-    take_chunks(pool, seen, &own);
+    if (!rests(pool, number)) take_chunks(pool, seen, &own);
   }
   release(&own);
   return 0;
@@ -176,26 +187,45 @@ static void wake_workers(thread_pool *pool) {
   pthread_mutex_unlock(&pool->lock);
 }
 
-/* Not while a loop is under way. Has fewer threads than asked for where the system gives no more. */
-static void resize_pool(thread_pool *pool, int threads) {
-  if (threads == pool->threads) return;
+static void set_active(thread_pool *pool, int threads) {
+  if (threads == pool->active) return;
+  pthread_mutex_lock(&pool->lock);
+  __atomic_store_n(&pool->active, threads, __ATOMIC_RELAXED);
+  pthread_cond_broadcast(&pool->resume);
+  pthread_mutex_unlock(&pool->lock);
+}
+
+/* Not while a loop is under way. */
+static void end_threads(thread_pool *pool) {
   __atomic_store_n(&pool->stop, 1, __ATOMIC_SEQ_CST);
+  set_active(pool, MAX_THREADS);
   wake_workers(pool);
   for (int i = 0; i < pool->threads - 1; i++) pthread_join(pool->workers[i], 0);
   __atomic_store_n(&pool->stop, 0, __ATOMIC_SEQ_CST);
   pool->threads = 1;
-  pool->born = generation_now(pool);
-  while (pool->threads < threads && !start_thread(&pool->workers[pool->threads - 1], work, pool)) pool->threads++;
+  pool->numbered = 0;
+}
+
+/* So many threads work from now on, the one that asks among them, or as many as the system gives. Runs may differ in this, so that those which
+   are too many rest: ending and starting threads would cost more than a small run. Not while a loop is under way. */
+static void resize_pool(thread_pool *pool, int threads) {
+  if (threads > pool->threads) {
+    end_threads(pool);
+    set_active(pool, threads);
+    pool->born = generation_now(pool);
+    while (pool->threads < threads && !start_thread(&pool->workers[pool->threads - 1], work, pool)) pool->threads++;
+  }
+  set_active(pool, threads < pool->threads ? threads : pool->threads);
 }
 
 /* Who comes while another loop is under way works alone: results do not depend on who works. */
 static void parallel_for(thread_pool *pool, kernel fn, const i64 *args, i64 extent, i64 grain, i64 scratch, region *own, int *status) {
   if (extent <= 0) return;
-  if (pool->threads <= 1 || extent <= grain || __atomic_exchange_n(&pool->busy, 1, __ATOMIC_ACQUIRE)) {
+  if (pool->active <= 1 || extent <= grain || __atomic_exchange_n(&pool->busy, 1, __ATOMIC_ACQUIRE)) {
     run_range(fn, args, 0, extent, scratch, own, status);
     return;
   }
-  i64 share = extent / ((i64)pool->threads * CHUNKS_PER_THREAD);
+  i64 share = extent / ((i64)pool->active * CHUNKS_PER_THREAD);
   i64 chunk = share <= grain ? grain : (share + grain - 1) / grain * grain;
   u32 generation = generation_now(pool) + 2;
   __atomic_store_n(&pool->next, (u64)(generation - 1) << 32 | CLOSED, __ATOMIC_RELAXED);

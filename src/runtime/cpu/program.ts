@@ -9,6 +9,8 @@ import { allocateWords } from './memory.ts'
 export interface CpuProgram extends Program {
   readonly words: BigInt64Array
   readonly address: number
+  /** That may work for a run; 0: as many as for all others. */
+  readonly threads: number
   readonly needs: Needs
   readonly arenaBytes: number
   /** Numbers that a timed run writes. */
@@ -16,9 +18,14 @@ export interface CpuProgram extends Program {
 }
 
 /** `addresses` are those of the compiled kernels, by number. */
-export function encodeProgram(plan: Plan, kernels: readonly Kernel[], addresses: readonly number[]): CpuProgram {
+export function encodeProgram(
+  plan: Plan,
+  kernels: readonly Kernel[],
+  addresses: readonly number[],
+  threads = 0,
+): CpuProgram {
   const { words, needs } = encodePlan(plan, kernels, addresses)
   const memory = allocateWords(words.length)
   words.forEach((w, i) => (memory.words[i] = BigInt(w)))
-  return { kernels: kernels.length, ...memory, needs, arenaBytes: plan.arenaBytes, timeCount: timeCount(plan) }
+  return { kernels: kernels.length, ...memory, threads, needs, arenaBytes: plan.arenaBytes, timeCount: timeCount(plan) }
 }

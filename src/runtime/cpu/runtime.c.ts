@@ -17,7 +17,7 @@ typedef double address;
 ${executorSource}
 enum { QUEUE = 4096 };
 
-static thread_pool pool = { .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER };
+static thread_pool pool = { .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER, .resume = PTHREAD_COND_INITIALIZER };
 static executor machine = { .pool = &pool };
 
 /* -- The queue --------------------------------------------------------------------------------------------------------------- */
@@ -26,6 +26,7 @@ typedef struct {
   i64 *code; /* NULL: copy bytes from source to target */
   double *slots, *times;
   int leaves, outputs;
+  int threads; /* that may work for it; 0: as many as longzhou_set_threads says */
   char *target;
   const char *source;
   i64 bytes;
@@ -56,7 +57,7 @@ static void *serve(void *unused) {
     }
     entry *e = &queue.entries[ticket % QUEUE];
     if (e->code) {
-      resize_pool(&pool, __atomic_load_n(&queue.threads, __ATOMIC_RELAXED));
+      resize_pool(&pool, e->threads > 0 ? e->threads : __atomic_load_n(&queue.threads, __ATOMIC_RELAXED));
       const double *outputs = e->slots + e->leaves;
       double *times = e->times;
       run_slots slots = { e->slots, outputs, outputs + e->outputs, times ? times + 2 : 0 };
@@ -86,6 +87,9 @@ static void pin(void) {
 #endif
 }
 
+/* The last ticket of the calling thread. */
+static _Thread_local i64 last_ticket;
+
 /* The ticket; 0 where the queue is full, -1 where memory or threads are. */
 static double enqueue(entry e) {
   double ticket = 0;
@@ -105,20 +109,24 @@ static double enqueue(entry e) {
     queue.entries[next % QUEUE] = e;
     __atomic_store_n(&queue.submitted, next, __ATOMIC_SEQ_CST);
     if (queue.executor_sleeps) pthread_cond_signal(&queue.arrived);
+    last_ticket = next;
     ticket = (double)next;
   }
   pthread_mutex_unlock(&queue.lock);
   return ticket;
 }
 
-/* Times: where they go, 0 where nobody asks for them. */
-double longzhou_submit(i64 code, i64 slots, int leaves, int outputs, int scalars, i64 times) {
+static int thread_count(int threads) { return threads < MAX_THREADS ? threads : MAX_THREADS; }
+
+/* Times: where they go, 0 where nobody asks for them. Threads: that may work for this run, 0 for as many as usual. */
+double longzhou_submit(i64 code, i64 slots, int leaves, int outputs, int scalars, i64 times, int threads) {
   int count = leaves + outputs + scalars;
   double *copy = malloc((size_t)(count > 0 ? count : 1) * sizeof(double));
   if (!copy) return -1;
   memcpy(copy, (const void *)(intptr_t)slots, (size_t)count * sizeof(double));
   double ticket = enqueue((entry){
-    .code = (i64 *)(intptr_t)code, .slots = copy, .leaves = leaves, .outputs = outputs, .times = (double *)(intptr_t)times });
+    .code = (i64 *)(intptr_t)code, .slots = copy, .leaves = leaves, .outputs = outputs, .times = (double *)(intptr_t)times,
+    .threads = thread_count(threads) });
   if (ticket <= 0) free(copy);
   return ticket;
 }
@@ -152,8 +160,7 @@ double longzhou_wait(double ticket) {
 
 /* Takes effect at the next run. */
 void longzhou_set_threads(int threads) {
-  if (threads < 1) threads = 1;
-  __atomic_store_n(&queue.threads, threads < MAX_THREADS ? threads : MAX_THREADS, __ATOMIC_RELAXED);
+  __atomic_store_n(&queue.threads, threads < 1 ? 1 : thread_count(threads), __ATOMIC_RELAXED);
 }
 
 /* The clock of all times, in nanoseconds. */

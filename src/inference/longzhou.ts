@@ -1,0 +1,118 @@
+/**
+ * The engine of this package: a program recorded once for each shape of its inputs. What depends on weights alone is folded, packed and
+ * computed once, and shared by all shapes.
+ */
+import { allocateHost, sizeOf, viewHost, type HostArray } from '../common/dtype.ts'
+import { ArgumentError, DeviceError } from '../common/errors.ts'
+import { RecentMap } from '../common/recent-map.ts'
+import { numel, type Shape } from '../common/shape.ts'
+import { readModel } from '../io/formats/model-files.ts'
+import { TranslatedLayer } from '../io/formats/program/translated-layer.ts'
+import type { OperatorProgram } from '../io/formats/program/program.ts'
+import type { Backend, ProgramOptions } from '../runtime/backend.ts'
+import { backendOf, getDevice, withDevice } from '../tensor/device.ts'
+import { ConstantStore, PreparedComputation } from '../tensor/prepared.ts'
+import { precisions, type Engine, type EngineOptions, type PortInfo, type Precision, type Session } from './engine.ts'
+import { recordInference } from './record.ts'
+
+export const longzhou: Engine = {
+  takes: ['device', 'threads', 'precision', 'cache', 'maxShapes'],
+  async load(model, options) {
+    return new ProgramSession(typeof model === 'string' ? await readModel(model) : model, options)
+  },
+}
+
+function checkThreads(threads: number | undefined, device: string): void {
+  if (threads === undefined) return
+  if (!Number.isInteger(threads) || threads < 1 || threads > 1024)
+    throw new ArgumentError(`createPredictor: threads must be an integer from 1 to 1024, got ${String(threads)}`)
+  if (threads > 1 && device !== 'cpu')
+    throw new ArgumentError(`createPredictor: device '${device}' runs on one thread, got threads: ${threads}`)
+}
+
+function checkPrecision(precision: string, device: string, backend: Backend): void {
+  const isOneOf: readonly string[] = precisions
+  if (!isOneOf.includes(precision))
+    throw new ArgumentError(`createPredictor: precision must be ${precisions.join(', ')}, got '${precision}'`)
+  if (precision === 'float16')
+    throw new DeviceError(
+      `createPredictor: device '${device}' does not compute in float16; use bfloat16 or float32, or engine 'onnxruntime' on device 'tensorrt'`,
+    )
+  if (precision === 'bfloat16' && !backend.capabilities.bfloat16)
+    throw new DeviceError(
+      `createPredictor: device '${device}' of this machine does not multiply bfloat16 (AVX-512 BF16 or AMX does), which would make it slower and less exact than float32; use that`,
+    )
+}
+
+class ProgramSession implements Session {
+  readonly inputs: readonly PortInfo[]
+  readonly outputNames: readonly string[]
+  readonly metadata: Readonly<Record<string, string>>
+  readonly device: string
+  readonly #backend: Backend
+  readonly #layer: TranslatedLayer
+  readonly #constants: ConstantStore
+  readonly #precision: Precision
+  readonly #programOptions: ProgramOptions
+  readonly #prepared: RecentMap<string, PreparedComputation>
+
+  constructor(program: OperatorProgram, options: EngineOptions) {
+    const { device = getDevice(), maxShapes = 64, precision = 'float32', threads, cache } = options
+    this.inputs = program.inputs
+    this.outputNames = program.outputs.map((o) => o.name)
+    this.metadata = program.metadata
+    this.device = device
+    this.#backend = backendOf(device)
+    checkPrecision(precision, device, this.#backend)
+    checkThreads(threads, device)
+    this.#precision = precision
+    this.#programOptions = { ...(threads !== undefined && { threads }), ...(cache !== undefined && { cache }) }
+    // The layer copies the parameters to the device: what was read from the file may go.
+    const parameters = new Map(program.parameters)
+    this.#layer = withDevice(device, () => new TranslatedLayer({ ...program, parameters }))
+    parameters.clear()
+    this.#constants = new ConstantStore(device)
+    this.#prepared = new RecentMap(maxShapes)
+  }
+
+  async run(inputs: readonly HostArray[]): Promise<HostArray[]> {
+    const computation = this.#computation(inputs.map((a) => a.shape))
+    const buffers = inputs.map((array) => this.#upload(array))
+    const results = await computation.run(buffers)
+    return Promise.all(
+      results.map(async (result, i): Promise<HostArray> => {
+        const { dtype, shape } = computation.outputs[i]!
+        const bytes = await this.#backend.read(result)
+        // Nobody else holds the memory of an output; other devices' is copied by reading it.
+        const data =
+          bytes.byteLength === 0
+            ? allocateHost(dtype, 0)
+            : viewHost(dtype, bytes.buffer, bytes.byteOffset, numel(shape))
+        return { dtype, shape: [...shape], data }
+      }),
+    )
+  }
+
+  get constantBytes(): number {
+    return this.#constants.bytes
+  }
+
+  dispose(): void {
+    this.#constants.dispose()
+  }
+
+  #upload({ data, shape, dtype }: HostArray): ReturnType<Backend['allocate']> {
+    const buffer = this.#backend.allocate(numel(shape) * sizeOf(dtype))
+    this.#backend.write(buffer, new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+    return buffer
+  }
+
+  #computation(shapes: readonly Shape[]): PreparedComputation {
+    return this.#prepared.getOrMake(shapes.map((s) => s.join('x')).join(' '), () => this.#record(shapes))
+  }
+
+  #record(shapes: readonly Shape[]): PreparedComputation {
+    const { inputs, outputs } = recordInference(this.#layer, shapes, this.device, this.#precision)
+    return new PreparedComputation(outputs, inputs, this.device, this.#constants, this.#programOptions)
+  }
+}
