@@ -1,12 +1,13 @@
 /** The table of engines, and `createPredictor`, which chooses one. */
 import { ArgumentError } from '../common/errors.ts'
 import { nearestName } from '../common/nearest-name.ts'
+import { compiled } from './compiled.ts'
 import type { Engine, EngineOptions, Model } from './engine.ts'
 import { longzhou } from './longzhou.ts'
 import { Predictor } from './predictor.ts'
 
 /** In the order in which they are asked whether a path is theirs; the first is for all that is nobody's. */
-const engines = { longzhou } satisfies Record<string, Engine>
+const engines = { longzhou, compiled } satisfies Record<string, Engine>
 
 export type EngineName = keyof typeof engines
 

@@ -67,11 +67,12 @@ export function planModel(
     const { kernels } = generated
     const { scalars } = capture
     const known = leaves.map(placeOf)
+    const without = (kind: Place['kind']): Place[] => known.map((p) => (p.kind === kind ? { kind: 'none' } : p))
     const computed = generated.constants.map(({ recipe }): Place => ({ kind: 'constant', at: constants.at(recipe) }))
     const main: AheadProgram = {
       plan: generated.plan,
       kernels,
-      leaves: [...known.map((p): Place => (p.kind === 'transient' ? { kind: 'none' } : p)), ...computed],
+      leaves: [...without('transient'), ...computed],
       outputs: capture.targets.map((_, at): Place => ({ kind: 'output', at })),
       scalars,
     }
@@ -79,7 +80,7 @@ export function planModel(
       inputs: shapes[i]!,
       outputs: capture.targets.map(({ node }) => node.shape),
       main,
-      prologue: prologue && { plan: prologue, kernels, leaves: known, outputs: computed, scalars },
+      prologue: prologue && { plan: prologue, kernels, leaves: without('input'), outputs: computed, scalars },
     }
   }
   return {

@@ -308,7 +308,7 @@ void ${name}_free(${name} *model) {
   pthread_mutex_lock(&model->lock);
   while (model->runs > 0) pthread_cond_wait(&model->idle, &model->lock);
   pthread_mutex_unlock(&model->lock);
-  resize_pool(&model->pool, 1);
+  end_threads(&model->pool);
   while (model->sessions) {
     session *s = model->sessions;
     model->sessions = s->next;

@@ -55,3 +55,8 @@ export interface WeightsInfo {
   readonly transientBytes: number
   readonly crc32: number
 }
+
+/** Shapes of inputs as text: `x [1, 3, 48, 320], y [1]`. */
+export function describeInputs(ports: readonly { readonly name: string }[], shapes: readonly Shape[]): string {
+  return ports.map(({ name }, i) => `${name} [${shapes[i]!.join(', ')}]`).join(', ')
+}

@@ -10,7 +10,7 @@ import { encodePlan, type Word } from '../cpu/encode.ts'
 import { executorIncludes, executorSource } from '../cpu/executor.c.ts'
 import { apiSource, tableTypes } from './api.c.ts'
 import { dtypeNumbers } from './header.ts'
-import type { AheadModel, AheadProgram, Place, PlaceKind, Port } from './model.ts'
+import { describeInputs, type AheadModel, type AheadProgram, type Place, type PlaceKind, type Port } from './model.ts'
 import type { Target } from './target.ts'
 
 /** Macros that compilers define for instruction sets, and the names that `__builtin_cpu_supports` has for them. */
@@ -171,11 +171,6 @@ function sizes(model: AheadModel): string {
   return Object.entries(definitions)
     .map(([key, value]) => `#define ${key} ${value}\n`)
     .join('')
-}
-
-/** Shapes of inputs as text: `x [1, 3, 48, 320], y [1]`. */
-export function describeInputs(ports: readonly Port[], shapes: readonly Shape[]): string {
-  return ports.map(({ name }, i) => `${name} [${shapes[i]!.join(', ')}]`).join(', ')
 }
 
 /** Refuses compilers that were not told the target, and lists what the processor is asked for before anything else runs. */

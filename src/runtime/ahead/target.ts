@@ -123,3 +123,12 @@ export function compilerFor(target: Target, cc?: string): Compiler {
     )
   return compiler
 }
+
+/**
+ * Flags for the library of a compiled model, behind those of its code. It stays in memory once it is loaded: its threads may still spin in it when
+ * a program ends that loaded it by name.
+ */
+export function libraryFlags(name: string): string[] {
+  const elf = process.platform === 'darwin' ? [] : [`-Wl,-soname,lib${name}.so`, '-Wl,-z,nodelete']
+  return ['-std=c11', '-fvisibility=hidden', '-s', '-w', ...elf, '-pthread', '-lm']
+}
