@@ -6,7 +6,7 @@ import { InputSpec } from '../jit/input-spec.ts'
 import * as nn from '../nn/index.ts'
 import { noGrad } from '../tensor/autograd.ts'
 import * as T from '../tensor/index.ts'
-import { recordedNodes } from '../tensor/session.ts'
+import { keptNodes, recordedNodes } from '../tensor/session.ts'
 import { fromHost, type Tensor } from '../tensor/tensor.ts'
 import { createPredictor } from './engines.ts'
 
@@ -81,6 +81,17 @@ describe('Predictor', () => {
     const got = (await predictor.run([x]))['output_0']!.data as Float32Array
     expect(Math.max(...expected.map((v, k) => Math.abs(v - got[k]!)))).toBeLessThan(1e-4)
     expect(await counter.data()).toEqual(Float32Array.of(additions))
+  })
+
+  it('leaves nothing behind for the writes of a program that trains beside it', async () => {
+    const predictor = await createPredictor({ model, device: 'reference' })
+    await predictor.prepare([[1, 3, 6, 6]])
+    const weight = T.zeros([1])
+    weight.add_(T.ones([1]))
+    // Submits the write, and whatever was kept for it: not the network, whose inputs had no values when it was recorded.
+    const kept = keptNodes()
+    expect(await weight.data()).toEqual(Float32Array.of(1))
+    expect(kept).toEqual([])
   })
 
   it('says which input does not fit', async () => {

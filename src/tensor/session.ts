@@ -121,13 +121,13 @@ let isAside = false
 
 /**
  * Runs `body`, which records what plans of its own will submit, over inputs that have no values yet: nothing of it is submitted because the
- * recording has grown long, and it does not make the recording around it longer.
+ * recording has grown long, or kept for the next write, and it does not make the recording around it longer.
  */
 export function recordAside<T>(body: () => T): T {
   const before = [isAside, recordingMark()] as const
   isAside = true
   try {
-    return body()
+    return withoutKeptOutputs(body).result
   } finally {
     isAside = before[0]
     lastFlush = Math.min(recordingMark(), lastFlush + recordingMark() - before[1])

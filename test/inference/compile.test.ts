@@ -248,7 +248,7 @@ describe.runIf(hasCompiler)('the C of a model', () => {
 
   it('meets damaged weights and wrong calls with an error, under the sanitizers too', async () => {
     const directory = place('sanitized')
-    const flags = ['-g', '-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=undefined']
+    const flags = ['-O0', '-fsanitize=address,undefined', '-fno-sanitize-recover=undefined']
     const manifest = await buildExample({ model, directory, target: 'native', shapes: [shapes[1]!] }, 'cc', flags)
     expect(await differenceInC(model, directory, manifest)).toBeLessThan(1e-5)
     const example = join(directory, 'example')
