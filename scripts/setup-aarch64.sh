@@ -5,16 +5,17 @@ set -euo pipefail
 sysroot=/usr/aarch64-linux-gnu
 
 if command -v aarch64-linux-gnu-gcc >/dev/null && command -v qemu-aarch64 >/dev/null && [ -e $sysroot/lib/libc.so.6 ]; then
+  echo "setup-aarch64: compiler and emulator are there"
   exit 0
 fi
 if ! command -v apt-get >/dev/null; then
   echo 'setup-aarch64: no apt-get here; install an aarch64 cross compiler (aarch64-linux-gnu-gcc) and qemu-aarch64' >&2
   exit 1
 fi
-sudo=()
-if [ "$(id -u)" -ne 0 ]; then sudo=(sudo -n); fi
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then as_root=(sudo -n); fi
 export DEBIAN_FRONTEND=noninteractive
-"${sudo[@]}" apt-get update -qq
-"${sudo[@]}" apt-get install -y -qq --no-install-recommends gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user >/dev/null
-aarch64-linux-gnu-gcc --version | head -1
-qemu-aarch64 --version | head -1
+packages=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
+${as_root[@]+"${as_root[@]}"} apt-get update -qq
+${as_root[@]+"${as_root[@]}"} apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+echo "setup-aarch64: ${packages[*]}"
