@@ -4,7 +4,6 @@ import { join, resolve } from 'node:path'
 import type { HostArray } from '../../common/dtype.ts'
 import { createPredictor, describePort, type Predictor } from '../../inference/index.ts'
 import { readNpy, writeNpy } from '../../io/files.ts'
-import { setNumThreads } from '../../tensor/device.ts'
 import type { CliCommand } from '../commands.ts'
 import { UsageError } from '../errors.ts'
 import { formatTable } from '../ui.ts'
@@ -12,7 +11,11 @@ import { formatTable } from '../ui.ts'
 export const command: CliCommand = {
   repeatable: ['input'],
   args: {
-    model: { type: 'positional', description: 'Model: a file or a directory of any format', required: true },
+    model: {
+      type: 'positional',
+      description: 'Model: a file or a directory of any format, or a compiled model',
+      required: true,
+    },
     input: { type: 'string', description: 'NAME=FILE.npy, once for each input; NAME may be left out for a single one' },
     out: { type: 'string', description: 'Directory for one .npy an output' },
     device: { type: 'string', description: 'Device: cpu, wasm, reference' },
@@ -22,11 +25,13 @@ export const command: CliCommand = {
   },
   async run(args) {
     const repeat = positive(args['repeat'] ?? 1, 'repeat')
-    if (args['threads'] !== undefined) setNumThreads(positive(args['threads'], 'threads'))
-    const device = args['device'] === undefined ? {} : { device: String(args['device']) }
+    const options = {
+      ...(args['threads'] !== undefined && { threads: positive(args['threads'], 'threads') }),
+      ...(args['device'] !== undefined && { device: String(args['device']) }),
+    }
 
     const started = performance.now()
-    const predictor = await createPredictor({ model: resolve(String(args['model'])), ...device })
+    const predictor = await createPredictor({ model: resolve(String(args['model'])), ...options })
     const loaded = performance.now()
     const inputs = await readInputs(predictor, args['input'])
     const before = performance.now()
