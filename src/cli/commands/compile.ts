@@ -60,8 +60,12 @@ export const command: CliCommand = {
     const lines = manifest.shapes.map(
       (s, i) => `shape ${i}: ${manifest.inputs.map((p, k) => `${p.name} [${s.inputs[k]!.join(', ')}]`).join(', ')}`,
     )
+    const next =
+      emit === 'c'
+        ? `make -C ${String(args['out'])} builds it`
+        : `longzhou infer ${String(args['out'])} --input ${manifest.inputs[0]?.name ?? ''}=FILE.npy runs it on such a machine`
     process.stdout.write(
-      `${formatTable([['file', 'size'], ...files])}\n${lines.join('\n')}\ncompiled for ${target} in ${(ms / 1000).toFixed(1)} s; it runs at these shapes: longzhou infer ${String(args['out'])} --input ${manifest.inputs[0]?.name ?? ''}=FILE.npy\n`,
+      `${formatTable([['file', 'size'], ...files])}\n${lines.join('\n')}\ncompiled for ${target} in ${(ms / 1000).toFixed(1)} s; ${next}\n`,
     )
   },
 }
