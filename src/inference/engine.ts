@@ -12,7 +12,7 @@ export interface PortInfo {
   readonly shape: readonly number[]
 }
 
-export const precisions = ['float32', 'bfloat16', 'float16'] as const
+export const precisions = ['float32', 'bfloat16'] as const
 export type Precision = (typeof precisions)[number]
 
 /** A model: a file or directory of any kind, or a program that was read or exported. */
@@ -23,7 +23,7 @@ export interface EngineOptions {
   readonly device?: string
   /**
    * Threads that may work for one run of this predictor. Default: of `longzhou` what `setNumThreads` says (the physical cores), of other engines
-   * their own. All predictors of a process share one pool, which serves one run at a time; results do not depend on it.
+   * their own. All predictors of `longzhou` in a process share one pool, which serves one run at a time; results do not depend on it.
    */
   readonly threads?: number
   /**

@@ -2,18 +2,17 @@
  * A computation that is run many times over other inputs and the same weights: recorded, captured and planned once. Whatever depends on
  * weights alone is computed before the first run and shared by all computations over the same weights.
  */
-import { sizeOf } from '../common/dtype.ts'
+import { sizeOf, type DType, type HostArray } from '../common/dtype.ts'
 import { InternalError } from '../common/errors.ts'
 import { numel } from '../common/shape.ts'
 import { makeLeaf, type Node } from '../graph/node.ts'
 import { Storage, type DeviceBuffer } from '../graph/storage.ts'
 import type { Backend, ProgramOptions } from '../runtime/backend.ts'
 import { capture, type Capture } from '../schedule/capture.ts'
-import type { DType } from '../common/dtype.ts'
 import type { Shape } from '../common/shape.ts'
 import { backendOf } from './device.ts'
 import { laneOf, type Lane, type PreparedPlan } from './lane.ts'
-import { Tensor } from './tensor.ts'
+import { storageFrom, Tensor } from './tensor.ts'
 
 /** A tensor that stands for an input; runs bring its values. */
 export class InputPlace {
@@ -31,6 +30,7 @@ export class InputPlace {
  * of the process read, weights are kept there once by what they hold, and constants by recipe: stores of equal weights, in any thread, share them.
  */
 export class ConstantStore {
+  readonly #device: string
   readonly #backend: Backend
   readonly #weights = new Map<Storage, string>()
   readonly #buffers = new Map<string, DeviceBuffer>()
@@ -38,7 +38,20 @@ export class ConstantStore {
   pending: Promise<void> = Promise.resolve()
 
   constructor(device: string) {
+    this.#device = device
     this.#backend = backendOf(device)
+  }
+
+  /** A storage that holds an array, for a weight; in shared memory at once. */
+  place(array: HostArray): Storage {
+    const { data, dtype, shape } = array
+    const { shared } = this.#backend
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+    const buffer = data.length === numel(shape) ? shared?.place(bytes) : null
+    if (!buffer) return storageFrom(array, this.#device)
+    const weight = new Storage(this.#device, dtype, data.length, buffer)
+    this.nameOf(weight)
+    return weight
   }
 
   /** Name in recipes of a weight, which never changes from now on. */
