@@ -14,7 +14,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { HostArray } from '../../src/common/dtype.ts'
 import { DeviceError, FormatError, ShapeError } from '../../src/common/errors.ts'
-import { nn, jit, type Tensor } from '../../src/index.ts'
+import { jit, nn, type Tensor } from '../../src/index.ts'
 import {
   compileModel,
   createPredictor,

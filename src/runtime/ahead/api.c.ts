@@ -2,7 +2,7 @@
  * The functions of a compiled model's header, in C. Behind the kernels, the executor (../cpu/executor.c.ts) and the tables that source.ts prints:
  * SHAPES, INPUTS, OUTPUTS, the sizes and the CRC-32 of the weights, `plans`, `kernels`, `input_infos`, `output_infos`, `metadata`.
  */
-import { errorCodes } from './header.ts'
+import type { errorCodes } from './header.ts'
 
 /** What the tables are made of; stands before them. */
 export function tableTypes(name: string): string {
