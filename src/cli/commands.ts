@@ -59,6 +59,12 @@ export const COMMANDS: readonly CommandRow[] = [
     load: () => import('./commands/convert.ts'),
   },
   {
+    name: 'compile',
+    description:
+      'Compile a model ahead of time: a library for x86-64, Arm or this machine that needs no compiler, or its C',
+    load: () => import('./commands/compile.ts'),
+  },
+  {
     name: 'bench',
     description: 'Training steps, products and convolutions against PyTorch and PaddlePaddle on this machine',
     load: () => import('./commands/bench.ts'),

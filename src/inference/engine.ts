@@ -23,7 +23,7 @@ export interface EngineOptions {
   readonly device?: string
   /**
    * Threads that may work for one run of this predictor. Default: of `longzhou` what `setNumThreads` says (the physical cores), of other engines
-   * their own. All predictors of a process share one pool, which serves one run at a time; results do not depend on it.
+   * their own. All predictors of `longzhou` in a process share one pool, which serves one run at a time; results do not depend on it.
    */
   readonly threads?: number
   /**

@@ -2,6 +2,7 @@
 import { ArgumentError } from '../common/errors.ts'
 import { nearestName } from '../common/nearest-name.ts'
 import { readPaddleModel } from '../io/formats/paddle/index.ts'
+import { compiled } from './compiled.ts'
 import { Config } from './config.ts'
 import type { Engine, EngineOptions, Model } from './engine.ts'
 import { longzhou } from './longzhou.ts'
@@ -9,7 +10,7 @@ import { onnxruntime } from './onnxruntime.ts'
 import { Predictor } from './predictor.ts'
 
 /** In the order in which they are asked whether a path is theirs; the first is for all that is nobody's. */
-const engines = { longzhou, onnxruntime } satisfies Record<string, Engine>
+const engines = { longzhou, compiled, onnxruntime } satisfies Record<string, Engine>
 
 export type EngineName = keyof typeof engines
 
@@ -17,10 +18,11 @@ export type EngineName = keyof typeof engines
 export const engineNames = Object.keys(engines) as readonly EngineName[]
 
 export interface PredictorOptions extends EngineOptions {
-  /** A model file or directory, of any format, or a program that was read or exported. */
+  /** A model file or directory, of any format, a compiled model, or a program that was read or exported. */
   readonly model: Model
   /**
-   * Default: the engine whose kind of model it is; `longzhou` for model files and programs. `onnxruntime` needs the package onnxruntime-node and
+   * Default: the engine whose kind of model it is; `longzhou` for model files and programs, `compiled` for directories that `compileModel` made.
+   * Loading one of those executes its library. `onnxruntime` needs the package onnxruntime-node and
    * runs on device `cpu`, `gpu` (CUDA), `tensorrt` or `webgpu`, in the calling thread.
    */
   readonly engine?: EngineName

@@ -6,3 +6,6 @@ export { precisions, type Model, type PortInfo, type Precision } from './engine.
 export { createPredictor, engineNames, type EngineName, type PredictorOptions } from './engines.ts'
 export type { InputHandle, OutputHandle } from './handles.ts'
 export { describePort, Predictor, type PredictorInputs } from './predictor.ts'
+export { compileModel, type CompileModelOptions } from './ahead/compile.ts'
+export { isCompiledModel, readManifest, type Manifest } from './ahead/manifest.ts'
+export { isTargetName, targetNames, type TargetName } from '../runtime/ahead/target.ts'

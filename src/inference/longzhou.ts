@@ -2,23 +2,18 @@
  * The engine of this package: a program recorded once for each shape of its inputs. What depends on weights alone is folded, packed and
  * computed once, and shared by all shapes.
  */
-import { autoCast } from '../amp/auto-cast.ts'
 import { allocateHost, sizeOf, viewHost, type HostArray } from '../common/dtype.ts'
 import { ArgumentError, DeviceError } from '../common/errors.ts'
 import { RecentMap } from '../common/recent-map.ts'
 import { numel, type Shape } from '../common/shape.ts'
-import { cast } from '../graph/build.ts'
-import { foldConstants } from '../graph/fold.ts'
-import type { Node } from '../graph/node.ts'
 import { readModel } from '../io/formats/model-files.ts'
 import { TranslatedLayer } from '../io/formats/program/translated-layer.ts'
 import type { OperatorProgram } from '../io/formats/program/program.ts'
 import type { Backend, ProgramOptions } from '../runtime/backend.ts'
-import { noGrad } from '../tensor/autograd.ts'
 import { backendOf, getDevice, withDevice } from '../tensor/device.ts'
-import { ConstantStore, InputPlace, PreparedComputation } from '../tensor/prepared.ts'
-import { tensorsIn } from '../tensor/nested.ts'
+import { ConstantStore, PreparedComputation } from '../tensor/prepared.ts'
 import { precisions, type Engine, type EngineOptions, type PortInfo, type Precision, type Session } from './engine.ts'
+import { recordInference } from './record.ts'
 
 export const longzhou: Engine = {
   takes: ['device', 'threads', 'precision', 'cache', 'maxShapes'],
@@ -43,11 +38,6 @@ function checkPrecision(precision: string, device: string, backend: Backend): vo
     throw new DeviceError(
       `createPredictor: device '${device}' of this machine does not multiply bfloat16 (AVX-512 BF16 or AMX does), which would make it slower and less exact than float32; use that`,
     )
-}
-
-/** Records products with operands that are rounded, as mixed precision does. */
-function inPrecision<T>(precision: Precision, body: () => T): T {
-  return precision === 'float32' ? body() : autoCast({ dtype: precision, level: 'O1' }, body)
 }
 
 class ProgramSession implements Session {
@@ -118,18 +108,7 @@ class ProgramSession implements Session {
   }
 
   #record(shapes: readonly Shape[]): PreparedComputation {
-    return withDevice(this.device, () => {
-      const places = this.inputs.map(({ dtype }, i) => new InputPlace(this.device, dtype, shapes[i]!))
-      const changing = new Set(places.map((p) => p.storage))
-      const isFixed = (leaf: Node): boolean => leaf.op !== 'buffer' || !changing.has(leaf.attributes.storage)
-      const results = noGrad(() => {
-        const out = inPrecision(this.#precision, () => this.#layer(...places.map((p) => p.tensor)))
-        return foldConstants(
-          tensorsIn(out).map(({ node }) => (node.dtype === this.#precision ? cast(node, 'float32') : node)),
-          isFixed,
-        )
-      })
-      return new PreparedComputation(results, places, this.device, this.#constants, this.#programOptions)
-    })
+    const { inputs, outputs } = recordInference(this.#layer, shapes, this.device, this.#precision)
+    return new PreparedComputation(outputs, inputs, this.device, this.#constants, this.#programOptions)
   }
 }

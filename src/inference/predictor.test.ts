@@ -11,6 +11,7 @@ import { compilerCandidates } from '../runtime/compiler.ts'
 import { noGrad } from '../tensor/autograd.ts'
 import { backendOf } from '../tensor/device.ts'
 import * as T from '../tensor/index.ts'
+import { keptNodes, recordedNodes } from '../tensor/session.ts'
 import { fromHost, type Tensor } from '../tensor/tensor.ts'
 import { createPredictor } from './engines.ts'
 
@@ -74,6 +75,30 @@ describe('Predictor', () => {
     // Answers to different questions differ.
     const keys = new Set(answers.map((a) => (a['output_0']!.data as Float32Array).join(',')))
     expect(keys.size).toBe(calls.length)
+  })
+
+  it('records a new shape in the middle of a long recording', async () => {
+    const predictor = await createPredictor({ model })
+    const x = image(1, 7, 11, 3)
+    const expected = await wanted(x)
+    let counter = T.zeros([1])
+    let additions = 0
+    // What is recorded is submitted at 20,000 nodes; a network whose inputs have no values yet must not be.
+    while (recordedNodes() < 19_980) [counter, additions] = [T.add(counter, 1), additions + 1]
+    const got = (await predictor.run([x]))['output_0']!.data as Float32Array
+    expect(Math.max(...expected.map((v, k) => Math.abs(v - got[k]!)))).toBeLessThan(1e-4)
+    expect(await counter.data()).toEqual(Float32Array.of(additions))
+  })
+
+  it('leaves nothing behind for the writes of a program that trains beside it', async () => {
+    const predictor = await createPredictor({ model, device: 'reference' })
+    await predictor.prepare([[1, 3, 6, 6]])
+    const weight = T.zeros([1])
+    weight.add_(T.ones([1]))
+    // Submits the write, and whatever was kept for it: not the network, whose inputs had no values when it was recorded.
+    const kept = keptNodes()
+    expect(await weight.data()).toEqual(Float32Array.of(1))
+    expect(kept).toEqual([])
   })
 
   it('says which input does not fit', async () => {

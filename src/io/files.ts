@@ -109,40 +109,61 @@ export async function readSafetensors(path: string): Promise<Safetensors> {
   return { tensors, metadata }
 }
 
+/** The metadata of a safetensors file, without reading its tensors. Throws StorageError, FormatError. */
+export async function readSafetensorsMetadata(path: string): Promise<Record<string, string>> {
+  return withOpen(path, async (handle) => {
+    const { size } = await handle.stat()
+    return (await readHeader(sequentialReader(handle, size), size)).metadata
+  })
+}
+
 /** As `readSafetensors`, and gives size and SHA-256 of the whole file, taken in the same pass. */
-export async function readSafetensorsHashed(path: string): Promise<Safetensors & { readonly digest: Digest }> {
+export function readSafetensorsHashed(path: string): Promise<Safetensors & { readonly digest: Digest }> {
+  return withOpen(path, async (handle) => {
+    const { size } = await handle.stat()
+    const hash = createHash('sha256')
+    const next = sequentialReader(handle, size, (bytes) => hash.update(bytes))
+    const { entries, metadata } = await readHeader(next, size)
+    const arrays: [string, HostArray][] = []
+    for (const { name, dtype, shape, begin, end } of entries) {
+      arrays.push([name, fromBytes(dtype, shape, await next(end - begin))])
+    }
+    return { tensors: Object.fromEntries(arrays), metadata, digest: { bytes: size, sha256: hash.digest('hex') } }
+  })
+}
+
+function withOpen<T>(path: string, read: (handle: FileHandle) => Promise<T>): Promise<T> {
   return withStorageErrors('reading', path, async () => {
     const handle = await open(path, 'r')
     try {
-      return await namingFile(path, () => readFrom(handle))
+      return await namingFile(path, () => read(handle))
     } finally {
       await handle.close()
     }
   })
 }
 
-async function readFrom(handle: FileHandle): Promise<Safetensors & { readonly digest: Digest }> {
-  const { size } = await handle.stat()
-  const hash = createHash('sha256')
+type ReadNext = (length: number) => Promise<Uint8Array>
+
+/** Reads a file of `size` bytes piece by piece, each into memory of its own; `seen` is told of all that is read. */
+function sequentialReader(handle: FileHandle, size: number, seen?: (bytes: Uint8Array) => void): ReadNext {
   let position = 0
-  const next = async (length: number): Promise<Uint8Array> => {
+  return async (length) => {
     const out = allocateBytes(length)
     for (let at = 0; at < length;) {
       const { bytesRead } = await handle.read(out, at, Math.min(CHUNK, length - at), position)
       if (bytesRead === 0) throw new FormatError(`truncated while it was read, at byte ${position} of ${size}`)
-      hash.update(out.subarray(at, at + bytesRead))
+      seen?.(out.subarray(at, at + bytesRead))
       at += bytesRead
       position += bytesRead
     }
     return out
   }
+}
+
+async function readHeader(next: ReadNext, size: number): Promise<ReturnType<typeof parseSafetensorsHeader>> {
   const headerLength = readHeaderLength(await next(Math.min(8, size)), size)
-  const { entries, metadata } = parseSafetensorsHeader(await next(headerLength), size - 8 - headerLength)
-  const arrays: [string, HostArray][] = []
-  for (const { name, dtype, shape, begin, end } of entries) {
-    arrays.push([name, fromBytes(dtype, shape, await next(end - begin))])
-  }
-  return { tensors: Object.fromEntries(arrays), metadata, digest: { bytes: size, sha256: hash.digest('hex') } }
+  return parseSafetensorsHeader(await next(headerLength), size - 8 - headerLength)
 }
 
 function allocateBytes(length: number): Uint8Array<ArrayBuffer> {

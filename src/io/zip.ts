@@ -4,6 +4,7 @@
  */
 import { joinBytes } from '../common/bytes.ts'
 import { deflateSync, inflateSync } from 'fflate'
+import { crc32 } from '../common/crc32.ts'
 import { ArgumentError, FormatError } from '../common/errors.ts'
 
 const LOCAL = 0x04034b50
@@ -237,16 +238,4 @@ function inflate(data: Uint8Array, { name, size }: Entry): Uint8Array {
   } catch (cause) {
     throw new FormatError(`zip: member '${name}' cannot be inflated: corrupt or truncated`, { cause })
   }
-}
-
-const crcTable = Uint32Array.from({ length: 256 }, (_, n) => {
-  let c = n
-  for (let k = 0; k < 8; k++) c = c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1
-  return c
-})
-
-function crc32(bytes: Uint8Array): number {
-  let c = 0xffffffff
-  for (let i = 0; i < bytes.length; i++) c = crcTable[(c ^ bytes[i]!) & 0xff]! ^ (c >>> 8)
-  return ~c >>> 0
 }

@@ -82,3 +82,13 @@ function shortestSingle(x: number): string {
   }
   return String(Number(x.toPrecision(9)))
 }
+
+/** A string literal that holds the UTF-8 of a text; what is not printable ASCII is written as octal. */
+export function stringText(text: string): string {
+  const bytes = new TextEncoder().encode(text)
+  const written = Array.from(bytes, (b) => {
+    const isPlain = b >= 32 && b < 127 && b !== 34 && b !== 92 && b !== 63
+    return isPlain ? String.fromCharCode(b) : `\\${b.toString(8).padStart(3, '0')}`
+  })
+  return `"${written.join('')}"`
+}

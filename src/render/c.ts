@@ -45,13 +45,13 @@ export function renderKernel(kernel: Kernel, vectorBytes: number): CKernel {
   return { name, title: kernel.title, text, helpers: printer.helpers.texts }
 }
 
-/** Prints kernels with the helpers that they need; a kernel that comes twice is printed once. */
-export function translationUnit(kernels: readonly CKernel[]): string {
+/** Prints kernels with the helpers that they need; a kernel that comes twice is printed once. `storage` stands before each: `static `, or nothing. */
+export function translationUnit(kernels: readonly CKernel[], storage = ''): string {
   const helpers = new Map<string, string>()
   const functions = new Map<string, string>()
   for (const k of kernels) {
     for (const [name, text] of k.helpers) helpers.set(name, text)
-    if (!functions.has(k.name)) functions.set(k.name, `// ${k.title.replace(/[\r\n\\]/g, ' ')}\n${k.text}`)
+    if (!functions.has(k.name)) functions.set(k.name, `// ${k.title.replace(/[\r\n\\]/g, ' ')}\n${storage}${k.text}`)
   }
   return [
     baseTypes,

@@ -39,7 +39,7 @@ const fakeCompiler = (path: string): Compiler => ({
   family: 'unknown',
   version: '1',
   target: 'x64',
-  nativeFlags: [],
+  machineFlags: [],
   features: new Set(),
 })
 
@@ -78,7 +78,7 @@ describe('finding a compiler', () => {
     const macros = 'echo "#define __clang__ 1"; echo "#define __ARM_NEON 1"; echo "#define __aarch64__ 1"'
     const path = fakeProgram('clang', `case "$*" in *-march=native*) exit 1;; esac; ${macros}`)
     const compiler = probeCompiler({ name: 'clang', path, leadingArguments: [] })
-    expect(compiler).toMatchObject({ family: 'clang', target: 'arm64', nativeFlags: ['-mcpu=native'] })
+    expect(compiler).toMatchObject({ family: 'clang', target: 'arm64', machineFlags: ['-mcpu=native'] })
     expect(compiler.features.has('neon')).toBe(true)
   })
 

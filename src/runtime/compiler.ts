@@ -25,9 +25,9 @@ export interface Compiler extends CompilerCommand {
   readonly version: string
   /** Architecture that it compiles for, by Node's names where there is one: `x64`, `arm64`. */
   readonly target: string
-  /** The flag that tunes for this machine (`-march=native`), none where the compiler has no such flag. */
-  readonly nativeFlags: readonly string[]
-  /** Instruction sets that code compiled with `nativeFlags` may use: `avx2`, `fma`, `neon`, ... */
+  /** What names the machine that it compiles for: `-march=native` for this one, none where the compiler has no such flag. */
+  readonly machineFlags: readonly string[]
+  /** Instruction sets that code compiled with `machineFlags` may use: `avx2`, `fma`, `neon`, ... */
   readonly features: ReadonlySet<string>
 }
 
@@ -51,9 +51,12 @@ const FEATURE_MACROS: Readonly<Record<string, string>> = {
   __AVX2__: 'avx2',
   __FMA__: 'fma',
   __F16C__: 'f16c',
+  __BMI__: 'bmi1',
+  __BMI2__: 'bmi2',
   __AVXVNNI__: 'avx_vnni',
   __AVX512F__: 'avx512f',
   __AVX512BW__: 'avx512bw',
+  __AVX512CD__: 'avx512cd',
   __AVX512DQ__: 'avx512dq',
   __AVX512VL__: 'avx512vl',
   __AVX512VNNI__: 'avx512_vnni',
@@ -71,13 +74,32 @@ const FEATURE_MACROS: Readonly<Record<string, string>> = {
 
 /** Compilers present on this machine in order of preference; a $CC that is set excludes the others, as in make. */
 export function compilerCandidates(variables: EnvironmentVariables = processVariables()): CompilerCommand[] {
-  const chosen = (variables['CC'] ?? '').split(/\s+/).filter((word) => word !== '')
-  const names: [name: string, command: string[]][] =
-    chosen.length > 0 ? [['$CC', chosen]] : ['cc', 'gcc', 'clang'].map((name) => [name, [name]])
-  return names.flatMap(([name, [program = '', ...leadingArguments]]) => {
-    const path = findProgram(program, variables)
-    return path === undefined ? [] : [{ name, path, leadingArguments }]
-  })
+  const chosen = variables['CC']?.trim()
+  const names = chosen ? [['$CC', chosen] as const] : ['cc', 'gcc', 'clang'].map((name) => [name, name] as const)
+  return names.flatMap(([name, command]) => commandNamed(name, command, variables) ?? [])
+}
+
+/** A command line such as `ccache gcc` as a compiler called `name`; undefined where its program is not on PATH. */
+function commandNamed(name: string, command: string, variables: EnvironmentVariables): CompilerCommand | undefined {
+  const [program = '', ...leadingArguments] = command.split(/\s+/).filter((word) => word !== '')
+  const path = findProgram(program, variables)
+  return path === undefined ? undefined : { name, path, leadingArguments }
+}
+
+/**
+ * The compiler of a given command line, for the machine that `machineFlags` name.
+ * @param remedy what to do where there is no such program
+ * @throws CompileError where it is missing, or does not work with these flags.
+ */
+export function crossCompiler(
+  command: string,
+  machineFlags: readonly string[],
+  remedy: string,
+  variables: EnvironmentVariables = processVariables(),
+): Compiler {
+  const found = commandNamed(command, command, variables)
+  if (!found) throw new CompileError(`the C compiler '${command}' is not on PATH; ${remedy}`)
+  return probeCompiler(found, PROBE_TIMEOUT_MS, [machineFlags])
 }
 
 /**
@@ -108,21 +130,30 @@ export function defaultCompiler(): Compiler {
   return (found ??= findCompiler())
 }
 
-/** Asks a compiler for its version and for what it targets on this machine. @throws CompileError */
-export function probeCompiler(command: CompilerCommand, timeoutMs: number = PROBE_TIMEOUT_MS): Compiler {
+/** clang for Arm long knew only -mcpu=native; a cross compiler knows neither. */
+const thisMachine: readonly (readonly string[])[] = [['-march=native'], ['-mcpu=native'], []]
+
+/** Asks a compiler for its version and for what it targets with the first of the flags that it takes. @throws CompileError */
+export function probeCompiler(
+  command: CompilerCommand,
+  timeoutMs: number = PROBE_TIMEOUT_MS,
+  flagChoices: readonly (readonly string[])[] = thisMachine,
+): Compiler {
   let failure: string | undefined
-  // clang for Arm long knew only -mcpu=native; a cross compiler knows neither.
-  for (const nativeFlags of [['-march=native'], ['-mcpu=native'], []]) {
-    const parameters = [...command.leadingArguments, ...nativeFlags, '-dM', '-E', '-x', 'c', '-']
+  for (const machineFlags of flagChoices) {
+    const parameters = [...command.leadingArguments, ...machineFlags, '-dM', '-E', '-x', 'c', '-']
     const result = runSubprocessSync(command.path, parameters, { timeoutMs })
-    if (result.status === 0) return describeCompiler(command, nativeFlags, result.stdout)
+    if (result.status === 0) return describeCompiler(command, machineFlags, result.stdout)
     failure ??= failureReason(result, timeoutMs)
     if (result.timedOut || result.startError !== undefined) break
   }
   throw new CompileError(
-    `the C compiler ${command.path} (${command.name}) does not work: ${failure}; repair it, or point CC at another one`,
+    `the C compiler ${command.path} (${command.name}) does not work${forFlags(flagChoices)}: ${failure}; repair it, or ${flagChoices === thisMachine ? 'point CC at' : 'name'} another one`,
   )
 }
+
+const forFlags = (choices: readonly (readonly string[])[]): string =>
+  choices === thisMachine ? '' : ` with ${choices.map((flags) => flags.join(' ')).join(', ')}`
 
 /**
  * Compiles C source to a shared object and blocks until it is there.
@@ -220,7 +251,7 @@ function keepCompileError(command: string, reason: string, messages: string): st
   }
 }
 
-function describeCompiler(command: CompilerCommand, nativeFlags: readonly string[], text: string): Compiler {
+function describeCompiler(command: CompilerCommand, machineFlags: readonly string[], text: string): Compiler {
   const macros = new Map<string, string>()
   for (const [, name = '', value = ''] of text.matchAll(/^#define (\w+) ?(.*)$/gm)) macros.set(name, value)
   const family = macros.has('__clang__') ? 'clang' : macros.has('__GNUC__') ? 'gcc' : 'unknown'
@@ -236,7 +267,7 @@ function describeCompiler(command: CompilerCommand, nativeFlags: readonly string
     family,
     version: versionMacros.map((macro) => macros.get(macro) ?? '?').join('.'),
     target,
-    nativeFlags,
+    machineFlags,
     features: new Set(features.map(([, feature]) => feature)),
   }
 }

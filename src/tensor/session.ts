@@ -117,6 +117,23 @@ export function clearRecording(withWrites: boolean): void {
   watched = []
 }
 
+let isAside = false
+
+/**
+ * Runs `body`, which records what plans of its own will submit, over inputs that have no values yet: nothing of it is submitted because the
+ * recording has grown long, or kept for the next write, and it does not make the recording around it longer.
+ */
+export function recordAside<T>(body: () => T): T {
+  const before = [isAside, recordingMark()] as const
+  isAside = true
+  try {
+    return withoutKeptOutputs(body).result
+  } finally {
+    isAside = before[0]
+    lastFlush = Math.min(recordingMark(), lastFlush + recordingMark() - before[1])
+  }
+}
+
 /** Number of nodes recorded since the last submission; nothing is submitted from the middle of a trace. */
 export function recordedNodes(): number {
   return currentTracer() ? 0 : recordingMark() - lastFlush
@@ -127,6 +144,7 @@ export function recordedNodes(): number {
  * that no other one is computed from, so that every chain that goes on is cut.
  */
 export function noteTensor(node: Node): readonly Node[] {
+  if (isAside) return []
   const length = recordedNodes()
   if (length <= maxRecordedNodes - watchedNodes) return []
   watched.push(node)

@@ -27,7 +27,7 @@ function compiled(steps: readonly ContractStep[]): KernelFunction[] {
   if (missing.length > 0) {
     const folder = mkdtempSync(join(tmpdir(), 'contract-'))
     const file = join(folder, 'kernels.so')
-    const flags = [optimisation, ...defaultCompiler().nativeFlags, '-fopenmp-simd', '-fno-math-errno', '-lm']
+    const flags = [optimisation, ...defaultCompiler().machineFlags, '-fopenmp-simd', '-fno-math-errno', '-lm']
     compileSharedObjectSync(translationUnit(missing), file, flags)
     const library = koffi.load(file)
     for (const r of missing)

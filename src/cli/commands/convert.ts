@@ -10,6 +10,7 @@ import type { HostArray } from '../../common/dtype.ts'
 import { LongzhouError } from '../../common/errors.ts'
 import type { CliCommand } from '../commands.ts'
 import { UsageError } from '../errors.ts'
+import { readModelArgument } from '../model-argument.ts'
 
 export const command: CliCommand = {
   args: {
@@ -29,7 +30,7 @@ export const command: CliCommand = {
     const tolerance = args['tolerance'] === undefined ? 1e-4 : Number(args['tolerance'])
     if (!(tolerance >= 0))
       throw new UsageError(`convert: --tolerance must be a number, got '${String(args['tolerance'])}'`)
-    const program = await readModel(resolve(String(args['input'])))
+    const program = await readModelArgument(args['input'])
     const layer = new TranslatedLayer(program)
     const path = await writeModel(program, resolve(String(args['output'])), to, { lite: liteOptions(args) })
     const samples = await usableSamples(program, layer)

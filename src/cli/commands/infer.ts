@@ -18,7 +18,11 @@ import { formatTable } from '../ui.ts'
 export const command: CliCommand = {
   repeatable: ['input'],
   args: {
-    model: { type: 'positional', description: 'Model: a file or a directory of any format', required: true },
+    model: {
+      type: 'positional',
+      description: 'Model: a file or a directory of any format, or a compiled model',
+      required: true,
+    },
     input: { type: 'string', description: 'NAME=FILE.npy, once for each input; NAME may be left out for a single one' },
     out: { type: 'string', description: 'Directory for one .npy an output' },
     engine: { type: 'string', description: `What runs it: ${engineNames.join(', ')}` },

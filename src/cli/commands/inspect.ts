@@ -3,11 +3,13 @@ import { resolve } from 'node:path'
 import { numel } from '../../common/shape.ts'
 import { sizeOf } from '../../common/dtype.ts'
 import { flops } from '../../hapi/index.ts'
-import { readModel } from '../../io/formats/model-files.ts'
 import { defaultSamples } from '../../io/formats/program/export/export.ts'
 import { slotNames, type Operation, type OperatorProgram } from '../../io/formats/program/program.ts'
 import { missingOperators, TranslatedLayer } from '../../io/formats/program/translated-layer.ts'
 import type { CliCommand } from '../commands.ts'
+import { isCompiledModel, readManifest, type Manifest } from '../../inference/index.ts'
+import { describeInputs } from '../../runtime/ahead/model.ts'
+import { readModelArgument } from '../model-argument.ts'
 import { formatBytes, formatTable } from '../ui.ts'
 
 const size = (d: number): string => (d < 0 ? '?' : String(d))
@@ -16,12 +18,18 @@ const port = (v: { readonly name: string; readonly dtype: string; readonly shape
 
 export const command: CliCommand = {
   args: {
-    model: { type: 'positional', description: 'Model: a file or a directory of any format', required: true },
+    model: {
+      type: 'positional',
+      description: 'Model: a file or a directory of any format, or a compiled model',
+      required: true,
+    },
     graph: { type: 'boolean', description: 'Print every operation' },
     json: { type: 'boolean', description: 'Print one JSON object' },
   },
   async run(args) {
-    const program = await readModel(resolve(String(args['model'])))
+    const path = resolve(String(args['model']))
+    if (await isCompiledModel(path)) return showCompiled(await readManifest(path), Boolean(args['json']))
+    const program = await readModelArgument(path)
     const report = describe(program)
     if (args['json']) {
       process.stdout.write(`${JSON.stringify(report)}\n`)
@@ -49,6 +57,27 @@ export const command: CliCommand = {
     process.stdout.write(`${lines.join('\n')}\n`)
     return missing.length === 0 ? 0 : 1
   },
+}
+
+/** What the manifest of a compiled model says; nothing of it is loaded. */
+function showCompiled(manifest: Manifest, json: boolean): void {
+  if (json) return void process.stdout.write(`${JSON.stringify(manifest)}\n`)
+  const { target, library, header, source, weights } = manifest
+  const features = target.features.length > 0 ? ` (${target.features.join(' ')})` : ''
+  const lines = [
+    `compiled for ${target.name}: ${target.architecture}${features}${target.compiler === undefined ? ', as C' : `, by ${target.compiler}`}`,
+    ...manifest.inputs.map((i) => `input   ${port(i)}`),
+    ...manifest.outputs.map((o) => `output  ${o.name}: ${o.dtype}`),
+    ...manifest.shapes.map(
+      (s, i) =>
+        `shape ${i}: ${describeInputs(manifest.inputs, s.inputs)} -> ${describeInputs(manifest.outputs, s.outputs)}, ${formatBytes(s.arenaBytes)} of intermediates`,
+    ),
+    `${formatBytes(manifest.constantBytes)} of packed weights, computed at loading`,
+    ...Object.keys(manifest.metadata).map((key) => `carries ${key}`),
+  ]
+  const files = [library, source, header, weights].filter((f) => f !== undefined)
+  const table = formatTable([['file', 'size'], ...files.map((f) => [f.file, formatBytes(f.bytes)])])
+  process.stdout.write(`${lines.join('\n')}\n\n${table}\n`)
 }
 
 function describe(program: OperatorProgram) {

@@ -45,7 +45,7 @@ export async function checkCompiler(variables: EnvironmentVariables = processVar
   const found = candidates.map(({ name, path }) => ({ name, path, realPath: realpathSync(path) }))
   const base = { name: 'compiler', title: 'Compiler', details: { compiler: serialize(compiler), found, failure } }
   if (compiler !== undefined && failure === undefined) {
-    const flags = compiler.nativeFlags.join(' ') || 'no flag for this processor'
+    const flags = compiler.machineFlags.join(' ') || 'no flag for this processor'
     const summary = `${compiler.family} ${compiler.version} (${compiler.name}: ${compiler.path})`
     return {
       ...base,
@@ -81,7 +81,7 @@ async function tryCompiler(compiler: Compiler): Promise<void> {
   try {
     const library = join(folder, 'probe.so')
     const source = 'int longzhou_probe(int x) { return 2 * x; }\n'
-    const flags = ['-O2', ...compiler.nativeFlags]
+    const flags = ['-O2', ...compiler.machineFlags]
     await compileSharedObject(source, library, flags, { compiler, timeoutMs: PROBE_TIMEOUT_MS })
     const { default: koffi } = await import('koffi')
     const answer: unknown = koffi.load(library).func('int longzhou_probe(int x)')(21)

@@ -4,7 +4,11 @@
  */
 import type { HostArray } from '../../common/dtype.ts'
 import { FormatError } from '../../common/errors.ts'
+import { exportProgram } from '../../io/formats/program/export/export.ts'
+import type { OperatorProgram } from '../../io/formats/program/program.ts'
 import { readSafetensors, writeSafetensors } from '../../io/index.ts'
+import { InputSpec } from '../../jit/input-spec.ts'
+import * as nn from '../../nn/index.ts'
 import { noGrad } from '../../tensor/autograd.ts'
 import { indexSelect, where } from '../../tensor/index.ts'
 import { fromHost, type Tensor } from '../../tensor/tensor.ts'
@@ -15,6 +19,11 @@ import { collateLines, readLine, type TextLine } from './lines.ts'
 
 const formatName = 'longzhou-text-recognizer'
 const formatVersion = 1
+
+/** Whether the metadata of a safetensors file say that it holds a recogniser. */
+export function isRecognizer(metadata: Readonly<Record<string, string>>): boolean {
+  return metadata['format'] === formatName
+}
 
 /** Shape of the input and what is done to its pixels; part of the model. */
 export interface RecognizerSpec {
@@ -37,6 +46,20 @@ export const baseSpec: RecognizerSpec = {
 export interface Recognition extends DecodedText {
   /** Logits [T, classes] of the line, where they were asked for. */
   readonly logits?: Float32Array
+}
+
+/** A network behind the normalisation of pixels. */
+class Reader extends nn.Layer {
+  network: CRNN
+
+  constructor(network: CRNN) {
+    super()
+    this.network = network
+  }
+
+  forward(images: Tensor): Tensor {
+    return this.network(normalizeImages(images))
+  }
 }
 
 export class TextRecognizer {
@@ -108,6 +131,19 @@ export class TextRecognizer {
     return result!
   }
 
+  /**
+   * The recogniser as a program, to be converted, compiled or served: `images` uint8 [1, 1, H, W] of any width to `logits` [T, 1, classes], with
+   * the normalisation of pixels inside. Dictionary and spec travel in the metadata.
+   */
+  toProgram(): Promise<OperatorProgram> {
+    const { imageHeight } = this.spec
+    return exportProgram(new Reader(this.network), {
+      inputSpec: [new InputSpec([1, 1, imageHeight, null], 'uint8', 'images')],
+      outputNames: ['logits'],
+      metadata: { dictionary: JSON.stringify(this.dictionary.characters), spec: JSON.stringify(this.spec) },
+    })
+  }
+
   /** Writes the whole recogniser to one file, atomically. */
   async save(path: string): Promise<void> {
     const tensors: Record<string, HostArray> = {}
@@ -126,7 +162,7 @@ export class TextRecognizer {
   /** Reads a recogniser. @throws FormatError where the file is something else, of a newer version, or incomplete. */
   static async load(path: string): Promise<TextRecognizer> {
     const { tensors, metadata } = await readSafetensors(path)
-    if (metadata['format'] !== formatName)
+    if (!isRecognizer(metadata))
       throw new FormatError(`${path} is no text recogniser (its format is ${metadata['format'] ?? 'not given'})`)
     if (Number(metadata['version']) > formatVersion)
       throw new FormatError(

@@ -1,0 +1,99 @@
+/** `longzhou compile MODEL OUT --target T`: a model as a library that needs neither a compiler nor Longzhou. */
+import { readdir, stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { compileModel, isTargetName, targetNames, type TargetName } from '../../inference/index.ts'
+import type { Shape } from '../../common/shape.ts'
+import type { OperatorProgram } from '../../io/formats/program/program.ts'
+import type { CliCommand } from '../commands.ts'
+import { UsageError } from '../errors.ts'
+import { readModelArgument } from '../model-argument.ts'
+import { formatBytes, formatTable } from '../ui.ts'
+
+export const command: CliCommand = {
+  repeatable: ['shape'],
+  args: {
+    model: { type: 'positional', description: 'Model: a file or a directory of any format', required: true },
+    out: { type: 'positional', description: 'Directory to make', required: true },
+    target: { type: 'string', description: `Machine that it is for: ${targetNames.join(', ')} (Default: native)` },
+    shape: {
+      type: 'string',
+      description:
+        'NAME=1x3x640x640, more inputs behind commas; once for each choice of shapes that the model is to run at. Needed where the model leaves sizes open',
+    },
+    emit: {
+      type: 'string',
+      description: 'What to write: library, or c for C source with a Makefile (Default: library)',
+    },
+    name: { type: 'string', description: 'Name of the library and its C functions (Default: longzhou_model)' },
+    cc: { type: 'string', description: "C compiler; default the system's, for aarch64 aarch64-linux-gnu-gcc" },
+    threads: { type: 'string', description: 'Threads that tiles are made for; a run may use any number' },
+    json: { type: 'boolean', description: 'Print one JSON object: directory, manifest, ms' },
+  },
+  async run(args) {
+    const target = targetOf(args['target'] ?? 'native')
+    const emit = emitOf(args['emit'] ?? 'library')
+    const threads = args['threads'] === undefined ? undefined : Number(args['threads'])
+    if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1))
+      throw new UsageError(`compile: --threads must be a positive integer, got '${String(args['threads'])}'`)
+    const directory = resolve(String(args['out']))
+    const started = performance.now()
+    const model = await readModelArgument(args['model'])
+    const shapes = ((args['shape'] ?? []) as readonly string[]).map((text) => shapesOf(text, model))
+    const manifest = await compileModel({
+      model,
+      directory,
+      target,
+      shapes,
+      emit,
+      ...(args['name'] !== undefined && { name: String(args['name']) }),
+      ...(args['cc'] !== undefined && { cc: String(args['cc']) }),
+      ...(threads !== undefined && { threads }),
+    })
+    const ms = Math.round(performance.now() - started)
+    if (args['json']) {
+      process.stdout.write(`${JSON.stringify({ directory, manifest, ms })}\n`)
+      return
+    }
+    const files = await Promise.all(
+      (await readdir(directory)).map(async (file) => [file, formatBytes((await stat(join(directory, file))).size)]),
+    )
+    const lines = manifest.shapes.map(
+      (s, i) => `shape ${i}: ${manifest.inputs.map((p, k) => `${p.name} [${s.inputs[k]!.join(', ')}]`).join(', ')}`,
+    )
+    const next =
+      emit === 'c'
+        ? `make -C ${String(args['out'])} builds it`
+        : `longzhou infer ${String(args['out'])} --input ${manifest.inputs[0]?.name ?? ''}=FILE.npy runs it on such a machine`
+    process.stdout.write(
+      `${formatTable([['file', 'size'], ...files])}\n${lines.join('\n')}\ncompiled for ${target} in ${(ms / 1000).toFixed(1)} s; ${next}\n`,
+    )
+  },
+}
+
+function targetOf(value: unknown): TargetName {
+  const name = String(value)
+  if (!isTargetName(name))
+    throw new UsageError(`compile: --target must be one of ${targetNames.join(', ')}, got '${name}'`)
+  return name
+}
+
+function emitOf(value: unknown): 'library' | 'c' {
+  if (value === 'library' || value === 'c') return value
+  throw new UsageError(`compile: --emit must be library or c, got '${String(value)}'`)
+}
+
+/** `x=1x3x640x640,y=1`; of a model with one input NAME= may be left out. */
+function shapesOf(text: string, { inputs }: OperatorProgram): Record<string, Shape> {
+  return Object.fromEntries(
+    text.split(',').map((part): [string, Shape] => {
+      const at = part.lastIndexOf('=')
+      const name = at > 0 ? part.slice(0, at) : inputs.length === 1 ? inputs[0]!.name : ''
+      const sizes = part.slice(at + 1)
+      if (name === '' || !/^\d+(x\d+)*$/.test(sizes))
+        throw new UsageError(
+          `compile: --shape '${text}' must look like ${inputs.map((i) => `${i.name}=${i.shape.map((d) => (d < 0 ? 'N' : d)).join('x')}`).join(',')}, with numbers for N`,
+        )
+      return [name, sizes.split('x').map(Number)]
+    }),
+  )
+}

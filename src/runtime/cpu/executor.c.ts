@@ -1,0 +1,306 @@
+/**
+ * What executes programs, in C: threads that share the iterations of a launch, memory that grows, and the walk over a program's words. Two
+ * sources are made of it, which put the base types of kernels and `typedef ... address;` before it: the runtime of the CPU backend (runtime.c.ts, addresses come from
+ * JavaScript as float64) and compiled models (../ahead/model.c.ts, addresses are pointers).
+ *
+ * A program is an array of 64-bit words: [arena bytes, steps, then each step]. A step is a launch (0, launch words) or a loop
+ * (1, count, launches, words of the body, body). Launch words: [words, function, extent, grain, scratch bytes, arguments,
+ * relocations, the arguments, the relocations]; a relocation is [argument, kind, slot, byte offset, step] and says what to write to
+ * an argument before the launch. Slots are addresses of leaves and of outputs, and float64 scalars. Times are float64, too:
+ * nanoseconds on a monotonic clock, start and end of each launch as it is executed.
+ */
+export const executorIncludes = String.raw`#define _GNU_SOURCE
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+`
+
+export const executorSource = String.raw`
+typedef void (*kernel)(const i64 *args, i64 begin, i64 end, char *scratch, int *status);
+
+enum { MAX_THREADS = 1024, CHUNKS_PER_THREAD = 4, SPIN_NS = 50000 };
+enum { FAULT_OUT_OF_MEMORY = -1 };
+
+/* -- Small parts ------------------------------------------------------------------------------------------------------------- */
+
+static inline void relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+static i64 now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (i64)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Spins for SPIN_NS, after which it returns 0: time to sleep. What is waited for may need this very core, so that it is offered
+   now and then. */
+static int spin(i64 *since, u32 *count) {
+  relax();
+  if ((++*count & 63) != 0) return 1;
+  i64 t = now();
+  if (*since == 0) *since = t;
+  if (t - *since >= SPIN_NS) return 0;
+  sched_yield();
+  return 1;
+}
+
+typedef struct { char *memory; i64 size; } region;
+
+static void release(region *r) {
+  if (r->memory) munmap(r->memory, (size_t)r->size);
+  r->memory = 0;
+  r->size = 0;
+}
+
+/* Memory of at least this size at a 64-byte boundary; what was in it is lost when it grows. NULL where there is none left. */
+static char *reserve(region *r, i64 bytes) {
+  if (bytes <= r->size) return r->memory;
+  const i64 page = 1 << 21;
+  i64 size = (bytes + page - 1) / page * page;
+  release(r);
+  void *memory = mmap(0, (size_t)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return 0;
+#ifdef MADV_HUGEPAGE
+  madvise(memory, (size_t)size, MADV_HUGEPAGE);
+#endif
+  r->memory = memory;
+  r->size = size;
+  return memory;
+}
+
+static int start_thread(pthread_t *thread, void *(*body)(void *), void *argument) {
+  sigset_t all, old;
+  sigfillset(&all);
+  /* Signals are the business of the program around this: its own threads take them. */
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  int error = pthread_create(thread, 0, body, argument);
+  pthread_sigmask(SIG_SETMASK, &old, 0);
+  return error;
+}
+
+/* -- The pool: one parallel loop at a time ----------------------------------------------------------------------------------- */
+
+typedef struct {
+  /* What threads share of a launch; valid while its generation is open. */
+  kernel fn;
+  const i64 *args;
+  i64 extent, chunk, chunks, scratch;
+  int *status;
+  /* Generation in the upper half, the next chunk in the lower one. */
+  _Alignas(64) u64 next;
+  _Alignas(64) i64 done;
+  _Alignas(64) int sleepers;
+  int stop;
+  int busy;    /* whether a loop is under way */
+  int threads; /* with the one that asks, which works too; 0 and 1: there are no others */
+  int active;  /* of these, those that work for the current run; the others rest */
+  int numbered; /* threads that have taken a number */
+  u32 born;     /* generation when the threads were started */
+  pthread_mutex_t lock;
+  pthread_cond_t wake, resume;
+  pthread_t workers[MAX_THREADS];
+} thread_pool;
+
+static const u64 CLOSED = 0xffffffffu;
+
+static void report(int *status, int code) { __atomic_store_n(status, code, __ATOMIC_RELAXED); }
+
+static void run_range(kernel fn, const i64 *args, i64 begin, i64 end, i64 scratch, region *own, int *status) {
+  char *memory = scratch ? reserve(own, scratch) : 0;
+  if (scratch && !memory) report(status, FAULT_OUT_OF_MEMORY);
+  else fn(args, begin, end, memory, status);
+}
+
+/* Takes chunks of a generation until none is left. The fields are read before the chunk is taken: taking it succeeds only where
+   the generation is still open, so that what was read belongs to it. */
+static void take_chunks(thread_pool *pool, u32 generation, region *own) {
+  for (;;) {
+    u64 next = __atomic_load_n(&pool->next, __ATOMIC_ACQUIRE);
+    i64 index = (u32)next;
+    if ((u32)(next >> 32) != generation || (next & CLOSED) == CLOSED) return;
+    kernel fn = __atomic_load_n(&pool->fn, __ATOMIC_RELAXED);
+    const i64 *args = __atomic_load_n(&pool->args, __ATOMIC_RELAXED);
+    i64 extent = __atomic_load_n(&pool->extent, __ATOMIC_RELAXED);
+    i64 chunk = __atomic_load_n(&pool->chunk, __ATOMIC_RELAXED);
+    i64 chunks = __atomic_load_n(&pool->chunks, __ATOMIC_RELAXED);
+    i64 scratch = __atomic_load_n(&pool->scratch, __ATOMIC_RELAXED);
+    int *status = __atomic_load_n(&pool->status, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    if (index >= chunks) return;
+    if (!__atomic_compare_exchange_n(&pool->next, &next, next + 1, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) continue;
+    i64 begin = index * chunk, end = begin + chunk < extent ? begin + chunk : extent;
+    run_range(fn, args, begin, end, scratch, own, status);
+    __atomic_fetch_add(&pool->done, 1, __ATOMIC_RELEASE);
+  }
+}
+
+static u32 generation_now(thread_pool *pool) { return (u32)(__atomic_load_n(&pool->next, __ATOMIC_SEQ_CST) >> 32); }
+
+static int stopped(thread_pool *pool) { return __atomic_load_n(&pool->stop, __ATOMIC_RELAXED); }
+
+/* Whether the thread of this number is one too many for the current run. */
+static int rests(thread_pool *pool, int number) { return number >= __atomic_load_n(&pool->active, __ATOMIC_RELAXED); }
+
+static void *work(void *argument) {
+  thread_pool *pool = argument;
+  u32 seen = pool->born;
+  const int number = __atomic_add_fetch(&pool->numbered, 1, __ATOMIC_RELAXED);
+  region own = { 0, 0 };
+  for (;;) {
+    if (rests(pool, number)) {
+      pthread_mutex_lock(&pool->lock);
+      while (rests(pool, number) && !stopped(pool)) pthread_cond_wait(&pool->resume, &pool->lock);
+      pthread_mutex_unlock(&pool->lock);
+    }
+    i64 since = 0;
+    u32 count = 0;
+    while (generation_now(pool) == seen && !stopped(pool)) {
+      if (spin(&since, &count)) continue;
+      pthread_mutex_lock(&pool->lock);
+      __atomic_fetch_add(&pool->sleepers, 1, __ATOMIC_SEQ_CST);
+      while (generation_now(pool) == seen && !stopped(pool)) pthread_cond_wait(&pool->wake, &pool->lock);
+      __atomic_fetch_sub(&pool->sleepers, 1, __ATOMIC_SEQ_CST);
+      pthread_mutex_unlock(&pool->lock);
+    }
+    if (stopped(pool)) break;
+    seen = generation_now(pool);
+    if (!rests(pool, number)) take_chunks(pool, seen, &own);
+  }
+  release(&own);
+  return 0;
+}
+
+static void wake_workers(thread_pool *pool) {
+  if (__atomic_load_n(&pool->sleepers, __ATOMIC_SEQ_CST) == 0) return;
+  pthread_mutex_lock(&pool->lock);
+  pthread_cond_broadcast(&pool->wake);
+  pthread_mutex_unlock(&pool->lock);
+}
+
+static void set_active(thread_pool *pool, int threads) {
+  if (threads == pool->active) return;
+  pthread_mutex_lock(&pool->lock);
+  __atomic_store_n(&pool->active, threads, __ATOMIC_RELAXED);
+  pthread_cond_broadcast(&pool->resume);
+  pthread_mutex_unlock(&pool->lock);
+}
+
+/* Not while a loop is under way. */
+static void end_threads(thread_pool *pool) {
+  __atomic_store_n(&pool->stop, 1, __ATOMIC_SEQ_CST);
+  set_active(pool, MAX_THREADS);
+  wake_workers(pool);
+  for (int i = 0; i < pool->threads - 1; i++) pthread_join(pool->workers[i], 0);
+  __atomic_store_n(&pool->stop, 0, __ATOMIC_SEQ_CST);
+  pool->threads = 1;
+  pool->numbered = 0;
+}
+
+/* So many threads work from now on, the one that asks among them, or as many as the system gives. Runs may differ in this, so that those which
+   are too many rest: ending and starting threads would cost more than a small run. Not while a loop is under way. */
+static void resize_pool(thread_pool *pool, int threads) {
+  if (threads > pool->threads) {
+    end_threads(pool);
+    set_active(pool, threads);
+    pool->born = generation_now(pool);
+    while (pool->threads < threads && !start_thread(&pool->workers[pool->threads - 1], work, pool)) pool->threads++;
+  }
+  set_active(pool, threads < pool->threads ? threads : pool->threads);
+}
+
+/* Who comes while another loop is under way works alone: results do not depend on who works. */
+static void parallel_for(thread_pool *pool, kernel fn, const i64 *args, i64 extent, i64 grain, i64 scratch, region *own, int *status) {
+  if (extent <= 0) return;
+  if (pool->active <= 1 || extent <= grain || __atomic_exchange_n(&pool->busy, 1, __ATOMIC_ACQUIRE)) {
+    run_range(fn, args, 0, extent, scratch, own, status);
+    return;
+  }
+  i64 share = extent / ((i64)pool->active * CHUNKS_PER_THREAD);
+  i64 chunk = share <= grain ? grain : (share + grain - 1) / grain * grain;
+  u32 generation = generation_now(pool) + 2;
+  __atomic_store_n(&pool->next, (u64)(generation - 1) << 32 | CLOSED, __ATOMIC_RELAXED);
+  __atomic_thread_fence(__ATOMIC_RELEASE);
+  __atomic_store_n(&pool->fn, fn, __ATOMIC_RELAXED);
+  __atomic_store_n(&pool->args, args, __ATOMIC_RELAXED);
+  __atomic_store_n(&pool->extent, extent, __ATOMIC_RELAXED);
+  __atomic_store_n(&pool->chunk, chunk, __ATOMIC_RELAXED);
+  i64 chunks = (extent + chunk - 1) / chunk;
+  __atomic_store_n(&pool->chunks, chunks, __ATOMIC_RELAXED);
+  __atomic_store_n(&pool->scratch, scratch, __ATOMIC_RELAXED);
+  __atomic_store_n(&pool->status, status, __ATOMIC_RELAXED);
+  __atomic_store_n(&pool->done, 0, __ATOMIC_RELAXED);
+  __atomic_store_n(&pool->next, (u64)generation << 32, __ATOMIC_SEQ_CST);
+  wake_workers(pool);
+  take_chunks(pool, generation, own);
+  i64 since = 0;
+  u32 count = 0;
+  while (__atomic_load_n(&pool->done, __ATOMIC_ACQUIRE) != chunks) {
+    if (!spin(&since, &count)) sched_yield();
+  }
+  __atomic_store_n(&pool->busy, 0, __ATOMIC_RELEASE);
+}
+
+/* -- Programs ---------------------------------------------------------------------------------------------------------------- */
+
+enum { WORDS, FUNCTION, EXTENT, GRAIN, SCRATCH, ARGUMENTS, RELOCATIONS, LAUNCH_HEADER };
+enum { LEAF, OUTPUT, ARENA, FLOAT, INTEGER };
+
+/* What one run at a time works with. */
+typedef struct { thread_pool *pool; region arena, scratch; int halted; } executor;
+
+/* Numbers of one run; times are NULL where nobody asks for them. */
+typedef struct { const address *leaves, *outputs; const double *scalars; double *times; } run_slots;
+
+static void relocate(i64 *launch, const char *arena, const run_slots *slots, i64 iteration) {
+  i64 *args = launch + LAUNCH_HEADER;
+  const i64 *r = args + launch[ARGUMENTS];
+  for (i64 i = 0; i < launch[RELOCATIONS]; i++, r += 5) {
+    switch (r[1]) {
+      case LEAF: args[r[0]] = (i64)slots->leaves[r[2]] + r[3] + r[4] * iteration; break;
+      case OUTPUT: args[r[0]] = (i64)slots->outputs[r[2]] + r[3] + r[4] * iteration; break;
+      case ARENA: args[r[0]] = (i64)(intptr_t)arena + r[3] + r[4] * iteration; break;
+      case FLOAT: memcpy(&args[r[0]], &slots->scalars[r[2]], 8); break;
+      case INTEGER: args[r[0]] = (i64)slots->scalars[r[2]]; break;
+    }
+  }
+}
+
+static void run_launch(executor *e, i64 *launch, run_slots *slots, i64 iteration, int *status) {
+  relocate(launch, e->arena.memory, slots, iteration);
+  if (slots->times) *slots->times++ = (double)now();
+  parallel_for(e->pool, (kernel)(intptr_t)launch[FUNCTION], launch + LAUNCH_HEADER, launch[EXTENT], launch[GRAIN], launch[SCRATCH],
+               &e->scratch, status);
+  if (slots->times) *slots->times++ = (double)now();
+}
+
+/* A fault ends the run: what would be computed from it, and overwrite parameters, is left out. */
+static int run_program(executor *e, i64 *code, run_slots *slots) {
+  int status = 0;
+  if (code[0] > 0 && !reserve(&e->arena, code[0])) return FAULT_OUT_OF_MEMORY;
+  i64 *step = code + 2;
+  for (i64 i = 0; i < code[1] && !status && !__atomic_load_n(&e->halted, __ATOMIC_RELAXED); i++) {
+    if (step[0] == 0) {
+      run_launch(e, step + 1, slots, 0, &status);
+      step += 1 + step[1];
+      continue;
+    }
+    for (i64 iteration = 0; iteration < step[1] && !status; iteration++) {
+      if (__atomic_load_n(&e->halted, __ATOMIC_RELAXED)) break;
+      i64 *launch = step + 4;
+      for (i64 j = 0; j < step[2] && !status; j++, launch += launch[WORDS]) run_launch(e, launch, slots, iteration, &status);
+    }
+    step += 4 + step[3];
+  }
+  return status;
+}
+`
