@@ -24,6 +24,8 @@ import {
   walkOfLongzhou,
   type Contestant,
 } from './contestants.ts'
+import { inferenceResult, runnersOf, type InferenceRun, type Runner } from './inference.ts'
+import { filesOf, INFERENCE_CASES, type InferenceCase, type InferenceFiles } from './inference-cases.ts'
 import { median, round, type KernelProfile, type SweepRun, type WalkRun, type WorkloadRun } from './measure.ts'
 import { empty, ResultsFile } from './results-file.ts'
 import {
@@ -79,6 +81,7 @@ const SECTIONS = {
   first: 'first_steps',
   walks: 'walks',
   sweep: 'sweep',
+  inference: 'inference',
 } as const satisfies Record<Part, keyof Results>
 
 const RUNS: Readonly<Record<Part, (c: Comparison) => Promise<void>>> = {
@@ -87,6 +90,7 @@ const RUNS: Readonly<Record<Part, (c: Comparison) => Promise<void>>> = {
   first: (c) => c.firstSteps(),
   walks: (c) => c.walks(),
   sweep: (c) => c.sweep(),
+  inference: (c) => c.inference(),
 }
 
 function emptyResults({ quick, threads, rounds, steps }: CompareOptions): Results {
@@ -299,6 +303,47 @@ class Comparison {
         `products and convolutions: ${Math.min(i + CASES_A_PROCESS, missing.length)} of ${missing.length}`,
       )
     }
+  }
+
+  /** Networks beside ONNX Runtime and Paddle Inference. */
+  async inference(): Promise<void> {
+    const { folder, quick } = this.#options
+    const { runners, absent } = runnersOf(folder)
+    for (const { peer: name, why } of absent) this.#problem(`inference, ${name}`, why)
+    const scratch = await mkdtemp(join(tmpdir(), 'longzhou-bench-'))
+    try {
+      for (const test of quick ? INFERENCE_CASES.filter((c) => c.make).slice(0, 1) : INFERENCE_CASES) {
+        if (this.#results.inference.some((c) => c.case === test.name)) continue
+        const files = await this.#attempt(`inference, ${test.name}`, () => filesOf(test, folder, scratch))
+        if (!files) continue
+        const result = inferenceResult(test.name, runners, await this.#inferenceRounds(test, files, runners))
+        const inference = [...this.#results.inference, result]
+        const names = INFERENCE_CASES.map((c) => c.name)
+        await this.#save({ inference: inOrder(inference, (c) => c.case, names) })
+      }
+    } finally {
+      await rm(scratch, { recursive: true, force: true })
+    }
+  }
+
+  /** All rounds of one network; who fails once is not asked again. */
+  async #inferenceRounds(
+    test: InferenceCase,
+    files: InferenceFiles,
+    runners: readonly Runner[],
+  ): Promise<(InferenceRun | undefined)[][]> {
+    const { rounds: count, quick, say } = this.#options
+    const rounds = runners.map(() => [] as (InferenceRun | undefined)[])
+    for (let r = 0; r < count; r++) {
+      for (const [i, { name, threads, run }] of runners.entries()) {
+        const what = `${test.name}, ${name} with ${threads} threads`
+        const isLost = r > 0 && rounds[i]!.at(-1) === undefined
+        const done = isLost ? undefined : await this.#attempt(what, () => run(files, test, quick ? 3 : 30))
+        say(`${what}, round ${r + 1} of ${count}: ${done ? `${done.ms_median.toFixed(2)} ms` : 'failed'}`)
+        rounds[i]!.push(done)
+      }
+    }
+    return rounds
   }
 
   async #sweepOf(cases: readonly SweepCase[], random: ReadonlySet<string>, seed: number): Promise<SweepResult[]> {
