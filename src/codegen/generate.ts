@@ -52,8 +52,13 @@ export interface ConstantLeaves {
 
 /** The plan of a capture and its kernels, by number. What depends on `constant` leaves alone is taken out of the plan. */
 export function generatePlan(capture: Capture, capabilities: Capabilities, constant?: ConstantLeaves): GeneratedPlan {
-  return new Generator(capture, capabilities).generate(constant)
+  return new Generator(capture, capabilities, constant).generate()
 }
+
+/** Ops without sources that always give the same. */
+const fixedLeaves: ReadonlySet<string> = new Set(['constant', 'iota'])
+/** Ops whose results count as changing, whatever they read. */
+const changing: ReadonlySet<string> = new Set(['scan', 'output', 'random'])
 
 class Generator {
   readonly #capture: Capture
@@ -62,14 +67,19 @@ class Generator {
   readonly #kernelNumbers = new Map<string, number>()
   readonly #temporaries: Lifetime[] = []
   readonly #steps: PendingStep[] = []
+  readonly #constant: ConstantLeaves | undefined
+  /** Nodes whose values never change from run to run. */
+  readonly #fixed = new Set<Node>()
 
-  constructor(capture: Capture, capabilities: Capabilities) {
+  constructor(capture: Capture, capabilities: Capabilities, constant: ConstantLeaves | undefined) {
     this.#capture = capture
     this.#capabilities = capabilities
+    this.#constant = constant
   }
 
-  generate(constant: ConstantLeaves | undefined): GeneratedPlan {
+  generate(): GeneratedPlan {
     const { capture } = this
+    this.findFixed(capture.nodes)
     const places = new Map<Node, Location>()
     for (const [node, slot] of capture.slots) if (node.op === 'buffer') places.set(node, at('leaf', slot))
     const leafNumbers = new Map(capture.leaves.map((leaf, i) => [leaf, i]))
@@ -80,7 +90,7 @@ class Generator {
     }))
     const graph = new GraphLowering(this, capture.nodes, places, results)
     graph.lower((steps) => this.#steps.push(...steps))
-    return this.#finish(constant)
+    return this.#finish(this.#constant)
   }
 
   get capture(): Capture {
@@ -93,6 +103,25 @@ class Generator {
 
   get capabilities(): Capabilities {
     return this.#capabilities
+  }
+
+  /** Finds what depends on constant leaves and the `given` nodes alone; `nodes`: sources first. */
+  findFixed(nodes: readonly Node[], given: readonly Node[] = []): void {
+    if (!this.#constant) return
+    for (const n of given) this.#fixed.add(n)
+    for (const n of nodes) {
+      const isFixed =
+        n.op === 'buffer'
+          ? this.#constant.leaves.has(this.#capture.slots.get(n) ?? -1)
+          : n.sources.length === 0
+            ? fixedLeaves.has(n.op)
+            : !changing.has(n.op) && n.sources.every((s) => this.#fixed.has(s))
+      if (isFixed) this.#fixed.add(n)
+    }
+  }
+
+  isFixed(node: Node): boolean {
+    return this.#fixed.has(node)
   }
 
   /** A temporary that lives from now on; `touch` extends its life. */
@@ -444,6 +473,7 @@ class GraphLowering {
           rhs,
           out: { shape: node.shape, strides: contiguousStrides(node.shape), offset: 0 },
           ...(fused ? { epilogue: fused.epilogue, outDType: fused.dtype } : {}),
+          constant: { lhs: this.#generator.isFixed(lhs.base), rhs: this.#generator.isFixed(rhs.base) },
           capabilities: this.#generator.capabilities,
         })
         const temporaries = lowered.temporaries.map((t) => this.#generator.temporary(t.bytes))
@@ -632,6 +662,9 @@ class GraphLowering {
       results.map((r) => r.node),
       (n) => given.has(n),
     )
+    const isFixed = (_: Node, i: number): boolean =>
+      i >= carries + sequences && this.#generator.isFixed(loop.sources[i]!)
+    this.#generator.findFixed(nodes, body.params.filter(isFixed))
     const launches: PendingLaunch[] = []
     new GraphLowering(this.#generator, nodes, given, results, true).lower((steps) => {
       for (const s of steps) {

@@ -19,6 +19,8 @@ const repeatLimit = 8
 const repeatedRow = 2048
 /** Longest chain of nodes that one kernel computes: more gains nothing, and compilers take time over long functions. */
 const longestChain = 200
+/** Most nodes behind a contraction that are looked at for its store. */
+const longestEpilogue = 32
 /** Longest row that is reduced inside the kernel that uses it. */
 const fusedRow = 65536
 
@@ -47,6 +49,7 @@ export class Fusion {
     this.#requireOperands()
     for (const n of drawnNodes(nodes, this.isMaterialized)) this.#materialized.add(n)
     this.#requireFactors()
+    this.#requireEpilogues()
     this.#cutChains()
     this.#decide()
     // Deciding may have cut a chain of views: operands may have a nearer base now, never a farther one.
@@ -93,6 +96,37 @@ export class Fusion {
           this.#materialized.add(base)
       }
     }
+  }
+
+  /**
+   * The last elementwise value that a contraction alone leads to (a convolution with its bias and activation) is what its store should give:
+   * kernels behind it that sum, pool or repeat would otherwise compute it where they read it, often several times.
+   */
+  #requireEpilogues(): void {
+    const places = new Map(this.#nodes.map((n, i) => [n, i]))
+    for (const n of this.#nodes) {
+      if (n.op !== 'contract' || !isFloat(n.dtype)) continue
+      const last = this.#lastOfEpilogue(n, places)
+      if (last) this.#materialized.add(last)
+    }
+  }
+
+  /** Follows a contraction through elementwise users until one of its values has another user; null where nothing follows. */
+  #lastOfEpilogue(contract: Node, places: ReadonlyMap<Node, number>): Node | null {
+    const size = numel(contract.shape)
+    const pending = new Set(this.#users.get(contract))
+    let last: Node | null = null
+    for (let visited = 0; pending.size > 0 && visited < longestEpilogue; visited++) {
+      const next = [...pending].reduce((a, b) => (places.get(a)! <= places.get(b)! ? a : b))
+      const isPlain = isElementwise(next) || next.op === 'reshape' || next.op === 'detach'
+      if (!isPlain || numel(next.shape) !== size) break
+      pending.delete(next)
+      // Everything computed so far is used by this node alone.
+      if (pending.size === 0 && isElementwise(next)) last = next
+      if (this.#materialized.has(next)) break
+      for (const u of this.#users.get(next) ?? []) pending.add(u)
+    }
+    return last
   }
 
   /** Whether the kernel that computes a node has sums to do for it. */

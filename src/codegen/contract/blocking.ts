@@ -33,6 +33,11 @@ export function narrowTile(capabilities: Capabilities, columns: number): Registe
   return { lanes, rows: (wide.rows * 3) / vectors, vectors, columns: vectors * lanes }
 }
 
+/** Whether a product has so few columns that the tile should be chosen by them. */
+export function isNarrow(columns: number, capabilities: Capabilities): boolean {
+  return columns <= 4 * registerTile(capabilities).lanes
+}
+
 /** For the names of structures. */
 export function tileName(tile: RegisterTile): string {
   return `${tile.rows}x${tile.vectors}x${tile.lanes}`

@@ -16,7 +16,7 @@ import {
   type AffineCase,
   type AffineDim,
 } from './affine.ts'
-import { registerTile } from './blocking.ts'
+import { isNarrow } from './blocking.ts'
 import { lowerDirect } from './direct.ts'
 import { formSize, StepList, type Form, type FormAxis } from './form.ts'
 import type { GemmOptions } from './gemm.ts'
@@ -51,14 +51,25 @@ export function lowerContract(problem: ContractProblem): LoweredContract {
     title: titleOf(problem),
   }
   if (problem.dtype !== 'float32' && problem.dtype !== 'bfloat16' && problem.dtype !== 'float16') return plainNest(c)
-  // Taps that are 1 at most are no loops; cases without any are sums of nothing.
-  const absent = new Set([...c.taps].filter((t) => c.cases.every((k) => k.sizes.get(t)! <= 1)))
+  const absent = absentLetters(c)
   // Instructions for bfloat16 multiply faster than fewer products in float32.
   const hasFasterProducts = problem.dtype === 'bfloat16' && problem.capabilities.bfloat16 !== undefined
   const winograd = hasFasterProducts ? null : lowerWinograd(problem, c.cases, c.taps, c.title)
   if (winograd) return winograd
   const { left, right } = sortLetters(c.cases[0]!, absent)
-  return left.length > 0 && right.length > 0 ? product(c, absent) : alongVectors(c)
+  return left.length > 0 && right.length > 0 ? product(c, absent) : alongVectors(c, absent)
+}
+
+/**
+ * Letters that need no loops: taps that are 1 at most (cases without any are sums of nothing), and axes of one element, as a batch of one,
+ * unless the sum goes over positions: the gradient of weights is a long sum, which products cut.
+ */
+function absentLetters({ cases, taps, positions }: Contraction): ReadonlySet<number> {
+  const isSummed = (l: number): boolean => !hasTerm(cases[0]!.out, l)
+  const ofWeights = [...positions].some(isSummed)
+  const isAbsent = (l: number): boolean =>
+    taps.has(l) ? cases.every((k) => k.sizes.get(l)! <= 1) : !ofWeights && cases.every((k) => k.sizes.get(l) === 1)
+  return new Set([...cases[0]!.sizes.keys()].filter(isAbsent))
 }
 
 function titleOf(problem: ContractProblem): string {
@@ -88,27 +99,33 @@ function product(c: Contraction, absent: ReadonlySet<number>): LoweredContract {
       absent,
     )
     // A sum over positions (the gradient of a convolution's weights) has no bounds that a program knows.
-    const isLong = contracted.some((l) => c.positions.has(l)) || formSize(form.contracted) >= LONG_SUM
-    if (isLong && isSmallResult(form)) {
+    const overPositions = contracted.some((l) => c.positions.has(l))
+    const isLong = overPositions || formSize(form.contracted) >= LONG_SUM
+    if (isLong && isSmallResult(form, !overPositions)) {
       lowerSplitGemm(form, problem.capabilities, list)
     } else {
       const rows = rowsMode(form, c.taps.size > 0, problem.capabilities)
-      lowerProduct(form, problem.capabilities, { rows, splits: 1, splitStride: 0 }, list)
+      const columns = form.b.isConstant ? 'once' : 'task'
+      lowerProduct(form, problem.capabilities, { rows, columns, splits: 1, splitStride: 0 }, list)
     }
   })
   return list
 }
 
-/** Rows are packed once if they are the weights of a convolution, and not at all if a tile or two hold all columns. */
+/**
+ * Rows are packed once if they are the weights of a convolution or never change, and not at all if a tile or two hold all columns, or if columns
+ * lie packed already and rows are read in order.
+ */
 function rowsMode(form: Form, isConvolution: boolean, capabilities: Capabilities): GemmOptions['rows'] {
-  if (isConvolution) return 'once'
-  return formSize(form.columns) <= 4 * registerTile(capabilities).lanes ? 'direct' : 'task'
+  if (isConvolution || form.a.isConstant) return 'once'
+  const isInOrder = form.contracted.at(-1)?.a === 1
+  return isNarrow(formSize(form.columns), capabilities) || (form.b.isConstant && isInOrder) ? 'direct' : 'task'
 }
 
 /** One operand has no free letters: loops with vectors, on planes in scratch or, failing that, on a copy of the operand. */
-function alongVectors(c: Contraction): LoweredContract {
+function alongVectors(c: Contraction, absentOrEmpty: ReadonlySet<number>): LoweredContract {
   const { problem, cases, taps, title } = c
-  const absent = new Set([...taps].filter((t) => cases.every((k) => k.sizes.get(t) === 1)))
+  const absent = new Set([...absentOrEmpty].filter((l) => cases.every((k) => k.sizes.get(l) === 1)))
   const windowed = cases[0]!.rhs.some((dim) => dim.terms.length > 1) ? 'rhs' : 'lhs'
   const other = windowed === 'lhs' ? 'rhs' : 'lhs'
   const emit = (view: Source, dims: readonly (readonly AffineDim[])[], isCopied: boolean, list: StepList): boolean =>
@@ -128,7 +145,8 @@ function alongVectors(c: Contraction): LoweredContract {
 }
 
 function sourceOf(problem: ContractProblem, side: 'lhs' | 'rhs'): Source {
-  return { memory: { kind: side }, dtype: problem.dtype, offset: problem[side].offset }
+  const isConstant = problem.constant?.[side] === true
+  return { memory: { kind: side }, dtype: problem.dtype, offset: problem[side].offset, isConstant }
 }
 
 interface Letters {

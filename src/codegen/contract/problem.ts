@@ -51,6 +51,8 @@ export interface ContractProblem {
   /** Of the result; default: the operands'. */
   readonly outDType?: DType
   readonly epilogue?: Epilogue
+  /** Operands whose values never change, so that what is made of them alone is computed once. Default none. */
+  readonly constant?: { readonly lhs: boolean; readonly rhs: boolean }
   readonly capabilities: Capabilities
 }
 
