@@ -2,7 +2,7 @@
  * The inference engine: a program (or a layer) prepared for running. Weights are folded and packed once, and shared by all shapes and all
  * predictors that are cloned from one; runs are asynchronous, may be called at the same time, and each gets its own results.
  */
-import { allocateHost, sizeOf, viewHost, type DType, type HostArray } from '../common/dtype.ts'
+import { allocateHost, viewHost, type DType, type HostArray } from '../common/dtype.ts'
 import { ArgumentError, DTypeError, ShapeError } from '../common/errors.ts'
 import { RecentMap } from '../common/recent-map.ts'
 import { formatShape, numel, type Shape } from '../common/shape.ts'
@@ -11,11 +11,13 @@ import type { Node } from '../graph/node.ts'
 import { readModel } from '../io/formats/model-files.ts'
 import { TranslatedLayer } from '../io/formats/program/translated-layer.ts'
 import type { OperatorProgram } from '../io/formats/program/program.ts'
+import type { DeviceBuffer } from '../graph/storage.ts'
 import type { Backend } from '../runtime/backend.ts'
 import { noGrad } from '../tensor/autograd.ts'
 import { backendOf, getDevice, withDevice } from '../tensor/device.ts'
 import { ConstantStore, InputPlace, PreparedComputation } from '../tensor/prepared.ts'
 import { tensorsIn } from '../tensor/nested.ts'
+import { InputBuffers } from './input-buffers.ts'
 import { Tensor } from '../tensor/tensor.ts'
 
 export interface PredictorOptions {
@@ -43,6 +45,7 @@ export class Predictor {
   readonly metadata: Readonly<Record<string, string>>
   readonly device: string
   readonly #backend: Backend
+  readonly #inputBuffers: InputBuffers
   readonly #layer: TranslatedLayer
   readonly #constants: ConstantStore
   readonly #prepared: RecentMap<string, PreparedComputation>
@@ -59,6 +62,7 @@ export class Predictor {
     this.metadata = program.metadata
     this.device = device
     this.#backend = backendOf(device)
+    this.#inputBuffers = new InputBuffers(this.#backend)
     this.#layer = layer
     this.#constants = constants
     this.#prepared = prepared
@@ -79,7 +83,7 @@ export class Predictor {
     arrays.forEach((array, i) => checkInput(this.inputs[i]!, array))
     const computation = this.#computation(arrays.map((a) => a.shape))
     const buffers = arrays.map((array) => this.#upload(array))
-    const results = await computation.run(buffers)
+    const results = await computation.run(buffers).finally(() => this.#inputBuffers.giveBack(buffers))
     const outputs: Record<string, HostArray> = {}
     for (let i = 0; i < results.length; i++) {
       const { dtype, shape } = computation.outputs[i]!
@@ -124,11 +128,8 @@ export class Predictor {
     })
   }
 
-  #upload(array: HostArray): ReturnType<Backend['allocate']> {
-    const { data } = array
-    const buffer = this.#backend.allocate(numel(array.shape) * sizeOf(array.dtype))
-    this.#backend.write(buffer, new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
-    return buffer
+  #upload({ data }: HostArray): DeviceBuffer {
+    return this.#inputBuffers.upload(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
   }
 
   #computation(shapes: readonly Shape[]): PreparedComputation {
