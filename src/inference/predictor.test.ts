@@ -7,7 +7,7 @@ import * as nn from '../nn/index.ts'
 import { noGrad } from '../tensor/autograd.ts'
 import * as T from '../tensor/index.ts'
 import { fromHost, type Tensor } from '../tensor/tensor.ts'
-import { createPredictor } from './predictor.ts'
+import { createPredictor } from './engines.ts'
 
 class Net extends nn.Layer {
   conv = new nn.Conv2D(3, 16, { kernelSize: 3, padding: 1 })
@@ -45,7 +45,7 @@ describe('Predictor', () => {
     (await noGrad(() => net(fromHost(x))).data()) as Float32Array
 
   it('gives what the layer gives, for any shape', async () => {
-    const predictor = createPredictor({ model })
+    const predictor = await createPredictor({ model })
     for (const x of [image(1, 8, 8, 0), image(2, 9, 17, 1), image(1, 8, 8, 2)]) {
       const { output_0 } = await predictor.run({ x })
       const expected = await wanted(x)
@@ -56,7 +56,7 @@ describe('Predictor', () => {
   })
 
   it('answers each of many calls at once with its own result', async () => {
-    const predictor = createPredictor({ model })
+    const predictor = await createPredictor({ model })
     const calls = Array.from({ length: 400 }, (_, i) => image(1 + (i % 3), 6, 6 + (i % 2), i))
     const answers = await Promise.all(calls.map((x, i) => (i % 2 ? predictor : predictor.clone()).run([x])))
     for (let i = 0; i < calls.length; i += 37) {
@@ -70,11 +70,43 @@ describe('Predictor', () => {
   })
 
   it('says which input does not fit', async () => {
-    const predictor = createPredictor({ model })
-    await expect(predictor.run({ y: image(1, 8, 8, 0) })).rejects.toThrow("no input 'y'; the model takes x")
+    const predictor = await createPredictor({ model })
+    await expect(predictor.run({ y: image(1, 8, 8, 0) })).rejects.toThrow(
+      "no input 'y'; the model takes x (float32[any, 3, any, any])",
+    )
     await expect(predictor.run([{ ...image(1, 8, 8, 0), shape: [1, 1, 8, 24] }])).rejects.toThrow('[any, 3, any, any]')
     await expect(predictor.run([{ dtype: 'int32', shape: [1, 3, 1, 1], data: new Int32Array(3) }])).rejects.toThrow(
-      'takes float32',
+      "input 'x' is int32; the model takes x (float32[any, 3, any, any])",
     )
+    await expect(predictor.run([{ ...image(1, 8, 8, 0), shape: [1, 3, 8, 9] }])).rejects.toThrow('has 192 elements')
+  })
+
+  it('takes what its inputs hold when it is called', async () => {
+    const predictor = await createPredictor({ model })
+    const [first, second] = [image(1, 8, 8, 0), image(1, 8, 8, 5)]
+    const expected = await wanted(first)
+    const running = predictor.run([first])
+    ;(first.data as Float32Array).set(second.data as Float32Array)
+    const { output_0: got } = await running
+    expect(Math.max(...expected.map((v, k) => Math.abs(v - (got!.data as Float32Array)[k]!)))).toBeLessThan(1e-4)
+  })
+
+  it('runs to the end what was called before it was disposed, and its clones go on', async () => {
+    const predictor = await createPredictor({ model })
+    const clone = predictor.clone()
+    const running = clone.run([image(1, 8, 8, 0)])
+    await predictor.dispose()
+    await expect(predictor.run([image(1, 8, 8, 0)])).rejects.toThrow('disposed')
+    const answer = await running
+    expect(await clone.run([image(1, 8, 8, 0)])).toEqual(answer)
+    const last = clone.run([image(1, 8, 8, 0)])
+    await clone.dispose()
+    expect(await last).toEqual(answer)
+    await clone.dispose()
+  })
+
+  it('refuses engines and options that there are not', async () => {
+    await expect(createPredictor({ model, engine: 'longzou' as 'longzhou' })).rejects.toThrow('did you mean longzhou?')
+    await expect(createPredictor({ model, mode: 1 } as never)).rejects.toThrow('does not take mode; it takes device')
   })
 })

@@ -1,100 +1,81 @@
 /**
- * The inference engine: a program (or a layer) prepared for running. Weights are folded and packed once, and shared by all shapes and all
- * predictors that are cloned from one; runs are asynchronous, may be called at the same time, and each gets its own results.
+ * A model that is ready to run: inputs by name are checked, run by the engine's session, and handed out by name. Runs are asynchronous, may
+ * be called at the same time, and each gets its own results.
  */
-import { allocateHost, viewHost, type DType, type HostArray } from '../common/dtype.ts'
+import { allocateHost, type DType, type HostArray } from '../common/dtype.ts'
 import { ArgumentError, DTypeError, ShapeError } from '../common/errors.ts'
-import { RecentMap } from '../common/recent-map.ts'
 import { formatShape, numel, type Shape } from '../common/shape.ts'
-import { foldConstants } from '../graph/fold.ts'
-import type { Node } from '../graph/node.ts'
-import { readModel } from '../io/formats/model-files.ts'
-import { TranslatedLayer } from '../io/formats/program/translated-layer.ts'
-import type { OperatorProgram } from '../io/formats/program/program.ts'
-import type { DeviceBuffer } from '../graph/storage.ts'
-import type { Backend } from '../runtime/backend.ts'
-import { noGrad } from '../tensor/autograd.ts'
-import { backendOf, getDevice, withDevice } from '../tensor/device.ts'
-import { ConstantStore, InputPlace, PreparedComputation } from '../tensor/prepared.ts'
-import { tensorsIn } from '../tensor/nested.ts'
-import { InputBuffers } from './input-buffers.ts'
 import { Tensor } from '../tensor/tensor.ts'
-
-export interface PredictorOptions {
-  readonly model: OperatorProgram
-  /** Default: the current device. */
-  readonly device?: string
-  /** Shapes whose plans are kept; the one not used for longest goes first. Default 64. */
-  readonly maxShapes?: number
-}
-
-/** What a model takes or gives: -1 for an axis of any size. */
-export interface PortInfo {
-  readonly name: string
-  readonly dtype: DType
-  readonly shape: readonly number[]
-}
+import type { PortInfo, Session } from './engine.ts'
 
 export type PredictorInputs = Readonly<Record<string, HostArray | Tensor>> | readonly (HostArray | Tensor)[]
 
+/** A session, and who still needs it. */
+class SharedSession {
+  readonly session: Session
+  predictors = 0
+  running = 0
+  #disposed: (() => void) | null = null
+
+  constructor(session: Session) {
+    this.session = session
+  }
+
+  async run(inputs: readonly HostArray[]): Promise<readonly HostArray[]> {
+    this.running++
+    try {
+      return await this.session.run(inputs)
+    } finally {
+      if (--this.running === 0) this.#disposed?.()
+    }
+  }
+
+  /** Called when the last predictor goes: the session goes with it, once what runs has run. */
+  async dispose(): Promise<void> {
+    if (this.running > 0) await new Promise<void>((resolve) => (this.#disposed = resolve))
+    await this.session.dispose()
+  }
+}
+
 export class Predictor {
+  /** Null once disposed. */
+  #shared: SharedSession | null
   /** What the model takes, in order. */
   readonly inputs: readonly PortInfo[]
   readonly outputNames: readonly string[]
   /** What travels with the model. */
   readonly metadata: Readonly<Record<string, string>>
   readonly device: string
-  readonly #backend: Backend
-  readonly #inputBuffers: InputBuffers
-  readonly #layer: TranslatedLayer
-  readonly #constants: ConstantStore
-  readonly #prepared: RecentMap<string, PreparedComputation>
 
-  constructor(
-    layer: TranslatedLayer,
-    device: string,
-    constants: ConstantStore,
-    prepared: RecentMap<string, PreparedComputation>,
-  ) {
-    const { program } = layer
-    this.inputs = program.inputs
-    this.outputNames = program.outputs.map((o) => o.name)
-    this.metadata = program.metadata
+  /** For engines; users call `createPredictor`. */
+  constructor(session: Session | SharedSession) {
+    this.#shared = session instanceof SharedSession ? session : new SharedSession(session)
+    this.#shared.predictors++
+    const { inputs, outputNames, metadata, device } = this.#shared.session
+    this.inputs = inputs
+    this.outputNames = outputNames
+    this.metadata = metadata
     this.device = device
-    this.#backend = backendOf(device)
-    this.#inputBuffers = new InputBuffers(this.#backend)
-    this.#layer = layer
-    this.#constants = constants
-    this.#prepared = prepared
   }
 
   /** Another predictor over the same weights and plans, as `Predictor.clone` of Paddle Inference; one serves any number of calls as well. */
   clone(): Predictor {
-    return new Predictor(this.#layer, this.device, this.#constants, this.#prepared)
+    return new Predictor(this.#live('clone'))
   }
 
   /**
-   * Runs the model on inputs by name, or in order. May be called again before it resolves. Resolves to the outputs by name.
-   * Throws ArgumentError, ShapeError, DTypeError for inputs that do not fit; rejects with what the run met.
+   * Runs the model on inputs by name, or in order. May be called again before it resolves; arrays may be changed as soon as it has returned.
+   * Resolves to the outputs by name. Rejects with ArgumentError, ShapeError, DTypeError for inputs that do not fit, and with what the run met.
    * @example const { output_0 } = await predictor.run({ x: { dtype: 'float32', shape: [1, 3, 48, 320], data } })
    */
   async run(inputs: PredictorInputs): Promise<Record<string, HostArray>> {
-    const arrays = await Promise.all(this.#inOrder(inputs).map((v) => (v instanceof Tensor ? v.hostArray() : v)))
+    const shared = this.#live('run')
+    const given = this.#inOrder(inputs)
+    // Without tensors nothing is waited for before the session has taken what it needs of the arrays.
+    const arrays = given.every(isHostArray) ? given : await Promise.all(given.map(hostArrayOf))
     arrays.forEach((array, i) => checkInput(this.inputs[i]!, array))
-    const computation = this.#computation(arrays.map((a) => a.shape))
-    const buffers = arrays.map((array) => this.#upload(array))
-    const results = await computation.run(buffers).finally(() => this.#inputBuffers.giveBack(buffers))
-    const outputs: Record<string, HostArray> = {}
-    for (let i = 0; i < results.length; i++) {
-      const { dtype, shape } = computation.outputs[i]!
-      const bytes = await this.#backend.read(results[i]!)
-      const count = numel(shape)
-      // Nobody else holds the memory of an output; other devices' is copied by reading it.
-      const data =
-        bytes.byteLength === 0 ? allocateHost(dtype, 0) : viewHost(dtype, bytes.buffer, bytes.byteOffset, count)
-      outputs[this.outputNames[i]!] = { dtype, shape: [...shape], data }
-    }
-    return outputs
+    const results = await shared.run(arrays)
+    return Object.fromEntries(results.map((result, i) => [this.outputNames[i]!, result]))
   }
 
   /** Plans these shapes, and computes what is shared, before the first run. */
@@ -108,70 +89,68 @@ export class Predictor {
 
   /** Bytes of packed weights and other constants. */
   get constantBytes(): number {
-    return this.#constants.bytes
+    return this.#live('constantBytes').session.constantBytes
   }
 
-  #inOrder(inputs: PredictorInputs): (HostArray | Tensor)[] {
+  /**
+   * Gives the memory back that no clone uses, as soon as the runs under way have ended; resolves then. Predictors that nobody holds any longer
+   * do so by themselves, later.
+   */
+  async dispose(): Promise<void> {
+    const shared = this.#shared
+    this.#shared = null
+    if (shared && --shared.predictors === 0) await shared.dispose()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dispose()
+  }
+
+  #live(what: string): SharedSession {
+    if (!this.#shared)
+      throw new ArgumentError(`${what}: this predictor was disposed; make another one with createPredictor`)
+    return this.#shared
+  }
+
+  #inOrder(inputs: PredictorInputs): readonly (HostArray | Tensor)[] {
     const names = this.inputs.map((i) => i.name)
-    const expected = `the model takes ${names.join(', ')}`
-    if (Array.isArray(inputs)) {
+    const expected = `the model takes ${this.inputs.map(describePort).join(', ')}`
+    if (isList(inputs)) {
       if (inputs.length !== names.length) throw new ArgumentError(`run: got ${inputs.length} inputs; ${expected}`)
-      return [...(inputs as readonly (HostArray | Tensor)[])]
+      return inputs
     }
-    const byName = inputs as Readonly<Record<string, HostArray | Tensor>>
-    const unknown = Object.keys(byName).filter((n) => !names.includes(n))
+    const unknown = Object.keys(inputs).filter((n) => !names.includes(n))
     if (unknown.length > 0) throw new ArgumentError(`run: there is no input '${unknown.join("', '")}'; ${expected}`)
     return names.map((name) => {
-      const value = byName[name]
+      const value = inputs[name]
       if (!value) throw new ArgumentError(`run: the input '${name}' is missing; ${expected}`)
       return value
     })
   }
+}
 
-  #upload({ data }: HostArray): DeviceBuffer {
-    return this.#inputBuffers.upload(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
-  }
+const isHostArray = (value: HostArray | Tensor): value is HostArray => !(value instanceof Tensor)
 
-  #computation(shapes: readonly Shape[]): PreparedComputation {
-    return this.#prepared.getOrMake(shapes.map((s) => s.join('x')).join(' '), () => this.#record(shapes))
-  }
+const hostArrayOf = (value: HostArray | Tensor): HostArray | Promise<HostArray> =>
+  isHostArray(value) ? value : value.hostArray()
 
-  #record(shapes: readonly Shape[]): PreparedComputation {
-    return withDevice(this.device, () => {
-      const places = this.inputs.map(({ dtype }, i) => new InputPlace(this.device, dtype, shapes[i]!))
-      const changing = new Set(places.map((p) => p.storage))
-      const isFixed = (leaf: Node): boolean => leaf.op !== 'buffer' || !changing.has(leaf.attributes.storage)
-      const results = noGrad(() => {
-        const out = this.#layer(...places.map((p) => p.tensor))
-        return foldConstants(
-          tensorsIn(out).map((t) => t.node),
-          isFixed,
-        )
-      })
-      return new PreparedComputation(results, places, this.device, this.#constants)
-    })
-  }
+function isList(inputs: PredictorInputs): inputs is readonly (HostArray | Tensor)[] {
+  return Array.isArray(inputs)
+}
+
+/** As messages show it: `x (float32[any, 3, 48, 320])`. */
+export function describePort({ name, dtype, shape }: PortInfo): string {
+  return `${name} (${dtype}[${shape.map((d) => (d < 0 ? 'any' : d)).join(', ')}])`
 }
 
 function checkInput(port: PortInfo, { dtype, shape, data }: HostArray): void {
-  if (dtype !== port.dtype) throw new DTypeError(`run: input '${port.name}' is ${dtype}, the model takes ${port.dtype}`)
-  const fits = shape.length === port.shape.length && shape.every((d, i) => port.shape[i] === -1 || port.shape[i] === d)
-  if (!fits) {
-    const wanted = port.shape.map((d) => (d === -1 ? 'any' : d)).join(', ')
-    throw new ShapeError(`run: input '${port.name}' has shape ${formatShape(shape)}, the model takes [${wanted}]`)
-  }
+  if (dtype !== port.dtype)
+    throw new DTypeError(`run: input '${port.name}' is ${dtype}; the model takes ${describePort(port)}`)
+  const fits = shape.length === port.shape.length && shape.every((d, i) => port.shape[i]! < 0 || port.shape[i] === d)
+  if (!fits)
+    throw new ShapeError(
+      `run: input '${port.name}' has shape ${formatShape(shape)}; the model takes ${describePort(port)}`,
+    )
   if (data.length !== numel(shape))
     throw new ShapeError(`run: input '${port.name}' of shape ${formatShape(shape)} has ${data.length} elements`)
-}
-
-/** As `createPredictor`, for a model file of any format. Throws StorageError, FormatError. */
-export async function loadPredictor(path: string, options: Omit<PredictorOptions, 'model'> = {}): Promise<Predictor> {
-  return createPredictor({ ...options, model: await readModel(path) })
-}
-
-/** Prepares a model for running. Throws FormatError that lists operators that are not supported. */
-export function createPredictor(options: PredictorOptions): Predictor {
-  const device = options.device ?? getDevice()
-  const layer = withDevice(device, () => new TranslatedLayer(options.model))
-  return new Predictor(layer, device, new ConstantStore(), new RecentMap(options.maxShapes ?? 64))
 }

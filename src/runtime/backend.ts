@@ -8,6 +8,7 @@ import type { Plan } from '../schedule/plan.ts'
 import type { Capture } from '../schedule/capture.ts'
 import type { Roof } from './kernel-summary.ts'
 import type { RunTimes } from './run-times.ts'
+import type { SharedMemory } from './shared-memory.ts'
 
 export type { Capabilities }
 
@@ -28,6 +29,14 @@ export interface Program {
   readonly kernels: number
 }
 
+/** What one user of a device wants of it that others do not. */
+export interface ProgramOptions {
+  /** Threads that may work for its runs, at most. Default: as many as for all others. */
+  readonly threads?: number
+  /** Directory that keeps what is compiled for it; false: nothing is kept. Default: the process's, where the backend keeps anything at all. */
+  readonly cache?: string | false
+}
+
 export interface Backend {
   readonly name: string
   readonly capabilities: Capabilities
@@ -40,8 +49,8 @@ export interface Backend {
   /** Interprets the graph itself (the oracle); compiled backends lack it. */
   interpret?(capture: Capture, leaves: readonly DeviceBuffer[], outputs: readonly DeviceBuffer[]): void
   /** Compiles what is not compiled yet. Throws CompileError. */
-  compile?(plan: Plan, kernels: readonly Kernel[]): Promise<Program>
-  compileSync?(plan: Plan, kernels: readonly Kernel[]): Program
+  compile?(plan: Plan, kernels: readonly Kernel[], options?: ProgramOptions): Promise<Program>
+  compileSync?(plan: Plan, kernels: readonly Kernel[], options?: ProgramOptions): Program
   /**
    * Submits a program: `leaves` and `outputs` by number, `scalars` the numbers of this run. Resolves when it has run; rejects with a typed
    * error where a kernel meets an index out of range, and leaves the rest of the program out. `timed` runs tell `settled` when each launch
@@ -59,6 +68,8 @@ export interface Backend {
   synchronize(): Promise<void>
   synchronizeSync(): void
   memory(): MemoryInfo
+  /** Memory that all threads of the process read; absent where each has its own. */
+  readonly shared?: SharedMemory
   /** What the device can do at best with the threads that it uses now; null where that was not measured. */
   roof?(): Roof | null
 }

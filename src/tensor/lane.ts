@@ -8,7 +8,7 @@ import type { Constant } from '../codegen/prologue.ts'
 import type { Kernel } from '../codegen/kernel.ts'
 import { verifyGraph } from '../graph/verify.ts'
 import type { DeviceBuffer } from '../graph/storage.ts'
-import type { Backend, Program } from '../runtime/backend.ts'
+import type { Backend, Program, ProgramOptions } from '../runtime/backend.ts'
 import type { RunTimes } from '../runtime/run-times.ts'
 import type { Capture } from '../schedule/capture.ts'
 import type { Plan } from '../schedule/plan.ts'
@@ -19,6 +19,7 @@ import { debugLevel, traceStages } from './trace.ts'
 export interface CachedPlan {
   readonly plan: Plan
   readonly kernels: readonly Kernel[]
+  readonly options?: ProgramOptions
   program: Program | null
   compiling: Promise<void> | null
 }
@@ -37,6 +38,8 @@ interface Job {
 /** A program that is run many times: its plan, and what it computes from leaves that never change. */
 export interface PreparedPlan {
   readonly constants: readonly Constant[]
+  /** Of each launch of the prologue: the constants that it writes. */
+  readonly writes: readonly (readonly number[])[]
   /** Computes those of the constants (outputs by number) that `isWanted`. */
   prologue(isWanted: (constant: number) => boolean): CachedPlan
   readonly main: CachedPlan
@@ -85,13 +88,16 @@ export class Lane {
   }
 
   /** Plans a program for many runs. `constant`: leaves that never change; null where the device interprets programs itself. */
-  prepare(capture: Capture, constant: ConstantLeaves): PreparedPlan | null {
+  prepare(capture: Capture, constant: ConstantLeaves, options: ProgramOptions = {}): PreparedPlan | null {
     if (this.#backend.interpret) return null
-    const { plan, kernels, constants, prologue } = generatePlan(capture, this.#backend.capabilities, constant)
+    const threads = options.threads ?? this.#backend.capabilities.threads
+    const capabilities = { ...this.#backend.capabilities, threads }
+    const { plan, kernels, constants, prologue } = generatePlan(capture, capabilities, constant)
     if (debugLevel >= 1) traceStages(capture, plan, kernels, this.#backend.capabilities.vectorBytes)
-    const cached = (p: Plan): CachedPlan => ({ plan: p, kernels, program: null, compiling: null })
+    const cached = (p: Plan): CachedPlan => ({ plan: p, kernels, options, program: null, compiling: null })
     return {
       constants,
+      writes: prologue.map((p) => p.writes),
       main: cached(plan),
       prologue: (isWanted) =>
         cached({ steps: prologue.filter((p) => p.writes.some(isWanted)).map((p) => p.launch), arenaBytes: 0 }),
@@ -131,7 +137,7 @@ export class Lane {
     for (let job = this.#queue[0]; job; job = this.#queue[0]) {
       const { cached } = job
       if (!cached.program) {
-        cached.compiling ??= this.#backend.compile!(cached.plan, cached.kernels).then(
+        cached.compiling ??= this.#backend.compile!(cached.plan, cached.kernels, cached.options).then(
           (program) => {
             cached.program ??= program
             this.#pump()
@@ -230,7 +236,7 @@ export class Lane {
   synchronizeSync(): void {
     for (let job = this.#queue[0]; job; job = this.#queue[0]) {
       try {
-        job.cached.program ??= this.#backend.compileSync!(job.cached.plan, job.cached.kernels)
+        job.cached.program ??= this.#backend.compileSync!(job.cached.plan, job.cached.kernels, job.cached.options)
       } catch (error) {
         const failed = this.#queue.shift()!
         if (failed.done) {

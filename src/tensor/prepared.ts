@@ -7,7 +7,7 @@ import { InternalError } from '../common/errors.ts'
 import { numel } from '../common/shape.ts'
 import { makeLeaf, type Node } from '../graph/node.ts'
 import { Storage, type DeviceBuffer } from '../graph/storage.ts'
-import type { Backend } from '../runtime/backend.ts'
+import type { Backend, ProgramOptions } from '../runtime/backend.ts'
 import { capture, type Capture } from '../schedule/capture.ts'
 import type { DType } from '../common/dtype.ts'
 import type { Shape } from '../common/shape.ts'
@@ -26,22 +26,72 @@ export class InputPlace {
   }
 }
 
-/** Packed weights and other constants, by recipe; for all computations over one set of weights. */
+/**
+ * Packed weights and other constants, by recipe; for all computations over one set of weights. Where the device has memory that all threads
+ * of the process read, weights are kept there once by what they hold, and constants by recipe: stores of equal weights, in any thread, share them.
+ */
 export class ConstantStore {
+  readonly #backend: Backend
+  readonly #weights = new Map<Storage, string>()
   readonly #buffers = new Map<string, DeviceBuffer>()
   /** Ends when what is being computed is there. */
   pending: Promise<void> = Promise.resolve()
 
-  get(recipe: string): DeviceBuffer | undefined {
-    return this.#buffers.get(recipe)
+  constructor(device: string) {
+    this.#backend = backendOf(device)
   }
 
-  set(recipe: string, buffer: DeviceBuffer): void {
+  /** Name in recipes of a weight, which never changes from now on. */
+  nameOf(weight: Storage): string {
+    let name = this.#weights.get(weight)
+    if (name === undefined) this.#weights.set(weight, (name = this.#share(weight)))
+    return name
+  }
+
+  #share(weight: Storage): string {
+    const { shared } = this.#backend
+    const buffer = shared?.share(weight.buffer) ?? null
+    const name = buffer && shared!.nameOf(buffer)
+    // Numbers of storages are counted in each thread.
+    if (!buffer || name === null) return `t${shared?.thread ?? 0}.s${weight.id}`
+    weight.buffer = buffer
+    // As if somebody were reading it for ever: whoever overwrites the storage gets other memory.
+    weight.readers++
+    return name
+  }
+
+  get(recipe: string, bytes: number): DeviceBuffer | undefined {
+    let buffer = this.#buffers.get(recipe)
+    if (!buffer) {
+      buffer = this.#backend.shared?.find(recipe, bytes) ?? undefined
+      if (buffer) this.#buffers.set(recipe, buffer)
+    }
+    return buffer
+  }
+
+  /** Memory for a constant that `set` is called with once it is computed. */
+  allocate(bytes: number): DeviceBuffer {
+    return (this.#backend.shared ?? this.#backend).allocate(bytes)
+  }
+
+  /** Keeps a constant; returns the memory to use, which may be what another thread has computed meanwhile. */
+  set(recipe: string, computed: DeviceBuffer): DeviceBuffer {
+    const buffer = this.#backend.shared?.publish(recipe, computed) ?? computed
     this.#buffers.set(recipe, buffer)
+    return buffer
   }
 
   get bytes(): number {
     return [...this.#buffers.values()].reduce((sum, b) => sum + b.bytes, 0)
+  }
+
+  /** Gives memory back; nothing that was prepared with this store may run any more. */
+  dispose(): void {
+    const { shared } = this.#backend
+    for (const weight of this.#weights.keys()) shared?.release(weight.buffer)
+    for (const buffer of this.#buffers.values()) shared?.release(buffer)
+    this.#weights.clear()
+    this.#buffers.clear()
   }
 }
 
@@ -57,7 +107,13 @@ export class PreparedComputation {
   #constants: Promise<readonly DeviceBuffer[]> | null = null
 
   /** `outputs` are recorded over the tensors of `inputs` and tensors that never change. */
-  constructor(outputs: readonly Node[], inputs: readonly InputPlace[], device: string, store: ConstantStore) {
+  constructor(
+    outputs: readonly Node[],
+    inputs: readonly InputPlace[],
+    device: string,
+    store: ConstantStore,
+    options: ProgramOptions = {},
+  ) {
     this.#backend = backendOf(device)
     this.#lane = laneOf(this.#backend)
     this.#capture = capture(outputs, [])
@@ -65,17 +121,16 @@ export class PreparedComputation {
     this.#inputOf = this.#capture.leaves.map((leaf) => inputs.findIndex((i) => i.storage === leaf))
     this.#store = store
     const fixed = new Set(this.#inputOf.flatMap((input, leaf) => (input < 0 ? [leaf] : [])))
-    this.#plan = this.#lane.prepare(this.#capture, {
-      leaves: fixed,
-      name: (leaf) => `s${this.#capture.leaves[leaf]!.id}`,
-    })
+    const name = (leaf: number): string => store.nameOf(this.#capture.leaves[leaf]!)
+    fixed.forEach(name)
+    this.#plan = this.#lane.prepare(this.#capture, { leaves: fixed, name }, options)
   }
 
   /** The outputs of a run; `buffers` hold the inputs and must not change until it resolves. Rejects with what this run met. */
   async run(buffers: readonly DeviceBuffer[]): Promise<DeviceBuffer[]> {
     const leaves = this.#capture.leaves.map((leaf, i) => {
       const input = this.#inputOf[i]!
-      return input < 0 ? leaf.buffer : (buffers[input] ?? missing(input))
+      return input < 0 ? leaf.buffer : (buffers[input] ?? absent(input))
     })
     const outputs = this.#outputs.map((o) => this.#backend.allocate(numel(o.shape) * sizeOf(o.dtype)))
     if (!this.#plan) {
@@ -96,18 +151,21 @@ export class PreparedComputation {
   #computeConstants(plan: PreparedPlan): Promise<readonly DeviceBuffer[]> {
     const computed = this.#store.pending.then(async () => {
       const { constants } = plan
-      const known = constants.map((c) => this.#store.get(c.recipe))
-      const buffers = constants.map((c, i) => known[i] ?? this.#backend.allocate(c.bytes))
+      const known = constants.map((c) => this.#store.get(c.recipe, c.bytes))
+      const buffers = constants.map((c, i) => known[i] ?? this.#store.allocate(c.bytes))
       if (known.every((k) => k)) return buffers
+      const missing = known.map((k) => !k)
+      // A launch that computes what is missing also writes what is there already, and others may be reading that.
+      completeGroups(missing, plan.writes)
+      const targets = buffers.map((b, i) => (known[i] && missing[i] ? this.#backend.allocate(b.bytes) : b))
       const leaves = this.#capture.leaves.map((l) => l.buffer)
       await this.#lane.execute(
-        plan.prologue((i) => !known[i]),
+        plan.prologue((i) => missing[i]!),
         leaves,
-        buffers,
+        targets,
         this.#capture.scalars,
       )
-      constants.forEach((c, i) => this.#store.set(c.recipe, buffers[i]!))
-      return buffers
+      return constants.map((c, i) => known[i] ?? this.#store.set(c.recipe, buffers[i]!))
     })
     this.#store.pending = computed.then(
       () => {},
@@ -117,6 +175,18 @@ export class PreparedComputation {
   }
 }
 
-function missing(input: number): never {
+/** Adds to the wanted numbers all that stand in a group with a wanted one. */
+function completeGroups(wanted: boolean[], groups: readonly (readonly number[])[]): void {
+  for (let grown = true; grown;) {
+    grown = false
+    for (const group of groups) {
+      if (!group.some((i) => wanted[i]) || group.every((i) => wanted[i])) continue
+      for (const i of group) wanted[i] = true
+      grown = true
+    }
+  }
+}
+
+function absent(input: number): never {
   throw new InternalError(`a run lacks input ${input}`)
 }

@@ -22,7 +22,7 @@ describe.each([...judged])('predictors on %s', (device) => {
   })
 
   it('give each of 10,000 calls at once the answer to its own question', async () => {
-    const predictors = [createPredictor({ model, device }), createPredictor({ model, device })]
+    const predictors = [await createPredictor({ model, device }), await createPredictor({ model, device })]
     predictors.push(predictors[0]!.clone())
     const calls = Array.from({ length: 10_000 }, (_, nonce) => {
       const rows = 1 + (nonce % 3)

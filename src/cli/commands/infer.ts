@@ -2,9 +2,8 @@
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { HostArray } from '../../common/dtype.ts'
-import { createPredictor, type Predictor } from '../../inference/index.ts'
+import { createPredictor, describePort, type Predictor } from '../../inference/index.ts'
 import { readNpy, writeNpy } from '../../io/files.ts'
-import { readModel } from '../../io/formats/model-files.ts'
 import { setNumThreads } from '../../tensor/device.ts'
 import type { CliCommand } from '../commands.ts'
 import { UsageError } from '../errors.ts'
@@ -27,7 +26,7 @@ export const command: CliCommand = {
     const device = args['device'] === undefined ? {} : { device: String(args['device']) }
 
     const started = performance.now()
-    const predictor = createPredictor({ model: await readModel(resolve(String(args['model']))), ...device })
+    const predictor = await createPredictor({ model: resolve(String(args['model'])), ...device })
     const loaded = performance.now()
     const inputs = await readInputs(predictor, args['input'])
     const before = performance.now()
@@ -81,9 +80,7 @@ function positive(value: unknown, name: string): number {
 async function readInputs(predictor: Predictor, given: unknown): Promise<Record<string, HostArray>> {
   const texts = given === undefined ? [] : Array.isArray(given) ? given.map(String) : [String(given)]
   const names = predictor.inputs.map((i) => i.name)
-  const expected = predictor.inputs.map(
-    (i) => `${i.name} (${i.dtype}[${i.shape.map((d) => (d < 0 ? 'any' : d)).join(', ')}])`,
-  )
+  const expected = predictor.inputs.map(describePort)
   const inputs: Record<string, HostArray> = {}
   for (const text of texts) {
     const at = text.indexOf('=')

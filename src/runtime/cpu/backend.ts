@@ -12,7 +12,8 @@ import { structureOf } from '../../codegen/structure.ts'
 import type { DeviceBuffer } from '../../graph/storage.ts'
 import { renderKernel, type CKernel } from '../../render/c.ts'
 import type { Plan } from '../../schedule/plan.ts'
-import type { Backend, Capabilities, MemoryInfo, Program, Settled } from '../backend.ts'
+import type { Backend, Capabilities, MemoryInfo, Program, ProgramOptions, Settled } from '../backend.ts'
+import { cacheDirectoryPath } from '../cache-directory.ts'
 import { defaultCompiler } from '../compiler.ts'
 import { bfloat16Products, detectCpuFeatures, vectorBytes } from '../cpu-features.ts'
 import type { Roof } from '../kernel-summary.ts'
@@ -23,11 +24,14 @@ import { allocateBuffer, allocateNumbers, memoryUse, type CpuBuffer } from './me
 import { codeDirectory, nativeRuntime, type NativeRuntime } from './native.ts'
 import { encodeProgram, type CpuProgram } from './program.ts'
 import { RunQueue } from './run-queue.ts'
+import { CpuSharedMemory, SharedBuffer } from './shared-memory.ts'
 
 export class CpuBackend implements Backend {
   readonly name = 'cpu'
+  readonly shared: CpuSharedMemory
   private readonly native: NativeRuntime
-  private readonly library: KernelLibrary
+  /** By the directory that they keep code in. */
+  private readonly libraries = new Map<string | false, KernelLibrary>()
   private readonly queue: RunQueue
   private readonly features = detectCpuFeatures()
   private readonly vectorBytes: number
@@ -49,15 +53,14 @@ export class CpuBackend implements Backend {
     this.vectorBytes = vectorBytes(defaultCompiler().features)
     this.native = nativeRuntime()
     this.bfloat16 = bfloat16Products(defaultCompiler().features, () => this.native.allowTiles() === 1)
-    this.library = new KernelLibrary(this.native, codeDirectory(), this.features.logicalCores)
     this.queue = new RunQueue(this.native)
     const { numThreads, winograd } = readEnvironment()
     this.threads = numThreads ?? this.features.physicalCores
     this.winograd = winograd
     this.native.setThreads(this.threads)
-    // Runs must not outlive the memory that they work on.
+    this.shared = new CpuSharedMemory(this.native, (ticket) => this.queue.hasFinished(ticket))
+    // Runs must not outlive the memory that they work on; those of a worker are waited for by the native library.
     if (isMainThread) process.once('exit', () => this.native.halt())
-    else process.once('exit', () => this.native.wait(this.queue.last))
   }
 
   get capabilities(): Capabilities {
@@ -82,6 +85,7 @@ export class CpuBackend implements Backend {
 
   write(buffer: DeviceBuffer, data: Uint8Array): void {
     const target = cpuBuffer(buffer)
+    if (target instanceof SharedBuffer) throw new InternalError('shared memory is not written any more')
     if (data.length > target.bytes)
       throw new InternalError(`${data.length} bytes written to a buffer of ${target.bytes}`)
     if (this.queue.hasFinished(target.lastTicket)) {
@@ -107,12 +111,23 @@ export class CpuBackend implements Backend {
     return source.view
   }
 
-  async compile(plan: Plan, kernels: readonly Kernel[]): Promise<Program> {
-    return encodeProgram(plan, kernels, await this.library.load(this.render(kernels)))
+  async compile(plan: Plan, kernels: readonly Kernel[], options: ProgramOptions = {}): Promise<Program> {
+    const addresses = await this.library(options).load(this.render(kernels))
+    return encodeProgram(plan, kernels, addresses, options.threads)
   }
 
-  compileSync(plan: Plan, kernels: readonly Kernel[]): Program {
-    return encodeProgram(plan, kernels, this.library.loadSync(this.render(kernels)))
+  compileSync(plan: Plan, kernels: readonly Kernel[], options: ProgramOptions = {}): Program {
+    return encodeProgram(plan, kernels, this.library(options).loadSync(this.render(kernels)), options.threads)
+  }
+
+  private library({ cache = cacheDirectoryPath() }: ProgramOptions): KernelLibrary {
+    let library = this.libraries.get(cache)
+    if (!library) {
+      const directory = cache === false ? null : codeDirectory(cache)
+      library = new KernelLibrary(this.native, directory, this.features.logicalCores)
+      this.libraries.set(cache, library)
+    }
+    return library
   }
 
   private render(kernels: readonly Kernel[]): CKernel[] {
@@ -149,7 +164,15 @@ export class CpuBackend implements Backend {
     for (let i = 0; i < scalars.length; i++) values[buffers.length + i] = scalars[i]!
     const times = timed ? allocateNumbers(p.timeCount) : null
     const submit = (): number =>
-      this.native.submit(p.address, address, leaves.length, outputs.length, scalars.length, times?.address ?? 0)
+      this.native.submit(
+        p.address,
+        address,
+        leaves.length,
+        outputs.length,
+        scalars.length,
+        times?.address ?? 0,
+        p.threads,
+      )
     const tell = times && ((fault: Error | null): void => settled?.(fault, this.runTimes(times.values)))
     const { ticket, done } = this.queue.submit(submit, tell ?? settled, p, buffers, times)
     for (const b of buffers) b.lastTicket = ticket

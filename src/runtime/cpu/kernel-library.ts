@@ -4,8 +4,9 @@
  * so that any plan finds what another plan or process has compiled.
  */
 import { createHash } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { threadId } from 'node:worker_threads'
 import { CompileError } from '../../common/errors.ts'
 import { translationUnit, type CKernel } from '../../render/c.ts'
@@ -26,7 +27,7 @@ interface Unit {
 
 export class KernelLibrary {
   private readonly native: NativeRuntime
-  private readonly directory: string
+  private readonly directory: string | null
   private readonly maxUnits: number
   private readonly addresses = new Map<string, number>()
   private readonly libraries = new Map<string, number>()
@@ -35,7 +36,8 @@ export class KernelLibrary {
   private readonly listsRead = new Set<string>()
   private readonly compiling = new Map<string, Promise<void>>()
 
-  constructor(native: NativeRuntime, directory: string, cores: number) {
+  /** `directory` keeps units for other processes; null: they are gone when this one ends. */
+  constructor(native: NativeRuntime, directory: string | null, cores: number) {
     this.native = native
     this.directory = directory
     this.maxUnits = Math.min(MAX_UNITS, Math.max(2, cores))
@@ -58,15 +60,23 @@ export class KernelLibrary {
   }
 
   private async compile(unit: Unit): Promise<void> {
-    await compileSharedObject(unit.source, unit.path, kernelFlags())
-    this.publish(unit)
+    try {
+      await compileSharedObject(unit.source, unit.path, kernelFlags())
+      this.publish(unit)
+    } finally {
+      this.forget(unit)
+    }
   }
 
   /** Like `load`, blocking. */
   loadSync(kernels: readonly CKernel[]): number[] {
     for (const unit of this.units(this.openKnown(kernels))) {
-      compileSharedObjectSync(unit.source, unit.path, kernelFlags())
-      this.publish(unit)
+      try {
+        compileSharedObjectSync(unit.source, unit.path, kernelFlags())
+        this.publish(unit)
+      } finally {
+        this.forget(unit)
+      }
     }
     return this.addressesOf(kernels)
   }
@@ -87,6 +97,7 @@ export class KernelLibrary {
 
   /** Reads the lists of units that other processes may have added. */
   private readLists(): void {
+    if (this.directory === null) return
     for (const name of readdirSync(this.directory)) {
       if (!name.endsWith(LIST) || this.listsRead.has(name)) continue
       this.listsRead.add(name)
@@ -122,7 +133,8 @@ export class KernelLibrary {
     }
     return groups.map((g) => {
       const source = translationUnit(g.kernels)
-      return { kernels: g.kernels, source, path: join(this.directory, `${sha256(source).slice(0, 32)}.so`) }
+      const directory = this.directory ?? mkdtempSync(join(tmpdir(), 'longzhou-'))
+      return { kernels: g.kernels, source, path: join(directory, `${sha256(source).slice(0, 32)}.so`) }
     })
   }
 
@@ -133,10 +145,16 @@ export class KernelLibrary {
         `the compiled kernels ${unit.path} cannot be loaded (${this.native.loadError() ?? 'a kernel is missing'}); check that the cache directory is not mounted noexec, or set LONGZHOU_CACHE_DIR`,
       )
     }
+    if (this.directory === null) return
     const list = unit.path + LIST
     const temporary = `${list}.${process.pid}.${threadId}.tmp`
     writeFileSync(temporary, unit.kernels.map(identity).join('\n'), { mode: 0o600 })
     renameSync(temporary, list)
+  }
+
+  /** What has been opened needs no file where none is kept. */
+  private forget(unit: Unit): void {
+    if (this.directory === null) rmSync(dirname(unit.path), { recursive: true, force: true })
   }
 }
 

@@ -8,13 +8,19 @@ import type { DeviceBuffer } from '../../graph/storage.ts'
 
 const ALIGNMENT = 64
 
-/** A class and not an object literal, which V8 may allocate in its old generation: then the memory would wait for a thorough collection. */
-export class CpuBuffer implements DeviceBuffer {
-  readonly bytes: number
-  /** The memory itself, without what alignment added. */
+export interface CpuBuffer extends DeviceBuffer {
+  /** The memory itself, without what alignment added; of shared memory a copy. */
   readonly view: Uint8Array
   readonly address: number
   /** Ticket of the last run that was given this buffer. */
+  lastTicket: number
+}
+
+/** A class and not an object literal, which V8 may allocate in its old generation: then the memory would wait for a thorough collection. */
+class OwnBuffer implements CpuBuffer {
+  readonly bytes: number
+  readonly view: Uint8Array
+  readonly address: number
   lastTicket = 0
   readonly lease: Lease
 
@@ -54,7 +60,7 @@ export function allocateBuffer(bytes: number): CpuBuffer {
   liveBytes += bytes
   peakBytes = Math.max(peakBytes, liveBytes)
   registry.register(lease, bytes)
-  return new CpuBuffer(new Uint8Array(memory, offset, bytes), start + offset, lease)
+  return new OwnBuffer(new Uint8Array(memory, offset, bytes), start + offset, lease)
 }
 
 /** Numbers that native code writes, zero before: their address does not change. */

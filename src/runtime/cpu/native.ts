@@ -4,19 +4,28 @@ import { existsSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import koffi from 'koffi'
 import { CompileError } from '../../common/errors.ts'
-import { ensureCacheDirectory } from '../cache-directory.ts'
+import { cacheDirectoryPath, ensureCacheDirectory } from '../cache-directory.ts'
 import { compileSharedObjectSync, defaultCompiler, type Compiler } from '../compiler.ts'
 import { detectCpuFeatures } from '../cpu-features.ts'
 import { kernelFlags } from './flags.ts'
 import { runtimeSource } from './runtime.c.ts'
+import { sharedMemorySource } from './shared-memory.c.ts'
 
 /** Functions of runtime.c.ts; addresses and tickets are numbers below 2^53. */
 export interface NativeRuntime {
   /**
    * Queues a program with a copy of its slots; the ticket, 0 where the queue is full, -1 where memory or threads are. `times` is where the
-   * executor writes when launches ran, 0 for nowhere.
+   * executor writes when launches ran, 0 for nowhere; `threads` how many may work for it, 0 for as many as `setThreads` says.
    */
-  submit(code: number, slots: number, leaves: number, outputs: number, scalars: number, times: number): number
+  submit(
+    code: number,
+    slots: number,
+    leaves: number,
+    outputs: number,
+    scalars: number,
+    times: number,
+    threads: number,
+  ): number
   copy(target: number, source: number, bytes: number): number
   finished(): number
   status(ticket: number): number
@@ -34,10 +43,21 @@ export interface NativeRuntime {
   load(path: string): number
   symbol(library: number, name: string): number
   loadError(): string | null
+  /** Functions of shared-memory.c.ts; addresses are 0 where there is none. */
+  sharedCopy(source: number, bytes: number): number
+  sharedFind(key: string, bytes: number): number
+  sharedAllocate(bytes: number): number
+  sharedPublish(address: number, key: string): number
+  sharedRelease(address: number): void
+  sharedSerial(address: number): number
+  sharedCount(): number
+  sharedBytes(): number
 }
 
-/** Where compiled code for this machine, compiler and flags lies: another of either has another directory. */
-export function codeDirectory(compiler: Compiler = defaultCompiler()): string {
+const source = runtimeSource + sharedMemorySource
+
+/** Where compiled code for this machine, compiler and flags lies in a cache directory: another of either has another place. Throws StorageError. */
+export function codeDirectory(cache: string = cacheDirectoryPath(), compiler: Compiler = defaultCompiler()): string {
   const { model, architecture } = detectCpuFeatures()
   const identity = [
     compiler.path,
@@ -50,7 +70,7 @@ export function codeDirectory(compiler: Compiler = defaultCompiler()): string {
     model,
   ]
   const key = createHash('sha256').update(JSON.stringify(identity)).digest('hex').slice(0, 16)
-  const path = join(ensureCacheDirectory(), `cpu-${key}`)
+  const path = join(ensureCacheDirectory(cache), `cpu-${key}`)
   mkdirSync(path, { recursive: true, mode: 0o700 })
   return path
 }
@@ -63,30 +83,36 @@ export function nativeRuntime(): NativeRuntime {
 }
 
 function openRuntime(): ReturnType<typeof koffi.load> {
-  const digest = createHash('sha256').update(runtimeSource).digest('hex').slice(0, 32)
+  const digest = createHash('sha256').update(source).digest('hex').slice(0, 32)
   const path = join(codeDirectory(), `runtime-${digest}.so`)
   const isCached = existsSync(path)
   if (!isCached) compileRuntime(path)
   try {
-    return koffi.load(path)
+    return open(path)
   } catch (error) {
     if (!isCached) throw new CompileError(`the native runtime ${path} cannot be loaded (${(error as Error).message})`)
     // A damaged file in the cache is replaced.
     rmSync(path, { force: true })
     compileRuntime(path)
-    return koffi.load(path)
+    return open(path)
   }
 }
 
+/** As an addon of Node's, so that the library is told when this thread ends, and as a library of functions. */
+function open(path: string): ReturnType<typeof koffi.load> {
+  process.dlopen({ exports: {} }, path)
+  return koffi.load(path)
+}
+
 function compileRuntime(path: string): void {
-  compileSharedObjectSync(runtimeSource, path, ['-O2', '-pthread', '-ldl', '-w'])
+  compileSharedObjectSync(source, path, ['-O2', '-pthread', '-ldl', '-w'])
 }
 
 function bind(library: ReturnType<typeof koffi.load>): NativeRuntime {
   const wait = library.func('double longzhou_wait(double ticket)')
   return {
     submit: library.func(
-      'double longzhou_submit(int64_t code, int64_t slots, int leaves, int outputs, int scalars, int64_t times)',
+      'double longzhou_submit(int64_t code, int64_t slots, int leaves, int outputs, int scalars, int64_t times, int threads)',
     ),
     copy: library.func('double longzhou_copy(int64_t target, int64_t source, int64_t bytes)'),
     finished: library.func('double longzhou_finished()'),
@@ -101,5 +127,13 @@ function bind(library: ReturnType<typeof koffi.load>): NativeRuntime {
     load: library.func('int64_t longzhou_load(const char *path)'),
     symbol: library.func('int64_t longzhou_symbol(int64_t library, const char *name)'),
     loadError: library.func('const char *longzhou_load_error()'),
+    sharedCopy: library.func('int64_t longzhou_shared_copy(int64_t source, int64_t bytes)'),
+    sharedFind: library.func('int64_t longzhou_shared_find(const char *key, int64_t bytes)'),
+    sharedAllocate: library.func('int64_t longzhou_shared_allocate(int64_t bytes)'),
+    sharedPublish: library.func('int64_t longzhou_shared_publish(int64_t address, const char *key)'),
+    sharedRelease: library.func('void longzhou_shared_release(int64_t address)'),
+    sharedSerial: library.func('double longzhou_shared_serial(int64_t address)'),
+    sharedCount: library.func('double longzhou_shared_count()'),
+    sharedBytes: library.func('double longzhou_shared_bytes()'),
   }
 }

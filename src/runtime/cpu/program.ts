@@ -12,6 +12,8 @@ import { allocateWords } from './memory.ts'
 export interface CpuProgram extends Program {
   readonly words: BigInt64Array
   readonly address: number
+  /** That may work for a run; 0: as many as for all others. */
+  readonly threads: number
   /** Leaves, outputs and scalars that a run must give at least. */
   readonly needs: Needs
   readonly arenaBytes: number
@@ -38,7 +40,12 @@ const LOOP = 1
 type Word = number | bigint
 
 /** `addresses` are those of the compiled kernels, by number. */
-export function encodeProgram(plan: Plan, kernels: readonly Kernel[], addresses: readonly number[]): CpuProgram {
+export function encodeProgram(
+  plan: Plan,
+  kernels: readonly Kernel[],
+  addresses: readonly number[],
+  threads = 0,
+): CpuProgram {
   const needs: Needs = { leaves: 0, outputs: 0, scalars: 0 }
   const launch = (l: Launch): Word[] => encodeLaunch(l, kernels[l.kernel], addresses[l.kernel], needs)
   const words: Word[] = [plan.arenaBytes, plan.steps.length]
@@ -53,7 +60,7 @@ export function encodeProgram(plan: Plan, kernels: readonly Kernel[], addresses:
   }
   const memory = allocateWords(words.length)
   words.forEach((w, i) => (memory.words[i] = BigInt(w)))
-  return { kernels: kernels.length, ...memory, needs, arenaBytes: plan.arenaBytes, timeCount: timeCount(plan) }
+  return { kernels: kernels.length, ...memory, threads, needs, arenaBytes: plan.arenaBytes, timeCount: timeCount(plan) }
 }
 
 function encodeLaunch(launch: Launch, kernel: Kernel | undefined, address: number | undefined, needs: Needs): Word[] {

@@ -103,10 +103,12 @@ static struct {
   _Alignas(64) int sleepers;
   int stop;
   int threads; /* with the executor, which works too */
+  int active; /* of these, those that work for the current run; the others rest */
+  int numbered; /* threads that have taken a number */
   pthread_mutex_t lock;
-  pthread_cond_t wake;
+  pthread_cond_t wake, resume;
   pthread_t workers[MAX_THREADS];
-} pool = { .threads = 1, .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER };
+} pool = { .threads = 1, .active = 1, .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER, .resume = PTHREAD_COND_INITIALIZER };
 
 static const u64 CLOSED = 0xffffffffu;
 
@@ -143,25 +145,34 @@ static void take_chunks(u32 generation, region *own) {
 
 static u32 generation_now(void) { return (u32)(__atomic_load_n(&pool.next, __ATOMIC_SEQ_CST) >> 32); }
 
+static int stopped(void) { return __atomic_load_n(&pool.stop, __ATOMIC_RELAXED); }
+
+/* Whether the thread of this number is one too many for the current run. */
+static int rests(int number) { return number >= __atomic_load_n(&pool.active, __ATOMIC_RELAXED); }
+
 static void *work(void *argument) {
   u32 seen = (u32)(uintptr_t)argument;
+  const int number = __atomic_add_fetch(&pool.numbered, 1, __ATOMIC_RELAXED);
   region own = { 0, 0 };
   for (;;) {
+    if (rests(number)) {
+      pthread_mutex_lock(&pool.lock);
+      while (rests(number) && !stopped()) pthread_cond_wait(&pool.resume, &pool.lock);
+      pthread_mutex_unlock(&pool.lock);
+    }
     i64 since = 0;
     u32 count = 0;
-    while (generation_now() == seen && !__atomic_load_n(&pool.stop, __ATOMIC_RELAXED)) {
+    while (generation_now() == seen && !stopped()) {
       if (spin(&since, &count)) continue;
       pthread_mutex_lock(&pool.lock);
       __atomic_fetch_add(&pool.sleepers, 1, __ATOMIC_SEQ_CST);
-      while (generation_now() == seen && !__atomic_load_n(&pool.stop, __ATOMIC_RELAXED)) {
-        pthread_cond_wait(&pool.wake, &pool.lock);
-      }
+      while (generation_now() == seen && !stopped()) pthread_cond_wait(&pool.wake, &pool.lock);
       __atomic_fetch_sub(&pool.sleepers, 1, __ATOMIC_SEQ_CST);
       pthread_mutex_unlock(&pool.lock);
     }
-    if (__atomic_load_n(&pool.stop, __ATOMIC_RELAXED)) break;
+    if (stopped()) break;
     seen = generation_now();
-    take_chunks(seen, &own);
+    if (!rests(number)) take_chunks(seen, &own);
   }
   if (own.memory) munmap(own.memory, (size_t)own.size);
   return 0;
@@ -174,24 +185,38 @@ static void wake_workers(void) {
   pthread_mutex_unlock(&pool.lock);
 }
 
+static void set_active(int threads) {
+  if (threads == pool.active) return;
+  pthread_mutex_lock(&pool.lock);
+  __atomic_store_n(&pool.active, threads, __ATOMIC_RELAXED);
+  pthread_cond_broadcast(&pool.resume);
+  pthread_mutex_unlock(&pool.lock);
+}
+
+/* So many threads work from now on, the executor among them. Runs may differ in this, so that those which are too many rest: ending and
+   starting threads would cost more than a small run. */
 static void resize_pool(int threads) {
-  if (threads == pool.threads) return;
-  __atomic_store_n(&pool.stop, 1, __ATOMIC_SEQ_CST);
-  wake_workers();
-  for (int i = 0; i < pool.threads - 1; i++) pthread_join(pool.workers[i], 0);
-  __atomic_store_n(&pool.stop, 0, __ATOMIC_SEQ_CST);
-  pool.threads = 1;
-  void *seen = (void *)(uintptr_t)generation_now();
-  while (pool.threads < threads && !start_thread(&pool.workers[pool.threads - 1], work, seen)) pool.threads++;
+  if (threads > pool.threads) {
+    __atomic_store_n(&pool.stop, 1, __ATOMIC_SEQ_CST);
+    set_active(threads);
+    wake_workers();
+    for (int i = 0; i < pool.threads - 1; i++) pthread_join(pool.workers[i], 0);
+    __atomic_store_n(&pool.stop, 0, __ATOMIC_SEQ_CST);
+    pool.threads = 1;
+    pool.numbered = 0;
+    void *seen = (void *)(uintptr_t)generation_now();
+    while (pool.threads < threads && !start_thread(&pool.workers[pool.threads - 1], work, seen)) pool.threads++;
+  }
+  set_active(threads < pool.threads ? threads : pool.threads);
 }
 
 static void parallel_for(kernel fn, const i64 *args, i64 extent, i64 grain, i64 scratch, region *own, int *status) {
   if (extent <= 0) return;
-  if (pool.threads == 1 || extent <= grain) {
+  if (pool.active == 1 || extent <= grain) {
     run_range(fn, args, 0, extent, scratch, own, status);
     return;
   }
-  i64 share = extent / ((i64)pool.threads * CHUNKS_PER_THREAD);
+  i64 share = extent / ((i64)pool.active * CHUNKS_PER_THREAD);
   i64 chunk = share <= grain ? grain : (share + grain - 1) / grain * grain;
   u32 generation = generation_now() + 2;
   __atomic_store_n(&pool.next, (u64)(generation - 1) << 32 | CLOSED, __ATOMIC_RELAXED);
@@ -276,6 +301,7 @@ typedef struct {
   i64 *code; /* NULL: copy bytes from source to target */
   double *slots, *times;
   int leaves, outputs;
+  int threads; /* that may work for it; 0: as many as longzhou_set_threads says */
   char *target;
   const char *source;
   i64 bytes;
@@ -306,7 +332,7 @@ static void *serve(void *unused) {
     }
     entry *e = &queue.entries[ticket % QUEUE];
     if (e->code) {
-      resize_pool(__atomic_load_n(&queue.threads, __ATOMIC_RELAXED));
+      resize_pool(e->threads > 0 ? e->threads : __atomic_load_n(&queue.threads, __ATOMIC_RELAXED));
       const double *outputs = e->slots + e->leaves;
       double *times = e->times;
       run_slots slots = { e->slots, outputs, outputs + e->outputs, times ? times + 2 : 0 };
@@ -336,6 +362,9 @@ static void pin(void) {
 #endif
 }
 
+/* The last ticket of the calling thread. */
+static _Thread_local i64 last_ticket;
+
 /* The ticket; 0 where the queue is full, -1 where memory or threads are. */
 static double enqueue(entry e) {
   double ticket = 0;
@@ -355,20 +384,24 @@ static double enqueue(entry e) {
     queue.entries[next % QUEUE] = e;
     __atomic_store_n(&queue.submitted, next, __ATOMIC_SEQ_CST);
     if (queue.executor_sleeps) pthread_cond_signal(&queue.arrived);
+    last_ticket = next;
     ticket = (double)next;
   }
   pthread_mutex_unlock(&queue.lock);
   return ticket;
 }
 
-/* Times: where they go, 0 where nobody asks for them. */
-double longzhou_submit(i64 code, i64 slots, int leaves, int outputs, int scalars, i64 times) {
+static int thread_count(int threads) { return threads < MAX_THREADS ? threads : MAX_THREADS; }
+
+/* Times: where they go, 0 where nobody asks for them. Threads: that may work for this run, 0 for as many as usual. */
+double longzhou_submit(i64 code, i64 slots, int leaves, int outputs, int scalars, i64 times, int threads) {
   int count = leaves + outputs + scalars;
   double *copy = malloc((size_t)(count > 0 ? count : 1) * sizeof(double));
   if (!copy) return -1;
   memcpy(copy, (const void *)(intptr_t)slots, (size_t)count * sizeof(double));
   double ticket = enqueue((entry){
-    .code = (i64 *)(intptr_t)code, .slots = copy, .leaves = leaves, .outputs = outputs, .times = (double *)(intptr_t)times });
+    .code = (i64 *)(intptr_t)code, .slots = copy, .leaves = leaves, .outputs = outputs, .times = (double *)(intptr_t)times,
+    .threads = thread_count(threads) });
   if (ticket <= 0) free(copy);
   return ticket;
 }
@@ -402,8 +435,7 @@ double longzhou_wait(double ticket) {
 
 /* Takes effect at the next run. */
 void longzhou_set_threads(int threads) {
-  if (threads < 1) threads = 1;
-  __atomic_store_n(&queue.threads, threads < MAX_THREADS ? threads : MAX_THREADS, __ATOMIC_RELAXED);
+  __atomic_store_n(&queue.threads, threads < 1 ? 1 : thread_count(threads), __ATOMIC_RELAXED);
 }
 
 /* The clock of all times, in nanoseconds. */

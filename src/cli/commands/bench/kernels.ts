@@ -40,7 +40,7 @@ async function stepOf(model: string, bfloat16: boolean): Promise<() => unknown> 
 /** What runs a network of the inference benchmark once. */
 async function runOf(test: InferenceCase): Promise<() => unknown> {
   const model = await programOf(test, resolve('.'))
-  const predictor = createPredictor({ model })
+  const predictor = await createPredictor({ model })
   const inputs = inputsOf(test, model)
   return () => predictor.run(inputs)
 }

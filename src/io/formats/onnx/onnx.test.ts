@@ -185,6 +185,21 @@ describe('ONNX files', () => {
     expect(() => programOfOnnx(modelOf({ inputs: ['nothing'] }))).toThrow("nothing computes its operand 'nothing'")
   })
 
+  it('make no weights larger than those that they hold', () => {
+    const matrix = (name: string): OnnxTensor => ({
+      ...tensor({ kind: 'floats', values: new Float32Array(12 * 3) }, [1, 12, 3]),
+      name,
+    })
+    const node = {
+      opType: 'RNN',
+      inputs: ['x', 'w', 'r'],
+      attributes: new Map([['hidden_size', { kind: 'int', value: 2 ** 24 } as const]]),
+    }
+    expect(() => programOfOnnx(modelOf(node, [matrix('w'), matrix('r')]))).toThrow(
+      'has W of shape [1, 12, 3]; its direction, hidden_size and inputs ask for [1, 16777216, 3]',
+    )
+  })
+
   it('do not grow into graphs without end', () => {
     const node = new WireWriter()
     node.message(1, () => {})

@@ -1,5 +1,7 @@
 /** LSTM, GRU and RNN: gates are put in Paddle's order, and weights of directions become parameters of their own. */
 import { allocateHost, type HostArray } from '../../../../../common/dtype.ts'
+import { FormatError } from '../../../../../common/errors.ts'
+import { formatShape, sameShape, type Shape } from '../../../../../common/shape.ts'
 import { isNumber } from '../../../program/inference/known.ts'
 import type { NodeCall } from '../node-call.ts'
 import { always, type Convert, type RuleTable } from '../rule.ts'
@@ -51,6 +53,13 @@ function gateRows(
     data.set(array.data.subarray(from, from + block) as never, i * block)
   })
   return { dtype: array.dtype, shape: [gates.length * hidden, ...array.shape.slice(2)], data }
+}
+
+/** What the sizes say must be what the weights are: all that is made of them is as large as they. */
+function checkWeight(array: HostArray, name: string, expected: Shape): void {
+  if (sameShape(array.shape, expected)) return
+  const [is, wanted] = [formatShape(array.shape), formatShape(expected)]
+  throw new FormatError(`has ${name} of shape ${is}; its direction, hidden_size and inputs ask for ${wanted}`)
 }
 
 function modeOf(n: NodeCall, cell: Cell, directions: number): string {
@@ -107,9 +116,12 @@ const recurrent = (kind: 'LSTM' | 'GRU' | 'RNN'): Convert => {
     const given = batchFirst ? n.emit('transpose', { x: n.operand(0) }, { perm: [1, 0, 2] }) : n.operand(0)
     const x = isReversed ? n.emit('flip', { x: given }, { axis: [0] }) : given
     const { gates } = cell
+    const rows = gates.length * hidden
+    checkWeight(w, 'W', [directions, rows, w.shape[2]!])
+    checkWeight(r, 'R', [directions, rows, hidden])
+    if (b) checkWeight(b, 'B', [directions, 2 * rows])
     const zeros = (): HostArray => {
-      const size = gates.length * hidden
-      return { dtype: w.dtype, shape: [size], data: allocateHost(w.dtype, size) }
+      return { dtype: w.dtype, shape: [rows], data: allocateHost(w.dtype, rows) }
     }
     const matrices: string[] = []
     const biases: string[] = []

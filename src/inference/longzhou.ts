@@ -1,0 +1,141 @@
+/**
+ * The engine of this package: a program recorded once for each shape of its inputs. What depends on weights alone is folded, packed and
+ * computed once, and shared by all shapes.
+ */
+import { autoCast } from '../amp/auto-cast.ts'
+import { allocateHost, viewHost, type HostArray } from '../common/dtype.ts'
+import { ArgumentError, DeviceError } from '../common/errors.ts'
+import { RecentMap } from '../common/recent-map.ts'
+import { numel, type Shape } from '../common/shape.ts'
+import { cast } from '../graph/build.ts'
+import { foldConstants } from '../graph/fold.ts'
+import type { Node } from '../graph/node.ts'
+import type { DeviceBuffer } from '../graph/storage.ts'
+import { readModel } from '../io/formats/model-files.ts'
+import { TranslatedLayer } from '../io/formats/program/translated-layer.ts'
+import type { OperatorProgram } from '../io/formats/program/program.ts'
+import type { Backend, ProgramOptions } from '../runtime/backend.ts'
+import { noGrad } from '../tensor/autograd.ts'
+import { backendOf, getDevice, withDevice } from '../tensor/device.ts'
+import { ConstantStore, InputPlace, PreparedComputation } from '../tensor/prepared.ts'
+import { tensorsIn } from '../tensor/nested.ts'
+import { precisions, type Engine, type EngineOptions, type PortInfo, type Precision, type Session } from './engine.ts'
+import { InputBuffers } from './input-buffers.ts'
+
+export const longzhou: Engine = {
+  takes: ['device', 'threads', 'precision', 'cache', 'maxShapes'],
+  async load(model, options) {
+    return new ProgramSession(typeof model === 'string' ? await readModel(model) : model, options)
+  },
+}
+
+function checkThreads(threads: number | undefined, device: string): void {
+  if (threads === undefined) return
+  if (!Number.isInteger(threads) || threads < 1 || threads > 1024)
+    throw new ArgumentError(`createPredictor: threads must be an integer from 1 to 1024, got ${String(threads)}`)
+  if (threads > 1 && device !== 'cpu')
+    throw new ArgumentError(`createPredictor: device '${device}' runs on one thread, got threads: ${threads}`)
+}
+
+function checkPrecision(precision: string, device: string, backend: Backend): void {
+  const isOneOf: readonly string[] = precisions
+  if (!isOneOf.includes(precision))
+    throw new ArgumentError(`createPredictor: precision must be ${precisions.join(', ')}, got '${precision}'`)
+  if (precision === 'float16')
+    throw new DeviceError(
+      `createPredictor: device '${device}' does not compute in float16; use bfloat16 or float32, or engine 'onnxruntime' on device 'tensorrt'`,
+    )
+  if (precision === 'bfloat16' && !backend.capabilities.bfloat16)
+    throw new DeviceError(
+      `createPredictor: device '${device}' of this machine does not multiply bfloat16 (AVX-512 BF16 or AMX does), which would make it slower and less exact than float32; use that`,
+    )
+}
+
+/** Records products with operands that are rounded, as mixed precision does. */
+function inPrecision<T>(precision: Precision, body: () => T): T {
+  return precision === 'float32' ? body() : autoCast({ dtype: precision, level: 'O1' }, body)
+}
+
+class ProgramSession implements Session {
+  readonly inputs: readonly PortInfo[]
+  readonly outputNames: readonly string[]
+  readonly metadata: Readonly<Record<string, string>>
+  readonly device: string
+  readonly #backend: Backend
+  readonly #inputBuffers: InputBuffers
+  readonly #layer: TranslatedLayer
+  readonly #constants: ConstantStore
+  readonly #precision: Precision
+  readonly #programOptions: ProgramOptions
+  readonly #prepared: RecentMap<string, PreparedComputation>
+
+  constructor(program: OperatorProgram, options: EngineOptions) {
+    const { device = getDevice(), maxShapes = 64, precision = 'float32', threads, cache } = options
+    this.inputs = program.inputs
+    this.outputNames = program.outputs.map((o) => o.name)
+    this.metadata = program.metadata
+    this.device = device
+    this.#backend = backendOf(device)
+    this.#inputBuffers = new InputBuffers(this.#backend)
+    checkPrecision(precision, device, this.#backend)
+    checkThreads(threads, device)
+    this.#precision = precision
+    this.#programOptions = { ...(threads !== undefined && { threads }), ...(cache !== undefined && { cache }) }
+    // The layer copies the parameters to the device: what was read from the file may go.
+    const parameters = new Map(program.parameters)
+    this.#layer = withDevice(device, () => new TranslatedLayer({ ...program, parameters }))
+    parameters.clear()
+    this.#constants = new ConstantStore(device)
+    this.#prepared = new RecentMap(maxShapes)
+  }
+
+  async run(inputs: readonly HostArray[]): Promise<HostArray[]> {
+    const computation = this.#computation(inputs.map((a) => a.shape))
+    const buffers = inputs.map((array) => this.#upload(array))
+    const results = await computation.run(buffers).finally(() => this.#inputBuffers.giveBack(buffers))
+    return Promise.all(
+      results.map(async (result, i): Promise<HostArray> => {
+        const { dtype, shape } = computation.outputs[i]!
+        const bytes = await this.#backend.read(result)
+        // Nobody else holds the memory of an output; other devices' is copied by reading it.
+        const data =
+          bytes.byteLength === 0
+            ? allocateHost(dtype, 0)
+            : viewHost(dtype, bytes.buffer, bytes.byteOffset, numel(shape))
+        return { dtype, shape: [...shape], data }
+      }),
+    )
+  }
+
+  get constantBytes(): number {
+    return this.#constants.bytes
+  }
+
+  dispose(): void {
+    this.#constants.dispose()
+  }
+
+  #upload({ data }: HostArray): DeviceBuffer {
+    return this.#inputBuffers.upload(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+  }
+
+  #computation(shapes: readonly Shape[]): PreparedComputation {
+    return this.#prepared.getOrMake(shapes.map((s) => s.join('x')).join(' '), () => this.#record(shapes))
+  }
+
+  #record(shapes: readonly Shape[]): PreparedComputation {
+    return withDevice(this.device, () => {
+      const places = this.inputs.map(({ dtype }, i) => new InputPlace(this.device, dtype, shapes[i]!))
+      const changing = new Set(places.map((p) => p.storage))
+      const isFixed = (leaf: Node): boolean => leaf.op !== 'buffer' || !changing.has(leaf.attributes.storage)
+      const results = noGrad(() => {
+        const out = inPrecision(this.#precision, () => this.#layer(...places.map((p) => p.tensor)))
+        return foldConstants(
+          tensorsIn(out).map(({ node }) => (node.dtype === this.#precision ? cast(node, 'float32') : node)),
+          isFixed,
+        )
+      })
+      return new PreparedComputation(results, places, this.device, this.#constants, this.#programOptions)
+    })
+  }
+}

@@ -1,0 +1,243 @@
+/**
+ * Memory that all threads of a process share, part of the native runtime: weights as they are in files, found by what they hold, and what is
+ * computed from them, found by a key. It is written before others can find it and never after; it is freed when the last of those who hold
+ * it lets go.
+ *
+ * Node runs a thread of JavaScript as an environment. What an environment holds is let go when it ends, however that happens: Node calls
+ * the hook that is set here, also where a worker is terminated and no JavaScript runs any more, and before the memory of that worker goes.
+ * Runs that work on that memory are waited for. The library is a Node addon for this alone, and needs no header of Node's.
+ */
+export const sharedMemorySource = String.raw`
+/* -- Memory that threads share ------------------------------------------------------------------------------------------------- */
+
+enum { SHARED_HEADER = 64, SHARED_BUCKETS = 4096 };
+
+/* In front of the memory itself, which follows at the next boundary of 64 bytes. */
+typedef struct shared {
+  struct shared *next;
+  u64 hash;
+  char *key; /* NULL: found by contents */
+  i64 bytes;
+  double serial; /* never used again in this process */
+  int references, listed;
+} shared;
+
+_Static_assert(sizeof(shared) <= SHARED_HEADER, "the header of shared memory is too large");
+
+static struct {
+  shared *buckets[SHARED_BUCKETS];
+  double serials, count, bytes;
+  pthread_mutex_t lock;
+} registry = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* What one environment holds: one entry a reference. */
+typedef struct { shared **entries; i64 count, capacity; } holder;
+static _Thread_local holder *self;
+
+static char *memory_of(shared *s) { return (char *)s + SHARED_HEADER; }
+static shared *shared_at(i64 address) { return (shared *)(intptr_t)(address - SHARED_HEADER); }
+static i64 address_of(shared *s) { return s ? (i64)(intptr_t)memory_of(s) : 0; }
+
+/* Equal contents have equal hashes; others are told apart by comparing them. */
+static u64 hash_contents(const char *bytes, i64 count) {
+  const u64 odd = 0x9e3779b97f4a7c15u;
+  u64 lanes[4] = { 1, 2, 3, 4 }, last[4] = { 0 };
+  i64 i = 0;
+  for (;; i += 32) {
+    const i64 left = count - i < 32 ? count - i : 32;
+    if (left <= 0) break;
+    u64 words[4];
+    if (left == 32) memcpy(words, bytes + i, 32);
+    else {
+      memcpy(last, bytes + i, (size_t)left);
+      memcpy(words, last, 32);
+    }
+    for (int k = 0; k < 4; k++) {
+      lanes[k] = (lanes[k] ^ words[k]) * odd;
+      lanes[k] ^= lanes[k] >> 29;
+    }
+  }
+  u64 hash = (u64)count * odd;
+  for (int k = 0; k < 4; k++) hash = (hash ^ lanes[k]) * odd, hash ^= hash >> 32;
+  return hash;
+}
+
+static u64 hash_key(const char *key, i64 bytes) { return hash_contents(key, (i64)strlen(key)) + (u64)bytes; }
+
+/* With the lock. */
+static shared *lookup(u64 hash, i64 bytes, const char *key) {
+  for (shared *s = registry.buckets[hash % SHARED_BUCKETS]; s; s = s->next) {
+    if (s->hash == hash && s->bytes == bytes && (key ? s->key && !strcmp(s->key, key) : !s->key)) return s;
+  }
+  return 0;
+}
+
+/* With the lock. */
+static void drop(shared *s) {
+  if (--s->references > 0) return;
+  if (s->listed) {
+    shared **at = &registry.buckets[s->hash % SHARED_BUCKETS];
+    while (*at != s) at = &(*at)->next;
+    *at = s->next;
+  }
+  registry.count--;
+  registry.bytes -= (double)s->bytes;
+  free(s->key);
+  free(s);
+}
+
+/* Whether this environment could take note of one more reference that it holds. */
+static int can_hold(void) {
+  if (!self) self = calloc(1, sizeof *self);
+  if (!self) return 0;
+  if (self->count < self->capacity) return 1;
+  i64 capacity = self->capacity ? 2 * self->capacity : 64;
+  shared **entries = realloc(self->entries, (size_t)capacity * sizeof *entries);
+  if (!entries) return 0;
+  self->entries = entries;
+  self->capacity = capacity;
+  return 1;
+}
+
+/* With the lock, after can_hold. */
+static shared *hold(shared *s) {
+  s->references++;
+  self->entries[self->count++] = s;
+  return s;
+}
+
+static shared *take(u64 hash, i64 bytes, const char *key) {
+  if (!can_hold()) return 0;
+  pthread_mutex_lock(&registry.lock);
+  shared *s = lookup(hash, bytes, key);
+  if (s) hold(s);
+  pthread_mutex_unlock(&registry.lock);
+  return s;
+}
+
+static shared *allocate_shared(i64 bytes) {
+  if (!can_hold()) return 0;
+  shared *s = aligned_alloc(64, (size_t)((SHARED_HEADER + bytes + 63) / 64 * 64));
+  if (!s) return 0;
+  memset(s, 0, SHARED_HEADER);
+  s->bytes = bytes;
+  pthread_mutex_lock(&registry.lock);
+  s->serial = ++registry.serials;
+  registry.count++;
+  registry.bytes += (double)bytes;
+  hold(s);
+  pthread_mutex_unlock(&registry.lock);
+  return s;
+}
+
+/* With the lock: lists what nobody could find until now. */
+static void list(shared *s, u64 hash, char *key) {
+  s->hash = hash;
+  s->key = key;
+  s->listed = 1;
+  s->next = registry.buckets[hash % SHARED_BUCKETS];
+  registry.buckets[hash % SHARED_BUCKETS] = s;
+}
+
+void longzhou_shared_release(i64 address) {
+  shared *s = shared_at(address);
+  for (i64 i = self ? self->count - 1 : -1; i >= 0; i--) {
+    if (self->entries[i] != s) continue;
+    self->entries[i] = self->entries[--self->count];
+    pthread_mutex_lock(&registry.lock);
+    drop(s);
+    pthread_mutex_unlock(&registry.lock);
+    return;
+  }
+}
+
+/* Memory that holds the same as this: what is there already, or a copy. 0 where there is no memory left. */
+i64 longzhou_shared_copy(i64 source, i64 bytes) {
+  const char *from = (const char *)(intptr_t)source;
+  const u64 hash = hash_contents(from, bytes);
+  shared *known = take(hash, bytes, 0);
+  if (known && !memcmp(memory_of(known), from, (size_t)bytes)) return address_of(known);
+  if (known) longzhou_shared_release(address_of(known));
+  shared *own = allocate_shared(bytes);
+  if (!own) return 0;
+  memcpy(memory_of(own), from, (size_t)bytes);
+  /* Another thread may have brought the same meanwhile. */
+  int twice = 0;
+  if (!can_hold()) return address_of(own);
+  pthread_mutex_lock(&registry.lock);
+  known = lookup(hash, bytes, 0);
+  twice = known && !memcmp(memory_of(known), from, (size_t)bytes);
+  if (twice) hold(known);
+  else list(own, hash, 0);
+  pthread_mutex_unlock(&registry.lock);
+  if (!twice) return address_of(own);
+  longzhou_shared_release(address_of(own));
+  return address_of(known);
+}
+
+/* What was published under a key; 0 where nothing was. */
+i64 longzhou_shared_find(const char *key, i64 bytes) { return address_of(take(hash_key(key, bytes), bytes, key)); }
+
+/* Memory of zeros that nobody else finds before it is published. 0 where there is no memory left. */
+i64 longzhou_shared_allocate(i64 bytes) {
+  shared *s = allocate_shared(bytes);
+  if (s) memset(memory_of(s), 0, (size_t)bytes);
+  return address_of(s);
+}
+
+/* Lets others find memory, which nobody writes any more. Where somebody was faster with the same key, his is what counts and this is let go. */
+i64 longzhou_shared_publish(i64 address, const char *key) {
+  shared *own = shared_at(address), *known = 0;
+  const u64 hash = hash_key(key, own->bytes);
+  char *copy = strdup(key);
+  if (!copy || !can_hold()) {
+    free(copy);
+    return address;
+  }
+  pthread_mutex_lock(&registry.lock);
+  known = lookup(hash, own->bytes, key);
+  if (known) hold(known);
+  else list(own, hash, copy);
+  pthread_mutex_unlock(&registry.lock);
+  if (!known) return address;
+  free(copy);
+  longzhou_shared_release(address);
+  return address_of(known);
+}
+
+/* A number that no other shared memory of the process has or had. */
+double longzhou_shared_serial(i64 address) { return shared_at(address)->serial; }
+
+static double registered(const double *value) {
+  pthread_mutex_lock(&registry.lock);
+  double now = *value;
+  pthread_mutex_unlock(&registry.lock);
+  return now;
+}
+
+double longzhou_shared_count(void) { return registered(&registry.count); }
+double longzhou_shared_bytes(void) { return registered(&registry.bytes); }
+
+/* -- The end of an environment ------------------------------------------------------------------------------------------------- */
+
+static void leave(void *argument) {
+  holder *h = argument;
+  if (last_ticket > 0) longzhou_wait((double)last_ticket);
+  pthread_mutex_lock(&registry.lock);
+  for (i64 i = 0; i < h->count; i++) drop(h->entries[i]);
+  pthread_mutex_unlock(&registry.lock);
+  free(h->entries);
+  free(h);
+  self = 0;
+}
+
+/* Node calls this for each environment that loads the library as an addon. */
+void *napi_register_module_v1(void *env, void *exports) {
+  if (self || !can_hold()) return exports;
+  pin();
+  int (*add_hook)(void *, void (*)(void *), void *) =
+      (int (*)(void *, void (*)(void *), void *))dlsym(RTLD_DEFAULT, "napi_add_env_cleanup_hook");
+  if (add_hook) add_hook(env, leave, self);
+  return exports;
+}
+`

@@ -1,0 +1,90 @@
+/** Shared memory of the CPU backend: the registry in shared-memory.c.ts, and buffers that hold references to what is in it. */
+import { threadId } from 'node:worker_threads'
+import koffi from 'koffi'
+import { OutOfMemoryError } from '../../common/errors.ts'
+import { checkMemory } from '../../common/memory.ts'
+import type { DeviceBuffer } from '../../graph/storage.ts'
+import type { SharedMemory } from '../shared-memory.ts'
+import type { CpuBuffer } from './memory.ts'
+import type { NativeRuntime } from './native.ts'
+
+/** One reference to shared memory. It is alive as long as the buffer, or a run that was given it. */
+export class SharedBuffer implements CpuBuffer {
+  readonly bytes: number
+  readonly address: number
+  lastTicket = 0
+  readonly lease: { readonly bytes: number }
+
+  constructor(address: number, bytes: number) {
+    this.bytes = bytes
+    this.address = address
+    this.lease = { bytes }
+  }
+
+  /** A copy: the memory may go while somebody still looks at what was read from it. */
+  get view(): Uint8Array {
+    return new Uint8Array(koffi.view(this.address, this.bytes)).slice()
+  }
+}
+
+export class CpuSharedMemory implements SharedMemory {
+  readonly thread = threadId
+  readonly #native: NativeRuntime
+  readonly #hasFinished: (ticket: number) => boolean
+  /** Lets go of memory whose buffer nobody has any more. */
+  readonly #registry: FinalizationRegistry<number>
+
+  constructor(native: NativeRuntime, hasFinished: (ticket: number) => boolean) {
+    this.#native = native
+    this.#hasFinished = hasFinished
+    this.#registry = new FinalizationRegistry((address) => native.sharedRelease(address))
+  }
+
+  share(buffer: DeviceBuffer): DeviceBuffer | null {
+    if (buffer instanceof SharedBuffer) return buffer
+    const source = buffer as CpuBuffer
+    if (source.bytes === 0 || !this.#hasFinished(source.lastTicket)) return null
+    checkMemory(source.bytes, 'the weights of a model')
+    return this.#own(this.#native.sharedCopy(source.address, source.bytes), source.bytes)
+  }
+
+  nameOf(buffer: DeviceBuffer): string | null {
+    return buffer instanceof SharedBuffer ? `w${this.#native.sharedSerial(buffer.address)}` : null
+  }
+
+  find(key: string, bytes: number): DeviceBuffer | null {
+    const address = this.#native.sharedFind(key, bytes)
+    return address === 0 ? null : this.#own(address, bytes)
+  }
+
+  allocate(bytes: number): DeviceBuffer {
+    checkMemory(bytes, 'the packed weights of a model')
+    return this.#own(this.#native.sharedAllocate(bytes), bytes)
+  }
+
+  publish(key: string, buffer: DeviceBuffer): DeviceBuffer {
+    if (!(buffer instanceof SharedBuffer)) return buffer
+    const address = this.#native.sharedPublish(buffer.address, key)
+    if (address === buffer.address) return buffer
+    // Its reference has been given back.
+    this.#registry.unregister(buffer.lease)
+    return this.#own(address, buffer.bytes)
+  }
+
+  release(buffer: DeviceBuffer): void {
+    if (buffer instanceof SharedBuffer && this.#registry.unregister(buffer.lease))
+      this.#native.sharedRelease(buffer.address)
+  }
+
+  usage(): { buffers: number; bytes: number } {
+    return { buffers: this.#native.sharedCount(), bytes: this.#native.sharedBytes() }
+  }
+
+  #own(address: number, bytes: number): SharedBuffer {
+    if (address === 0)
+      throw new OutOfMemoryError(`the weights of a model need ${bytes} bytes, which the system refuses`)
+    const buffer = new SharedBuffer(address, bytes)
+    this.#registry.register(buffer.lease, address, buffer.lease)
+    return buffer
+  }
+}
