@@ -62,7 +62,7 @@ describe.runIf(compilerCandidates().length > 0)('weights in worker threads', () 
     const second = await start()
     expect(usage()).toEqual(alone)
     const own = await createPredictor({ model, threads: 1 })
-    await own.run([{ dtype: 'float32', shape: [1, width], data: new Float32Array(width) }])
+    await own.run([{ dtype: 'float32', shape: [2, width], data: new Float32Array(2 * width) }])
     expect(usage()).toEqual(alone)
 
     await first.terminate()
