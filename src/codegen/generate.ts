@@ -9,6 +9,7 @@ import { makeNode, topologicalOrder, type Node, type NodeOf } from '../graph/nod
 import type { Capabilities } from './capabilities.ts'
 import type { Capture } from '../schedule/capture.ts'
 import { Fusion } from '../schedule/fusion.ts'
+import { runOf, type Join, type JoinPart } from '../schedule/joins.ts'
 import { planMemory, type Lifetime } from '../schedule/memory.ts'
 import type { Argument, BufferRef, Launch, Loop, Plan } from '../schedule/plan.ts'
 import { stridedView } from '../schedule/views.ts'
@@ -19,7 +20,9 @@ import { MaterializeRequest, type Surroundings } from './expression.ts'
 import { classOf, keepGrouping, knownGroupings, type Grouping } from './grouping.ts'
 import { argsortStep, cumulateStep, scatterStep, type IndexRole } from './index-ops.ts'
 import type { Kernel } from './kernel.ts'
+import type { NestKernel } from './nest.ts'
 import { buildNestOnce } from './nest-memo.ts'
+import type { NestArgument } from './nest-parameters.ts'
 import { splitInvariant } from './invariant.ts'
 import type { Location, PendingLaunch, PendingStep } from './pending.ts'
 import { splitConstants, type Constant } from './prologue.ts'
@@ -214,6 +217,7 @@ class GraphLowering {
   lower(emit: (steps: readonly PendingStep[]) => void): void {
     const groups = this.#group()
     this.#assignResults()
+    this.#findJoined(groups)
     const lastUse = this.#lastUses(groups)
     const kept: { from: Location; to: Location; node: Node }[] = []
     groups.forEach((group, i) => {
@@ -350,8 +354,53 @@ class GraphLowering {
         return { sinks: [sink], reads: sink.sources, lower: () => [this.#indexStep(sink, cumulateStep(sink))] }
       case 'scan':
         return { sinks: this.#scanOutputs(sink), reads: sink.sources, lower: () => this.#scan(sink) }
-      default:
-        return this.#nestGroup([sink])
+      default: {
+        const join = this.#fusion.joinAt(sink)
+        return join && numel(sink.shape) > 0 ? this.#joinGroup(sink, join) : this.#nestGroup([sink])
+      }
+    }
+  }
+
+  /** A kernel for each part of a join, which puts it into its place; parts that were computed there need none. */
+  #joinGroup(sink: Node, join: Join): KernelGroup {
+    const strides = contiguousStrides(sink.shape)
+    const copies = join.parts
+      .filter((p) => numel(p.node.shape) > 0)
+      .map((part) => {
+        const isDense = numel(part.node.shape) === runOf(part.node.shape, join.axis)
+        return { part, nest: this.#copyNest(part.node, null, isDense ? undefined : strides) }
+      })
+    return {
+      sinks: [sink],
+      reads: [...new Set(copies.flatMap(({ nest }) => sourcesOf(nest)))],
+      lower: () => {
+        const whole = this.#placeOf(sink)
+        return copies.flatMap(({ part, nest }) => {
+          const to = partOf(whole, part, strides[join.axis]!)
+          const isThere = this.#joined.has(part.node)
+          return isThere ? [] : [this.#bindCopy(nest, part.node, null, to)]
+        })
+      },
+    }
+  }
+
+  /** Places of parts inside joins: they are computed where they belong. */
+  readonly #joined = new Map<Node, { readonly join: Node; readonly part: JoinPart; readonly stride: number }>()
+
+  /** Finds parts of joins that kernels of their own compute, that nobody else reads, and that lie densely in the whole. */
+  #findJoined(groups: readonly KernelGroup[]): void {
+    const computed = new Set<Node>()
+    const results = new Set(this.#results.map((r) => r.node))
+    for (const { sinks } of groups) {
+      const join = this.#fusion.joinAt(sinks[0]!)
+      for (const part of join?.parts ?? []) {
+        const { node } = part
+        const isDense = numel(node.shape) === runOf(node.shape, join!.axis)
+        if (!computed.has(node) || !isDense || results.has(node) || !this.#fusion.isUsedOnce(node)) continue
+        if (this.#overwriting.has(sinks[0]!) || this.#fusion.joinAt(node)) continue
+        this.#joined.set(node, { join: sinks[0]!, part, stride: contiguousStrides(sinks[0]!.shape)[join!.axis]! })
+      }
+      for (const s of sinks) computed.add(s)
     }
   }
 
@@ -364,10 +413,9 @@ class GraphLowering {
   #nestGroup(sinks: readonly Node[]): KernelGroup {
     if (numel(sinks[0]!.shape) === 0) return { sinks, reads: [], lower: () => [] }
     const nest = buildNestOnce(sinks, this.#surroundings)
-    const reads = nest.arguments.flatMap((a) => (a.kind === 'source' ? [a.node] : []))
     return {
       sinks,
-      reads,
+      reads: sourcesOf(nest),
       domain: nest.domain,
       isElementwise: nest.domain.endsWith('|'),
       shifted: nest.shifted,
@@ -521,17 +569,22 @@ class GraphLowering {
 
   /** A kernel that puts the value of a node, in memory or not, at a place. */
   #copy(node: Node, from: Location | null, to: Location): PendingLaunch {
+    return this.#bindCopy(this.#copyNest(node, from), node, from, to)
+  }
+
+  #copyNest(node: Node, from: Location | null, strides?: readonly number[]): NestKernel {
     const copy = makeNode('detach', node.dtype, node.shape, [node], {}, false) as unknown as Node
-    const nest = buildNestOnce([copy], {
-      ...this.#surroundings,
-      isMaterialized: (n) =>
-        n !== copy && (n === node ? from !== null || this.#fusion.isMaterialized(n) : this.#fusion.isMaterialized(n)),
-    })
-    return this.#launch(nest, (a): StepArgument<Location> => {
+    const isMaterialized = (n: Node): boolean =>
+      n !== copy && ((n === node && from !== null) || this.#fusion.isMaterialized(n))
+    return buildNestOnce([copy], { ...this.#surroundings, isMaterialized }, strides)
+  }
+
+  #bindCopy(nest: NestKernel, node: Node, from: Location | null, to: Location): PendingLaunch {
+    const bind = (a: NestArgument): StepArgument<Location> => {
       if (a.kind === 'source') return { kind: 'memory', role: a.node === node && from ? from : this.#placeOf(a.node) }
-      if (a.kind === 'sink') return { kind: 'memory', role: to }
-      return a
-    })
+      return a.kind === 'sink' ? { kind: 'memory', role: to } : a
+    }
+    return this.#launch(nest, bind, [node.shape])
   }
 
   #launch<A extends { readonly kind: string }>(
@@ -599,6 +652,13 @@ class GraphLowering {
     lastUse: ReadonlyMap<number, { group: number; shifted: boolean }>,
     kept: { from: Location; to: Location; node: Node }[],
   ): void {
+    if (this.#places.has(sink)) return
+    const joined = this.#joined.get(sink)
+    if (joined) {
+      this.#placeSink(joined.join, group, lastUse, kept)
+      this.#places.set(sink, partOf(this.#placeOf(joined.join), joined.part, joined.stride))
+      return
+    }
     const result = this.#firstResult.get(sink)
     if (!result) {
       this.#places.set(sink, this.#generator.temporary(bytesOf(sink)))
@@ -684,6 +744,13 @@ class GraphLowering {
     const split = splitInvariant(launches, this.#generator.kernels)
     return [...before, ...split.before, { count: length, steps: split.inside }, ...after]
   }
+}
+
+const sourcesOf = (nest: NestKernel): Node[] => nest.arguments.flatMap((a) => (a.kind === 'source' ? [a.node] : []))
+
+/** Where a part of a join lies; `stride` counts elements along the axis. */
+function partOf(whole: Location, { node, start }: JoinPart, stride: number): Location {
+  return { ...whole, byteOffset: whole.byteOffset + start * stride * sizeOf(node.dtype) }
 }
 
 interface KernelGroup {

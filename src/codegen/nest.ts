@@ -50,11 +50,7 @@ const grainElements = 16384
  * Builds one kernel that computes all sinks, which have one shape. `strides`: of their elements in memory, where they do not lie densely. Throws
  * MaterializeRequest for what cannot be fused into it.
  */
-export function buildNest(
-  sinks: readonly Node[],
-  surroundings: Surroundings,
-  strides?: readonly number[],
-): NestKernel {
+export function buildNest(sinks: readonly Node[], surroundings: Surroundings, strides?: readonly number[]): NestKernel {
   const draws = sinks.length === 1 && !strides ? buildDraws(sinks[0]!, surroundings) : null
   if (draws) return draws
   const splits = new Map<string, number>()
