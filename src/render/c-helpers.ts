@@ -425,7 +425,10 @@ ${sums.map((t) => `  ${move(`tilestored %%tmm${t}, @`, '(%0,%1,1)', `"r"(${offse
     )
   }
 
-  /** Lanes combined in halves: ((0 4) (2 6)) ((1 5) (3 7)). */
+  /**
+   * Lanes combined in halves: ((0 4) (2 6)) ((1 5) (3 7)). Sums and products combine vectors down to four lanes where the compiler has shuffles;
+   * lane by lane they take longer than the loop before them where rows are short.
+   */
   reduceLanes(op: ReduceIr, type: Type): string {
     const element: Type = { scalar: type.scalar, lanes: 1 }
     const combine = (a: string, b: string): string => {
@@ -433,13 +436,41 @@ ${sums.map((t) => `  ${move(`tilestored %%tmm${t}, @`, '(%0,%1,1)', `"r"(${offse
       if (op === 'mul') return `(${a} * ${b})`
       return `${type.scalar === 'f32' ? this.nanExtremum(op, element) : this.extremum(op, element)}(${a}, ${b})`
     }
-    let parts = Array.from({ length: type.lanes }, (_, i) => `x[${i}]`)
-    while (parts.length > 1) {
-      const half = parts.length / 2
-      parts = parts.slice(0, half).map((p, i) => combine(p, parts[i + half]!))
+    const tree = (of: string, lanes: number): string => {
+      let parts = Array.from({ length: lanes }, (_, i) => `${of}[${i}]`)
+      while (parts.length > 1) {
+        const half = parts.length / 2
+        parts = parts.slice(0, half).map((p, i) => combine(p, parts[i + half]!))
+      }
+      return parts[0]!
     }
     const vector = this.type(type)
+    const scalar = cScalars[type.scalar]
     const name = `reduce_${op}_${vector}`
-    return this.define(name, `static inline ${cScalars[type.scalar]} ${name}(${vector} x) { return ${parts[0]}; }`)
+    const plain = `  return ${tree('x', type.lanes)};`
+    if ((op !== 'add' && op !== 'mul') || type.lanes <= 4)
+      return this.define(name, `static inline ${scalar} ${name}(${vector} x) {\n${plain}\n}`)
+    const steps: string[] = []
+    let last = 'x'
+    for (let lanes = type.lanes / 2; lanes >= 4; lanes /= 2) {
+      const picks = (from: number): string => Array.from({ length: lanes }, (_, i) => from + i).join(', ')
+      const half = (from: number): string => `__builtin_shufflevector(${last}, ${last}, ${picks(from)})`
+      const next = `x${lanes}`
+      const narrow = this.type({ scalar: type.scalar, lanes })
+      steps.push(`  const ${narrow} ${next} = ${combine(half(0), half(lanes))};`)
+      last = next
+    }
+    return this.define(
+      name,
+      `static inline ${scalar} ${name}(${vector} x) {
+#ifdef __has_builtin
+#if __has_builtin(__builtin_shufflevector)
+${steps.join('\n')}
+  return ${tree(last, 4)};
+#endif
+#endif
+${plain}
+}`,
+    )
   }
 }

@@ -128,20 +128,45 @@ function alongVectors(c: Contraction, absentOrEmpty: ReadonlySet<number>): Lower
   const absent = new Set([...absentOrEmpty].filter((l) => cases.every((k) => k.sizes.get(l) === 1)))
   const windowed = cases[0]!.rhs.some((dim) => dim.terms.length > 1) ? 'rhs' : 'lhs'
   const other = windowed === 'lhs' ? 'rhs' : 'lhs'
-  const emit = (view: Source, dims: readonly (readonly AffineDim[])[], isCopied: boolean, list: StepList): boolean =>
+  const emit = (copied: Side | null, sides: Readonly<Record<'lhs' | 'rhs', Side>>, list: StepList): boolean =>
     cases.every((one, i) => {
-      const operands = {
-        windowed: { view, dims: dims[i]! },
-        other: { view: sourceOf(problem, other), dims: one[other] },
-      }
-      return lowerDirect({ problem, case: one, ...operands, absent, taps, isCopied, title }, list)
+      const view = (side: Side): { view: Source; dims: readonly AffineDim[] } => ({
+        view: side.source,
+        dims: side.dims[i]!,
+      })
+      const operands = { windowed: view(copied ?? sides[windowed]), other: view(sides[other]) }
+      return lowerDirect({ problem, case: one, ...operands, absent, taps, isCopied: copied !== null, title }, list)
     })
-  const inPlace = cases.map((one) => one[windowed])
   const list = new StepList()
-  if (emit(sourceOf(problem, windowed), inPlace, false, list)) return list
+  const sides = { lhs: turned(c, 'lhs', absent, list), rhs: turned(c, 'rhs', absent, list) }
+  if (emit(null, sides, list)) return list
   const later = new StepList()
   const copied = prepare(c, windowed, absent, later)
-  return emit(copied.source, copied.dims, true, later) ? later : plainNest(c)
+  return emit(copied, { lhs: unchanged(c, 'lhs'), rhs: unchanged(c, 'rhs') }, later) ? later : plainNest(c)
+}
+
+function unchanged({ problem, cases }: Contraction, side: 'lhs' | 'rhs'): Side {
+  return { source: sourceOf(problem, side), dims: cases.map((one) => one[side]) }
+}
+
+/**
+ * An operand as it is; a constant matrix whose rows are summed (the weights of a recurrent step) turned around, once, so that each lane sums for
+ * itself: adding lanes takes longer than a short row.
+ */
+function turned(c: Contraction, side: 'lhs' | 'rhs', absent: ReadonlySet<number>, list: StepList): Side {
+  const { problem, cases, title } = c
+  const [{ [side]: dims, out }] = cases as readonly [AffineCase]
+  const letterOf = (d: AffineDim): number => d.terms[0]!.letter
+  const isLoop = (d: AffineDim): boolean => d.terms.length === 1 && !absent.has(letterOf(d))
+  const isMatrix = dims.every((d) => d.terms.length === 1 && d.shift === 0)
+  const free = dims.findIndex((d) => isLoop(d) && hasTerm(out, letterOf(d)) && letterStride(out, letterOf(d)) === 1)
+  const isSummed = dims.some((d) => isLoop(d) && d.stride === 1 && !hasTerm(out, letterOf(d)))
+  if (problem.constant?.[side] !== true || !isMatrix || free < 0 || !isSummed) return unchanged(c, side)
+  const reach = reaches(cases, side)
+  const order = dims.map((_, i) => i).sort((i, j) => Math.abs(dims[j]!.stride) - Math.abs(dims[i]!.stride) || i - j)
+  order.push(...order.splice(order.indexOf(free), 1))
+  const copy = relayout(sourceOf(problem, side), dims, reach, order, title, list)
+  return { source: copy.source, dims: cases.map((one) => afterRelayout(one[side], reach, copy.strides)) }
 }
 
 function sourceOf(problem: ContractProblem, side: 'lhs' | 'rhs'): Source {
