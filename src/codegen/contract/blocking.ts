@@ -43,9 +43,9 @@ export function tileName(tile: RegisterTile): string {
   return `${tile.rows}x${tile.vectors}x${tile.lanes}`
 }
 
-/** Rows that one vector load packs: a power of two that divides the tile's. */
+/** Rows that one vector load packs: as many lanes as there are vectors of, and that divide the tile's; else one by one. */
 export function rowLanes(tile: RegisterTile): number {
-  return tile.rows % 8 === 0 ? 8 : 4
+  return [8, 4].find((lanes) => tile.rows % lanes === 0) ?? 1
 }
 
 export function roundUp(n: number, to: number): number {
