@@ -92,7 +92,8 @@ export class Fusion {
       const join = inner.has(n) ? null : joinOf(n, this.isUsedOnce)
       if (!join) continue
       for (const pad of join.pads) inner.add(pad.sources[0]!)
-      if (join.parts.length > mostParts || join.parts.some((p) => runOf(p.node.shape, join.axis) < shortestRun)) continue
+      if (join.parts.length > mostParts || join.parts.some((p) => runOf(p.node.shape, join.axis) < shortestRun))
+        continue
       this.#joins.set(n, join)
       for (const pad of join.pads) this.#joinPads.add(pad)
     }

@@ -76,7 +76,10 @@ const peers = [
 export function runnersOf(folder: string): { runners: Runner[]; absent: { peer: string; why: string }[] } {
   const words = (files: InferenceFiles, threads: number, repeat: number): string[] => [
     ...files.inputs.flatMap(({ name, file }) => ['--input', `${name}=${file}`]),
-    ...['--threads', String(threads), '--repeat', String(repeat)],
+    '--threads',
+    String(threads),
+    '--repeat',
+    String(repeat),
   ]
   const all: ((threads: number) => Runner)[] = [
     (threads) => ({
