@@ -24,8 +24,8 @@ import {
   walkOfLongzhou,
   type Contestant,
 } from './contestants.ts'
-import { inferenceResult, runnersOf, type InferenceRun, type Runner } from './inference.ts'
-import { filesOf, INFERENCE_CASES, type InferenceCase, type InferenceFiles } from './inference-cases.ts'
+import { inferenceResult, inferenceRounds, runnersOf } from './inference.ts'
+import { filesOf, INFERENCE_CASES } from './inference-cases.ts'
 import { median, round, type KernelProfile, type SweepRun, type WalkRun, type WorkloadRun } from './measure.ts'
 import { empty, ResultsFile } from './results-file.ts'
 import {
@@ -316,7 +316,11 @@ class Comparison {
         if (this.#results.inference.some((c) => c.case === test.name)) continue
         const files = await this.#attempt(`inference, ${test.name}`, () => filesOf(test, folder, scratch))
         if (!files) continue
-        const result = inferenceResult(test.name, runners, await this.#inferenceRounds(test, files, runners))
+        const rounds = await inferenceRounds(test, files, runners, {
+          ...this.#options,
+          attempt: (what, run) => this.#attempt(what, run),
+        })
+        const result = inferenceResult(test.name, runners, rounds)
         const inference = [...this.#results.inference, result]
         const names = INFERENCE_CASES.map((c) => c.name)
         await this.#save({ inference: inOrder(inference, (c) => c.case, names) })
@@ -324,26 +328,6 @@ class Comparison {
     } finally {
       await rm(scratch, { recursive: true, force: true })
     }
-  }
-
-  /** All rounds of one network; who fails once is not asked again. */
-  async #inferenceRounds(
-    test: InferenceCase,
-    files: InferenceFiles,
-    runners: readonly Runner[],
-  ): Promise<(InferenceRun | undefined)[][]> {
-    const { rounds: count, quick, say } = this.#options
-    const rounds = runners.map(() => [] as (InferenceRun | undefined)[])
-    for (let r = 0; r < count; r++) {
-      for (const [i, { name, threads, run }] of runners.entries()) {
-        const what = `${test.name}, ${name} with ${threads} threads`
-        const isLost = r > 0 && rounds[i]!.at(-1) === undefined
-        const done = isLost ? undefined : await this.#attempt(what, () => run(files, test, quick ? 3 : 30))
-        say(`${what}, round ${r + 1} of ${count}: ${done ? `${done.ms_median.toFixed(2)} ms` : 'failed'}`)
-        rounds[i]!.push(done)
-      }
-    }
-    return rounds
   }
 
   async #sweepOf(cases: readonly SweepCase[], random: ReadonlySet<string>, seed: number): Promise<SweepResult[]> {

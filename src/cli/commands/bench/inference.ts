@@ -111,6 +111,36 @@ export function runnersOf(folder: string): { runners: Runner[]; absent: { peer: 
 /** Runs of each runner by round; undefined where a run failed. */
 export type InferenceRounds = readonly (readonly (InferenceRun | undefined)[])[]
 
+/** Runs after the first that are timed. */
+const REPEATS = { whole: 30, quick: 3 }
+
+/** All rounds of one network, all runners in turn; who fails once is not asked again. `attempt` gives undefined for what fails. */
+export async function inferenceRounds(
+  test: InferenceCase,
+  files: InferenceFiles,
+  runners: readonly Runner[],
+  options: {
+    readonly rounds: number
+    readonly quick: boolean
+    readonly say: (text: string) => void
+    readonly attempt: (what: string, run: () => Promise<InferenceRun>) => Promise<InferenceRun | undefined>
+  },
+): Promise<InferenceRounds> {
+  const { rounds: count, quick, say, attempt } = options
+  const repeat = quick ? REPEATS.quick : REPEATS.whole
+  const rounds = runners.map(() => [] as (InferenceRun | undefined)[])
+  for (let r = 0; r < count; r++) {
+    for (const [i, { name, threads, run }] of runners.entries()) {
+      const what = `${test.name}, ${name} with ${threads} threads`
+      const isLost = r > 0 && rounds[i]!.at(-1) === undefined
+      const done = isLost ? undefined : await attempt(what, () => run(files, test, repeat))
+      say(`${what}, round ${r + 1} of ${count}: ${done ? `${done.ms_median.toFixed(2)} ms` : 'failed'}`)
+      rounds[i]!.push(done)
+    }
+  }
+  return rounds
+}
+
 /** Sums up the rounds of a case; `rounds[i][r]` is round r of runner i. */
 export function inferenceResult(
   name: string,
