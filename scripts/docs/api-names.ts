@@ -156,6 +156,11 @@ const quoted = (names: string): Record<string, string> =>
 
 /** Paddle's name and what is written in its place: a string, an operator of JavaScript, an option. */
 export const otherWords: Readonly<Record<string, string>> = {
+  'paddle.inference.DataType': 'strings: `float32`, `int64`, ...',
+  'paddle.inference.PlaceType': 'names of devices: `cpu`, `wasm`, ...',
+  'paddle.inference.PrecisionType': '`precision` of `inference.createPredictor`: `float32`, `bfloat16`',
+  'paddle.inference.Tensor': '`predictor.getInputHandle(name)`, `getOutputHandle(name)`',
+  'paddle.onnx.export': "`jit.save(layer, path, { inputSpec, format: 'onnx' })`",
   ...quoted('bool uint8 int8 int32 int64 float16 bfloat16 float32 float64'),
   ...list('paddle', {
     half: "`'float16'`",
@@ -319,6 +324,16 @@ export const absentNames: Readonly<Record<string, string>> = {
   ...each('paddle.nn.Layer', 'to_static_state_dict sharded_state_dict', distributed),
   ...each('paddle.nn.Layer', 'xpu', 'no such device'),
   ...each('paddle.nn.Layer', 'backward', 'throws in Paddle'),
+  ...each(
+    'paddle.inference',
+    'PredictorPool',
+    'one predictor serves any number of calls at once; `clone` makes another',
+  ),
+  ...each('paddle.inference', 'XpuConfig', 'no such device'),
+  ...each('paddle.inference', 'convert_to_mixed_precision', 'weights are converted as they are packed, `precision`'),
+  ...each('paddle.inference', 'get_trt_compile_version get_trt_runtime_version', 'TensorRT runs by ONNX Runtime'),
+  ...each('paddle.inference', 'get_version', 'package.json tells it'),
+  ...each('paddle.inference', 'get_num_bytes_of_data_type', '`BYTES_PER_ELEMENT` of the typed array'),
   ...each('paddle.jit', 'set_code_level set_verbosity', '`LONGZHOU_DEBUG` prints each stage'),
   ...each('paddle.jit', 'ignore_module enable_to_static', 'programs are traced, no source is rewritten'),
 }
@@ -346,8 +361,6 @@ export const absentAreas: Readonly<Record<string, string>> = {
   'paddle.fft': 'needs complex dtypes',
   'paddle.geometric': 'not planned yet',
   'paddle.incubate': 'experimental in Paddle',
-  'paddle.inference': 'comes in a later version, with the model formats',
-  'paddle.onnx': 'comes in a later version, with the model formats',
   'paddle.profiler': 'comes in a later version',
   'paddle.quantization': 'comes in a later version',
   'paddle.signal': 'needs complex dtypes',

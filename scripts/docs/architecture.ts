@@ -151,6 +151,10 @@ memory is overwritten keeps that memory; the write goes to new memory.
 
 Intermediates live in the arena of the executor. What a program holds on to (tensors, parameters) lives in buffers that are freed when nobody
 has them. A realised node that autograd no longer wants forgets its sources, so chains do not keep their past alive.
+
+Weights of predictors on \`cpu\`, and what is packed from them, live in memory that all threads of the process read
+(\`runtime/shared-memory.ts\`): found by what they hold or by what they are computed from, written before anybody else finds them and never after,
+counted by references, which end with the buffer, with \`dispose()\`, or with the thread.
 `
 }
 

@@ -155,3 +155,11 @@ export interface Kernel {
   readonly parameters: readonly Parameter[]
   readonly body: readonly Stmt[]
 }
+
+/** What is left to know of a kernel that was compiled before: by whom it is called, and how. */
+export interface CompiledKernel {
+  readonly title: string
+  readonly parameters: readonly Parameter[]
+  /** Its structural key (see structure.ts). */
+  readonly structure: string
+}

@@ -1,4 +1,5 @@
-/** A plan under construction: launches whose temporaries have no places in memory yet. */
+/** A plan under construction: the graphs it is made of, and launches whose temporaries have no places in memory yet. */
+import type { Node } from '../graph/node.ts'
 import type { Launch } from '../schedule/plan.ts'
 import type { StepArgument } from './step.ts'
 
@@ -20,3 +21,19 @@ export interface PendingLoop {
 }
 
 export type PendingStep = PendingLaunch | PendingLoop
+
+/** A graph to lower: a capture, or the body of a scan. */
+export interface GraphPart {
+  /** Sources first. */
+  readonly nodes: readonly Node[]
+  /** What is in memory from the start. */
+  readonly given: ReadonlyMap<Node, Location>
+  readonly results: readonly Result[]
+}
+
+export interface Result {
+  readonly node: Node
+  readonly place: Location
+  /** Number of the leaf that the result overwrites, or -1. */
+  readonly overwrites: number
+}

@@ -10,8 +10,10 @@ import { structureOf } from './structure.ts'
 /** A temporary that becomes a constant of the plan. */
 export interface Constant {
   readonly bytes: number
-  /** Equal for constants with equal values, in all plans over the same leaves: by what they are computed. */
+  /** How it is computed from its leaves: equal for constants with equal values, in all plans over the same leaves. */
   readonly recipe: string
+  /** Numbers of the leaves of the recipe, in its order. */
+  readonly leaves: readonly number[]
 }
 
 /** A launch that computes constants. They are outputs by number, as are those that it reads. */
@@ -36,14 +38,13 @@ export interface Access {
   readonly writes: boolean
 }
 
-/** `constantLeaves`: numbers of leaves that never change; `leafName` names their values in recipes. */
+/** `constantLeaves`: numbers of leaves that never change. */
 export function splitConstants(
   steps: readonly PendingStep[],
   kernels: readonly Kernel[],
   temporaries: readonly { readonly bytes: number }[],
   leaves: number,
   constantLeaves: ReadonlySet<number>,
-  leafName: (slot: number) => string,
 ): SplitSteps {
   const accesses = new Map<PendingLaunch, readonly Access[]>()
   const accessesOf = (launch: PendingLaunch): readonly Access[] => {
@@ -87,24 +88,30 @@ export function splitConstants(
         : a
     }),
   })
-  const recipes = new Map<number, string>()
+  const made = new Map<number, Constant>()
   const constants = [...numbers.keys()].map((slot): Constant => {
     const own = launches.get(slot)!
+    // Leaves are named by their order in the recipe: another plan numbers them otherwise.
+    const read: number[] = []
+    const nameOf = (leaf: number): number => (read.includes(leaf) ? read.indexOf(leaf) : read.push(leaf) - 1)
     const recipe = own.map((launch) => {
       const parts = launch.arguments.map((a, i) => {
         if (a.kind !== 'memory') return a.kind === 'index' ? String(a.value) : JSON.stringify(a, bigintText)
         const { space, slot: s, byteOffset } = a.role
-        if (space === 'leaf') return `${leafName(s)}+${byteOffset}`
+        if (space === 'leaf') return `leaf ${nameOf(s)}+${byteOffset}`
         if (s === slot) return `self+${byteOffset}`
         // What another constant is computed by, or, where both are computed by one launch, which of its results it is.
-        return recipes.has(s) ? `(${recipes.get(s)!})+${byteOffset}` : `beside ${i}+${byteOffset}`
+        const known = made.get(s)
+        return known
+          ? `(${known.recipe} of ${known.leaves.map(nameOf).join()})+${byteOffset}`
+          : `beside ${i}+${byteOffset}`
       })
       return `${structureOf(kernels[launch.kernel]!)} ${launch.extent} ${launch.grain} ${parts.join(' ')}`
     })
     const { bytes } = temporaries[slot]!
-    const text = digest(`${bytes} ${recipe.join(' ; ')}`)
-    recipes.set(slot, text)
-    return { bytes, recipe: text }
+    const constant = { bytes, recipe: digest(`${bytes} ${recipe.join(' ; ')}`), leaves: read }
+    made.set(slot, constant)
+    return constant
   })
   const prologue = steps.filter(isConstant).map((launch): PrologueLaunch => {
     const written = accessesOf(launch).filter((a) => a.writes)

@@ -1,9 +1,12 @@
 /** Structural keys of kernels: two 32-bit hashes over everything but the title. */
-import type { Kernel } from './kernel.ts'
+import type { CompiledKernel, Kernel } from './kernel.ts'
 
 const doubles = new Float64Array(1)
 const words = new Int32Array(doubles.buffer)
 const known = new WeakMap<Kernel, string>()
+/** Numbers that stand for strings: kernels are made of a few hundred different ones, and names of variables. */
+const strings = new Map<string, number>()
+const mostStrings = 8192
 
 let a = 0
 let b = 0
@@ -13,16 +16,33 @@ function mix(n: number): void {
   b = Math.imul(b + n, 0xc2b2ae35 | 0) ^ (b >>> 13)
 }
 
+function mixText(text: string): void {
+  let h = strings.get(text)
+  if (h === undefined) {
+    h = hashOf(text)
+    if (strings.size >= mostStrings) strings.clear()
+    strings.set(text, h)
+  }
+  mix(h)
+}
+
+function hashOf(text: string): number {
+  let h = text.length
+  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193) + (h >>> 15)
+  return h
+}
+
 function walk(value: unknown): void {
   switch (typeof value) {
     case 'number':
+      if ((value | 0) === value && value !== 0) return mix(value)
       doubles[0] = value
       mix(words[0]!)
       mix(words[1]!)
+      mix(5)
       return
     case 'string':
-      for (let i = 0; i < value.length; i++) mix(value.charCodeAt(i))
-      mix(value.length)
+      mixText(value)
       return
     case 'bigint':
       mix(Number(BigInt.asIntN(32, value)))
@@ -35,7 +55,7 @@ function walk(value: unknown): void {
         return
       }
       for (const k in value) {
-        mix(k.charCodeAt(0))
+        mixText(k)
         walk((value as Record<string, unknown>)[k])
       }
       mix(7)
@@ -46,7 +66,8 @@ function walk(value: unknown): void {
 }
 
 /** Equal for kernels that differ in their titles only. */
-export function structureOf(kernel: Kernel): string {
+export function structureOf(kernel: Kernel | CompiledKernel): string {
+  if ('structure' in kernel) return kernel.structure
   const found = known.get(kernel)
   if (found) return found
   a = 0x9e3779b9 | 0

@@ -4,7 +4,7 @@ import { ArgumentError } from './errors.ts'
 
 describe('readEnvironment', () => {
   test('unset and empty variables leave the defaults', () => {
-    const unset = { device: undefined, numThreads: undefined, debug: 0, cacheDirectory: undefined, winograd: true }
+    const unset = { device: undefined, numThreads: undefined, debug: 0, cacheDirectory: undefined, planCache: true, winograd: true }
     expect(readEnvironment({})).toEqual(unset)
     expect(readEnvironment({ LONGZHOU_DEVICE: '', LONGZHOU_NUM_THREADS: ' ', LONGZHOU_DEBUG: '' })).toEqual(unset)
   })
@@ -16,9 +16,10 @@ describe('readEnvironment', () => {
         LONGZHOU_NUM_THREADS: '4',
         LONGZHOU_DEBUG: '5',
         LONGZHOU_CACHE_DIR: '/tmp/cache dir',
+        LONGZHOU_PLAN_CACHE: '0',
         LONGZHOU_WINOGRAD: '0',
       }),
-    ).toEqual({ device: 'gpu:1', numThreads: 4, debug: 5, cacheDirectory: '/tmp/cache dir', winograd: false })
+    ).toEqual({ device: 'gpu:1', numThreads: 4, debug: 5, cacheDirectory: '/tmp/cache dir', planCache: false, winograd: false })
   })
 
   test.each(['cpu', 'wasm', 'webgpu', 'gpu', 'reference', 'null'])('takes the device %s', (device) => {

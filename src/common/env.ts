@@ -1,6 +1,6 @@
 /**
  * The environment variables that set defaults, read and checked in one place: LONGZHOU_DEVICE, LONGZHOU_NUM_THREADS,
- * LONGZHOU_DEBUG, LONGZHOU_CACHE_DIR and LONGZHOU_WINOGRAD. Nothing here needs Node: in a browser, where there is no `process`, all are unset.
+ * LONGZHOU_DEBUG, LONGZHOU_CACHE_DIR, LONGZHOU_PLAN_CACHE and LONGZHOU_WINOGRAD. Nothing here needs Node: in a browser, where there is no `process`, all are unset.
  */
 import { ArgumentError } from './errors.ts'
 
@@ -19,6 +19,8 @@ export interface Environment {
   readonly debug: DebugLevel
   /** LONGZHOU_CACHE_DIR as written; see runtime/cache-directory.ts for the default. */
   readonly cacheDirectory: string | undefined
+  /** LONGZHOU_PLAN_CACHE: whether plans are kept in the cache directory, beside compiled kernels; on where unset. */
+  readonly planCache: boolean
   /** LONGZHOU_WINOGRAD: whether convolutions of 3x3 windows may be computed in Winograd's form (faster, rounded a little differently); on where unset. */
   readonly winograd: boolean
 }
@@ -41,6 +43,7 @@ export function readEnvironment(variables: EnvironmentVariables = processVariabl
     numThreads: readInteger(variables, 'LONGZHOU_NUM_THREADS', 1, MAX_THREADS),
     debug: (readInteger(variables, 'LONGZHOU_DEBUG', 0, 5) ?? 0) as DebugLevel,
     cacheDirectory: readCacheDirectory(variables),
+    planCache: readInteger(variables, 'LONGZHOU_PLAN_CACHE', 0, 1) !== 0,
     winograd: readInteger(variables, 'LONGZHOU_WINOGRAD', 0, 1) !== 0,
   }
 }

@@ -35,6 +35,8 @@ export class OutOfMemoryError extends LongzhouError {}
 export class FormatError extends LongzhouError {}
 /** Reading or writing failed: disk full, no permission, vanished. */
 export class StorageError extends LongzhouError {}
+/** An optional package or program that is not installed. */
+export class DependencyError extends LongzhouError {}
 /** A DataLoader worker that died or threw. */
 export class WorkerError extends LongzhouError {}
 /** An invariant of the compiler itself is broken: please report it. */

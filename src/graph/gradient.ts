@@ -317,9 +317,9 @@ function addAt(shape: Shape, index: Node, g: Node, axis: number): Node {
   return reshape(scatter(constant(0, g.dtype, [size]), reshape(flat, [n]), reshape(g, [n]), 0, 'add'), shape)
 }
 
-/** Where the walk ends: at variables, and at tensors that autograd was told to ignore. */
+/** Where the walk ends: at variables, and at tensors that autograd was told to ignore. What has forgotten its past is neither. */
 function isGradientLeaf(node: Node): boolean {
-  return !node.needsGrad || node.sources.length === 0 || node.op === 'detach'
+  return !node.needsGrad || (node.sources.length === 0 && !node.released) || node.op === 'detach'
 }
 
 export interface DifferentiateOptions {

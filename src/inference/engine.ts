@@ -12,7 +12,7 @@ export interface PortInfo {
   readonly shape: readonly number[]
 }
 
-export const precisions = ['float32', 'bfloat16', 'float16'] as const
+export const precisions = ['float32', 'bfloat16'] as const
 export type Precision = (typeof precisions)[number]
 
 /** A model: a file or directory of any kind, or a program that was read or exported. */

@@ -1,12 +1,15 @@
 /** The table of engines, and `createPredictor`, which chooses one. */
 import { ArgumentError } from '../common/errors.ts'
 import { nearestName } from '../common/nearest-name.ts'
+import { readPaddleModel } from '../io/formats/paddle/index.ts'
+import { Config } from './config.ts'
 import type { Engine, EngineOptions, Model } from './engine.ts'
 import { longzhou } from './longzhou.ts'
+import { onnxruntime } from './onnxruntime.ts'
 import { Predictor } from './predictor.ts'
 
 /** In the order in which they are asked whether a path is theirs; the first is for all that is nobody's. */
-const engines = { longzhou } satisfies Record<string, Engine>
+const engines = { longzhou, onnxruntime } satisfies Record<string, Engine>
 
 export type EngineName = keyof typeof engines
 
@@ -16,22 +19,30 @@ export const engineNames = Object.keys(engines) as readonly EngineName[]
 export interface PredictorOptions extends EngineOptions {
   /** A model file or directory, of any format, or a program that was read or exported. */
   readonly model: Model
-  /** Default: the engine whose kind of model it is; `longzhou` for model files and programs. */
+  /**
+   * Default: the engine whose kind of model it is; `longzhou` for model files and programs. `onnxruntime` needs the package onnxruntime-node and
+   * runs on device `cpu`, `gpu` (CUDA), `tensorrt` or `webgpu`, in the calling thread.
+   */
   readonly engine?: EngineName
 }
 
-function engineNamed(name: string): Engine {
-  if (Object.hasOwn(engines, name)) return engines[name as EngineName]
+function checkName(name: string): void {
+  if (Object.hasOwn(engines, name)) return
   const near = nearestName(name, engineNames)
   throw new ArgumentError(
     `createPredictor: there is no engine '${name}'; use ${engineNames.join(', ')}${near ? ` (did you mean ${near}?)` : ''}`,
   )
 }
 
-async function engineFor(model: Model): Promise<Engine> {
-  const all: readonly Engine[] = Object.values(engines)
-  if (typeof model === 'string') for (const engine of all) if (await engine.owns?.(model)) return engine
-  return engines.longzhou
+async function engineFor(model: Model): Promise<EngineName> {
+  const all: Readonly<Record<EngineName, Engine>> = engines
+  if (typeof model === 'string') for (const name of engineNames) if (await all[name].owns?.(model)) return name
+  return 'longzhou'
+}
+
+async function configured(config: Config): Promise<PredictorOptions> {
+  const { model, parameters, ...options } = config.options()
+  return { ...options, model: parameters === undefined ? model : await readPaddleModel(model, { parameters }) }
 }
 
 /**
@@ -39,14 +50,17 @@ async function engineFor(model: Model): Promise<Engine> {
  * StorageError, and FormatError that lists all operators that are not supported.
  * @example const predictor = await createPredictor({ model: 'model.onnx', device: 'cpu' })
  */
-export async function createPredictor({ model, engine, ...options }: PredictorOptions): Promise<Predictor> {
-  const chosen = engine === undefined ? await engineFor(model) : engineNamed(engine)
+export async function createPredictor(given: PredictorOptions | Config): Promise<Predictor> {
+  const { model, engine, ...options } = given instanceof Config ? await configured(given) : given
+  if (engine !== undefined) checkName(engine)
+  const name = engine ?? (await engineFor(model))
+  const chosen: Engine = engines[name]
   const unknown = (Object.keys(options) as (keyof EngineOptions)[]).filter(
     (o) => options[o] !== undefined && !chosen.takes.includes(o),
   )
   if (unknown.length > 0)
     throw new ArgumentError(
-      `createPredictor: this engine does not take ${unknown.join(', ')}; it takes ${chosen.takes.join(', ')}`,
+      `createPredictor: engine '${name}' does not take ${unknown.join(', ')}; it takes ${chosen.takes.join(', ')}`,
     )
   return new Predictor(await chosen.load(model, options))
 }

@@ -41,10 +41,6 @@ function checkPrecision(precision: string, device: string, backend: Backend): vo
   const isOneOf: readonly string[] = precisions
   if (!isOneOf.includes(precision))
     throw new ArgumentError(`createPredictor: precision must be ${precisions.join(', ')}, got '${precision}'`)
-  if (precision === 'float16')
-    throw new DeviceError(
-      `createPredictor: device '${device}' does not compute in float16; use bfloat16 or float32, or engine 'onnxruntime' on device 'tensorrt'`,
-    )
   if (precision === 'bfloat16' && !backend.capabilities.bfloat16)
     throw new DeviceError(
       `createPredictor: device '${device}' of this machine does not multiply bfloat16 (AVX-512 BF16 or AMX does), which would make it slower and less exact than float32; use that`,
@@ -81,11 +77,11 @@ class ProgramSession implements Session {
     checkThreads(threads, device)
     this.#precision = precision
     this.#programOptions = { ...(threads !== undefined && { threads }), ...(cache !== undefined && { cache }) }
+    const constants = (this.#constants = new ConstantStore(device))
     // The layer copies the parameters to the device: what was read from the file may go.
     const parameters = new Map(program.parameters)
-    this.#layer = withDevice(device, () => new TranslatedLayer({ ...program, parameters }))
+    this.#layer = withDevice(device, () => new TranslatedLayer({ ...program, parameters }, (a) => constants.place(a)))
     parameters.clear()
-    this.#constants = new ConstantStore(device)
     this.#prepared = new RecentMap(maxShapes)
   }
 

@@ -1,13 +1,20 @@
-import { beforeAll, describe, expect, it } from 'vitest'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
 import type { HostArray } from '../common/dtype.ts'
 import { exportProgram } from '../io/formats/program/export/export.ts'
 import type { OperatorProgram } from '../io/formats/program/program.ts'
 import { InputSpec } from '../jit/input-spec.ts'
 import * as nn from '../nn/index.ts'
+import { compilerCandidates } from '../runtime/compiler.ts'
 import { noGrad } from '../tensor/autograd.ts'
+import { backendOf } from '../tensor/device.ts'
 import * as T from '../tensor/index.ts'
 import { fromHost, type Tensor } from '../tensor/tensor.ts'
 import { createPredictor } from './engines.ts'
+
+const hasCompiler = compilerCandidates().length > 0
 
 class Net extends nn.Layer {
   conv = new nn.Conv2D(3, 16, { kernelSize: 3, padding: 1 })
@@ -103,6 +110,55 @@ describe('Predictor', () => {
     await clone.dispose()
     expect(await last).toEqual(answer)
     await clone.dispose()
+  })
+
+  it('takes a number of threads of its own, which changes no result', async () => {
+    const predictors = await Promise.all([1, 2, undefined].map((threads) => createPredictor({ model, threads })))
+    const answers = await Promise.all(predictors.map((p) => p.run([image(2, 16, 16, 3)])))
+    expect(answers[1]).toEqual(answers[0])
+    expect(answers[2]).toEqual(answers[0])
+    await expect(createPredictor({ model, threads: 1.5 })).rejects.toThrow('integer from 1 to 1024, got 1.5')
+    await expect(createPredictor({ model, device: 'wasm', threads: 2 })).rejects.toThrow("'wasm' runs on one thread")
+    expect((await createPredictor({ model, device: 'wasm', threads: 1 })).device).toBe('wasm')
+  })
+
+  it.runIf(hasCompiler)('keeps compiled kernels in the directory that it is given, or not at all', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'longzhou-predictor-'))
+    const x = image(1, 8, 8, 0)
+    try {
+      const usual = await (await createPredictor({ model })).run([x])
+      const kept = await createPredictor({ model, cache: join(directory, 'kernels') })
+      expect(await kept.run([x])).toEqual(usual)
+      const files = readdirSync(directory, { recursive: true, encoding: 'utf8' })
+      expect(files.some((f) => f.endsWith('.so'))).toBe(true)
+      vi.stubEnv('TMPDIR', directory)
+      const unkept = await createPredictor({ model, cache: false })
+      expect(await unkept.run([x])).toEqual(usual)
+      expect(readdirSync(directory, { recursive: true, encoding: 'utf8' })).toEqual(files)
+    } finally {
+      vi.unstubAllEnvs()
+      rmSync(directory, { recursive: true })
+    }
+  })
+
+  it('multiplies in bfloat16 where the processor does, and says so where it does not', async () => {
+    const x = image(1, 16, 16, 3)
+    const isThere = backendOf('cpu').capabilities.bfloat16 !== undefined
+    if (isThere) {
+      const low = await createPredictor({ model, device: 'cpu', precision: 'bfloat16' })
+      const { output_0: got } = await low.run([x])
+      expect(got!.dtype).toBe('float32')
+      const expected = await wanted(x)
+      const worst = Math.max(...expected.map((v, k) => Math.abs(v - (got!.data as Float32Array)[k]!)))
+      expect(worst).toBeLessThan(0.05)
+      expect(worst).toBeGreaterThan(0)
+    } else {
+      await expect(createPredictor({ model, device: 'cpu', precision: 'bfloat16' })).rejects.toThrow('use that')
+    }
+    await expect(createPredictor({ model, device: 'wasm', precision: 'bfloat16' })).rejects.toThrow(
+      "device 'wasm' of this machine does not multiply bfloat16",
+    )
+    await expect(createPredictor({ model, precision: 'int4' as 'float32' })).rejects.toThrow('float32, bfloat16')
   })
 
   it('refuses engines and options that there are not', async () => {

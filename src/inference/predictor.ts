@@ -7,6 +7,7 @@ import { ArgumentError, DTypeError, ShapeError } from '../common/errors.ts'
 import { formatShape, numel, type Shape } from '../common/shape.ts'
 import { Tensor } from '../tensor/tensor.ts'
 import type { PortInfo, Session } from './engine.ts'
+import { InputHandle, OutputHandle } from './handles.ts'
 
 export type PredictorInputs = Readonly<Record<string, HostArray | Tensor>> | readonly (HostArray | Tensor)[]
 
@@ -46,6 +47,8 @@ export class Predictor {
   /** What travels with the model. */
   readonly metadata: Readonly<Record<string, string>>
   readonly device: string
+  readonly #inputs: ReadonlyMap<string, InputHandle>
+  readonly #outputs: ReadonlyMap<string, OutputHandle>
 
   /** For engines; users call `createPredictor`. */
   constructor(session: Session | SharedSession) {
@@ -56,6 +59,8 @@ export class Predictor {
     this.outputNames = outputNames
     this.metadata = metadata
     this.device = device
+    this.#inputs = new Map(inputs.map((port) => [port.name, new InputHandle(port)]))
+    this.#outputs = new Map(outputNames.map((name) => [name, new OutputHandle(name)]))
   }
 
   /** Another predictor over the same weights and plans, as `Predictor.clone` of Paddle Inference; one serves any number of calls as well. */
@@ -64,18 +69,39 @@ export class Predictor {
   }
 
   /**
-   * Runs the model on inputs by name, or in order. May be called again before it resolves; arrays may be changed as soon as it has returned.
+   * Runs the model on inputs by name, or in order, or on what was copied to the input handles, whose results the output handles then have. May be called again before it resolves; arrays may be changed as soon as it has returned.
    * Resolves to the outputs by name. Rejects with ArgumentError, ShapeError, DTypeError for inputs that do not fit, and with what the run met.
    * @example const { output_0 } = await predictor.run({ x: { dtype: 'float32', shape: [1, 3, 48, 320], data } })
    */
-  async run(inputs: PredictorInputs): Promise<Record<string, HostArray>> {
+  async run(inputs?: PredictorInputs): Promise<Record<string, HostArray>> {
     const shared = this.#live('run')
-    const given = this.#inOrder(inputs)
+    const given = inputs === undefined ? [...this.#inputs.values()].map((i) => i.value()) : this.#inOrder(inputs)
     // Without tensors nothing is waited for before the session has taken what it needs of the arrays.
-    const arrays = given.every(isHostArray) ? given : await Promise.all(given.map(hostArrayOf))
+    const arrays = given.every(isNoTensor) ? given : await Promise.all(given.map(hostArrayOf))
     arrays.forEach((array, i) => checkInput(this.inputs[i]!, array))
     const results = await shared.run(arrays)
+    if (inputs === undefined) results.forEach((result, i) => this.getOutputHandle(this.outputNames[i]!).set(result))
     return Object.fromEntries(results.map((result, i) => [this.outputNames[i]!, result]))
+  }
+
+  /** Names of the inputs, in order, as `Predictor.get_input_names`. */
+  getInputNames(): string[] {
+    return [...this.#inputs.keys()]
+  }
+
+  /** Names of the outputs, in order, as `Predictor.get_output_names`. */
+  getOutputNames(): string[] {
+    return [...this.outputNames]
+  }
+
+  /** The place of an input, which `run()` takes; each predictor has its own, clones too. Throws ArgumentError. */
+  getInputHandle(name: string): InputHandle {
+    return this.#inputs.get(name) ?? noPort('input', name, this.getInputNames())
+  }
+
+  /** The place of an output, which `run()` fills. Throws ArgumentError. */
+  getOutputHandle(name: string): OutputHandle {
+    return this.#outputs.get(name) ?? noPort('output', name, this.getOutputNames())
   }
 
   /** Plans these shapes, and computes what is shared, before the first run. */
@@ -129,10 +155,14 @@ export class Predictor {
   }
 }
 
-const isHostArray = (value: HostArray | Tensor): value is HostArray => !(value instanceof Tensor)
+const isNoTensor = (value: HostArray | Tensor): value is HostArray => !(value instanceof Tensor)
 
 const hostArrayOf = (value: HostArray | Tensor): HostArray | Promise<HostArray> =>
-  isHostArray(value) ? value : value.hostArray()
+  isNoTensor(value) ? value : value.hostArray()
+
+function noPort(kind: string, name: string, names: readonly string[]): never {
+  throw new ArgumentError(`there is no ${kind} '${name}'; the model has ${names.join(', ')}`)
+}
 
 function isList(inputs: PredictorInputs): inputs is readonly (HostArray | Tensor)[] {
   return Array.isArray(inputs)

@@ -10,10 +10,32 @@ import type { BinaryOp } from '../graph/ops.ts'
 
 export type Factor = Node | number
 
+/** Factors of the step that is being recorded, repeated to the shapes of its parameters. */
+let repeated: Map<Factor, Node[]> | null = null
+
+/** Runs `body`, in which a factor is repeated to a shape once: the parameters of a network have few shapes, and a step records all of them. */
+export function withSharedFactors<T>(body: () => T): T {
+  const before = repeated
+  repeated = new Map()
+  try {
+    return body()
+  } finally {
+    repeated = before
+  }
+}
+
 /** The operand in the dtype and shape of `like`. */
 function fit(value: Factor, like: Node): Node {
-  if (typeof value === 'number') return constant(value, like.dtype, like.shape)
-  return sameShape(value.shape, like.shape) ? value : broadcastTo(value, like.shape)
+  // Zeros have a sign, which maps do not see.
+  if (value === 0) return constant(value, like.dtype, like.shape)
+  if (typeof value !== 'number' && sameShape(value.shape, like.shape)) return value
+  const known = repeated?.get(value)
+  const found = known?.find((n) => n.dtype === like.dtype && sameShape(n.shape, like.shape))
+  if (found) return found
+  const made = typeof value === 'number' ? constant(value, like.dtype, like.shape) : broadcastTo(value, like.shape)
+  if (known) known.push(made)
+  else repeated?.set(value, [made])
+  return made
 }
 
 const operation =

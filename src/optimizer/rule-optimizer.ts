@@ -10,7 +10,7 @@ import { withGrad, type Node } from '../graph/node.ts'
 import { Parameter } from '../nn/parameter.ts'
 import { keepOtherGradients } from '../tensor/session.ts'
 import { Tensor } from '../tensor/tensor.ts'
-import { choose } from './arithmetic.ts'
+import { choose, withSharedFactors } from './arithmetic.ts'
 import { commit, type Write } from './commit.ts'
 import {
   learningRateFactor,
@@ -68,7 +68,7 @@ export abstract class RuleOptimizer<H extends object> extends Optimizer<H> {
         rates: new Map(),
         ticks: new Map(),
       }
-      this.groups.forEach((group, i) => this.#updateGroup(group, active[i]!, i, step))
+      withSharedFactors(() => this.groups.forEach((group, i) => this.#updateGroup(group, active[i]!, i, step)))
       keepOtherGradients(new Set(active.flat()))
       commit(step.writes)
     })

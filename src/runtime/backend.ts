@@ -3,7 +3,8 @@
  */
 import type { DeviceBuffer } from '../graph/storage.ts'
 import type { Capabilities } from '../codegen/capabilities.ts'
-import type { Kernel } from '../codegen/kernel.ts'
+import type { GeneratedPlan } from '../codegen/generate.ts'
+import type { CompiledKernel, Kernel } from '../codegen/kernel.ts'
 import type { Plan } from '../schedule/plan.ts'
 import type { Capture } from '../schedule/capture.ts'
 import type { Roof } from './kernel-summary.ts'
@@ -29,6 +30,28 @@ export interface Program {
   readonly kernels: number
 }
 
+/** What a plan is asked for by, and what memory it may use. */
+export interface PlanRequest {
+  /** Numbers that tell the program from all others (see `Capture.description`). */
+  readonly description: Float64Array
+  /** What the plan is made for. */
+  readonly capabilities: Capabilities
+  /** Leaves that never change; null where none is taken out of the plan. */
+  readonly constant: ReadonlySet<number> | null
+  /** Bytes of each leaf and each output, and how many scalars there are. */
+  readonly leaves: readonly number[]
+  readonly outputs: readonly number[]
+  readonly scalars: number
+}
+
+/** A plan as `generatePlan` makes it, whoever made it. */
+export type MadePlan = Omit<GeneratedPlan, 'kernels'> & { readonly kernels: readonly (Kernel | CompiledKernel)[] }
+
+/** A plan that was made before, by any process: all its kernels are compiled. `bind` makes a program of it, or of its prologue. */
+export interface RecalledPlan extends MadePlan {
+  bind(plan: Plan): Program
+}
+
 /** What one user of a device wants of it that others do not. */
 export interface ProgramOptions {
   /** Threads that may work for its runs, at most. Default: as many as for all others. */
@@ -51,6 +74,10 @@ export interface Backend {
   /** Compiles what is not compiled yet. Throws CompileError. */
   compile?(plan: Plan, kernels: readonly Kernel[], options?: ProgramOptions): Promise<Program>
   compileSync?(plan: Plan, kernels: readonly Kernel[], options?: ProgramOptions): Program
+  /** A plan that is known from before; null where there is none. Backends that keep none lack it. */
+  recall?(request: PlanRequest, options?: ProgramOptions): RecalledPlan | null
+  /** Keeps a plan whose kernels are compiled, for processes to come. */
+  remember?(request: PlanRequest, made: GeneratedPlan, options?: ProgramOptions): void
   /**
    * Submits a program: `leaves` and `outputs` by number, `scalars` the numbers of this run. Resolves when it has run; rejects with a typed
    * error where a kernel meets an index out of range, and leaves the rest of the program out. `timed` runs tell `settled` when each launch

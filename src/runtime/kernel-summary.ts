@@ -1,6 +1,6 @@
 /** Where the time of some runs went: their launches by kernel, beside what the device could do at best. */
 import { formatTable } from '../common/table.ts'
-import type { Kernel } from '../codegen/kernel.ts'
+import type { CompiledKernel, Kernel } from '../codegen/kernel.ts'
 import { structureOf } from '../codegen/structure.ts'
 import type { Launch, Plan } from '../schedule/plan.ts'
 import type { RunTimes } from './run-times.ts'
@@ -15,7 +15,7 @@ export interface Roof {
 export interface TimedRun {
   readonly plan: Plan
   /** The plan's kernels by number. */
-  readonly kernels: readonly Kernel[]
+  readonly kernels: readonly (Kernel | CompiledKernel)[]
   readonly times: RunTimes
 }
 

@@ -8,7 +8,9 @@ import type { DeviceBuffer } from '../graph/storage.ts'
 export interface SharedMemory {
   /** Number of the calling thread, which no other one of the process has or had. */
   readonly thread: number
-  /** A buffer that holds the same: memory that is there already, or a copy. Null where it cannot be shared: it is still being written. */
+  /** A buffer that holds these bytes: memory that is there already, or a copy. Null for none. */
+  place(bytes: Uint8Array): DeviceBuffer | null
+  /** As `place`, for what a buffer holds; null where it is still being written. */
   share(buffer: DeviceBuffer): DeviceBuffer | null
   /** A name of the contents of a shared buffer, equal in all threads, that nothing else in the process has or had. Null for others. */
   nameOf(buffer: DeviceBuffer): string | null

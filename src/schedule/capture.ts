@@ -228,6 +228,30 @@ export class Capture {
     return this.#shared().slots
   }
 
+  /** Recorded nodes. */
+  get size(): number {
+    return this.#order.length
+  }
+
+  /** Numbers that tell the program from all others, scalars of the run aside: what `key` is a hash of. Holds until it is submitted. */
+  description(): Float64Array {
+    const numbers: number[] = []
+    const places = new Map<Node, number>()
+    let scalars = 0
+    for (const node of this.#order) {
+      const storage = memoryOf(node)
+      if (storage) leafSignature(node, this.#leafNumbers.get(storage)!, numbers)
+      else {
+        signature(node, node.op === 'scalar' ? scalars++ : undefined, numbers)
+        for (const s of node.sources) numbers.push(places.get(resolve(s))!)
+      }
+      places.set(node, places.size)
+    }
+    for (const { node, write } of this.targets)
+      numbers.push(places.get(node)!, write ? (this.#leafNumbers.get(write) ?? -2) : -1)
+    return Float64Array.from(numbers)
+  }
+
   #shared(): SharedProgram {
     return (this.#program ??= share(this.#order, this.#leafNumbers, this.targets))
   }

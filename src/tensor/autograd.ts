@@ -57,7 +57,12 @@ function walk(
       { visit },
     ),
   )
-  if (!retainGraph) for (const node of visited) node.released = true
+  if (retainGraph) return results
+  for (const node of visited) {
+    node.released = true
+    // Its gradient names what it needs: a loss that is kept does not keep the memory of its forward pass.
+    if (node.storage) node.sources = []
+  }
   return results
 }
 

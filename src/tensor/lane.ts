@@ -2,13 +2,16 @@
  * One executor lane a device: plans run in the order of submission. Compilation is asynchronous; a door that must not leave the JS
  * thread finishes what is queued by blocking.
  */
+import { sizeOf } from '../common/dtype.ts'
+import { InternalError } from '../common/errors.ts'
 import { RecentMap } from '../common/recent-map.ts'
-import { generatePlan, type ConstantLeaves } from '../codegen/generate.ts'
+import { numel } from '../common/shape.ts'
+import { generatePlan } from '../codegen/generate.ts'
 import type { Constant } from '../codegen/prologue.ts'
-import type { Kernel } from '../codegen/kernel.ts'
+import type { CompiledKernel, Kernel } from '../codegen/kernel.ts'
 import { verifyGraph } from '../graph/verify.ts'
 import type { DeviceBuffer } from '../graph/storage.ts'
-import type { Backend, Program, ProgramOptions } from '../runtime/backend.ts'
+import type { Backend, Capabilities, MadePlan, PlanRequest, Program, ProgramOptions } from '../runtime/backend.ts'
 import type { RunTimes } from '../runtime/run-times.ts'
 import type { Capture } from '../schedule/capture.ts'
 import type { Plan } from '../schedule/plan.ts'
@@ -18,10 +21,13 @@ import { debugLevel, traceStages } from './trace.ts'
 /** A plan by its structural key; the program once it is compiled. */
 export interface CachedPlan {
   readonly plan: Plan
-  readonly kernels: readonly Kernel[]
-  readonly options?: ProgramOptions
+  /** Kernels that were compiled by another process stand in a plan that has its program. */
+  readonly kernels: readonly (Kernel | CompiledKernel)[]
+  readonly options: ProgramOptions
   program: Program | null
   compiling: Promise<void> | null
+  /** Called once all kernels are compiled. */
+  compiled?: (() => void) | undefined
 }
 
 interface Job {
@@ -49,6 +55,8 @@ export interface PreparedPlan {
 const maxPlans = 512
 /** Plans that may be under way before submission waits for the device. */
 const maxAhead = 4
+/** Recorded nodes of the smallest program whose plan is looked for on disk: less is planned sooner than read. */
+const leastRecalled = 48
 
 export class Lane {
   readonly #backend: Backend
@@ -88,20 +96,8 @@ export class Lane {
   }
 
   /** Plans a program for many runs. `constant`: leaves that never change; null where the device interprets programs itself. */
-  prepare(capture: Capture, constant: ConstantLeaves, options: ProgramOptions = {}): PreparedPlan | null {
-    if (this.#backend.interpret) return null
-    const threads = options.threads ?? this.#backend.capabilities.threads
-    const capabilities = { ...this.#backend.capabilities, threads }
-    const { plan, kernels, constants, prologue } = generatePlan(capture, capabilities, constant)
-    if (debugLevel >= 1) traceStages(capture, plan, kernels, this.#backend.capabilities.vectorBytes)
-    const cached = (p: Plan): CachedPlan => ({ plan: p, kernels, options, program: null, compiling: null })
-    return {
-      constants,
-      writes: prologue.map((p) => p.writes),
-      main: cached(plan),
-      prologue: (isWanted) =>
-        cached({ steps: prologue.filter((p) => p.writes.some(isWanted)).map((p) => p.launch), arenaBytes: 0 }),
-    }
+  prepare(capture: Capture, constant: ReadonlySet<number>, options: ProgramOptions = {}): PreparedPlan | null {
+    return this.#backend.interpret ? null : this.#makePlan(capture, constant, options)
   }
 
   /** Runs a plan; resolves when it has run, and rejects with what this run met, which no door tells again. */
@@ -120,16 +116,32 @@ export class Lane {
   }
 
   #planOf(program: Capture): CachedPlan {
-    return this.#plans.getOrMake(program.key, () => this.#makePlan(program))
+    return this.#plans.getOrMake(program.key, () => this.#makePlan(program, null, {}).main)
   }
 
-  #makePlan(program: Capture): CachedPlan {
-    if (debugLevel >= 1) verifyGraph(program.nodes)
+  /** The plan of a program as another process made it, or made here. */
+  #makePlan(program: Capture, constant: ReadonlySet<number> | null, options: ProgramOptions): PreparedPlan {
+    const backend = this.#backend
+    const capabilities = { ...backend.capabilities, threads: options.threads ?? backend.capabilities.threads }
     const started = performance.now()
-    const { plan, kernels } = generatePlan(program, this.#backend.capabilities)
-    notePlan({ backend: this.#backend, plan, ms: performance.now() - started })
-    if (debugLevel >= 1) traceStages(program, plan, kernels, this.#backend.capabilities.vectorBytes)
-    return { plan, kernels, program: null, compiling: null }
+    // Whoever wants to see the stages sees them made.
+    const isKept = debugLevel === 0 && backend.recall !== undefined && program.size >= leastRecalled
+    const request = isKept ? requestOf(program, constant, capabilities) : null
+    const recalled = request && backend.recall!(request, options)
+    if (recalled) {
+      notePlan({ backend, plan: recalled.plan, ms: performance.now() - started, recalled: true })
+      return preparedPlan(recalled, options, (plan) => recalled.bind(plan))
+    }
+    if (debugLevel >= 1) verifyGraph(program.nodes)
+    const made = generatePlan(program, capabilities, constant ?? undefined)
+    notePlan({ backend, plan: made.plan, ms: performance.now() - started, recalled: false })
+    if (debugLevel >= 1) traceStages(program, made.plan, made.kernels, capabilities.vectorBytes)
+    return preparedPlan(
+      made,
+      options,
+      () => null,
+      request ? () => backend.remember?.(request, made, options) : undefined,
+    )
   }
 
   /** Starts what can start: jobs whose program is compiled, in order. */
@@ -137,9 +149,9 @@ export class Lane {
     for (let job = this.#queue[0]; job; job = this.#queue[0]) {
       const { cached } = job
       if (!cached.program) {
-        cached.compiling ??= this.#backend.compile!(cached.plan, cached.kernels, cached.options).then(
+        cached.compiling ??= this.#backend.compile!(cached.plan, sourcesOf(cached), cached.options).then(
           (program) => {
-            cached.program ??= program
+            setProgram(cached, program)
             this.#pump()
           },
           (error: unknown) => {
@@ -236,7 +248,8 @@ export class Lane {
   synchronizeSync(): void {
     for (let job = this.#queue[0]; job; job = this.#queue[0]) {
       try {
-        job.cached.program ??= this.#backend.compileSync!(job.cached.plan, job.cached.kernels, job.cached.options)
+        if (!job.cached.program)
+          setProgram(job.cached, this.#backend.compileSync!(job.cached.plan, sourcesOf(job.cached), job.cached.options))
       } catch (error) {
         const failed = this.#queue.shift()!
         if (failed.done) {
@@ -246,7 +259,7 @@ export class Lane {
         this.#fail(failed, error)
         throw error
       }
-      this.#start(job, job.cached.program)
+      this.#start(job, job.cached.program!)
     }
     this.#block()
     this.#throwFailure()
@@ -257,6 +270,51 @@ export class Lane {
     this.#failure = null
     if (failure) throw failure
   }
+}
+
+/** What a program's plan is asked for by. */
+function requestOf(program: Capture, constant: ReadonlySet<number> | null, capabilities: Capabilities): PlanRequest {
+  return {
+    description: program.description(),
+    capabilities,
+    constant,
+    leaves: program.leaves.map((l) => l.bytes),
+    outputs: program.targets.map(({ node }) => numel(node.shape) * sizeOf(node.dtype)),
+    scalars: program.scalars.length,
+  }
+}
+
+/** `compiled` is called once all kernels are compiled. */
+function preparedPlan(
+  made: MadePlan,
+  options: ProgramOptions,
+  bind: (plan: Plan) => Program | null,
+  compiled?: () => void,
+): PreparedPlan {
+  const { plan, kernels, constants, prologue } = made
+  const cached = (p: Plan): CachedPlan => ({ plan: p, kernels, options, program: bind(p), compiling: null })
+  return {
+    constants,
+    writes: prologue.map((p) => p.writes),
+    main: { ...cached(plan), compiled },
+    prologue: (isWanted) =>
+      cached({ steps: prologue.filter((p) => p.writes.some(isWanted)).map((p) => p.launch), arenaBytes: 0 }),
+  }
+}
+
+/** The kernels of a plan that is not compiled. */
+function sourcesOf({ kernels }: CachedPlan): Kernel[] {
+  return kernels.map((k) => {
+    if ('structure' in k) throw new InternalError(`the compiled kernel '${k.title}' is to be compiled`)
+    return k
+  })
+}
+
+function setProgram(cached: CachedPlan, program: Program): void {
+  if (cached.program) return
+  cached.program = program
+  cached.compiled?.()
+  cached.compiled = undefined
 }
 
 const lanes = new WeakMap<Backend, Lane>()

@@ -2,18 +2,17 @@
  * A computation that is run many times over other inputs and the same weights: recorded, captured and planned once. Whatever depends on
  * weights alone is computed before the first run and shared by all computations over the same weights.
  */
-import { sizeOf } from '../common/dtype.ts'
+import { sizeOf, type DType, type HostArray } from '../common/dtype.ts'
 import { InternalError } from '../common/errors.ts'
 import { numel } from '../common/shape.ts'
 import { makeLeaf, type Node } from '../graph/node.ts'
 import { Storage, type DeviceBuffer } from '../graph/storage.ts'
 import type { Backend, ProgramOptions } from '../runtime/backend.ts'
 import { capture, type Capture } from '../schedule/capture.ts'
-import type { DType } from '../common/dtype.ts'
 import type { Shape } from '../common/shape.ts'
 import { backendOf } from './device.ts'
 import { laneOf, type Lane, type PreparedPlan } from './lane.ts'
-import { Tensor } from './tensor.ts'
+import { storageFrom, Tensor } from './tensor.ts'
 
 /** A tensor that stands for an input; runs bring its values. */
 export class InputPlace {
@@ -27,10 +26,12 @@ export class InputPlace {
 }
 
 /**
- * Packed weights and other constants, by recipe; for all computations over one set of weights. Where the device has memory that all threads
- * of the process read, weights are kept there once by what they hold, and constants by recipe: stores of equal weights, in any thread, share them.
+ * Packed weights and other constants, by recipe and the weights that it is over; for all computations over one set of weights. Where the device
+ * has memory that all threads of the process read, weights are kept there once by what they hold, and constants by recipe: stores of equal
+ * weights, in any thread, share them.
  */
 export class ConstantStore {
+  readonly #device: string
   readonly #backend: Backend
   readonly #weights = new Map<Storage, string>()
   readonly #buffers = new Map<string, DeviceBuffer>()
@@ -38,7 +39,20 @@ export class ConstantStore {
   pending: Promise<void> = Promise.resolve()
 
   constructor(device: string) {
+    this.#device = device
     this.#backend = backendOf(device)
+  }
+
+  /** A storage that holds an array, for a weight; in shared memory at once. */
+  place(array: HostArray): Storage {
+    const { data, dtype, shape } = array
+    const { shared } = this.#backend
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+    const buffer = data.length === numel(shape) ? shared?.place(bytes) : null
+    if (!buffer) return storageFrom(array, this.#device)
+    const weight = new Storage(this.#device, dtype, data.length, buffer)
+    this.nameOf(weight)
+    return weight
   }
 
   /** Name in recipes of a weight, which never changes from now on. */
@@ -60,11 +74,11 @@ export class ConstantStore {
     return name
   }
 
-  get(recipe: string, bytes: number): DeviceBuffer | undefined {
-    let buffer = this.#buffers.get(recipe)
+  get(name: string, bytes: number): DeviceBuffer | undefined {
+    let buffer = this.#buffers.get(name)
     if (!buffer) {
-      buffer = this.#backend.shared?.find(recipe, bytes) ?? undefined
-      if (buffer) this.#buffers.set(recipe, buffer)
+      buffer = this.#backend.shared?.find(name, bytes) ?? undefined
+      if (buffer) this.#buffers.set(name, buffer)
     }
     return buffer
   }
@@ -75,9 +89,9 @@ export class ConstantStore {
   }
 
   /** Keeps a constant; returns the memory to use, which may be what another thread has computed meanwhile. */
-  set(recipe: string, computed: DeviceBuffer): DeviceBuffer {
-    const buffer = this.#backend.shared?.publish(recipe, computed) ?? computed
-    this.#buffers.set(recipe, buffer)
+  set(name: string, computed: DeviceBuffer): DeviceBuffer {
+    const buffer = this.#backend.shared?.publish(name, computed) ?? computed
+    this.#buffers.set(name, buffer)
     return buffer
   }
 
@@ -121,9 +135,8 @@ export class PreparedComputation {
     this.#inputOf = this.#capture.leaves.map((leaf) => inputs.findIndex((i) => i.storage === leaf))
     this.#store = store
     const fixed = new Set(this.#inputOf.flatMap((input, leaf) => (input < 0 ? [leaf] : [])))
-    const name = (leaf: number): string => store.nameOf(this.#capture.leaves[leaf]!)
-    fixed.forEach(name)
-    this.#plan = this.#lane.prepare(this.#capture, { leaves: fixed, name }, options)
+    fixed.forEach((leaf) => store.nameOf(this.#capture.leaves[leaf]!))
+    this.#plan = this.#lane.prepare(this.#capture, fixed, options)
   }
 
   /** The outputs of a run; `buffers` hold the inputs and must not change until it resolves. Rejects with what this run met. */
@@ -151,7 +164,10 @@ export class PreparedComputation {
   #computeConstants(plan: PreparedPlan): Promise<readonly DeviceBuffer[]> {
     const computed = this.#store.pending.then(async () => {
       const { constants } = plan
-      const known = constants.map((c) => this.#store.get(c.recipe, c.bytes))
+      const weightNames = (leaves: readonly number[]): string[] =>
+        leaves.map((leaf) => this.#store.nameOf(this.#capture.leaves[leaf]!))
+      const names = constants.map((c) => `${c.recipe} of ${weightNames(c.leaves).join()}`)
+      const known = constants.map((c, i) => this.#store.get(names[i]!, c.bytes))
       const buffers = constants.map((c, i) => known[i] ?? this.#store.allocate(c.bytes))
       if (known.every((k) => k)) return buffers
       const missing = known.map((k) => !k)
@@ -165,7 +181,7 @@ export class PreparedComputation {
         targets,
         this.#capture.scalars,
       )
-      return constants.map((c, i) => known[i] ?? this.#store.set(c.recipe, buffers[i]!))
+      return names.map((name, i) => known[i] ?? this.#store.set(name, buffers[i]!))
     })
     this.#store.pending = computed.then(
       () => {},

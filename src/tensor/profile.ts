@@ -33,11 +33,13 @@ export function noteRun(run: ProfiledRun): void {
   for (const listener of listeners) listener(run)
 }
 
-/** A plan that was not known before, and the time that it took the JS thread; compiling comes on top. */
+/** A plan that this process did not know before, and the time that it took the JS thread; compiling comes on top. */
 export interface PlanMade {
   readonly backend: Backend
   readonly plan: Plan
   readonly ms: number
+  /** Whether it was read from disk, where another process had left it. */
+  readonly recalled: boolean
 }
 
 export type PlanListener = (made: PlanMade) => void

@@ -12,6 +12,7 @@ import type { Backend } from '../runtime/backend.ts'
 import { capture, type Capture } from '../schedule/capture.ts'
 import { backendOf, getDevice } from './device.ts'
 import { laneOf } from './lane.ts'
+import { savedForGradient } from './saved.ts'
 import { clearRecording, keptNodes, pendingWrites, settleWrites } from './session.ts'
 import { checkNotTracing } from './tracer.ts'
 
@@ -49,8 +50,8 @@ function settle(node: Node, storage: Storage): void {
 }
 
 /**
- * Submits one plan (one for each device) that computes `wanted`, what is not stale of `optional`, and all writes recorded so far. Returns
- * at once where the backend runs on its own; the values are there when the device's lane is through. Throws StaleTensorError, DeviceError,
+ * Submits one plan (one for each device) that computes `wanted`, what is not stale of `optional`, and all writes recorded so far; of what is
+ * wanted before its gradient is recorded, what that gradient will need stays in memory. Returns at once where the backend runs on its own; the values are there when the device's lane is through. Throws StaleTensorError, DeviceError,
  * ShapeError before anything changes.
  */
 export function submit(wanted: readonly Node[], optional: readonly Node[] = []): void {
@@ -58,7 +59,8 @@ export function submit(wanted: readonly Node[], optional: readonly Node[] = []):
   const writes = pendingWrites()
   const isMissing = (n: Node): boolean => storageOf(n) === null && !isStable(n)
   const kept = writes.length > 0 ? [...keptNodes(), ...optional] : optional
-  const captured = captureWith(wanted.filter(isMissing), kept.filter(isMissing), writes)
+  const missing = wanted.filter(isMissing)
+  const captured = captureWith([...missing, ...savedForGradient(missing)], kept.filter(isMissing), writes)
   if (captured.roots.length === 0 && writes.length === 0) return
   const plans = devicesOf(captured.program, writes).length > 1 ? splitByDevice(captured) : [captured]
   const devices = plans.map(deviceOf)

@@ -247,10 +247,8 @@ export class Tensor<D extends DType = DType> implements GradientOwner {
     }
     const { storage } = this.node.attributes
     const { shape } = this.node
-    recordWrite(
-      storage,
-      withGrad(false, () => detach(value.node)),
-    )
+    const written = value.node
+    recordWrite(storage, written.needsGrad ? withGrad(false, () => detach(written)) : written)
     this.node = makeLeaf(storage, shape, variable, variable ? this : null)
   }
 

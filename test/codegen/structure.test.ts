@@ -21,7 +21,7 @@ import { pendingWrites } from '../../src/tensor/session.ts'
 const capabilities: Capabilities = { vectorBytes: 32, threads: 2, cacheBytes: [32768, 524288, 4194304], blocking: true }
 
 /** The kernels of tensors and of the writes recorded with them. */
-function kernelsOf(results: Tensor | readonly Tensor[]): Kernel[] {
+function kernelsOf(results: Tensor | readonly Tensor[]): readonly Kernel[] {
   const list = [results].flat() as Tensor[]
   return generatePlan(
     capture(

@@ -31,8 +31,12 @@ parentPort!.on('message', async (message: { readonly do: string; readonly from?:
       parentPort!.postMessage('flooded')
       return void (await Promise.all(runs))
     }
+    case 'constants':
+      return parentPort!.postMessage(predictor.constantBytes)
     case 'dispose':
       await predictor.dispose()
       return parentPort!.postMessage('disposed')
+    case 'end':
+      return parentPort!.close()
   }
 })

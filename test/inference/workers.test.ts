@@ -1,4 +1,5 @@
 /** Threads with predictors over the same model file hold one copy of its weights, whoever comes and goes. */
+import { once } from 'node:events'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Worker } from 'node:worker_threads'
@@ -17,8 +18,10 @@ const width = 64
 /** Large weights behind which the number that came in can still be told. */
 class Echo extends nn.Layer {
   first = new nn.Linear(width, width, { weightAttr: { initializer: new nn.initializer.Constant(1 / width) } })
+  scale = this.createParameter({ shape: [width], defaultInitializer: new nn.initializer.Constant(1) })
   forward(x: Tensor): Tensor {
-    return T.add(nn.functional.relu(this.first(x)), 1)
+    // The scale is folded into the weights, which makes a constant of them.
+    return T.add(nn.functional.relu(T.multiply(this.first(x), this.scale)), 1)
   }
 }
 
@@ -57,12 +60,16 @@ describe.runIf(compilerCandidates().length > 0)('weights in worker threads', () 
   it('are there once, with what is packed from them, and go with the last one', async () => {
     expect(usage()).toEqual({ buffers: 0, bytes: 0 })
     const first = await start()
+    const packed = await ask<number>(first, { do: 'constants' })
+    expect(packed).toBeGreaterThanOrEqual(width * width * 4)
     const alone = usage()
-    expect(alone.bytes).toBeGreaterThan(width * width * 4)
+    expect(alone.bytes).toBeGreaterThanOrEqual(packed + width * width * 4)
     const second = await start()
+    expect(await ask(second, { do: 'constants' })).toBe(packed)
     expect(usage()).toEqual(alone)
     const own = await createPredictor({ model, threads: 1 })
-    await own.run([{ dtype: 'float32', shape: [2, width], data: new Float32Array(2 * width) }])
+    for (const rows of [1, 2, 3]) await own.prepare([[rows, width]])
+    expect(own.constantBytes).toBe(packed)
     expect(usage()).toEqual(alone)
 
     await first.terminate()
@@ -77,6 +84,15 @@ describe.runIf(compilerCandidates().length > 0)('weights in worker threads', () 
     await own.dispose()
     expect(usage()).toEqual({ buffers: 0, bytes: 0 })
     await second.terminate()
+  })
+
+  it('go with a thread that ends by itself', async () => {
+    const worker = await start()
+    expect(usage().bytes).toBeGreaterThan(0)
+    const ended = once(worker, 'exit')
+    worker.postMessage({ do: 'end' })
+    expect(await ended).toEqual([0])
+    expect(usage()).toEqual({ buffers: 0, bytes: 0 })
   })
 
   it('stay for others when a thread is terminated in the midst of its runs', async () => {

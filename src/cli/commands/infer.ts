@@ -2,9 +2,15 @@
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { HostArray } from '../../common/dtype.ts'
-import { createPredictor, describePort, type Predictor } from '../../inference/index.ts'
+import {
+  createPredictor,
+  describePort,
+  engineNames,
+  precisions,
+  type Predictor,
+  type PredictorOptions,
+} from '../../inference/index.ts'
 import { readNpy, writeNpy } from '../../io/files.ts'
-import { setNumThreads } from '../../tensor/device.ts'
 import type { CliCommand } from '../commands.ts'
 import { UsageError } from '../errors.ts'
 import { formatTable } from '../ui.ts'
@@ -15,18 +21,19 @@ export const command: CliCommand = {
     model: { type: 'positional', description: 'Model: a file or a directory of any format', required: true },
     input: { type: 'string', description: 'NAME=FILE.npy, once for each input; NAME may be left out for a single one' },
     out: { type: 'string', description: 'Directory for one .npy an output' },
-    device: { type: 'string', description: 'Device: cpu, wasm, reference' },
+    engine: { type: 'string', description: `What runs it: ${engineNames.join(', ')}` },
+    device: { type: 'string', description: 'Device: cpu, wasm, reference; for onnxruntime cpu, gpu, tensorrt' },
     threads: { type: 'string', description: 'Threads of a run; default the physical cores' },
+    precision: { type: 'string', description: `Precision of products: ${precisions.join(', ')} (Default: float32)` },
     repeat: { type: 'string', description: 'Timed runs after the first (Default: 1)' },
     json: { type: 'boolean', description: 'Print one JSON object as the last line' },
   },
   async run(args) {
     const repeat = positive(args['repeat'] ?? 1, 'repeat')
-    if (args['threads'] !== undefined) setNumThreads(positive(args['threads'], 'threads'))
-    const device = args['device'] === undefined ? {} : { device: String(args['device']) }
+    const options = predictorOptions(args)
 
     const started = performance.now()
-    const predictor = await createPredictor({ model: resolve(String(args['model'])), ...device })
+    const predictor = await createPredictor(options)
     const loaded = performance.now()
     const inputs = await readInputs(predictor, args['input'])
     const before = performance.now()
@@ -68,6 +75,27 @@ export const command: CliCommand = {
   },
 }
 
+function predictorOptions(args: Readonly<Record<string, unknown>>): PredictorOptions {
+  const { device, threads } = args
+  const engine = chosen(args['engine'], 'engine', engineNames)
+  const precision = chosen(args['precision'], 'precision', precisions)
+  return {
+    model: resolve(String(args['model'])),
+    ...(engine !== undefined && { engine }),
+    ...(device !== undefined && { device: String(device) }),
+    ...(threads !== undefined && { threads: positive(threads, 'threads') }),
+    ...(precision !== undefined && { precision }),
+  }
+}
+
+function chosen<T extends string>(value: unknown, name: string, choices: readonly T[]): T | undefined {
+  if (value === undefined) return undefined
+  const found = choices.find((c) => c === value)
+  if (found === undefined)
+    throw new UsageError(`infer: --${name} must be one of ${choices.join(', ')}, got '${String(value)}'`)
+  return found
+}
+
 const rounded = (value: number): number => Math.round(value * 1000) / 1000
 
 function positive(value: unknown, name: string): number {
@@ -86,6 +114,7 @@ async function readInputs(predictor: Predictor, given: unknown): Promise<Record<
     const at = text.indexOf('=')
     const name = at > 0 && names.includes(text.slice(0, at)) ? text.slice(0, at) : names.length === 1 ? names[0]! : ''
     if (name === '') throw new UsageError(`infer: '${text}' names no input; the model takes ${expected.join(', ')}`)
+    if (name in inputs) throw new UsageError(`infer: the input '${name}' is given twice`)
     inputs[name] = await readNpy(resolve(name === text.slice(0, at) ? text.slice(at + 1) : text))
   }
   const missing = names.filter((n) => !(n in inputs))

@@ -5,9 +5,10 @@
  */
 import { ShapeError } from '../../common/errors.ts'
 import { formatShape } from '../../common/shape.ts'
-import { binary, broadcastTo, contract, pad, reshape, sliceAxis, unary, where } from '../../graph/build.ts'
+import { binary, broadcastTo, cast, contract, pad, reshape, sliceAxis, unary, where } from '../../graph/build.ts'
 import type { Node } from '../../graph/node.ts'
-import { constantLike } from '../../tensor/promotion.ts'
+import { underPolicy } from '../../tensor/autocast.ts'
+import { constantLike, promoteTypes } from '../../tensor/promotion.ts'
 import { runLoop, type LoopOptions } from '../../tensor/loop.ts'
 
 /** A recurrence: Elman's with either activation, LSTM (gates i, f, c, o), GRU (gates r, z, c). */
@@ -113,6 +114,13 @@ function checkInput(op: string, x: Node, w: CellWeights): void {
     throw new ShapeError(
       `${op}: the inputs ${formatShape(x.shape)} have ${inner} features, the layer takes ${w.weightIh.shape[1]}; make it with inputSize ${inner}`,
     )
+}
+
+/** Inputs, states and weights of a recurrence in one dtype: as mixed precision wants it, else the widest. */
+export function recurrentOperands(nodes: readonly Node[], op: string): Node[] {
+  const given = underPolicy('rnn', nodes)
+  const dtype = given.reduce((d, n) => promoteTypes(d, n.dtype, op), given[0]!.dtype)
+  return given.map((n) => cast(n, dtype))
 }
 
 /** One step: x [B, input] and states [B, state] give the next states, the output first. */

@@ -2,16 +2,15 @@
 import type { DType } from '../../common/dtype.ts'
 import { ArgumentError, ShapeError } from '../../common/errors.ts'
 import { formatShape, sameShape, type Shape } from '../../common/shape.ts'
-import { cast } from '../../graph/build.ts'
 import type { Node } from '../../graph/node.ts'
-import { underPolicy } from '../../tensor/autocast.ts'
 import { full } from '../../tensor/creation.ts'
-import { checkFloat, getDefaultDtype, promoteTypes } from '../../tensor/promotion.ts'
+import { checkFloat, getDefaultDtype } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
 import {
   cellStep,
   gateCount,
   recurrence,
+  recurrentOperands,
   type CellKind,
   type CellWeights,
   type RecurrenceOptions,
@@ -136,12 +135,8 @@ export abstract class GatedCell extends RNNCellBase {
     checkFloat(x, op, 'inputs')
     const parameters = [this.weight_ih, this.weight_hh, this.bias_ih, this.bias_hh]
     if (this.projection) parameters.push(this.projection)
-    const nodes = underPolicy(
-      'rnn',
-      [x, ...states, ...parameters].map((t) => t.node),
-    )
-    const dtype = nodes.reduce((d, n) => promoteTypes(d, n.dtype, op), nodes[0]!.dtype)
-    const [input, ...rest] = nodes.map((n) => cast(n, dtype))
+    const nodes = [x, ...states, ...parameters].map((t) => t.node)
+    const [input, ...rest] = recurrentOperands(nodes, op)
     const [weightIh, weightHh, biasIh, biasHh, weightHo] = rest.slice(states.length)
     return {
       x: input!,

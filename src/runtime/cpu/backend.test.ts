@@ -300,6 +300,24 @@ describe.runIf(hasCompiler)('the queue', () => {
     await expect(Promise.all(runs)).resolves.toHaveLength(5000)
   })
 
+  test('runs may differ in how many threads work for them', async () => {
+    const rows = 64
+    const x = upload(Float32Array.from({ length: rows * 300 }, (_, i) => (i % 7) - 3))
+    const plan = planOf([
+      launch(0, rows, [at('leaf', 0), at('output', 0), { kind: 'scratch' }, index(300)], {
+        scratchBytes: 4 * 300 + 64,
+      }),
+    ])
+    const programs = [1, 3, 2, undefined].map((threads) =>
+      cpu.compileSync(plan, [rowSums()], threads === undefined ? {} : { threads }),
+    )
+    const outs = Array.from({ length: 200 }, () => cpu.allocate(4 * rows))
+    await Promise.all(outs.map((out, i) => cpu.run(programs[i % 4]!, [x], [out], [])))
+    const [first] = outs.map((out) => floats(cpu.readSync(out)))
+    expect(outs.every((out) => floats(cpu.readSync(out)).every((v, i) => v === first![i]))).toBe(true)
+    expect(first![0]).toBe(Array.from({ length: 300 }, (_, i) => (i % 7) - 3).reduce((a, b) => a + b))
+  })
+
   test('buffers are aligned, counted, and freed when nobody has them', async () => {
     const before = cpu.memory().liveBytes
     const one = cpu.allocate(1 << 20) as ReturnType<CpuBackend['allocate']> & { address: number }
@@ -339,6 +357,17 @@ describe.runIf(hasCompiler)('the kernel cache', () => {
     expect(again.every((a) => a > 0)).toBe(true)
     expect(objects(path).map((f) => statSync(join(path, f)).mtimeMs)).toEqual(modified)
     expect(readdirSync(path).filter((f) => f.endsWith('.tmp'))).toEqual([])
+  })
+
+  test('keeps nothing where it is told to', async () => {
+    vi.stubEnv('TMPDIR', directory())
+    const library = new KernelLibrary(nativeRuntime(), null, 2)
+    const addresses = await library.load(kernels.slice(0, 3))
+    expect(library.loadSync(kernels.slice(2, 4))[0]).toBe(addresses[2])
+    await expect(library.load([{ ...kernels[0]!, name: 'k_broken', text: 'void k_broken(' }])).rejects.toThrow(
+      CompileError,
+    )
+    expect(readdirSync(process.env['TMPDIR']!)).toEqual([])
   })
 
   test('a damaged file is compiled again', async () => {

@@ -7,21 +7,32 @@ import { readEnvironment } from '../../common/env.ts'
 import { ArgumentError, InternalError } from '../../common/errors.ts'
 import { checkMemory } from '../../common/memory.ts'
 import { RecentMap } from '../../common/recent-map.ts'
+import type { GeneratedPlan } from '../../codegen/generate.ts'
 import type { Kernel } from '../../codegen/kernel.ts'
 import { structureOf } from '../../codegen/structure.ts'
 import type { DeviceBuffer } from '../../graph/storage.ts'
 import { renderKernel, type CKernel } from '../../render/c.ts'
 import type { Plan } from '../../schedule/plan.ts'
-import type { Backend, Capabilities, MemoryInfo, Program, ProgramOptions, Settled } from '../backend.ts'
+import type {
+  Backend,
+  Capabilities,
+  MemoryInfo,
+  PlanRequest,
+  Program,
+  ProgramOptions,
+  RecalledPlan,
+  Settled,
+} from '../backend.ts'
 import { cacheDirectoryPath } from '../cache-directory.ts'
 import { defaultCompiler } from '../compiler.ts'
 import { bfloat16Products, detectCpuFeatures, vectorBytes } from '../cpu-features.ts'
 import type { Roof } from '../kernel-summary.ts'
 import { readRoofline, roofOf } from '../roofline.ts'
 import { RunTimes } from '../run-times.ts'
-import { KernelLibrary } from './kernel-library.ts'
+import { identityOf, KernelLibrary } from './kernel-library.ts'
 import { allocateBuffer, allocateNumbers, memoryUse, type CpuBuffer } from './memory.ts'
 import { codeDirectory, nativeRuntime, type NativeRuntime } from './native.ts'
+import { PlanStore } from './plan-store.ts'
 import { encodeProgram, type CpuProgram } from './program.ts'
 import { RunQueue } from './run-queue.ts'
 import { CpuSharedMemory, SharedBuffer } from './shared-memory.ts'
@@ -32,6 +43,9 @@ export class CpuBackend implements Backend {
   private readonly native: NativeRuntime
   /** By the directory that they keep code in. */
   private readonly libraries = new Map<string | false, KernelLibrary>()
+  /** By the directory that they lie in. */
+  private readonly stores = new Map<string, PlanStore>()
+  private readonly keepsPlans: boolean
   private readonly queue: RunQueue
   private readonly features = detectCpuFeatures()
   private readonly vectorBytes: number
@@ -54,7 +68,8 @@ export class CpuBackend implements Backend {
     this.native = nativeRuntime()
     this.bfloat16 = bfloat16Products(defaultCompiler().features, () => this.native.allowTiles() === 1)
     this.queue = new RunQueue(this.native)
-    const { numThreads, winograd } = readEnvironment()
+    const { numThreads, winograd, planCache } = readEnvironment()
+    this.keepsPlans = planCache
     this.threads = numThreads ?? this.features.physicalCores
     this.winograd = winograd
     this.native.setThreads(this.threads)
@@ -128,6 +143,32 @@ export class CpuBackend implements Backend {
       this.libraries.set(cache, library)
     }
     return library
+  }
+
+  /** Null where nothing is kept. */
+  private store({ cache = cacheDirectoryPath() }: ProgramOptions): PlanStore | null {
+    if (!this.keepsPlans || cache === false) return null
+    let store = this.stores.get(cache)
+    if (!store) this.stores.set(cache, (store = new PlanStore(codeDirectory(cache))))
+    return store
+  }
+
+  recall(request: PlanRequest, options: ProgramOptions = {}): RecalledPlan | null {
+    const found = this.store(options)?.read(request)
+    const addresses = found && this.library(options).find(found.kernels.map((k) => k.identity))
+    if (!found || !addresses) return null
+    return { ...found, bind: (plan) => encodeProgram(plan, found.kernels, addresses, options.threads) }
+  }
+
+  remember(request: PlanRequest, made: GeneratedPlan, options: ProgramOptions = {}): void {
+    const rendered = this.render(made.kernels)
+    const kernels = made.kernels.map(({ title, parameters }, i) => ({
+      title,
+      parameters,
+      structure: structureOf(made.kernels[i]!),
+      identity: identityOf(rendered[i]!),
+    }))
+    void this.store(options)?.write(request, { ...made, kernels })
   }
 
   private render(kernels: readonly Kernel[]): CKernel[] {

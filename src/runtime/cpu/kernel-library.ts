@@ -25,6 +25,12 @@ interface Unit {
   readonly path: string
 }
 
+/** What tells a compiled kernel from all others: its name, a short hash, and the digest of its text. */
+export interface KernelIdentity {
+  readonly name: string
+  readonly digest: string
+}
+
 export class KernelLibrary {
   private readonly native: NativeRuntime
   private readonly directory: string | null
@@ -81,16 +87,27 @@ export class KernelLibrary {
     return this.addressesOf(kernels)
   }
 
-  private addressesOf(kernels: readonly CKernel[]): number[] {
+  /** Addresses of kernels that were compiled before, by any process; null where one is missing. */
+  find(kernels: readonly KernelIdentity[]): number[] | null {
+    const unknown = kernels.filter((k) => !this.addresses.has(k.name))
+    if (unknown.some((k) => !this.files.has(lineOf(k)))) this.readLists()
+    for (const k of unknown) {
+      const path = this.files.get(lineOf(k))
+      if (path === undefined || !this.open(path, [k])) return null
+    }
+    return this.addressesOf(kernels)
+  }
+
+  private addressesOf(kernels: readonly { readonly name: string }[]): number[] {
     return kernels.map((k) => this.addresses.get(k.name)!)
   }
 
   /** Opens what lies on disk; gives the kernels that do not, each once. */
   private openKnown(kernels: readonly CKernel[]): CKernel[] {
     const wanted = [...new Map(kernels.map((k) => [k.name, k])).values()].filter((k) => !this.addresses.has(k.name))
-    if (wanted.some((k) => !this.files.has(identity(k)))) this.readLists()
+    if (wanted.some((k) => !this.files.has(lineOf(identityOf(k))))) this.readLists()
     return wanted.filter((k) => {
-      const path = this.files.get(identity(k))
+      const path = this.files.get(lineOf(identityOf(k)))
       return path === undefined || !this.open(path, [k])
     })
   }
@@ -108,7 +125,7 @@ export class KernelLibrary {
   }
 
   /** Whether a shared object could be opened and has the kernels; a damaged one is forgotten and removed. */
-  private open(path: string, kernels: readonly CKernel[]): boolean {
+  private open(path: string, kernels: readonly { readonly name: string }[]): boolean {
     const library = this.libraries.get(path) || this.native.load(path)
     const found = library === 0 ? [] : kernels.map((k) => this.native.symbol(library, k.name))
     if (library === 0 || found.includes(0)) {
@@ -148,7 +165,7 @@ export class KernelLibrary {
     if (this.directory === null) return
     const list = unit.path + LIST
     const temporary = `${list}.${process.pid}.${threadId}.tmp`
-    writeFileSync(temporary, unit.kernels.map(identity).join('\n'), { mode: 0o600 })
+    writeFileSync(temporary, unit.kernels.map((k) => lineOf(identityOf(k))).join('\n'), { mode: 0o600 })
     renameSync(temporary, list)
   }
 
@@ -158,9 +175,20 @@ export class KernelLibrary {
   }
 }
 
-/** A kernel's name with the digest of its text: the name alone is a short hash. */
-function identity(kernel: CKernel): string {
-  return `${kernel.name} ${sha256([...kernel.helpers.values(), kernel.text].join('\n')).slice(0, 32)}`
+const digests = new WeakMap<CKernel, string>()
+
+export function identityOf(kernel: CKernel): KernelIdentity {
+  let digest = digests.get(kernel)
+  if (!digest) {
+    digest = sha256([...kernel.helpers.values(), kernel.text].join('\n')).slice(0, 32)
+    digests.set(kernel, digest)
+  }
+  return { name: kernel.name, digest }
+}
+
+/** A kernel in the list of a unit. */
+function lineOf({ name, digest }: KernelIdentity): string {
+  return `${name} ${digest}`
 }
 
 function sha256(text: string): string {

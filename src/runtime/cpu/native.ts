@@ -52,6 +52,8 @@ export interface NativeRuntime {
   sharedSerial(address: number): number
   sharedCount(): number
   sharedBytes(): number
+  /** Tells the collector that so many bytes more (or less) hang on objects of this thread. */
+  weigh(bytes: number): void
 }
 
 const source = runtimeSource + sharedMemorySource
@@ -79,10 +81,10 @@ let loaded: NativeRuntime | undefined
 
 /** @throws CompileError where it cannot be compiled or loaded. */
 export function nativeRuntime(): NativeRuntime {
-  return (loaded ??= bind(openRuntime()))
+  return (loaded ??= openRuntime())
 }
 
-function openRuntime(): ReturnType<typeof koffi.load> {
+function openRuntime(): NativeRuntime {
   const digest = createHash('sha256').update(source).digest('hex').slice(0, 32)
   const path = join(codeDirectory(), `runtime-${digest}.so`)
   const isCached = existsSync(path)
@@ -99,16 +101,17 @@ function openRuntime(): ReturnType<typeof koffi.load> {
 }
 
 /** As an addon of Node's, so that the library is told when this thread ends, and as a library of functions. */
-function open(path: string): ReturnType<typeof koffi.load> {
-  process.dlopen({ exports: {} }, path)
-  return koffi.load(path)
+function open(path: string): NativeRuntime {
+  const addon: { exports: { weigh?: (bytes: number) => void } } = { exports: {} }
+  process.dlopen(addon, path)
+  return bind(koffi.load(path), addon.exports.weigh ?? (() => {}))
 }
 
 function compileRuntime(path: string): void {
   compileSharedObjectSync(source, path, ['-O2', '-pthread', '-ldl', '-w'])
 }
 
-function bind(library: ReturnType<typeof koffi.load>): NativeRuntime {
+function bind(library: ReturnType<typeof koffi.load>, weigh: NativeRuntime['weigh']): NativeRuntime {
   const wait = library.func('double longzhou_wait(double ticket)')
   return {
     submit: library.func(
@@ -135,5 +138,6 @@ function bind(library: ReturnType<typeof koffi.load>): NativeRuntime {
     sharedSerial: library.func('double longzhou_shared_serial(int64_t address)'),
     sharedCount: library.func('double longzhou_shared_count()'),
     sharedBytes: library.func('double longzhou_shared_bytes()'),
+    weigh,
   }
 }

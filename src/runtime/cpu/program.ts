@@ -3,7 +3,7 @@
  * arena are not known before a run: for each argument that needs one there is a relocation.
  */
 import { InternalError } from '../../common/errors.ts'
-import type { Kernel, Parameter } from '../../codegen/kernel.ts'
+import type { CompiledKernel, Kernel, Parameter } from '../../codegen/kernel.ts'
 import type { Argument, Launch, Plan } from '../../schedule/plan.ts'
 import type { Program } from '../backend.ts'
 import { timeCount } from '../run-times.ts'
@@ -38,11 +38,12 @@ const LAUNCH = 0
 const LOOP = 1
 
 type Word = number | bigint
+type KernelHead = Kernel | CompiledKernel
 
 /** `addresses` are those of the compiled kernels, by number. */
 export function encodeProgram(
   plan: Plan,
-  kernels: readonly Kernel[],
+  kernels: readonly KernelHead[],
   addresses: readonly number[],
   threads = 0,
 ): CpuProgram {
@@ -63,7 +64,12 @@ export function encodeProgram(
   return { kernels: kernels.length, ...memory, threads, needs, arenaBytes: plan.arenaBytes, timeCount: timeCount(plan) }
 }
 
-function encodeLaunch(launch: Launch, kernel: Kernel | undefined, address: number | undefined, needs: Needs): Word[] {
+function encodeLaunch(
+  launch: Launch,
+  kernel: KernelHead | undefined,
+  address: number | undefined,
+  needs: Needs,
+): Word[] {
   if (!kernel || !address)
     throw new InternalError(`a launch names kernel ${launch.kernel}, which the plan does not have`)
   if (kernel.parameters.length !== launch.arguments.length) {
@@ -90,7 +96,7 @@ interface Encoded {
   readonly relocation?: readonly [kind: number, slot: number, byteOffset: number, step: number]
 }
 
-function encodeArgument(argument: Argument, parameter: Parameter, kernel: Kernel, needs: Needs): Encoded {
+function encodeArgument(argument: Argument, parameter: Parameter, kernel: KernelHead, needs: Needs): Encoded {
   const wrong = (): never => {
     throw new InternalError(
       `a launch of '${kernel.title}' gives a ${argument.kind} for a parameter of kind ${parameter.kind}`,

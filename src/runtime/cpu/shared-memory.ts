@@ -32,20 +32,31 @@ export class CpuSharedMemory implements SharedMemory {
   readonly #native: NativeRuntime
   readonly #hasFinished: (ticket: number) => boolean
   /** Lets go of memory whose buffer nobody has any more. */
-  readonly #registry: FinalizationRegistry<number>
+  readonly #registry: FinalizationRegistry<{ readonly address: number; readonly bytes: number }>
 
   constructor(native: NativeRuntime, hasFinished: (ticket: number) => boolean) {
     this.#native = native
     this.#hasFinished = hasFinished
-    this.#registry = new FinalizationRegistry((address) => native.sharedRelease(address))
+    this.#registry = new FinalizationRegistry(({ address, bytes }) => {
+      native.sharedRelease(address)
+      native.weigh(-bytes)
+    })
+  }
+
+  place(bytes: Uint8Array): DeviceBuffer | null {
+    const { buffer, byteOffset, length } = bytes
+    return length === 0 ? null : this.#copy(Number(koffi.address(buffer)) + byteOffset, length)
   }
 
   share(buffer: DeviceBuffer): DeviceBuffer | null {
     if (buffer instanceof SharedBuffer) return buffer
     const source = buffer as CpuBuffer
-    if (source.bytes === 0 || !this.#hasFinished(source.lastTicket)) return null
-    checkMemory(source.bytes, 'the weights of a model')
-    return this.#own(this.#native.sharedCopy(source.address, source.bytes), source.bytes)
+    return source.bytes === 0 || !this.#hasFinished(source.lastTicket) ? null : this.#copy(source.address, source.bytes)
+  }
+
+  #copy(address: number, bytes: number): SharedBuffer {
+    checkMemory(bytes, 'the weights of a model')
+    return this.#own(this.#native.sharedCopy(address, bytes), bytes)
   }
 
   nameOf(buffer: DeviceBuffer): string | null {
@@ -67,13 +78,12 @@ export class CpuSharedMemory implements SharedMemory {
     const address = this.#native.sharedPublish(buffer.address, key)
     if (address === buffer.address) return buffer
     // Its reference has been given back.
-    this.#registry.unregister(buffer.lease)
+    this.#forget(buffer)
     return this.#own(address, buffer.bytes)
   }
 
   release(buffer: DeviceBuffer): void {
-    if (buffer instanceof SharedBuffer && this.#registry.unregister(buffer.lease))
-      this.#native.sharedRelease(buffer.address)
+    if (buffer instanceof SharedBuffer && this.#forget(buffer)) this.#native.sharedRelease(buffer.address)
   }
 
   usage(): { buffers: number; bytes: number } {
@@ -84,7 +94,15 @@ export class CpuSharedMemory implements SharedMemory {
     if (address === 0)
       throw new OutOfMemoryError(`the weights of a model need ${bytes} bytes, which the system refuses`)
     const buffer = new SharedBuffer(address, bytes)
-    this.#registry.register(buffer.lease, address, buffer.lease)
+    this.#registry.register(buffer.lease, { address, bytes }, buffer.lease)
+    this.#native.weigh(bytes)
     return buffer
+  }
+
+  /** Whether the buffer still was to be let go of when nobody has it any more. */
+  #forget(buffer: SharedBuffer): boolean {
+    const isOwn = this.#registry.unregister(buffer.lease)
+    if (isOwn) this.#native.weigh(-buffer.bytes)
+    return isOwn
   }
 }

@@ -78,6 +78,8 @@ const RUNS = { workload, kernels, walk, sweep } satisfies Record<
 >
 
 export async function runAlone({ what, name }: { what: Alone; name: string }, args: BenchArguments): Promise<void> {
+  // Before the device is made: a walk measures planning, not what an earlier one left on disk.
+  if (what === 'walk') process.env['LONGZHOU_PLAN_CACHE'] = '0'
   useThreads(args.threads)
   await RUNS[what](name, args)
 }

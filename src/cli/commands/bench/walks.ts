@@ -1,9 +1,9 @@
 /**
  * Walks over sizes: a known training step at fifty widths or lengths, each for the first time. Kernels are keyed by structure, so a new
- * size is planned and compiles nothing.
+ * size is planned and compiles nothing. Plans that an earlier walk left on disk are not looked for.
  */
 import { compilerCalls } from '../../../runtime/compiler.ts'
-import { full, randint, randn, seed } from '../../../tensor/index.ts'
+import { full, randint, randn, realize, seed } from '../../../tensor/index.ts'
 import { observePlans } from '../../../tensor/profile.ts'
 import type { Tensor } from '../../../tensor/tensor.ts'
 import { round, type WalkRun } from './measure.ts'
@@ -49,12 +49,16 @@ export async function runWalk(walk: Walk, tell: (run: WalkRun) => void, count = 
   seed(0)
   const training = WORKLOADS.find((w) => w.name === walk.workload)!.make()
   const step = await trainingStep(training)
-  const at = (size: number): { input: Tensor; target: Tensor } => ({ input: walk.input(size), target: walk.target() })
-  const known = at(walk.start)
+  const at = async (size: number): Promise<{ input: Tensor; target: Tensor }> => {
+    const data = { input: walk.input(size), target: walk.target() }
+    // In memory, as a loader's batches are: drawing them is no part of the step.
+    await realize([data.input, data.target])
+    return data
+  }
+  const known = await at(walk.start)
   for (let i = 0; i < 2; i++) await step(known)
   for (const size of walk.sizes.slice(0, count)) {
-    const data = at(size)
-    await Promise.all([data.input.data(), data.target.data()])
+    const data = await at(size)
     const before = compilerCalls()
     let [planMs, plans] = [0, 0]
     const end = observePlans(({ ms }) => {

@@ -181,6 +181,8 @@ describe('ONNX files', () => {
     expect(() => tensorArray(tensor({ kind: 'raw', bytes: new Uint8Array(8) }, [3]))).toThrow('takes 12 bytes')
     const huge = modelOf({ opType: 'Add', inputs: ['x', 't'] }, [tensor({ kind: 'none' }, [2 ** 40, 2 ** 40])])
     expect(() => parseOnnx(serializeOnnx(huge))).toThrow('which no tensor has')
+    const flat = modelOf({ opType: 'Conv', inputs: ['x', 't', 't'] }, [tensor({ kind: 'none' }, [0])])
+    expect(() => programOfOnnx(flat)).toThrow('has a filter of 1 axes; that of a convolution has 3 or more')
     expect(() => programOfOnnx(modelOf({}, [], 6))).toThrow('older than 7')
     expect(() => programOfOnnx(modelOf({ inputs: ['nothing'] }))).toThrow("nothing computes its operand 'nothing'")
   })

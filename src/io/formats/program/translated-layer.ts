@@ -1,7 +1,8 @@
 /** A program as a layer: what readers of model files give, as `paddle.jit.TranslatedLayer`. It runs, trains, is saved again. */
-import { isFloat } from '../../../common/dtype.ts'
+import { isFloat, type HostArray } from '../../../common/dtype.ts'
 import { ArgumentError, FormatError } from '../../../common/errors.ts'
-import { recordingMark } from '../../../graph/node.ts'
+import { makeLeaf, recordingMark } from '../../../graph/node.ts'
+import type { Storage } from '../../../graph/storage.ts'
 import { ParamAttr, Parameter } from '../../../nn/parameter.ts'
 import { Layer } from '../../../nn/layer.ts'
 import { getDevice } from '../../../tensor/device.ts'
@@ -71,14 +72,21 @@ export class TranslatedLayer extends Layer {
   /** Index of the operation that uses a value last. */
   readonly #lastUse = new Map<string, number>()
 
-  /** Throws FormatError that lists every operator that is missing, before anything runs. */
-  constructor(program: OperatorProgram) {
+  /**
+   * `place`: gives memory to parameters that never change; without it they are trained. Throws FormatError that lists every operator that is
+   * missing, before anything runs.
+   */
+  constructor(program: OperatorProgram, place?: (array: HostArray) => Storage) {
     super()
     checkOperators(program)
     this.program = program
     for (const [name, { array, trainable, structuredName }] of program.parameters) {
-      const isTrained = trainable && isFloat(array.dtype)
-      const tensor = isTrained ? new Parameter(array, name, new ParamAttr()) : fromHost(array, { name })
+      const isTrained = trainable && isFloat(array.dtype) && !place
+      const tensor = isTrained
+        ? new Parameter(array, name, new ParamAttr())
+        : place
+          ? new Tensor(makeLeaf(place(array), [...array.shape], false), name)
+          : fromHost(array, { name })
       this.#state.set(name, tensor)
       holdAt(this, structuredName ?? name, tensor)
     }

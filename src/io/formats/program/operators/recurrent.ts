@@ -1,7 +1,7 @@
 /** Recurrences: all layers and directions of an RNN are one operator, over inputs in which time stands first. */
 import { FormatError } from '../../../../common/errors.ts'
 import { dropout } from '../../../../nn/functional/dropout.ts'
-import { recurrence, type CellKind } from '../../../../nn/functional/rnn.ts'
+import { recurrence, recurrentOperands, type CellKind } from '../../../../nn/functional/rnn.ts'
 import { lessThan } from '../../../../tensor/comparison.ts'
 import { arange } from '../../../../tensor/creation.ts'
 import { concat, stack, unstack } from '../../../../tensor/manipulation.ts'
@@ -45,13 +45,17 @@ function run(call: OperatorCall): OperatorResults {
     const outputs = Array.from({ length: directions }, (_, d) => {
       const cell = layer * directions + d
       // Weights of all cells stand before the biases.
-      const [weightIh, weightHh] = [weights[2 * cell]!.node, weights[2 * cell + 1]!.node]
-      const [biasIh, biasHh] = [weights[2 * (cells + cell)]!.node, weights[2 * (cells + cell) + 1]!.node]
+      const at = [2 * cell, 2 * cell + 1, 2 * (cells + cell), 2 * (cells + cell) + 1]
+      const given = [x, ...at.map((i) => weights[i]!), ...states.map((s) => s[cell]!)]
+      const [input, weightIh, weightHh, biasIh, biasHh, ...initial] = recurrentOperands(
+        given.map((t) => t.node),
+        'rnn',
+      )
       const result = recurrence(
         kind,
-        x.node,
-        states.map((s) => s[cell]!.node),
-        { weightIh, weightHh, biasIh, biasHh },
+        input!,
+        initial,
+        { weightIh: weightIh!, weightHh: weightHh!, biasIh: biasIh!, biasHh: biasHh! },
         { timeMajor: true, reverse: d === 1, mask, zeroPadding: true },
         'rnn',
       )

@@ -1,4 +1,5 @@
 /** Convolutions, pools, resizing: windows over the axes behind batch and channel. */
+import { FormatError } from '../../../../../common/errors.ts'
 import { fromFront, isNumber, type Dim } from '../../../program/inference/known.ts'
 import type { NodeCall } from '../node-call.ts'
 import { always, versions, type Convert, type RuleTable } from '../rule.ts'
@@ -57,9 +58,16 @@ function overTwoAxes(geometry: Geometry): Geometry {
 }
 
 function kernelOf(n: NodeCall, filter: readonly Dim[] | null): number[] {
+  if (filter && filter.length < 3)
+    throw new FormatError(`has a filter of ${filter.length} axes; that of a convolution has 3 or more`)
   const kernel = filter?.slice(2)
   if (kernel?.every(isNumber)) return kernel
-  return n.ints('kernel_shape') ?? n.refuse('a kernel whose size is not known')
+  const given = n.ints('kernel_shape') ?? n.refuse('a kernel whose size is not known')
+  if (kernel && given.length !== kernel.length)
+    throw new FormatError(
+      `has a kernel_shape of ${given.length} numbers, and a filter of ${kernel.length} spatial axes`,
+    )
+  return given
 }
 
 /** What comes out of `make` for x with an axis of one element before its last one, without that axis; `make` itself where `single` is false. */

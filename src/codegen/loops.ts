@@ -1,0 +1,79 @@
+/** Scans: the launches of the body, repeated. Sequences and stacks step through memory, carries stay in place. */
+import { InternalError } from '../common/errors.ts'
+import { numel } from '../common/shape.ts'
+import { topologicalOrder, type Node, type NodeOf } from '../graph/node.ts'
+import { scanOutputs } from './groups.ts'
+import { splitInvariant } from './invariant.ts'
+import type { Kernel } from './kernel.ts'
+import type { GraphPart, Location, PendingLaunch, PendingStep, Result } from './pending.ts'
+import { bytesOf } from './places.ts'
+
+/** What the graph around a loop gives to it. */
+export interface AroundLoop {
+  readonly kernels: readonly Kernel[]
+  placeOf(node: Node): Location
+  temporary(bytes: number): Location
+  /** A kernel that copies the value of a node. */
+  copy(node: Node, from: Location, to: Location): PendingLaunch
+  /** Whether a node's value never changes from run to run, and the finding of that in the body. */
+  isFixed(node: Node): boolean
+  findFixed(nodes: readonly Node[], given: readonly Node[]): void
+  lowerBody(part: GraphPart, emit: (steps: readonly PendingStep[]) => void): void
+}
+
+/** The steps of a loop among `nodes`; `inBody`: whether they are the body of a loop already. */
+export function lowerLoop(
+  loop: NodeOf<'scan'>,
+  nodes: readonly Node[],
+  inBody: boolean,
+  around: AroundLoop,
+): PendingStep[] {
+  if (inBody) throw new InternalError('a loop inside a loop')
+  const { body, carries, sequences, length, reverse } = loop.attributes
+  const wanted = new Map<number, Node>()
+  for (const o of scanOutputs(nodes, loop)) if (o.op === 'output') wanted.set(o.attributes.index, o)
+  const stepping = (place: Location, bytes: number): Location => ({
+    ...place,
+    byteOffset: place.byteOffset + (reverse ? (length - 1) * bytes : 0),
+    step: reverse ? -bytes : bytes,
+  })
+
+  const given = new Map<Node, Location>()
+  const state = body.params.slice(0, carries).map((p) => around.temporary(bytesOf(p)))
+  body.params.forEach((p, i) => {
+    if (i < carries) given.set(p, state[i]!)
+    else if (i < carries + sequences) given.set(p, stepping(around.placeOf(loop.sources[i]!), bytesOf(p)))
+    else given.set(p, around.placeOf(loop.sources[i]!))
+  })
+  // Next carries are computed aside: other results of the step still read the old ones.
+  const next = body.outputs.slice(0, carries).map((o) => around.temporary(bytesOf(o)))
+  const results: Result[] = body.outputs.flatMap((node, i) => {
+    if (i < carries) return [{ node, place: next[i]!, overwrites: -1 }]
+    const stack = wanted.get(i)
+    return stack ? [{ node, place: stepping(around.placeOf(stack), bytesOf(node)), overwrites: -1 }] : []
+  })
+  const inside = topologicalOrder(
+    results.map((r) => r.node),
+    (n) => given.has(n),
+  )
+  const isFixed = (_: Node, i: number): boolean => i >= carries + sequences && around.isFixed(loop.sources[i]!)
+  around.findFixed(inside, body.params.filter(isFixed))
+  const launches: PendingLaunch[] = []
+  around.lowerBody({ nodes: inside, given, results }, (steps) => {
+    for (const s of steps) {
+      if ('count' in s) throw new InternalError('a loop inside a loop')
+      launches.push(s)
+    }
+  })
+  body.outputs.slice(0, carries).forEach((o, i) => {
+    if (numel(o.shape) > 0) launches.push(around.copy(o, next[i]!, state[i]!))
+  })
+  const before = loop.sources
+    .slice(0, carries)
+    .flatMap((s, i) => (numel(s.shape) > 0 ? [around.copy(s, around.placeOf(s), state[i]!)] : []))
+  const after = [...wanted].flatMap(([i, node]) =>
+    i < carries && numel(node.shape) > 0 ? [around.copy(node, state[i]!, around.placeOf(node))] : [],
+  )
+  const split = splitInvariant(launches, around.kernels)
+  return [...before, ...split.before, { count: length, steps: split.inside }, ...after]
+}

@@ -1,0 +1,222 @@
+/** From one graph to launches: each group's kernel, with what stands for its parameters, in the order in which they run. */
+import { contiguousStrides, numel, type Shape } from '../common/shape.ts'
+import type { Node, NodeOf } from '../graph/node.ts'
+import type { Capabilities } from './capabilities.ts'
+import { lowerContractOnce } from './contract/memo.ts'
+import type { ContractArgument } from './contract/problem.ts'
+import {
+  groupNodes,
+  type ContractGroup,
+  type Groups,
+  type JoinGroup,
+  type KernelGroup,
+  type OwnNode,
+} from './groups.ts'
+import { argsortStep, cumulateStep, scatterStep, type IndexRole } from './index-ops.ts'
+import { copyNest, placeOfPart } from './joined.ts'
+import type { Kernel } from './kernel.ts'
+import { lowerLoop } from './loops.ts'
+import type { NestKernel } from './nest.ts'
+import type { NestArgument } from './nest-parameters.ts'
+import type { GraphPart, Location, PendingLaunch, PendingStep } from './pending.ts'
+import { Places } from './places.ts'
+import type { Step, StepArgument } from './step.ts'
+
+/** What all graphs of a plan share. */
+export interface PlanBuilder {
+  readonly capabilities: Capabilities
+  /** Kernels so far, by number. */
+  readonly kernels: readonly Kernel[]
+  /** The number of a kernel, which equal ones share. */
+  kernelNumber(kernel: Kernel): number
+  /** Number of a scalar node. */
+  scalarSlot(node: Node): number
+  /** Finds what depends on constant leaves and the `given` nodes alone; `nodes`: sources first. */
+  findFixed(nodes: readonly Node[], given: readonly Node[]): void
+  /** Whether a node's value was found never to change from run to run. */
+  isFixed(node: Node): boolean
+  /** A temporary that lives from now on; `touch` extends its life. */
+  temporary(bytes: number): Location
+  touch(place: Location): void
+}
+
+/** Lowers a graph; gives the steps to `emit` one after another, so that lifetimes are counted in steps. */
+export function lowerGraph(part: GraphPart, plan: PlanBuilder, emit: (steps: readonly PendingStep[]) => void): void {
+  new GraphLowering(part, plan, false).lower(emit)
+}
+
+class GraphLowering {
+  readonly #part: GraphPart
+  readonly #plan: PlanBuilder
+  readonly #inBody: boolean
+  readonly #groups: Groups
+  readonly #places: Places
+
+  constructor(part: GraphPart, plan: PlanBuilder, inBody: boolean) {
+    this.#part = part
+    this.#plan = plan
+    this.#inBody = inBody
+    this.#groups = groupNodes(part, (n) => plan.scalarSlot(n))
+    this.#places = new Places(part, this.#groups, (bytes) => plan.temporary(bytes))
+  }
+
+  lower(emit: (steps: readonly PendingStep[]) => void): void {
+    this.#groups.groups.forEach((group, i) => {
+      for (const sink of group.sinks) this.#places.place(sink, i)
+      emit(this.#lowerGroup(group))
+      for (const used of group.reads) this.#plan.touch(this.#places.of(used))
+      for (const sink of group.sinks) this.#plan.touch(this.#places.of(sink))
+    })
+    for (const { node, from, to } of this.#places.moves()) {
+      emit([this.#copy(node, from, to)])
+      this.#plan.touch(from)
+    }
+  }
+
+  #lowerGroup(group: KernelGroup): readonly PendingStep[] {
+    switch (group.kind) {
+      case 'nest':
+        return group.nest ? [this.#nest(group.nest, group.sinks)] : []
+      case 'contract':
+        return this.#contract(group)
+      case 'join':
+        return this.#join(group)
+      case 'own':
+        return this.#own(group.node)
+    }
+  }
+
+  #join({ sinks, axis, copies }: JoinGroup): PendingLaunch[] {
+    const [whole] = sinks as readonly [Node]
+    return copies.flatMap(({ part, nest }) => {
+      if (this.#groups.joined.has(part.node)) return []
+      return [this.#bindCopy(nest, part.node, null, placeOfPart(this.#places.of(whole), whole, axis, part))]
+    })
+  }
+
+  #own(node: OwnNode): readonly PendingStep[] {
+    switch (node.op) {
+      case 'scatter':
+        return this.#scatter(node)
+      case 'argsort':
+        return [this.#indexStep(node, argsortStep(node))]
+      case 'cumulate':
+        return [this.#indexStep(node, cumulateStep(node))]
+      case 'scan':
+        return lowerLoop(node, this.#part.nodes, this.#inBody, {
+          kernels: this.#plan.kernels,
+          placeOf: (n) => this.#places.of(n),
+          temporary: (bytes) => this.#plan.temporary(bytes),
+          copy: (n, from, to) => this.#copy(n, from, to),
+          isFixed: (n) => this.#plan.isFixed(n),
+          findFixed: (nodes, given) => this.#plan.findFixed(nodes, given),
+          lowerBody: (part, emit) => new GraphLowering(part, this.#plan, true).lower(emit),
+        })
+    }
+  }
+
+  #memory(node: Node): StepArgument<Location> {
+    return { kind: 'memory', role: this.#places.of(node) }
+  }
+
+  #nest(nest: NestKernel, sinks: readonly Node[]): PendingLaunch {
+    return this.#launch(
+      nest,
+      (a): StepArgument<Location> => {
+        if (a.kind === 'source') return this.#memory(a.node)
+        if (a.kind === 'sink') return this.#memory(sinks[a.index]!)
+        return a
+      },
+      [sinks[0]!.shape],
+    )
+  }
+
+  #contract({ contract, lhs, rhs, fused, sinks }: ContractGroup): PendingLaunch[] {
+    const lowered = lowerContractOnce({
+      spec: contract.attributes,
+      dtype: contract.dtype,
+      lhs,
+      rhs,
+      out: { shape: contract.shape, strides: contiguousStrides(contract.shape), offset: 0 },
+      ...(fused ? { epilogue: fused.epilogue, outDType: fused.dtype } : {}),
+      constant: { lhs: this.#plan.isFixed(lhs.base), rhs: this.#plan.isFixed(rhs.base) },
+      capabilities: this.#plan.capabilities,
+    })
+    const temporaries = lowered.temporaries.map((t) => this.#plan.temporary(t.bytes))
+    const bind = (a: ContractArgument): StepArgument<Location> => {
+      switch (a.kind) {
+        case 'lhs':
+          return this.#memory(lhs.base)
+        case 'rhs':
+          return this.#memory(rhs.base)
+        case 'out':
+          return this.#memory(sinks[0]!)
+        case 'result':
+          return this.#memory(sinks[a.number + 1]!)
+        case 'operand':
+          return this.#memory(fused!.operands[a.number]!)
+        case 'scalar':
+          return fused!.numbers[a.number]!
+        case 'temporary':
+          return { kind: 'memory', role: temporaries[a.number]! }
+        case 'scratch':
+          return { kind: 'scratch' }
+        case 'index':
+          return a
+      }
+    }
+    const shapes = [contract.shape, ...contract.sources.map((s) => s.shape)]
+    return lowered.steps.map((step) => this.#launch(step, bind, shapes))
+  }
+
+  #scatter(node: NodeOf<'scatter'>): PendingLaunch[] {
+    if (numel(node.shape) === 0) return []
+    const base = this.#copy(node.sources[0]!, null, this.#places.of(node))
+    return numel(node.sources[2]!.shape) === 0 ? [base] : [base, this.#indexStep(node, scatterStep(node))]
+  }
+
+  #indexStep(node: Node, step: Step<IndexRole>): PendingLaunch {
+    return this.#launch(step, (a): StepArgument<Location> =>
+      a.kind === 'memory' ? this.#memory(a.role === 'out' ? node : node.sources[a.role]!) : a,
+    )
+  }
+
+  /** A kernel that puts the value of a node at a place; `from` null: the value is where the plan has it, or is computed. */
+  #copy(node: Node, from: Location | null, to: Location): PendingLaunch {
+    return this.#bindCopy(copyNest(node, from !== null, this.#groups.surroundings), node, from, to)
+  }
+
+  #bindCopy(nest: NestKernel, node: Node, from: Location | null, to: Location): PendingLaunch {
+    const bind = (a: NestArgument): StepArgument<Location> => {
+      if (a.kind === 'source') return a.node === node && from ? { kind: 'memory', role: from } : this.#memory(a.node)
+      return a.kind === 'sink' ? { kind: 'memory', role: to } : a
+    }
+    return this.#launch(nest, bind, [node.shape])
+  }
+
+  #launch<A extends { readonly kind: string }>(
+    step: {
+      readonly kernel: Kernel
+      readonly arguments: readonly A[]
+      readonly extent: number
+      readonly grain: number
+      readonly scratchBytes: number
+      readonly flops: number
+      readonly bytes: number
+    },
+    bind: (a: A) => StepArgument<Location>,
+    shapes?: readonly Shape[],
+  ): PendingLaunch {
+    const { extent, grain, scratchBytes, flops, bytes } = step
+    return {
+      kernel: this.#plan.kernelNumber(step.kernel),
+      arguments: step.arguments.map(bind),
+      extent,
+      grain,
+      scratchBytes,
+      flops,
+      bytes,
+      ...(shapes && { shapes }),
+    }
+  }
+}

@@ -1,0 +1,42 @@
+/** The engine of onnxruntime-node, an optional package: CPU, CUDA, TensorRT. Models of other formats are converted in memory. */
+import type { HostArray } from '../common/dtype.ts'
+import { formatOf, readModel } from '../io/formats/model-files.ts'
+import { openOnnxRuntime, type OnnxRuntimeSession } from '../io/formats/onnx/runtime.ts'
+import type { Engine, PortInfo, Session } from './engine.ts'
+
+export const onnxruntime: Engine = {
+  takes: ['device', 'threads'],
+  async load(model, { device = 'cpu', threads }) {
+    const isForeign = typeof model === 'string' && formatOf(model) !== 'onnx'
+    const session = await openOnnxRuntime(isForeign ? await readModel(model) : model, {
+      device,
+      ...(threads !== undefined && { threads }),
+    })
+    return new ForeignSession(session, device)
+  },
+}
+
+class ForeignSession implements Session {
+  readonly inputs: readonly PortInfo[]
+  readonly outputNames: readonly string[]
+  readonly metadata: Readonly<Record<string, string>>
+  readonly device: string
+  readonly constantBytes = 0
+  readonly #session: OnnxRuntimeSession
+
+  constructor(session: OnnxRuntimeSession, device: string) {
+    this.inputs = session.inputs
+    this.outputNames = session.outputNames
+    this.metadata = session.metadata
+    this.device = device
+    this.#session = session
+  }
+
+  run(inputs: readonly HostArray[]): Promise<HostArray[]> {
+    return this.#session.run(inputs)
+  }
+
+  dispose(): Promise<void> {
+    return this.#session.dispose()
+  }
+}

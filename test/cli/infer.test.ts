@@ -1,0 +1,114 @@
+/** `longzhou infer`: what it prints and writes, and what it says to inputs and options that do not fit. */
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { runCli } from '../../src/cli/run.ts'
+import { readNpy, writeNpy } from '../../src/io/files.ts'
+import { hasOnnxRuntime } from '../../src/io/formats/onnx/index.ts'
+import { differenceOf } from '../support/onnx.ts'
+import { MODELS } from '../support/program-cases.ts'
+import { makeScratch } from '../support/scratch.ts'
+
+const folder = join(MODELS, 'ch_ppocr_mobile_v2.0_cls')
+const input = join(folder, 'input_0.npy')
+const isOnnxRuntimeHere = await hasOnnxRuntime()
+const scratch = makeScratch('infer')
+afterAll(() => rm(scratch, { recursive: true }))
+
+let stdout: string
+let stderr: string
+beforeEach(() => {
+  stdout = stderr = ''
+  vi.spyOn(process.stdout, 'write').mockImplementation((text) => Boolean((stdout += String(text))))
+  vi.spyOn(process.stderr, 'write').mockImplementation((text) => Boolean((stderr += String(text))))
+})
+afterEach(() => vi.restoreAllMocks())
+
+const infer = (...words: string[]): Promise<number> => runCli(['infer', ...words])
+
+interface Port {
+  readonly name: string
+  readonly shape: readonly number[]
+  readonly dtype: string
+  readonly file?: string
+}
+
+interface Report {
+  readonly inputs: readonly Port[]
+  readonly outputs: readonly Port[]
+  readonly load_ms: number
+  readonly first_ms: number
+  readonly ms_min: number
+  readonly ms_median: number
+  readonly peak_mb: number
+}
+
+const report = (): Report => JSON.parse(stdout.trimEnd().split('\n').at(-1)!) as Report
+
+describe('longzhou infer', () => {
+  test('runs, writes one .npy an output, and tells times as the last line', async () => {
+    const out = join(scratch, 'ours')
+    const options = ['--out', out, '--threads', '1', '--repeat', '3', '--device', 'cpu', '--json']
+    expect(await infer(folder, '--input', `x=${input}`, ...options)).toBe(0)
+    const { inputs, outputs, ...times } = report()
+    expect(inputs).toEqual([{ name: 'x', shape: [2, 3, 48, 192], dtype: 'float32' }])
+    expect(outputs).toEqual([
+      { name: outputs[0]!.name, shape: [2, 2], dtype: 'float32', file: expect.stringContaining(out) as string },
+    ])
+    expect(Object.keys(times)).toEqual(['load_ms', 'first_ms', 'ms_min', 'ms_median', 'peak_mb'])
+    expect(Object.values(times).every((t) => t > 0)).toBe(true)
+    expect(times.ms_min).toBeLessThanOrEqual(times.ms_median)
+    const wanted = await readNpy(join(folder, 'legacy_output_0.npy'))
+    expect(differenceOf(await readNpy(outputs[0]!.file!), wanted)).toBe(null)
+  })
+
+  test('needs no name for a single input, and writes nothing where --out is left out', async () => {
+    expect(await infer(join(folder, 'inference.json'), '--input', input)).toBe(0)
+    expect(stdout).toMatch(/output +dtype +shape/)
+    expect(stdout).toMatch(/loaded in .* ms, first run .* ms/)
+  })
+
+  test.runIf(isOnnxRuntimeHere)('runs by ONNX Runtime as well', async () => {
+    const out = join(scratch, 'theirs')
+    expect(await infer(folder, '--input', input, '--engine', 'onnxruntime', '--out', out, '--json')).toBe(0)
+    const wanted = await readNpy(join(folder, 'legacy_output_0.npy'))
+    expect(differenceOf(await readNpy(report().outputs[0]!.file!), wanted)).toBe(null)
+  })
+
+  test('says what the model takes where inputs do not fit', async () => {
+    const takes = 'x (float32[any, 3, any, any])'
+    const wrong = join(scratch, 'wrong.npy')
+    expect(await infer(folder)).toBe(2)
+    expect(stderr).toContain(`--input is missing for x; the model takes ${takes}`)
+    expect(await infer(folder, '--input', `x=${input}`, '--input', `x=${input}`)).toBe(2)
+    expect(stderr).toContain("the input 'x' is given twice")
+
+    await writeNpy(wrong, { dtype: 'float32', shape: [1, 1, 48, 192], data: new Float32Array(48 * 192) })
+    expect(await infer(folder, '--input', `x=${wrong}`)).toBe(1)
+    expect(stderr).toContain(`has shape [1, 1, 48, 192]; the model takes ${takes}`)
+    await writeNpy(wrong, { dtype: 'int32', shape: [1, 3, 1, 1], data: new Int32Array(3) })
+    expect(await infer(folder, '--input', `x=${wrong}`)).toBe(1)
+    expect(stderr).toContain(`is int32; the model takes ${takes}`)
+    expect(await infer(folder, '--input', join(scratch, 'nowhere.npy'))).toBe(1)
+    expect(stderr).toContain('nowhere.npy')
+    stderr = ''
+    expect(await infer(join(MODELS, 'ernie_tokencls'), '--input', `ids=${input}`)).toBe(2)
+    expect(stderr).toMatch(/names no input; the model takes input_ids \(int64\[any, any\]\), token_type_ids/)
+  })
+
+  test('refuses options that there are not', async () => {
+    for (const [option, value, message] of [
+      ['--threads', '0', '--threads must be a positive integer'],
+      ['--repeat', 'x', '--repeat must be a positive integer'],
+      ['--engine', 'tflite', '--engine must be one of longzhou, onnxruntime'],
+      ['--precision', 'int4', '--precision must be one of float32, bfloat16'],
+    ] as const) {
+      expect(await infer(folder, '--input', input, option, value)).toBe(2)
+      expect(stderr).toContain(message)
+    }
+    expect(await infer(folder, '--input', input, '--device', 'tpu')).toBe(1)
+    expect(stderr).toContain("there is no device 'tpu'; present: cpu, wasm")
+    expect(await infer(folder, '--input', input, '--device', 'wasm', '--threads', '2')).toBe(1)
+    expect(stderr).toContain("device 'wasm' runs on one thread")
+  })
+})
