@@ -10,6 +10,7 @@ import type { Node, NodeOf } from '../graph/node.ts'
 import { Fusion } from '../schedule/fusion.ts'
 import type { Join } from '../schedule/joins.ts'
 import { stridedView, type StridedView } from '../schedule/views.ts'
+import { lowerAttention, type AttentionNode, type LoweredAttention } from './attention/lower.ts'
 import { fuseEpilogue, type FusedContract } from './epilogue.ts'
 import { MaterializeRequest, type Surroundings } from './expression.ts'
 import { classOf, keepGrouping, knownGroupings, type Grouping } from './grouping.ts'
@@ -25,7 +26,7 @@ const siblingSinks = 8
 const mostChained = 3
 
 /** What one kernel, or run of kernels, computes. */
-export type KernelGroup = NestGroup | ContractGroup | JoinGroup | OwnGroup
+export type KernelGroup = NestGroup | ContractGroup | JoinGroup | AttentionGroup | OwnGroup
 
 interface Group {
   /** What goes to memory. */
@@ -57,6 +58,13 @@ export interface JoinGroup extends Group {
   readonly copies: readonly PartCopy[]
 }
 
+/** An attention, or its gradient: its sinks are the results that are wanted. */
+export interface AttentionGroup extends Group {
+  readonly kind: 'attention'
+  readonly node: AttentionNode
+  readonly lowered: LoweredAttention
+}
+
 /** An op with kernels of its own. */
 interface OwnGroup extends Group {
   readonly kind: 'own'
@@ -71,9 +79,9 @@ const domainOf = (g: KernelGroup): string | undefined => (g.kind === 'nest' ? g.
 /** Whether a kernel combines elements at one place, and sums nothing. */
 const isElementwise = (g: KernelGroup): boolean => domainOf(g)?.endsWith('|') ?? false
 
-/** The values that a scan hands out and that are wanted of it. */
-export function scanOutputs(nodes: readonly Node[], loop: NodeOf<'scan'>): Node[] {
-  return nodes.filter((n) => n.op === 'output' && n.sources[0] === loop)
+/** The values that a node of several results hands out and that are wanted of it. */
+export function tupleOutputs(nodes: readonly Node[], tuple: Node): Node[] {
+  return nodes.filter((n) => n.op === 'output' && n.sources[0] === tuple)
 }
 
 /** The groups of a graph in order, and which nodes they find in memory. */
@@ -205,7 +213,10 @@ class Grouper {
       case 'cumulate':
         return { kind: 'own', node: sink, sinks: [sink], reads: sink.sources }
       case 'scan':
-        return { kind: 'own', node: sink, sinks: scanOutputs(this.#part.nodes, sink), reads: sink.sources }
+        return { kind: 'own', node: sink, sinks: tupleOutputs(this.#part.nodes, sink), reads: sink.sources }
+      case 'attention':
+      case 'attentionGradient':
+        return this.#attentionGroup(sink)
       default: {
         const join = this.#fusion.joinAt(sink)
         return join && numel(sink.shape) > 0 ? this.#joinGroup(sink, join) : this.#nestGroup([sink])
@@ -224,6 +235,11 @@ class Grouper {
     const nest = buildNestOnce(sinks, this.surroundings)
     const reads = sourcesOf(nest)
     return { kind: 'nest', sinks, reads, nest }
+  }
+
+  #attentionGroup(node: AttentionNode): AttentionGroup {
+    const lowered = lowerAttention(node, this.surroundings)
+    return { kind: 'attention', node, lowered, reads: lowered.reads, sinks: tupleOutputs(this.#part.nodes, node) }
   }
 
   /** A contraction, with the sinks of `chain` computed where it is stored; `stored` of all these go to memory. */

@@ -2,7 +2,7 @@
 import { InternalError } from '../common/errors.ts'
 import { numel } from '../common/shape.ts'
 import { topologicalOrder, type Node, type NodeOf } from '../graph/node.ts'
-import { scanOutputs } from './groups.ts'
+import { tupleOutputs } from './groups.ts'
 import { splitInvariant } from './invariant.ts'
 import type { Kernel } from './kernel.ts'
 import type { GraphPart, Location, PendingLaunch, PendingStep, Result } from './pending.ts'
@@ -31,7 +31,7 @@ export function lowerLoop(
   if (inBody) throw new InternalError('a loop inside a loop')
   const { body, carries, sequences, length, reverse } = loop.attributes
   const wanted = new Map<number, Node>()
-  for (const o of scanOutputs(nodes, loop)) if (o.op === 'output') wanted.set(o.attributes.index, o)
+  for (const o of tupleOutputs(nodes, loop)) if (o.op === 'output') wanted.set(o.attributes.index, o)
   const stepping = (place: Location, bytes: number): Location => ({
     ...place,
     byteOffset: place.byteOffset + (reverse ? (length - 1) * bytes : 0),

@@ -6,6 +6,7 @@ import { lowerContractOnce } from './contract/memo.ts'
 import type { ContractArgument } from './contract/problem.ts'
 import {
   groupNodes,
+  type AttentionGroup,
   type ContractGroup,
   type Groups,
   type JoinGroup,
@@ -19,7 +20,7 @@ import { lowerLoop } from './loops.ts'
 import type { NestKernel } from './nest.ts'
 import type { NestArgument } from './nest-parameters.ts'
 import type { GraphPart, Location, PendingLaunch, PendingStep } from './pending.ts'
-import { Places } from './places.ts'
+import { bytesOf, Places } from './places.ts'
 import type { Step, StepArgument } from './step.ts'
 
 /** What all graphs of a plan share. */
@@ -81,6 +82,8 @@ class GraphLowering {
         return this.#contract(group)
       case 'join':
         return this.#join(group)
+      case 'attention':
+        return this.#attention(group)
       case 'own':
         return this.#own(group.node)
     }
@@ -167,6 +170,24 @@ class GraphLowering {
     }
     const shapes = [contract.shape, ...contract.sources.map((s) => s.shape)]
     return lowered.steps.map((step) => this.#launch(step, bind, shapes))
+  }
+
+  #attention({ node, lowered, sinks }: AttentionGroup): PendingLaunch[] {
+    const wanted = new Map(sinks.map((o) => [o.op === 'output' ? o.attributes.index : -1, o]))
+    const unwanted = new Map<number, Location>()
+    const placeOf = (result: number): Location => {
+      const output = wanted.get(result)
+      if (output) return this.#places.of(output)
+      let place = unwanted.get(result)
+      if (!place) unwanted.set(result, (place = this.#plan.temporary(bytesOf(node.attributes.results[result]!))))
+      return place
+    }
+    return lowered.lower(this.#plan.capabilities, wanted.has(1)).map((step) =>
+      this.#launch(step, (a): StepArgument<Location> => {
+        if (a.kind !== 'memory') return a
+        return typeof a.role === 'number' ? { kind: 'memory', role: placeOf(a.role) } : this.#memory(a.role)
+      }),
+    )
   }
 
   #scatter(node: NodeOf<'scatter'>): PendingLaunch[] {

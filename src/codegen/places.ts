@@ -17,7 +17,7 @@ export interface Move {
   readonly to: Location
 }
 
-export const bytesOf = (n: Node): number => numel(n.shape) * sizeOf(n.dtype)
+export const bytesOf = ({ shape, dtype }: Pick<Node, 'shape' | 'dtype'>): number => numel(shape) * sizeOf(dtype)
 
 export class Places {
   readonly #part: GraphPart

@@ -464,10 +464,14 @@ export function scanResiduals(body: ScanBody, carries: number): Node[] {
   return [...body.params.slice(0, carries), ...contractions]
 }
 
-/** The i-th result of a scan (a last carry, or a stack over time) or of a custom node. */
+/** The i-th result of a scan (a last carry, or a stack over time), of an attention or its gradient, or of a custom node. */
 export function tupleOutput(loop: Node, index: number): Node {
   if (loop.op === 'custom') {
     const result = loop.sources[index]!
+    return make('output', result.dtype, result.shape, { index }, loop)
+  }
+  if (loop.op === 'attention' || loop.op === 'attentionGradient') {
+    const result = loop.attributes.results[index]!
     return make('output', result.dtype, result.shape, { index }, loop)
   }
   if (loop.op !== 'scan') throw new InternalError('output of a node that is no tuple')
@@ -480,6 +484,15 @@ export function tupleOutput(loop: Node, index: number): Node {
 export function custom(results: readonly Node[], inputs: readonly Node[], gradient: CustomGradient): Node[] {
   const node = make('custom', 'float32', [], { results: results.length, gradient }, ...results, ...inputs)
   return results.map((_, i) => tupleOutput(node, i))
+}
+
+/** The tuple of an attention or of its gradient: see graph/attention.ts, which checks the sources. */
+export function attentionTuple<K extends 'attention' | 'attentionGradient'>(
+  op: K,
+  attributes: Attributes<K>,
+  sources: readonly Node[],
+): Node {
+  return make(op, 'float32', [], attributes, ...sources)
 }
 
 /** x, computed again once `token` is there. */

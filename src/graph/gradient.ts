@@ -354,10 +354,10 @@ export function differentiate(
   order.sort((a, b) => b.id - a.id)
   for (const node of order) {
     if (!ends(node)) options.visit?.(node)
-    if (node.op === 'scan' || node.op === 'custom') {
+    if (isTuple(node)) {
       const given = tupleCotangents.get(node)
       if (!given) continue
-      const gradients = node.op === 'scan' ? scanGradient(node, given) : node.attributes.gradient(node, given)
+      const gradients = tupleGradient(node, given)
       gradients.forEach((g, i) => send(node.sources[i]!, g))
       continue
     }
@@ -380,6 +380,25 @@ export function differentiate(
     rule(node as NodeOf<OpName>, g).forEach((gs, i) => send(node.sources[i]!, gs))
   }
   return targets.map((t) => results.get(t) ?? null)
+}
+
+type Tuple = NodeOf<'scan' | 'custom' | 'attention' | 'attentionGradient'>
+
+function isTuple(node: Node): node is Tuple & Node {
+  return node.op === 'scan' || node.op === 'custom' || node.op === 'attention' || node.op === 'attentionGradient'
+}
+
+function tupleGradient(node: Tuple & Node, given: ReadonlyMap<number, Node>): readonly (Node | null)[] {
+  switch (node.op) {
+    case 'scan':
+      return scanGradient(node, given)
+    case 'custom':
+      return node.attributes.gradient(node, given)
+    case 'attention':
+      return node.attributes.gradient(node, given)
+    case 'attentionGradient':
+      return node.attributes.gradient(node, given)
+  }
 }
 
 /**

@@ -90,10 +90,34 @@ export interface AttributesOf {
    */
   custom: { readonly results: number; readonly gradient: CustomGradient }
   output: { readonly index: number }
+  /** A tuple: the result [B, S, H, Dv], the logarithms of the sums of exponentials [B, H, S], and, where weights are dropped, which stay. */
+  attention: AttentionAttributes & { readonly gradient: TupleGradient<'attention'> }
+  /** Sources: those of the attention, then the result's gradient, and the attention's results. A tuple: by queries, keys, values. */
+  attentionGradient: AttentionAttributes & { readonly gradient: TupleGradient<'attentionGradient'> }
 }
 
 /** The gradient of each source, given those of the results that have one. */
-export type CustomGradient = (node: NodeOf<'custom'>, given: ReadonlyMap<number, Node>) => readonly (Node | null)[]
+export type TupleGradient<K extends 'custom' | 'attention' | 'attentionGradient'> = (
+  node: NodeOf<K>,
+  given: ReadonlyMap<number, Node>,
+) => readonly (Node | null)[]
+export type CustomGradient = TupleGradient<'custom'>
+
+/**
+ * Attention over queries [B, S, H, D], keys [B, S', G, D] and values [B, S', G, Dv], where G divides H (see graph/attention.ts). Sources: these,
+ * then the mask where there is one, then key and offset of the draws where weights are dropped.
+ */
+interface AttentionAttributes {
+  /** Factor on the scores. */
+  readonly scale: number
+  /** A query sees only keys up to its own position. */
+  readonly isCausal: boolean
+  /** Whether a mask, [B or 1, H or 1, S or 1, S' or 1], is added to the scores. */
+  readonly isMasked: boolean
+  /** Probability with which weights are dropped; 0 for no draws. */
+  readonly dropout: number
+  readonly results: readonly { readonly dtype: DType; readonly shape: Shape }[]
+}
 
 interface ReduceAttributes {
   /** The axes that the reduction removes, ascending. `argmax` and `argmin` take one; several index the flattened axes. */

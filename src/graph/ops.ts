@@ -127,6 +127,10 @@ export const opTable = {
   scan: { group: 'control', arity: -1, takes: 'any', gives: 'attribute', differentiable: true },
   /** The first source, computed again once the second is there: what is made of it is not shared with equal values of before. */
   barrier: { group: 'control', arity: 2, takes: 'any', gives: 'same', differentiable: true },
+  /** softmax(scale * Q K^T + mask) V of several heads, tile by tile: the weights are never in memory. */
+  attention: { group: 'control', arity: -1, takes: 'float', gives: 'attribute', differentiable: true },
+  /** The gradients of an attention by queries, keys and values; computes the weights again. */
+  attentionGradient: { group: 'control', arity: -1, takes: 'float', gives: 'attribute', differentiable: true },
   /** Values with a gradient of their own. */
   custom: { group: 'control', arity: -1, takes: 'any', gives: 'attribute', differentiable: true },
   output: { group: 'control', arity: 1, takes: 'any', gives: 'attribute', differentiable: true },

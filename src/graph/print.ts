@@ -24,6 +24,11 @@ function attributes(node: Node): string {
     case 'scan':
     case 'random':
       return ''
+    case 'attention':
+    case 'attentionGradient': {
+      const { scale, isCausal, isMasked, dropout } = node.attributes
+      return ` scale=${scale} causal=${isCausal} masked=${isMasked} dropout=${dropout}`
+    }
     default: {
       const entries = Object.entries(node.attributes).map(
         ([k, v]) => `${k}=${Array.isArray(v) ? formatShape(v as number[]) : String(v)}`,

@@ -1,5 +1,6 @@
 /** `flops`: multiplications of a network, counted on its recorded graph, as `paddle.flops` counts them by layer. */
 import type { DType } from '../common/dtype.ts'
+import { numel } from '../common/shape.ts'
 import { topologicalOrder, type ContractAxis, type Node, type NodeOf } from '../graph/node.ts'
 import type { Layer } from '../nn/layer.ts'
 import { recordLayerCalls, zeroInputs, type InputSizes, type LayerCall } from './layer-calls.ts'
@@ -28,6 +29,10 @@ function letterSizes(node: NodeOf<'contract'>): Map<number, number> {
 /** Multiply-accumulates of one node: those of contractions; a loop's are its body's times its length. */
 export function multiplications(node: Node): number {
   if (node.op === 'contract') return [...letterSizes(node).values()].reduce((a, b) => a * b, 1)
+  if (node.op === 'attention') {
+    const [query, key, value] = node.sources as [Node, Node, Node]
+    return numel(query.shape.slice(0, 3)) * key.shape[1]! * (key.shape[3]! + value.shape[3]!)
+  }
   if (node.op !== 'scan') return 0
   const { body, length } = node.attributes
   const inside = topologicalOrder(body.outputs).reduce((sum, n) => sum + multiplications(n), 0)

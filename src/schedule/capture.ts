@@ -113,6 +113,14 @@ export function signature(node: Node, slot: number | undefined, out: number[]): 
     case 'argsort':
       out.push(node.attributes.axis, node.attributes.descending ? 1 : 0)
       break
+    case 'attention':
+    case 'attentionGradient': {
+      const { scale, isCausal, isMasked, dropout } = node.attributes
+      pushDouble(out, scale)
+      pushDouble(out, dropout)
+      out.push(isCausal ? 1 : 0, isMasked ? 1 : 0)
+      break
+    }
     case 'scan':
       out.push(
         node.attributes.carries,

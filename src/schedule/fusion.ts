@@ -12,10 +12,26 @@ import { operationWeight } from './weight.ts'
 import { stridedView } from './views.ts'
 
 /** Ops with kernels of their own, whose results are always in memory. */
-const ownKernel = new Set(['contract', 'scatter', 'argsort', 'cumulate', 'scan', 'output'])
+const ownKernel = new Set([
+  'contract',
+  'scatter',
+  'argsort',
+  'cumulate',
+  'scan',
+  'attention',
+  'attentionGradient',
+  'output',
+])
 
-/** Repeating this much work an element costs about as much as storing and loading it. */
+/** Repeating this much work an element costs about as much as storing and loading it while it is in a cache. */
 const repeatLimit = 8
+/**
+ * And where it is not, because there are more bytes than that, if it is made of one other value only, so that as much is read either way: the
+ * error function of a GELU (weight 12) is computed again for the gradient, which takes less time than writing it out and reading it back, and
+ * a tenth less memory.
+ */
+const farLimit = 16
+const farBytes = 2 ** 21
 /** Longest row that a kernel reduces again instead of reading the result from memory. */
 const repeatedRow = 2048
 /** Longest chain of nodes that one kernel computes: more gains nothing, and compilers take time over long functions. */
@@ -110,7 +126,11 @@ export class Fusion {
     for (const n of this.#nodes) {
       if (n.op === 'contract')
         for (const s of n.sources) this.#materialized.add(stridedView(s, this.isMaterialized).base)
-      else if (n.op === 'scatter' || n.op === 'argsort' || n.op === 'cumulate' || n.op === 'scan') {
+      else if (n.op === 'attention' || n.op === 'attentionGradient') {
+        // Numbers of the run among them (the place of the draws) are arguments as they are.
+        for (const s of n.sources)
+          if (s.op !== 'scalar') this.#materialized.add(stridedView(s, this.isMaterialized).base)
+      } else if (n.op === 'scatter' || n.op === 'argsort' || n.op === 'cumulate' || n.op === 'scan') {
         for (const s of n.sources) if (!isFill(s) || n.op !== 'scatter' || s !== n.sources[0]) this.#materialized.add(s)
       } else if (n.op === 'gather') this.#materialized.add(n.sources[0]!)
     }
@@ -170,6 +190,20 @@ export class Fusion {
   #reduces(node: Node): boolean {
     if (this.#materialized.has(node)) return false
     return opInfo(node.op).group === 'reduce' || node.sources.some((s) => this.#reduces(s))
+  }
+
+  /** Whether a node is made elementwise of one value in memory, numbers, and what is repeated along it. */
+  #readsOne(node: Node): boolean {
+    const read = new Set<Node>()
+    const visit = (n: Node): boolean => {
+      if (this.#materialized.has(n)) {
+        if (numel(n.shape) === numel(node.shape)) read.add(n)
+        return read.size <= 1
+      }
+      const { group } = opInfo(n.op)
+      return (group === 'leaf' || group === 'view' || isElementwise(n)) && n.sources.every(visit)
+    }
+    return visit(node) && read.size === 1
   }
 
   #cutChains(): void {
@@ -239,7 +273,9 @@ export class Fusion {
       return sinks.size > 3 || row > repeatedRow || weight > 2 * repeatLimit
     }
     if (sinks.size <= 1) return false
-    return weight > repeatLimit || (sinks.size > 3 && weight > repeatLimit / 2)
+    const isFar = numel(n.shape) * sizeOf(n.dtype) > farBytes && this.#readsOne(n)
+    const limit = isFar ? farLimit : repeatLimit
+    return weight > limit || (sinks.size > 3 && weight > limit / 2)
   }
 }
 

@@ -7,6 +7,7 @@ import { setDevice } from '../../src/tensor/device.ts'
 import { submit } from '../../src/tensor/realize.ts'
 import { fromHost, Tensor } from '../../src/tensor/tensor.ts'
 import { judged } from '../support/backends.ts'
+import { attentionOpCases } from '../support/ops/attention.ts'
 import type { OpCase } from '../support/ops/case.ts'
 import { binaryCases, castCases, unaryCases, whereCases } from '../support/ops/elementwise.ts'
 import { controlCases, indexCases } from '../support/ops/indexing.ts'
@@ -25,6 +26,7 @@ const groups: Readonly<Record<string, () => OpCase[]>> = {
   contractions: contractCases,
   'index ops': indexCases,
   loops: controlCases,
+  attention: attentionOpCases,
 }
 
 /** Half a unit of the last place, and what the arithmetic of float32 may lose before. */

@@ -95,11 +95,14 @@ export class Assembler extends KernelBuilder {
   /** The scalar parameters of an epilogue, whose key becomes part of the structure. */
   scalars(epilogue: Epilogue | undefined): Expr[] {
     this.note(epilogue ? `epilogue ${epilogue.key}` : 'plain')
-    return (epilogue?.scalars ?? []).map((type, number) => {
-      this.note(type)
-      this.arguments.push({ kind: 'scalar', number })
-      return super.scalar(type)
-    })
+    return (epilogue?.scalars ?? []).map((type, number) => this.number(number, type))
+  }
+
+  /** Number `number` of the program or of the run. */
+  number(number: number, type: 'i32' | 'i64' | 'f32' | 'f64'): Expr {
+    this.note(type)
+    this.arguments.push({ kind: 'scalar', number })
+    return super.scalar(type)
   }
 
   /** Writes the loop, unless a kernel of this structure is at hand. */

@@ -7,11 +7,13 @@ import { sizeOf } from '../../common/dtype.ts'
 import type { Capabilities } from '../capabilities.ts'
 import {
   add,
+  and,
   constant,
   div,
   eq,
   fma,
   index,
+  le,
   load,
   min,
   mul,
@@ -259,15 +261,15 @@ function emitProduct(
       const rowsAt = packed.rows
         ? k.let('rowsAt', mul(mul(allRowPanels, tile.rows), add(mul(item, depth), from)))
         : index(0)
-      const readRows = (panel: Expr): RowReader => {
+      const readRows = (panel: Expr, between: Between): RowReader => {
         if (rowSource && isDirect) {
           const row = k.let('row', add(row0, mul(panel, tile.rows)))
-          return directRows(k, tile, rowSource, { base: aBase, row, from, to })
+          return directRows(k, tile, rowSource, { base: aBase, row, from, to }, between)
         }
         const buffer = packedRows ? packedRows.buffer : a
         const start = packedRows ? packedRows.at : rowsAt
         const number = packedRows ? panel : add(firstRowPanel, panel)
-        return packedPanel(k, tile.rows, buffer, k.let('aAt', add(start, mul(mul(number, tile.rows), kc))), kc)
+        return packedPanel(k, tile.rows, buffer, k.let('aAt', add(start, mul(mul(number, tile.rows), kc))), kc, between)
       }
 
       k.loop('cached', 0, div(add(ownRows, sub(cachedRowPanels, 1)), cachedRowPanels), 1, (cached) => {
@@ -279,23 +281,34 @@ function emitProduct(
           const runs = store.columns(column, columns)
           k.loop('i', panelFrom, panelTo, 1, (i) => {
             const slot = k.let('slot', add(slots.at, mul(add(mul(j, ownRows), i), slotStride)))
-            k.if(eq(add(block, 1), blocks), () =>
-              store.prefetch(storeBase, runs, k.let('row', add(row0, mul(i, tile.rows)))),
-            )
-            const sums = emitMicroKernel(k, tile, readRows(i), packedColumns.buffer, bAt)
-            eachSum(sums, tile, (sum, at) => {
-              k.if(ne(block, 0), () => k.assign(sum, add(sum, load(slots.buffer, add(slot, at), tile.lanes))))
-            })
-            const keep = (): void => eachSum(sums, tile, (sum, at) => k.store(slots.buffer, add(slot, at), sum))
-            k.if(
-              eq(add(block, 1), blocks),
-              () => {
-                const row = k.let('row', add(row0, mul(i, tile.rows)))
-                const t = { slots: slots.buffer, slot, row, column, rows, columns }
-                store.emit(storeBase, runs, sums, keep, t)
-              },
-              keep,
-            )
+            const row = k.let('row', add(row0, mul(i, tile.rows)))
+            const isLast = eq(add(block, 1), blocks)
+            const place = { slots: slots.buffer, slot, row, column, rows, columns }
+            const isWhole = store.isWhole(runs, place)
+            const between = {
+              parts: tile.rows,
+              visit: (part: Expr) => k.if(isLast, () => store.prefetch(storeBase, runs, add(row, part))),
+            }
+            const products = (t: RegisterTile, store: (sums: Sums, keep: () => void) => void): void => {
+              const sums = emitMicroKernel(k, t, readRows(i, between), packedColumns.buffer, bAt)
+              eachSum(sums, t, (sum, at) => {
+                k.if(ne(block, 0), () => k.assign(sum, add(sum, load(slots.buffer, add(slot, at), t.lanes))))
+              })
+              store(sums, () => eachSum(sums, t, (sum, at) => k.store(slots.buffer, add(slot, at), sum)))
+            }
+            const all = (): void =>
+              products(tile, (sums, keep) =>
+                k.if(and(isLast, isWhole), () => store.direct(storeBase, runs, sums, keep, place), keep),
+              )
+            // The last columns may need fewer vectors: 312 columns are 20 vectors of 16, not 21.
+            if (tile.vectors === 1) all()
+            else
+              k.if(
+                le(sub(columns, column), (tile.vectors - 1) * tile.lanes),
+                () => products({ ...tile, vectors: tile.vectors - 1 }, (_, keep) => keep()),
+                all,
+              )
+            k.if(isLast, () => store.fromSlot(storeBase, runs, isWhole, place))
           })
         })
       })
@@ -309,12 +322,40 @@ export type RowReader = (body: (step: Expr, value: (row: number) => Expr) => voi
 /** Copies of the innermost loop's body, so that its counting does not show. */
 const COPIES = 4
 
+/**
+ * What is done in equal parts during a walk: asking for memory that is needed behind it. All at once that waits for itself, since a core
+ * keeps track of a dozen lines on their way; of a product of 312 elements with GELU and dropout in its store a quarter of the time was that.
+ */
+export interface Between {
+  readonly parts: number
+  readonly visit: (part: Expr) => void
+}
+
 /** Rows of a panel, `width` elements from one step to the next. */
-export function packedPanel(k: Assembler, width: number, buffer: BufferParameter, at: Expr, depth: Expr): RowReader {
+export function packedPanel(
+  k: Assembler,
+  width: number,
+  buffer: BufferParameter,
+  at: Expr,
+  depth: Expr,
+  between?: Between,
+): RowReader {
   return (body) => {
-    k.unrolled('step', 0, depth, COPIES, (step) => {
-      const here = k.let('pa', add(at, mul(step, width)))
-      body(step, (r) => load(buffer, add(here, r)))
+    const walk = (from: Expr | number, to: Expr): void =>
+      k.unrolled('step', from, to, COPIES, (step) => {
+        const here = k.let('pa', add(at, mul(step, width)))
+        body(step, (r) => load(buffer, add(here, r)))
+      })
+    if (!between) {
+      walk(0, depth)
+      return
+    }
+    const share = between.parts * COPIES
+    const steps = k.let('steps', mul(div(add(depth, share - 1), share), COPIES))
+    k.loop('part', 0, between.parts, 1, (part) => {
+      between.visit(part)
+      const from = k.let('stepFrom', mul(part, steps))
+      walk(from, min(add(from, steps), depth))
     })
   }
 }
@@ -325,7 +366,9 @@ function directRows(
   tile: RegisterTile,
   source: PanelSource,
   place: { base: Expr; row: Expr; from: Expr; to: Expr },
+  between: Between,
 ): RowReader {
+  k.loop('part', 0, between.parts, 1, between.visit)
   const last = k.let('last', sub(source.size, 1))
   const starts = Array.from({ length: tile.rows }, (_, r) => {
     const position = source.free.locate(k, k.let('r', min(add(place.row, r), last)))

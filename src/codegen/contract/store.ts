@@ -2,7 +2,7 @@
  * Writing tiles of a product to its result: from the registers where the tile is full and its vectors are runs of memory there, from
  * scratch elsewhere; through the epilogue, with its operands loaded from the same coordinates.
  */
-import { add, and, gather, le, load, min, mul, splat, sub, type BufferParameter } from '../builder.ts'
+import { add, and, gather, le, load, lt, min, mul, splat, sub, type BufferParameter } from '../builder.ts'
 import { sizeOf } from '../../common/dtype.ts'
 import type { Expr } from '../kernel.ts'
 import { isStride, type Assembler } from './assembler.ts'
@@ -134,53 +134,68 @@ export class TileStore {
     return { offsets: vectors.map((v) => v.offsets), whole: vectors.reduce((all, v) => and(all, v.whole), inside) }
   }
 
-  /** Asks for the lines of a tile of the result, and of the operands beside it: they are far apart, and no cache would guess them. */
+  /** Asks for the lines of one row of a tile of the result, and of the operands beside it: they are far apart, and no cache would guess them. */
   prefetch(base: readonly Expr[], runs: ColumnRuns | null, row: Expr): void {
     const { k, tile } = this
     if (!runs) return
-    k.loop('r', 0, tile.rows, 1, (r) => {
-      const rowOffsets = this.rowAxes.locate(k, k.let('row', add(row, r))).offsets
-      this.result.streams(this.columnStrides).forEach(({ buffer, view }) => {
-        const at = k.let('at', add(add(base[view]!, rowOffsets[view]!), runs.offsets[0]![view]!))
-        const perLine = 64 / sizeOf(buffer.dtype)
-        for (let c = 0; c < tile.columns; c += perLine) k.prefetch(buffer, add(at, c))
-        k.prefetch(buffer, add(at, tile.columns - 1))
-      })
+    const rowOffsets = this.rowAxes.locate(k, k.let('row', row)).offsets
+    this.result.streams(this.columnStrides).forEach(({ buffer, view }) => {
+      const at = k.let('at', add(add(base[view]!, rowOffsets[view]!), runs.offsets[0]![view]!))
+      const perLine = 64 / sizeOf(buffer.dtype)
+      for (let c = 0; c < tile.columns; c += perLine) k.prefetch(buffer, add(at, c))
+      k.prefetch(buffer, add(at, tile.columns - 1))
     })
   }
 
-  /** `keep` stores the accumulators to scratch. */
-  emit(base: readonly Expr[], runs: ColumnRuns | null, sums: Sums, keep: () => void, t: TilePlace): void {
+  /** Whether a tile is full, and its vectors are runs of memory. */
+  isWhole(runs: ColumnRuns | null, t: TilePlace): Expr {
+    if (!runs) return lt(t.rows, 0)
+    return this.k.let('isWhole', and(runs.whole, le(add(t.row, this.tile.rows), t.rows)))
+  }
+
+  /**
+   * Stores the sums of a whole tile. With an epilogue they are kept in scratch instead, for `fromSlot`: it is written once for all rows, which
+   * pass through the nearest cache; laid out for each it would fill that of instructions.
+   */
+  direct(base: readonly Expr[], runs: ColumnRuns | null, sums: Sums, keep: () => void, t: TilePlace): void {
+    if (!runs || this.result.hasEpilogue) keep()
+    else sums.forEach((row, r) => this.storeRow(base, runs, t, r, (v) => row[v]!))
+  }
+
+  /** Stores what `direct` has left in scratch: tiles that are not whole, and all that pass through an epilogue. */
+  fromSlot(base: readonly Expr[], runs: ColumnRuns | null, isWhole: Expr, t: TilePlace): void {
     const { k, tile } = this
-    const fromScratch = (): void => {
-      keep()
-      this.emitFromScratch(base, t)
-    }
-    if (!runs) {
-      fromScratch()
-      return
-    }
-    const storeRow = (r: Expr | number, sum: (v: number) => Expr): void => {
-      const rowOffsets = this.rowAxes.locate(k, k.let('row', add(t.row, r))).offsets
-      const start = base.map((o, v) => k.let('at', add(o, rowOffsets[v]!)))
-      for (let v = 0; v < tile.vectors; v++) {
-        const at = start.map((o, view) => add(o, runs.offsets[v]![view]!))
-        this.result.store(sum(v), at, this.columnStrides, tile.lanes)
-      }
-    }
-    const isWhole = and(runs.whole, le(add(t.row, tile.rows), t.rows))
-    if (!this.result.hasEpilogue) {
-      k.if(isWhole, () => sums.forEach((row, r) => storeRow(r, (v) => row[v]!)), fromScratch)
-      return
-    }
-    // An epilogue is written once for all rows, which pass through the nearest cache: laid out for each it would fill that of instructions.
-    keep()
-    const fromSlot = (): void =>
+    const parts = (): void => this.emitFromScratch(base, t)
+    const rows = (): void =>
       k.loop('r', 0, tile.rows, 1, (r) => {
         const from = k.let('from', add(t.slot, mul(r, tile.columns)))
-        storeRow(r, (v) => load(t.slots, add(from, v * tile.lanes), tile.lanes))
+        this.storeRow(base, runs!, t, r, (v) => load(t.slots, add(from, v * tile.lanes), tile.lanes))
       })
-    k.if(isWhole, fromSlot, () => this.emitFromScratch(base, t))
+    if (!runs) parts()
+    else k.if(isWhole, this.result.hasEpilogue ? rows : () => {}, parts)
+  }
+
+  /** Stores a tile whose sums `keep` would put into scratch. */
+  emit(base: readonly Expr[], runs: ColumnRuns | null, sums: Sums, keep: () => void, t: TilePlace): void {
+    const isWhole = this.isWhole(runs, t)
+    this.k.if(isWhole, () => this.direct(base, runs, sums, keep, t), keep)
+    this.fromSlot(base, runs, isWhole, t)
+  }
+
+  private storeRow(
+    base: readonly Expr[],
+    runs: ColumnRuns,
+    t: TilePlace,
+    r: Expr | number,
+    sum: (v: number) => Expr,
+  ): void {
+    const { k, tile } = this
+    const rowOffsets = this.rowAxes.locate(k, k.let('row', add(t.row, r))).offsets
+    const start = base.map((o, v) => k.let('at', add(o, rowOffsets[v]!)))
+    for (let v = 0; v < tile.vectors; v++) {
+      const at = start.map((o, view) => add(o, runs.offsets[v]![view]!))
+      this.result.store(sum(v), at, this.columnStrides, tile.lanes)
+    }
   }
 
   /** Stores a tile that lies in scratch, `tile.columns` elements a row. */

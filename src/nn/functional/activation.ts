@@ -1,20 +1,10 @@
 /** Activations, as in paddle.nn.functional.activation: elementwise, but for the softmax family. Integer inputs are cast to float. */
 import { ArgumentError, ShapeError } from '../../common/errors.ts'
 import { formatShape, normalizeAxis } from '../../common/shape.ts'
-import {
-  binary,
-  cast,
-  custom,
-  detach,
-  reduce,
-  reshape,
-  sliceAxis,
-  tupleOutput,
-  unary,
-  where,
-} from '../../graph/build.ts'
+import { binary, cast, reduce, reshape, sliceAxis, unary, where } from '../../graph/build.ts'
 import { spread } from '../../graph/gradient.ts'
-import type { CustomGradient, Node } from '../../graph/node.ts'
+import type { Node } from '../../graph/node.ts'
+import { logSoftmaxNode, softmaxNode } from '../../graph/softmax.ts'
 import type { DType } from '../../common/dtype.ts'
 import { checkTensor, constantLike, floatNode } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
@@ -224,32 +214,6 @@ function halves(n: Node, axis: number, op: string): [Node, Node] {
 }
 
 // ---- softmax ------------------------------------------------------------------------------------------------------------
-
-/** x minus its maximum along an axis. Gradients pass the maximum by: it cancels out. */
-function shifted(x: Node, axis: number): Node {
-  return binary('sub', x, spread(detach(reduce('reduceMax', x, [axis])), x.shape, [axis]))
-}
-
-export function softmaxNode(x: Node, axis: number): Node {
-  if (x.shape[axis] === 0) return x
-  const e = unary('exp', shifted(x, axis))
-  const y = binary('div', e, spread(reduce('reduceSum', e, [axis]), x.shape, [axis]))
-  if (!y.needsGrad) return y
-  // By its result alone, so that neither the exponentials nor their sums are kept: dx = y (g - sum(g y)).
-  const gradient: CustomGradient = (node, given) => {
-    const [g, out] = [given.get(0)!, tupleOutput(node, 0)]
-    const sum = reduce('reduceSum', mul(g, out), [axis])
-    return [null, mul(out, binary('sub', g, spread(sum, x.shape, [axis])))]
-  }
-  return custom([y], [x], gradient)[0]!
-}
-
-export function logSoftmaxNode(x: Node, axis: number): Node {
-  if (x.shape[axis] === 0) return x
-  const z = shifted(x, axis)
-  const total = unary('log', reduce('reduceSum', unary('exp', z), [axis]))
-  return binary('sub', z, spread(total, x.shape, [axis]))
-}
 
 function alongAxis(
   op: string,

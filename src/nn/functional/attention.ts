@@ -2,19 +2,24 @@
  * Scaled dot-product attention (Vaswani et al., "Attention is all you need", arXiv:1706.03762). Heads stay where the projections put them,
  * [B, S, H, D]: the contractions read them there, and nothing is transposed in memory.
  */
-import { isFloat } from '../../common/dtype.ts'
+import { isFloat, sizeOf } from '../../common/dtype.ts'
 import { ArgumentError, ShapeError } from '../../common/errors.ts'
-import { broadcastShapes, formatShape, sameShape, type Shape } from '../../common/shape.ts'
-import { binary, broadcastTo, cast, constant, contract, iota, reshape, where } from '../../graph/build.ts'
+import { broadcastShapes, formatShape, numel, sameShape, type Shape } from '../../common/shape.ts'
+import { attentionNode, attentionScores, FORBIDDEN, maskedScores, weightedValues } from '../../graph/attention.ts'
+import { binary, cast, constant, reshape } from '../../graph/build.ts'
 import type { Node } from '../../graph/node.ts'
+import { underPolicy } from '../../tensor/autocast.ts'
 import { contractible } from '../../tensor/linalg.ts'
-import { checkFloat, checkOptional, constantLike } from '../../tensor/promotion.ts'
+import { checkFloat, checkOptional } from '../../tensor/promotion.ts'
+import { drawKey } from '../../tensor/random.ts'
 import { Tensor } from '../../tensor/tensor.ts'
+import { notesOperators } from '../../tensor/tracer.ts'
 import { softmax } from './activation.ts'
+import { checkProbability } from './draws.ts'
 import { dropout } from './dropout.ts'
 
-/** What a forbidden position's score is lowered by. */
-const forbidden = -1e9
+/** Fewer queries leave the lanes of a tile idle. */
+const fewestQueries = 16
 
 export interface AttentionOptions {
   /**
@@ -31,21 +36,16 @@ export interface AttentionOptions {
   readonly scale?: number
 }
 
-/** What is added to the scores: the mask itself, or `forbidden` where it is false. */
-function maskBias(mask: Tensor, like: Node, op: string): Node {
-  const fits = mask.ndim <= like.shape.length && sameShape(broadcastShapes(mask.shape, like.shape, op), like.shape)
+/** What is added to scores of shape `whole`: the mask itself, or `FORBIDDEN` where it is false. */
+function maskBias(mask: Tensor, whole: Shape, op: string): Node {
+  const fits = mask.ndim <= whole.length && sameShape(broadcastShapes(mask.shape, whole, op), whole)
   if (!fits)
     throw new ShapeError(
-      `${op}: the mask ${formatShape(mask.shape)} does not broadcast to [batch, heads, queries, keys] = ${formatShape(like.shape)}`,
+      `${op}: the mask ${formatShape(mask.shape)} does not broadcast to [batch, heads, queries, keys] = ${formatShape(whole)}`,
     )
-  const bias = isFloat(mask.dtype)
-    ? cast(mask.node, like.dtype)
-    : binary(
-        'mul',
-        binary('sub', constant(1, like.dtype, mask.shape), cast(mask.node, like.dtype)),
-        constant(forbidden, like.dtype, mask.shape),
-      )
-  return broadcastTo(bias, like.shape)
+  if (isFloat(mask.dtype)) return mask.node
+  const like = (value: number): Node => constant(value, 'float32', mask.shape)
+  return binary('mul', binary('sub', like(1), cast(mask.node, 'float32')), like(FORBIDDEN))
 }
 
 function checkOperands(op: string, query: Tensor, key: Tensor, value: Tensor): void {
@@ -67,49 +67,50 @@ function checkOperands(op: string, query: Tensor, key: Tensor, value: Tensor): v
     throw new ArgumentError(`${op}: ${q[2]} query heads cannot share ${k[2]} key heads evenly`)
 }
 
-/** The result [B, queries, H, Dv] of attention, and the weights [B, H, queries, keys] after dropout. */
+/** The mask as [B or 1, H or 1, queries or 1, keys or 1]. */
+function fullRank(mask: Node): Node {
+  const { shape } = mask
+  return reshape(mask, [...new Array<number>(4 - shape.length).fill(1), ...shape])
+}
+
+/**
+ * Whether the kernels that go over scores tile by tile compute it: they take a tile of queries at once, and no gradient for the mask. An export
+ * writes the composition.
+ */
+function isTiled(query: Node, key: Node, mask: Node | null): boolean {
+  const [, queries] = query.shape as [number, number]
+  const isEmpty = [...query.shape, ...key.shape].includes(0)
+  return sizeOf(query.dtype) <= 4 && !isEmpty && queries >= fewestQueries && !mask?.needsGrad && !notesOperators()
+}
+
+/** The result [B, queries, H, Dv] of attention, and, if asked for, the weights [B, H, queries, keys] after dropout. */
 export function attention(
   query: Tensor,
   key: Tensor,
   value: Tensor,
-  options: AttentionOptions = {},
+  options: AttentionOptions & { readonly needWeights?: boolean } = {},
   op = 'scaledDotProductAttention',
-): { readonly output: Tensor; readonly weights: Tensor } {
+): { readonly output: Tensor; readonly weights: Tensor | null } {
   checkOperands(op, query, key, value)
   checkOptional(options.attnMask, op)
-  const { attnMask, dropoutP = 0, isCausal = false, training = true } = options
+  const { attnMask, dropoutP = 0, isCausal = false, training = true, needWeights = false } = options
   const [batch, queries, heads, size] = query.shape as [number, number, number, number]
-  const [, keys, groups] = key.shape as [number, number, number]
-  const shared = heads / groups
-  // Letters: batch, query, key, head of the keys, query head of that, feature.
-  const [b, i, j, h, g, d] = [0, 1, 2, 3, 4, 5]
-  const apart = [batch, groups, shared, queries, keys]
-  const whole = [batch, heads, queries, keys]
+  const whole = [batch, heads, queries, key.shape[1]!]
+  const scale = options.scale ?? 1 / Math.sqrt(size)
+  const bias = attnMask ? maskBias(attnMask, whole, op) : null
   const [q, k] = contractible('matmul', query, key)
-  const products = contract(
-    reshape(q, [batch, queries, groups, shared, size]),
-    k,
-    { lhs: [b, i, h, g, d], rhs: [b, j, h, d], out: [b, h, g, i, j] },
-    apart,
-  )
-  let scores = reshape(products, whole)
-  scores = binary('mul', scores, constantLike(scores, options.scale ?? 1 / Math.sqrt(size)))
-  if (attnMask) scores = binary('add', scores, maskBias(attnMask, scores, op))
-  if (isCausal) {
-    const visible = binary('ge', iota(whole, 2, 'int32'), iota(whole, 3, 'int32'))
-    scores = where(visible, scores, constantLike(scores, forbidden))
+  const p = training ? dropoutP : 0
+  checkProbability(p, op)
+  if (!needWeights && p < 1 && isTiled(q, k, bias)) {
+    const v = cast(underPolicy('matmul', [value.node])[0]!, q.dtype)
+    const mask = bias && fullRank(sizeOf(bias.dtype) > 4 ? cast(bias, 'float32') : bias)
+    const dropped = p > 0 ? { p, ...drawKey(numel(whole)) } : null
+    return { output: new Tensor(attentionNode(q, k, v, { scale, isCausal, mask, dropout: dropped })), weights: null }
   }
+  const scores = maskedScores(attentionScores(q, k), { scale, isCausal, mask: bias })
   const weights = dropout(softmax(new Tensor(scores), -1), dropoutP, { training })
   const [w, v] = contractible('matmul', weights, value)
-  const features = value.shape[3]!
-  const output = contract(reshape(w, apart), v, { lhs: [b, h, g, i, j], rhs: [b, j, h, d], out: [b, i, h, g, d] }, [
-    batch,
-    queries,
-    groups,
-    shared,
-    features,
-  ])
-  return { output: new Tensor(reshape(output, [batch, queries, heads, features])), weights }
+  return { output: new Tensor(weightedValues(w, v)), weights }
 }
 
 /**

@@ -1,4 +1,5 @@
 /** Random numbers inside a recorded graph: counter-based, so that replaying a plan or reading late changes nothing. */
+import { ArgumentError } from '../../common/errors.ts'
 import { numel, type Shape } from '../../common/shape.ts'
 import { random } from '../../graph/build.ts'
 import type { Node } from '../../graph/node.ts'
@@ -13,4 +14,9 @@ export function uniformDraws(shape: Shape): Node {
 /** Uniform draws in the shape of a node. */
 export function uniformLike(x: Node): Node {
   return uniformDraws(x.shape)
+}
+
+/** Throws ArgumentError for p outside [0, 1]. */
+export function checkProbability(p: number, op: string): void {
+  if (!(p >= 0 && p <= 1)) throw new ArgumentError(`${op}: p must lie in [0, 1], got ${p}`)
 }

@@ -5,7 +5,7 @@ import { binary, broadcastTo, where } from '../../graph/build.ts'
 import type { Node } from '../../graph/node.ts'
 import { checkTensor, constantLike, floatNode } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
-import { uniformDraws } from './draws.ts'
+import { checkProbability, uniformDraws } from './draws.ts'
 import { channelsFirst, type DataFormat } from './geometry.ts'
 
 export interface DropoutOptions {
@@ -15,10 +15,6 @@ export interface DropoutOptions {
   readonly training?: boolean
   /** `'upscale_in_train'` (default) divides what stays by 1 - p; `'downscale_in_infer'` multiplies by 1 - p outside training instead. */
   readonly mode?: 'upscale_in_train' | 'downscale_in_infer'
-}
-
-function checkProbability(p: number, op: string): void {
-  if (!(p >= 0 && p <= 1)) throw new ArgumentError(`${op}: p must lie in [0, 1], got ${p}`)
 }
 
 /** True with probability 1 - p for each coordinate of `axes`, the same along the others. */

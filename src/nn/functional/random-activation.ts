@@ -6,7 +6,7 @@ import { spread } from '../../graph/gradient.ts'
 import type { Node } from '../../graph/node.ts'
 import { constantLike, floatNode } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
-import { softmaxNode } from './activation.ts'
+import { softmaxNode } from '../../graph/softmax.ts'
 import { uniformLike } from './draws.ts'
 
 const add = (a: Node, b: Node): Node => binary('add', a, b)

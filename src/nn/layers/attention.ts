@@ -147,7 +147,12 @@ export class MultiHeadAttention<W extends boolean = false> extends Layer {
       q,
       swapHeads(k),
       swapHeads(v),
-      { attnMask: attnMask ?? null, dropoutP: this.dropout, training: this.training },
+      {
+        attnMask: attnMask ?? null,
+        dropoutP: this.dropout,
+        training: this.training,
+        needWeights: this.needWeights,
+      },
       'MultiHeadAttention',
     )
     const joined = this.out_proj(new Tensor(reshape(output.node, [...query.shape.slice(0, 2), this.embedDim])))

@@ -17,6 +17,7 @@ import { contiguousStrides, numel, type Shape } from '../../common/shape.ts'
 import { contractSizes } from '../../graph/build.ts'
 import { topologicalOrder, type ContractAxis, type Node, type NodeOf } from '../../graph/node.ts'
 import { opInfo, type BinaryOp, type UnaryOp } from '../../graph/ops.ts'
+import { attentionGradientValues, attentionValues } from './attention.ts'
 import { binaryBigint, binaryNumber, integerPower, unaryBigint, unaryNumber } from './scalar-ops.ts'
 
 /** A dense value during evaluation. */
@@ -382,6 +383,12 @@ function evaluateNode(node: Node, sources: readonly Value[], tuples: Map<Node, V
       return argsortValue(node, x)
     case 'scan':
       tuples.set(node, scanValues(node, sources))
+      return empty('float32', [])
+    case 'attention':
+      tuples.set(node, attentionValues(node, sources))
+      return empty('float32', [])
+    case 'attentionGradient':
+      tuples.set(node, attentionGradientValues(node, sources))
       return empty('float32', [])
     case 'output':
       return tuples.get(node.sources[0]!)![node.attributes.index]!

@@ -2,6 +2,8 @@
 import type { HostArray } from '../../../src/common/dtype.ts'
 import type { Shape } from '../../../src/common/shape.ts'
 import * as g from '../../../src/graph/build.ts'
+import { attentionNode, type AttentionForm } from '../../../src/graph/attention.ts'
+import { differentiate } from '../../../src/graph/gradient.ts'
 import { recordingMark, type ContractAxis, type Node } from '../../../src/graph/node.ts'
 import { opInfo, type BinaryOp, type CumulateKind, type OpName, type UnaryOp } from '../../../src/graph/ops.ts'
 import { recomputed } from '../../../src/graph/recompute.ts'
@@ -266,6 +268,25 @@ const handedOnRows: Row[] = [
   ],
 ]
 
+/** Attention, and its gradients by queries, keys and values. */
+const attentionRows: Row[] = [false, true].flatMap((isCausal) => {
+  const form = { scale: 0.6, isCausal, mask: null }
+  const inputs = [values([1, 3, 2, 2]), values([1, 3, 1, 2]), values([1, 3, 1, 3])]
+  const drop = (): AttentionForm['dropout'] => ({ p: 0.3, key: g.scalar(3, 'int64'), offset: g.scalar(8, 'int64') })
+  const name = isCausal ? 'that is causal and drops weights' : 'with shared key heads'
+  const build = (x: readonly Node[]): Node =>
+    attentionNode(x[0]!, x[1]!, x[2]!, { ...form, dropout: isCausal ? drop() : null })
+  return [
+    ['attention', name, inputs, (...x) => build(x)],
+    ...[0, 1, 2].map((of): Row => [
+      'attentionGradient',
+      `${name}, by source ${of}`,
+      [...inputs, values([1, 3, 2, 3])],
+      (...x) => differentiate([build(x)], [x[3]!], x.slice(0, 3), { stop: true })[of]!,
+    ]),
+  ] satisfies Row[]
+})
+
 const loopRows: Row[] = [recurrence(false, 0), recurrence(false, 1), recurrence(true, 0), recurrence(true, 1)]
 
 export const gradientCases: readonly GradientCase[] = [
@@ -278,6 +299,7 @@ export const gradientCases: readonly GradientCase[] = [
   indexRows,
   loopRows,
   handedOnRows,
+  attentionRows,
 ]
   .flat()
   .map(([op, name, inputs, build]) => ({ op, name: `${op} ${name}`, inputs, build: (x) => build(...x) }))

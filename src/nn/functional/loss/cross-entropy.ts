@@ -10,7 +10,7 @@ import { spread } from '../../../graph/gradient.ts'
 import type { Node } from '../../../graph/node.ts'
 import { checkInteger, checkTensor, constantLike, floatNode } from '../../../tensor/promotion.ts'
 import { Tensor } from '../../../tensor/tensor.ts'
-import { logSoftmaxNode, softmaxNode } from '../activation.ts'
+import { logSoftmaxNode, softmaxNode } from '../../../graph/softmax.ts'
 import { hardLabels } from './labels.ts'
 import { checkReduction, reduced, type Reduction } from './reduction.ts'
 

@@ -14,7 +14,7 @@ import {
   constantLike,
 } from '../../../tensor/promotion.ts'
 import { randperm } from '../../../tensor/random.ts'
-import { logSoftmaxNode, softmaxNode } from '../activation.ts'
+import { logSoftmaxNode, softmaxNode } from '../../../graph/softmax.ts'
 import { linear } from '../common.ts'
 import { checkedClasses } from './labels.ts'
 import { reduced, type Reduction } from './reduction.ts'
