@@ -31,8 +31,13 @@ export function generatePlan(
   capabilities: Capabilities,
   constant?: ReadonlySet<number>,
 ): GeneratedPlan {
-  return new Generator(capture, capabilities).generate(constant)
+  return new Generator(capture, capabilities, constant).generate()
 }
+
+/** Ops without sources that always give the same. */
+const fixedLeaves: ReadonlySet<string> = new Set(['constant', 'iota'])
+/** Ops whose results count as changing, whatever they read. */
+const changing: ReadonlySet<string> = new Set(['scan', 'output', 'random'])
 
 class Generator implements PlanBuilder {
   readonly #capture: Capture
@@ -41,14 +46,19 @@ class Generator implements PlanBuilder {
   readonly #kernelNumbers = new Map<string, number>()
   readonly #temporaries: Lifetime[] = []
   readonly #steps: PendingStep[] = []
+  readonly #constant: ReadonlySet<number> | undefined
+  /** Nodes whose values never change from run to run. */
+  readonly #fixed = new Set<Node>()
 
-  constructor(capture: Capture, capabilities: Capabilities) {
+  constructor(capture: Capture, capabilities: Capabilities, constant: ReadonlySet<number> | undefined) {
     this.#capture = capture
     this.capabilities = capabilities
+    this.#constant = constant
   }
 
-  generate(constant: ReadonlySet<number> | undefined): GeneratedPlan {
+  generate(): GeneratedPlan {
     const capture = this.#capture
+    this.findFixed(capture.nodes)
     const places = new Map<Node, Location>()
     for (const [node, slot] of capture.slots) if (node.op === 'buffer') places.set(node, at('leaf', slot))
     const leafNumbers = new Map(capture.leaves.map((leaf, i) => [leaf, i]))
@@ -58,7 +68,7 @@ class Generator implements PlanBuilder {
       overwrites: o.write ? (leafNumbers.get(o.write) ?? -1) : -1,
     }))
     lowerGraph({ nodes: capture.nodes, given: places, results }, this, (steps) => this.#steps.push(...steps))
-    return this.#finish(constant)
+    return this.#finish(this.#constant)
   }
 
   get kernels(): readonly Kernel[] {
@@ -67,6 +77,24 @@ class Generator implements PlanBuilder {
 
   scalarSlot(node: Node): number {
     return this.#capture.slots.get(node)!
+  }
+
+  findFixed(nodes: readonly Node[], given: readonly Node[] = []): void {
+    if (!this.#constant) return
+    for (const n of given) this.#fixed.add(n)
+    for (const n of nodes) {
+      const isFixed =
+        n.op === 'buffer'
+          ? this.#constant.has(this.#capture.slots.get(n) ?? -1)
+          : n.sources.length === 0
+            ? fixedLeaves.has(n.op)
+            : !changing.has(n.op) && n.sources.every((s) => this.#fixed.has(s))
+      if (isFixed) this.#fixed.add(n)
+    }
+  }
+
+  isFixed(node: Node): boolean {
+    return this.#fixed.has(node)
   }
 
   temporary(bytes: number): Location {

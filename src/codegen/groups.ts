@@ -8,11 +8,13 @@ import { InternalError } from '../common/errors.ts'
 import { numel, sameShape } from '../common/shape.ts'
 import type { Node, NodeOf } from '../graph/node.ts'
 import { Fusion } from '../schedule/fusion.ts'
+import type { Join } from '../schedule/joins.ts'
 import { stridedView, type StridedView } from '../schedule/views.ts'
 import { lowerAttention, type AttentionNode, type LoweredAttention } from './attention/lower.ts'
 import { fuseEpilogue, type FusedContract } from './epilogue.ts'
 import { MaterializeRequest, type Surroundings } from './expression.ts'
 import { classOf, keepGrouping, knownGroupings, type Grouping } from './grouping.ts'
+import { joinedParts, partCopies, type JoinedPart, type PartCopy } from './joined.ts'
 import { buildNestOnce } from './nest-memo.ts'
 import type { NestKernel } from './nest.ts'
 import type { GraphPart } from './pending.ts'
@@ -24,7 +26,7 @@ const siblingSinks = 8
 const mostChained = 3
 
 /** What one kernel, or run of kernels, computes. */
-export type KernelGroup = NestGroup | ContractGroup | AttentionGroup | OwnGroup
+export type KernelGroup = NestGroup | ContractGroup | JoinGroup | AttentionGroup | OwnGroup
 
 interface Group {
   /** What goes to memory. */
@@ -49,6 +51,13 @@ export interface ContractGroup extends Group {
   readonly fused: FusedContract | null
 }
 
+/** Parts that are put side by side. */
+export interface JoinGroup extends Group {
+  readonly kind: 'join'
+  readonly axis: number
+  readonly copies: readonly PartCopy[]
+}
+
 /** An attention, or its gradient: its sinks are the results that are wanted. */
 export interface AttentionGroup extends Group {
   readonly kind: 'attention'
@@ -64,6 +73,7 @@ interface OwnGroup extends Group {
 
 export type OwnNode = NodeOf<'scatter'> | NodeOf<'argsort'> | NodeOf<'cumulate'> | NodeOf<'scan'>
 
+const sourcesOf = (nest: NestKernel): Node[] => nest.arguments.flatMap((a) => (a.kind === 'source' ? [a.node] : []))
 /** What loops a kernel has; kernels of one domain can be joined. Undefined for what is no loop nest. */
 const domainOf = (g: KernelGroup): string | undefined => (g.kind === 'nest' ? g.nest?.domain : undefined)
 /** Whether a kernel combines elements at one place, and sums nothing. */
@@ -78,12 +88,15 @@ export function tupleOutputs(nodes: readonly Node[], tuple: Node): Node[] {
 export interface Groups {
   readonly groups: readonly KernelGroup[]
   readonly surroundings: Surroundings
+  /** Parts of joins that are computed in their places. */
+  readonly joined: ReadonlyMap<Node, JoinedPart>
 }
 
 /** Groups the nodes of a graph. `scalarSlot`: the numbers of the run's scalars. */
 export function groupNodes(part: GraphPart, scalarSlot: (node: Node) => number): Groups {
   const grouper = new Grouper(part, scalarSlot)
-  return { groups: grouper.group(), surroundings: grouper.surroundings }
+  const groups = grouper.group()
+  return { groups, surroundings: grouper.surroundings, joined: grouper.joined(groups) }
 }
 
 class Grouper {
@@ -103,6 +116,15 @@ class Grouper {
       scalarSlot,
       overwrites: (n) => this.#overwriting.has(n),
     }
+  }
+
+  joined(groups: readonly KernelGroup[]): Map<Node, JoinedPart> {
+    return joinedParts(
+      groups.map((g) => g.sinks),
+      this.#fusion,
+      this.#results,
+      this.#overwriting,
+    )
   }
 
   /** As it was done for a program that differs in sizes only, or anew. */
@@ -195,15 +217,23 @@ class Grouper {
       case 'attention':
       case 'attentionGradient':
         return this.#attentionGroup(sink)
-      default:
-        return this.#nestGroup([sink])
+      default: {
+        const join = this.#fusion.joinAt(sink)
+        return join && numel(sink.shape) > 0 ? this.#joinGroup(sink, join) : this.#nestGroup([sink])
+      }
     }
+  }
+
+  #joinGroup(sink: Node, join: Join): JoinGroup {
+    const copies = partCopies(sink, join, this.surroundings)
+    const reads = [...new Set(copies.flatMap(({ nest }) => sourcesOf(nest)))]
+    return { kind: 'join', sinks: [sink], reads, axis: join.axis, copies }
   }
 
   #nestGroup(sinks: readonly Node[]): NestGroup {
     if (numel(sinks[0]!.shape) === 0) return { kind: 'nest', sinks, reads: [], nest: null }
     const nest = buildNestOnce(sinks, this.surroundings)
-    const reads = nest.arguments.flatMap((a) => (a.kind === 'source' ? [a.node] : []))
+    const reads = sourcesOf(nest)
     return { kind: 'nest', sinks, reads, nest }
   }
 

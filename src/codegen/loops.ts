@@ -15,8 +15,9 @@ export interface AroundLoop {
   temporary(bytes: number): Location
   /** A kernel that copies the value of a node. */
   copy(node: Node, from: Location, to: Location): PendingLaunch
-  /** `kept`: nodes that are the same in all iterations. */
-  lowerBody(part: GraphPart, kept: ReadonlySet<Node>, emit: (steps: readonly PendingStep[]) => void): void
+  /** Finds what stays the same from run to run in the body. */
+  findFixed(nodes: readonly Node[], given: readonly Node[]): void
+  lowerBody(part: GraphPart, emit: (steps: readonly PendingStep[]) => void): void
 }
 
 /** The steps of a loop among `nodes`; `inBody`: whether they are the body of a loop already. */
@@ -54,9 +55,9 @@ export function lowerLoop(
     results.map((r) => r.node),
     (n) => given.has(n),
   )
+  around.findFixed(inside, body.params.slice(carries + sequences))
   const launches: PendingLaunch[] = []
-  const kept = new Set(body.params.slice(carries + sequences))
-  around.lowerBody({ nodes: inside, given, results }, kept, (steps) => {
+  around.lowerBody({ nodes: inside, given, results }, (steps) => {
     for (const s of steps) {
       if ('count' in s) throw new InternalError('a loop inside a loop')
       launches.push(s)

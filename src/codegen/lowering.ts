@@ -1,6 +1,6 @@
 /** From one graph to launches: each group's kernel, with what stands for its parameters, in the order in which they run. */
 import { contiguousStrides, numel, type Shape } from '../common/shape.ts'
-import { makeNode, type Node, type NodeOf } from '../graph/node.ts'
+import type { Node, NodeOf } from '../graph/node.ts'
 import type { Capabilities } from './capabilities.ts'
 import { lowerContractOnce } from './contract/memo.ts'
 import type { ContractArgument } from './contract/problem.ts'
@@ -9,14 +9,16 @@ import {
   type AttentionGroup,
   type ContractGroup,
   type Groups,
+  type JoinGroup,
   type KernelGroup,
   type OwnNode,
 } from './groups.ts'
 import { argsortStep, cumulateStep, scatterStep, type IndexRole } from './index-ops.ts'
+import { copyNest, placeOfPart } from './joined.ts'
 import type { Kernel } from './kernel.ts'
 import { lowerLoop } from './loops.ts'
-import { buildNestOnce } from './nest-memo.ts'
 import type { NestKernel } from './nest.ts'
+import type { NestArgument } from './nest-parameters.ts'
 import type { GraphPart, Location, PendingLaunch, PendingStep } from './pending.ts'
 import { bytesOf, Places } from './places.ts'
 import type { Step, StepArgument } from './step.ts'
@@ -30,6 +32,10 @@ export interface PlanBuilder {
   kernelNumber(kernel: Kernel): number
   /** Number of a scalar node. */
   scalarSlot(node: Node): number
+  /** Finds what depends on constant leaves and the `given` nodes alone; `nodes`: sources first. */
+  findFixed(nodes: readonly Node[], given: readonly Node[]): void
+  /** Whether a node's value was found never to change from run to run. */
+  isFixed(node: Node): boolean
   /** A temporary that lives from now on; `touch` extends its life. */
   temporary(bytes: number): Location
   touch(place: Location): void
@@ -37,23 +43,22 @@ export interface PlanBuilder {
 
 /** Lowers a graph; gives the steps to `emit` one after another, so that lifetimes are counted in steps. */
 export function lowerGraph(part: GraphPart, plan: PlanBuilder, emit: (steps: readonly PendingStep[]) => void): void {
-  new GraphLowering(part, plan, null).lower(emit)
+  new GraphLowering(part, plan, false).lower(emit)
 }
 
 class GraphLowering {
   readonly #part: GraphPart
   readonly #plan: PlanBuilder
-  /** In the body of a loop: nodes that are the same in all iterations. */
-  readonly #kept: ReadonlySet<Node> | null
+  readonly #inBody: boolean
   readonly #groups: Groups
   readonly #places: Places
 
-  constructor(part: GraphPart, plan: PlanBuilder, kept: ReadonlySet<Node> | null) {
+  constructor(part: GraphPart, plan: PlanBuilder, inBody: boolean) {
     this.#part = part
     this.#plan = plan
-    this.#kept = kept
+    this.#inBody = inBody
     this.#groups = groupNodes(part, (n) => plan.scalarSlot(n))
-    this.#places = new Places(part, this.#groups.groups, (bytes) => plan.temporary(bytes))
+    this.#places = new Places(part, this.#groups, (bytes) => plan.temporary(bytes))
   }
 
   lower(emit: (steps: readonly PendingStep[]) => void): void {
@@ -75,11 +80,21 @@ class GraphLowering {
         return group.nest ? [this.#nest(group.nest, group.sinks)] : []
       case 'contract':
         return this.#contract(group)
+      case 'join':
+        return this.#join(group)
       case 'attention':
         return this.#attention(group)
       case 'own':
         return this.#own(group.node)
     }
+  }
+
+  #join({ sinks, axis, copies }: JoinGroup): PendingLaunch[] {
+    const [whole] = sinks as readonly [Node]
+    return copies.flatMap(({ part, nest }) => {
+      if (this.#groups.joined.has(part.node)) return []
+      return [this.#bindCopy(nest, part.node, null, placeOfPart(this.#places.of(whole), whole, axis, part))]
+    })
   }
 
   #own(node: OwnNode): readonly PendingStep[] {
@@ -91,12 +106,13 @@ class GraphLowering {
       case 'cumulate':
         return [this.#indexStep(node, cumulateStep(node))]
       case 'scan':
-        return lowerLoop(node, this.#part.nodes, this.#kept !== null, {
+        return lowerLoop(node, this.#part.nodes, this.#inBody, {
           kernels: this.#plan.kernels,
           placeOf: (n) => this.#places.of(n),
           temporary: (bytes) => this.#plan.temporary(bytes),
           copy: (n, from, to) => this.#copy(n, from, to),
-          lowerBody: (part, kept, emit) => new GraphLowering(part, this.#plan, kept).lower(emit),
+          findFixed: (nodes, given) => this.#plan.findFixed(nodes, given),
+          lowerBody: (part, emit) => new GraphLowering(part, this.#plan, true).lower(emit),
         })
     }
   }
@@ -125,7 +141,7 @@ class GraphLowering {
       rhs,
       out: { shape: contract.shape, strides: contiguousStrides(contract.shape), offset: 0 },
       ...(fused ? { epilogue: fused.epilogue, outDType: fused.dtype } : {}),
-      kept: (['lhs', 'rhs'] as const).filter((side) => this.#kept?.has({ lhs, rhs }[side].base)),
+      constant: { lhs: this.#plan.isFixed(lhs.base), rhs: this.#plan.isFixed(rhs.base) },
       capabilities: this.#plan.capabilities,
     })
     const temporaries = lowered.temporaries.map((t) => this.#plan.temporary(t.bytes))
@@ -187,18 +203,15 @@ class GraphLowering {
 
   /** A kernel that puts the value of a node at a place; `from` null: the value is where the plan has it, or is computed. */
   #copy(node: Node, from: Location | null, to: Location): PendingLaunch {
-    const { surroundings } = this.#groups
-    const copy = makeNode('detach', node.dtype, node.shape, [node], {}, false) as unknown as Node
-    const nest = buildNestOnce([copy], {
-      ...surroundings,
-      isMaterialized: (n) =>
-        n !== copy && (n === node ? from !== null || surroundings.isMaterialized(n) : surroundings.isMaterialized(n)),
-    })
-    return this.#launch(nest, (a): StepArgument<Location> => {
+    return this.#bindCopy(copyNest(node, from !== null, this.#groups.surroundings), node, from, to)
+  }
+
+  #bindCopy(nest: NestKernel, node: Node, from: Location | null, to: Location): PendingLaunch {
+    const bind = (a: NestArgument): StepArgument<Location> => {
       if (a.kind === 'source') return a.node === node && from ? { kind: 'memory', role: from } : this.#memory(a.node)
-      if (a.kind === 'sink') return { kind: 'memory', role: to }
-      return a
-    })
+      return a.kind === 'sink' ? { kind: 'memory', role: to } : a
+    }
+    return this.#launch(nest, bind, [node.shape])
   }
 
   #launch<A extends { readonly kind: string }>(

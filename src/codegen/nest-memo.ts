@@ -24,9 +24,14 @@ type Kept =
 const kept = new RecentMap<string, Kept>(4096)
 
 /** As `buildNest`. */
-export function buildNestOnce(sinks: readonly Node[], surroundings: Surroundings): NestKernel {
+export function buildNestOnce(
+  sinks: readonly Node[],
+  surroundings: Surroundings,
+  strides?: readonly number[],
+): NestKernel {
   const { key, nodes } = walk(sinks, surroundings)
-  const known = kept.getOrMake(key, () => build(sinks, surroundings, nodes))
+  const place = strides ? `${key} ${strides.join()}` : key
+  const known = kept.getOrMake(place, () => build(sinks, surroundings, nodes, strides))
   if ('wanted' in known) throw new MaterializeRequest(nodes[known.wanted]!)
   const { nest, places, shifted } = known
   const bind = (a: NestArgument, i: number): NestArgument => {
@@ -37,10 +42,15 @@ export function buildNestOnce(sinks: readonly Node[], surroundings: Surroundings
   return { ...nest, arguments: nest.arguments.map(bind), shifted: new Set(shifted.map((p) => nodes[p]!)) }
 }
 
-function build(sinks: readonly Node[], surroundings: Surroundings, nodes: readonly Node[]): Kept {
+function build(
+  sinks: readonly Node[],
+  surroundings: Surroundings,
+  nodes: readonly Node[],
+  strides: readonly number[] | undefined,
+): Kept {
   const place = (node: Node): number => nodes.indexOf(node)
   try {
-    const nest = buildNest(sinks, surroundings)
+    const nest = buildNest(sinks, surroundings, strides)
     const scalars = nodes.filter((n) => n.op === 'scalar')
     const places = nest.arguments.map((a) => {
       if (a.kind === 'source') return place(a.node)

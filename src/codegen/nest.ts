@@ -46,14 +46,17 @@ const columnElements = 1024
 /** Element operations worth handing to another thread. */
 const grainElements = 16384
 
-/** Builds one kernel that computes all sinks, which have one shape. Throws MaterializeRequest for what cannot be fused into it. */
-export function buildNest(sinks: readonly Node[], surroundings: Surroundings): NestKernel {
-  const draws = sinks.length === 1 ? buildDraws(sinks[0]!, surroundings) : null
+/**
+ * Builds one kernel that computes all sinks, which have one shape. `strides`: of their elements in memory, where they do not lie densely. Throws
+ * MaterializeRequest for what cannot be fused into it.
+ */
+export function buildNest(sinks: readonly Node[], surroundings: Surroundings, strides?: readonly number[]): NestKernel {
+  const draws = sinks.length === 1 && !strides ? buildDraws(sinks[0]!, surroundings) : null
   if (draws) return draws
   const splits = new Map<string, number>()
   for (;;) {
     try {
-      return new Nest(sinks, surroundings, splits).build()
+      return new Nest(sinks, surroundings, splits, strides ?? contiguousStrides(sinks[0]!.shape)).build()
     } catch (request) {
       if (!(request instanceof SplitRequest)) throw request
       splits.set(request.loop.key, request.inner)
@@ -82,7 +85,12 @@ class Nest {
   #scratchBytes = 0
   #sinkParameters: ir.BufferParameter[] = []
 
-  constructor(sinks: readonly Node[], surroundings: Surroundings, splits: ReadonlyMap<string, number>) {
+  constructor(
+    sinks: readonly Node[],
+    surroundings: Surroundings,
+    splits: ReadonlyMap<string, number>,
+    strides: readonly number[],
+  ) {
     this.#sinks = sinks
     const inside = new Set(sinks)
     const isSource = (n: Node): boolean => !inside.has(n) && surroundings.isMaterialized(n)
@@ -90,7 +98,6 @@ class Nest {
     const { shape } = sinks[0]!
     const coordinates = shape.map((d, i) => builder.axis(`d${i}`, d))
     this.#expressions = sinks.map((s) => builder.at(s, coordinates, [], true))
-    const strides = contiguousStrides(shape)
     this.#stores = sinks.map(() => linearize(coordinates, strides))
     this.#domain = coordinates.flatMap((c) => builder.axisLoops(c))
     this.#reductions = []

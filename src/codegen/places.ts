@@ -6,7 +6,8 @@ import { sizeOf } from '../common/dtype.ts'
 import { InternalError } from '../common/errors.ts'
 import { numel } from '../common/shape.ts'
 import type { Node } from '../graph/node.ts'
-import type { KernelGroup } from './groups.ts'
+import type { Groups, KernelGroup } from './groups.ts'
+import { placeOfPart } from './joined.ts'
 import type { GraphPart, Location, Result } from './pending.ts'
 
 /** A value that has to go from one place to another. */
@@ -20,6 +21,7 @@ export const bytesOf = ({ shape, dtype }: Pick<Node, 'shape' | 'dtype'>): number
 
 export class Places {
   readonly #part: GraphPart
+  readonly #joined: Groups['joined']
   readonly #temporary: (bytes: number) => Location
   readonly #places = new Map<Node, Location>()
   readonly #firstResult = new Map<Node, Result>()
@@ -29,9 +31,10 @@ export class Places {
   readonly #kept: Move[] = []
 
   /** `temporary` makes one that lives from now on. */
-  constructor(part: GraphPart, groups: readonly KernelGroup[], temporary: (bytes: number) => Location) {
+  constructor(part: GraphPart, { groups, joined }: Groups, temporary: (bytes: number) => Location) {
     this.#part = part
     this.#temporary = temporary
+    this.#joined = joined
     for (const r of part.results) {
       const given = part.given.get(r.node)
       if (given && r.node.op === 'buffer') this.#copiedLeaves.add(given.slot)
@@ -48,6 +51,13 @@ export class Places {
 
   /** Finds a place for what a group computes. A result is computed where it belongs, unless that memory is still wanted: then it is kept aside. */
   place(sink: Node, group: number): void {
+    if (this.#places.has(sink)) return
+    const joined = this.#joined.get(sink)
+    if (joined) {
+      this.place(joined.join, group)
+      this.#places.set(sink, placeOfPart(this.of(joined.join), joined.join, joined.axis, joined.part))
+      return
+    }
     const result = this.#firstResult.get(sink)
     if (!result) {
       this.#places.set(sink, this.#temporary(bytesOf(sink)))

@@ -2,10 +2,11 @@
  * The engine of this package: a program recorded once for each shape of its inputs. What depends on weights alone is folded, packed and
  * computed once, and shared by all shapes.
  */
-import { allocateHost, sizeOf, viewHost, type HostArray } from '../common/dtype.ts'
+import { allocateHost, viewHost, type HostArray } from '../common/dtype.ts'
 import { ArgumentError, DeviceError } from '../common/errors.ts'
 import { RecentMap } from '../common/recent-map.ts'
 import { numel, type Shape } from '../common/shape.ts'
+import type { DeviceBuffer } from '../graph/storage.ts'
 import { readModel } from '../io/formats/model-files.ts'
 import { TranslatedLayer } from '../io/formats/program/translated-layer.ts'
 import type { OperatorProgram } from '../io/formats/program/program.ts'
@@ -13,6 +14,7 @@ import type { Backend, ProgramOptions } from '../runtime/backend.ts'
 import { backendOf, getDevice, withDevice } from '../tensor/device.ts'
 import { ConstantStore, PreparedComputation } from '../tensor/prepared.ts'
 import { precisions, type Engine, type EngineOptions, type PortInfo, type Precision, type Session } from './engine.ts'
+import { InputBuffers } from './input-buffers.ts'
 import { recordInference } from './record.ts'
 
 export const longzhou: Engine = {
@@ -46,6 +48,7 @@ class ProgramSession implements Session {
   readonly metadata: Readonly<Record<string, string>>
   readonly device: string
   readonly #backend: Backend
+  readonly #inputBuffers: InputBuffers
   readonly #layer: TranslatedLayer
   readonly #constants: ConstantStore
   readonly #precision: Precision
@@ -59,6 +62,7 @@ class ProgramSession implements Session {
     this.metadata = program.metadata
     this.device = device
     this.#backend = backendOf(device)
+    this.#inputBuffers = new InputBuffers(this.#backend)
     checkPrecision(precision, device, this.#backend)
     checkThreads(threads, device)
     this.#precision = precision
@@ -74,7 +78,7 @@ class ProgramSession implements Session {
   async run(inputs: readonly HostArray[]): Promise<HostArray[]> {
     const computation = this.#computation(inputs.map((a) => a.shape))
     const buffers = inputs.map((array) => this.#upload(array))
-    const results = await computation.run(buffers)
+    const results = await computation.run(buffers).finally(() => this.#inputBuffers.giveBack(buffers))
     return Promise.all(
       results.map(async (result, i): Promise<HostArray> => {
         const { dtype, shape } = computation.outputs[i]!
@@ -97,10 +101,8 @@ class ProgramSession implements Session {
     this.#constants.dispose()
   }
 
-  #upload({ data, shape, dtype }: HostArray): ReturnType<Backend['allocate']> {
-    const buffer = this.#backend.allocate(numel(shape) * sizeOf(dtype))
-    this.#backend.write(buffer, new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
-    return buffer
+  #upload({ data }: HostArray): DeviceBuffer {
+    return this.#inputBuffers.upload(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
   }
 
   #computation(shapes: readonly Shape[]): PreparedComputation {

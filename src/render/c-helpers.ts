@@ -448,21 +448,45 @@ static inline ${vector} ${name}(${vector} a, ${vector} b) { return __builtin_shu
     )
   }
 
-  /** Lanes combined in halves: ((0 4) (2 6)) ((1 5) (3 7)). */
+  /**
+   * Lanes combined in halves: ((0 4) (2 6)) ((1 5) (3 7)). Where the compiler has shuffles, vectors are: lane by lane it would take longer than
+   * the loop before it where rows are short.
+   */
   reduceLanes(op: ReduceIr, type: Type): string {
-    const element: Type = { scalar: type.scalar, lanes: 1 }
-    const combine = (a: string, b: string): string => {
+    const { scalar, lanes } = type
+    const combine = (a: string, b: string, width = 1): string => {
       if (op === 'add') return `(${a} + ${b})`
       if (op === 'mul') return `(${a} * ${b})`
-      return `${type.scalar === 'f32' ? this.nanExtremum(op, element) : this.extremum(op, element)}(${a}, ${b})`
+      const of: Type = { scalar, lanes: width }
+      return `${scalar === 'f32' ? this.nanExtremum(op, of) : this.extremum(op, of)}(${a}, ${b})`
     }
-    let parts = Array.from({ length: type.lanes }, (_, i) => `x[${i}]`)
+    let parts = Array.from({ length: lanes }, (_, i) => `x[${i}]`)
     while (parts.length > 1) {
       const half = parts.length / 2
       parts = parts.slice(0, half).map((p, i) => combine(p, parts[i + half]!))
     }
+    const steps: string[] = []
+    let last = 'x'
+    const step = (width: number, left: readonly number[], right: readonly number[]): void => {
+      const half = (lanesOf: readonly number[]): string =>
+        `__builtin_shufflevector(${last}, ${last}, ${lanesOf.join(', ')})`
+      const next = `x${steps.length}`
+      steps.push(`  const ${this.type({ scalar, lanes: width })} ${next} = ${combine(half(left), half(right), width)};`)
+      last = next
+    }
+    const from = (start: number, count: number): number[] => Array.from({ length: count }, (_, i) => start + i)
+    for (let width = lanes / 2; width >= 4; width /= 2) step(width, from(0, width), from(width, width))
+    // Vectors of four are the narrowest: their halves meet in all lanes.
+    step(4, from(0, 4), [2, 3, 0, 1])
+    step(4, from(0, 4), [1, 0, 3, 2])
     const vector = this.type(type)
     const name = `reduce_${op}_${vector}`
-    return this.define(name, `static inline ${cScalars[type.scalar]} ${name}(${vector} x) { return ${parts[0]}; }`)
+    const plain = `  return ${parts[0]};`
+    const shuffled = `${steps.join('\n')}\n  return ${last}[0];`
+    const body =
+      lanes < 4
+        ? plain
+        : `#ifdef __has_builtin\n#if __has_builtin(__builtin_shufflevector)\n${shuffled}\n#endif\n#endif\n${plain}`
+    return this.define(name, `static inline ${cScalars[scalar]} ${name}(${vector} x) {\n${body}\n}`)
   }
 }

@@ -7,6 +7,7 @@ import { numel } from '../common/shape.ts'
 import type { Node } from '../graph/node.ts'
 import { opInfo } from '../graph/ops.ts'
 import { drawnNodes, isElementwise, isUniform } from './draws.ts'
+import { joinOf, runOf, type Join } from './joins.ts'
 import { operationWeight } from './weight.ts'
 import { stridedView } from './views.ts'
 
@@ -35,6 +36,11 @@ const farBytes = 2 ** 21
 const repeatedRow = 2048
 /** Longest chain of nodes that one kernel computes: more gains nothing, and compilers take time over long functions. */
 const longestChain = 200
+/** Most nodes behind a contraction that are looked at for its store. */
+const longestEpilogue = 32
+/** Most parts of a join, and fewest elements that lie side by side, for a kernel to be worth while for each. */
+const mostParts = 16
+const shortestRun = 16
 /** Longest row that is reduced inside the kernel that uses it. */
 const fusedRow = 65536
 
@@ -42,14 +48,14 @@ export class Fusion {
   readonly #materialized = new Set<Node>()
   readonly #nodes: readonly Node[]
   readonly #users = new Map<Node, Node[]>()
+  readonly #repeats = new Map<Node, number>()
+  readonly #joins = new Map<Node, Join>()
+  /** The nodes through which joins read their parts. */
+  readonly #joinPads = new Set<Node>()
 
   /** `required`: results, and nodes that proved impossible to fuse. `given`: nodes that are in memory from the start. */
   constructor(nodes: readonly Node[], required: Iterable<Node>, given: ReadonlySet<Node>, decided = false) {
     this.#nodes = nodes
-    if (decided) {
-      for (const n of required) this.#materialized.add(n)
-      return
-    }
     for (const n of nodes) {
       for (const s of n.sources) {
         const users = this.#users.get(s)
@@ -57,12 +63,19 @@ export class Fusion {
         else this.#users.set(s, [n])
       }
     }
+    this.#findJoins()
+    if (decided) {
+      for (const n of required) this.#materialized.add(n)
+      return
+    }
+    for (const n of this.#joins.keys()) this.#materialized.add(n)
     for (const n of given) this.#materialized.add(n)
     for (const n of required) this.#materialized.add(n)
     for (const n of nodes) if (ownKernel.has(n.op) || n.op === 'buffer') this.#materialized.add(n)
     this.#requireOperands()
     for (const n of drawnNodes(nodes, this.isMaterialized)) this.#materialized.add(n)
     this.#requireFactors()
+    this.#requireEpilogues()
     this.#cutChains()
     this.#decide()
     // Deciding may have cut a chain of views: operands may have a nearer base now, never a farther one.
@@ -74,6 +87,33 @@ export class Fusion {
   }
 
   isMaterialized = (node: Node): boolean => this.#materialized.has(node)
+
+  /** What a node joins, if its parts are written to their places. */
+  joinAt(node: Node): Join | undefined {
+    return this.#joins.get(node)
+  }
+
+  /** Whether one node alone reads another. */
+  isUsedOnce = (node: Node): boolean => this.#users.get(node)?.length === 1
+
+  /**
+   * Joins whose parts have long enough runs. Not in bodies of loops, where a launch for each part, in every iteration, costs more than looking
+   * up every part.
+   */
+  #findJoins(): void {
+    if (this.#nodes.some((n) => n.op === 'param')) return
+    const inner = new Set<Node>()
+    for (let i = this.#nodes.length - 1; i >= 0; i--) {
+      const n = this.#nodes[i]!
+      const join = inner.has(n) ? null : joinOf(n, this.isUsedOnce)
+      if (!join) continue
+      for (const pad of join.pads) inner.add(pad.sources[0]!)
+      if (join.parts.length > mostParts || join.parts.some((p) => runOf(p.node.shape, join.axis) < shortestRun))
+        continue
+      this.#joins.set(n, join)
+      for (const pad of join.pads) this.#joinPads.add(pad)
+    }
+  }
 
   /** Nodes that need a kernel, in order. */
   sinks(): Node[] {
@@ -113,6 +153,37 @@ export class Fusion {
           this.#materialized.add(base)
       }
     }
+  }
+
+  /**
+   * The last elementwise value that a contraction alone leads to (a convolution with its bias and activation) is what its store should give:
+   * kernels behind it that sum, pool or repeat would otherwise compute it where they read it, often several times.
+   */
+  #requireEpilogues(): void {
+    const places = new Map(this.#nodes.map((n, i) => [n, i]))
+    for (const n of this.#nodes) {
+      if (n.op !== 'contract' || !isFloat(n.dtype)) continue
+      const last = this.#lastOfEpilogue(n, places)
+      if (last) this.#materialized.add(last)
+    }
+  }
+
+  /** Follows a contraction through elementwise users until one of its values has another user; null where nothing follows. */
+  #lastOfEpilogue(contract: Node, places: ReadonlyMap<Node, number>): Node | null {
+    const size = numel(contract.shape)
+    const pending = new Set(this.#users.get(contract))
+    let last: Node | null = null
+    for (let visited = 0; pending.size > 0 && visited < longestEpilogue; visited++) {
+      const next = [...pending].reduce((a, b) => (places.get(a)! <= places.get(b)! ? a : b))
+      const isPlain = isElementwise(next) || next.op === 'reshape' || next.op === 'detach'
+      if (!isPlain || numel(next.shape) !== size) break
+      pending.delete(next)
+      // Everything computed so far is used by this node alone.
+      if (pending.size === 0 && isElementwise(next)) last = next
+      if (this.#materialized.has(next)) break
+      for (const u of this.#users.get(next) ?? []) pending.add(u)
+    }
+    return last
   }
 
   /** Whether the kernel that computes a node has sums to do for it. */
@@ -162,18 +233,35 @@ export class Fusion {
       if (this.#materialized.has(n)) continue
       const reached = new Set<Node>()
       for (const u of this.#users.get(n) ?? []) {
-        if (this.#materialized.has(u)) reached.add(u)
+        // Each part of a join has a kernel of its own.
+        if (this.#materialized.has(u) || this.#joinPads.has(u)) reached.add(u)
         else for (const s of sinks.get(u) ?? []) reached.add(s)
       }
       sinks.set(n, reached)
-      if (this.#shouldStore(n, reached, weights.get(n)!)) this.#materialized.add(narrowest(n))
+      const repeats = this.#windowRepeats(n)
+      if (this.#shouldStore(n, reached, weights.get(n)!, repeats)) this.#materialized.add(narrowest(n))
     }
   }
 
-  #shouldStore(n: Node, sinks: ReadonlySet<Node>, weight: number): boolean {
+  /** How often windows that overlap visit each element of a node: 2.25 times for windows of 3x3 with stride 2. */
+  #windowRepeats(n: Node): number {
+    const known = this.#repeats.get(n)
+    if (known !== undefined) return known
+    const own = n.op === 'window' ? numel(n.shape) / Math.max(numel(n.sources[0]!.shape), 1) : 1
+    let most = 1
+    for (const u of this.#users.get(n) ?? []) {
+      if (opInfo(u.op).group === 'view' && !this.#materialized.has(u)) most = Math.max(most, this.#windowRepeats(u))
+    }
+    this.#repeats.set(n, own * most)
+    return own * most
+  }
+
+  #shouldStore(n: Node, sinks: ReadonlySet<Node>, weight: number, repeats: number): boolean {
     const { group } = opInfo(n.op)
     if (group === 'leaf') return false
-    if (group === 'view') return false
+    // Padding that windows read needs tests at each of them, one element at a time.
+    if (group === 'view') return n.op === 'pad' && repeats > 1
+    if (isElementwise(n) && repeats > 1 && weight * repeats > repeatLimit) return true
     if (group === 'reduce') {
       const domain = numel(n.sources[0]!.shape)
       const rows = numel(n.shape)

@@ -113,17 +113,18 @@ describe('matrix products', () => {
   })
 
   test('of operands that are kept from run to run, which launches of their own pack', () => {
-    for (const kept of [['lhs'], ['rhs'], ['lhs', 'rhs']] as const) {
+    for (const sides of [['lhs'], ['rhs'], ['lhs', 'rhs']]) {
+      const constant = { lhs: sides.includes('lhs'), rhs: sides.includes('rhs') }
       for (const order of [
         [0, 1],
         [1, 0],
       ]) {
-        expectResult(matmul(16, 100, 300), { kept, rhs: { order } })
-        expectResult(matmul(1, 130, 700), { kept, rhs: { order } })
+        expectResult(matmul(16, 100, 300), { constant, rhs: { order } })
+        expectResult(matmul(1, 130, 700), { constant, rhs: { order } })
       }
-      expectResult(batched(2, 3, 5, 70, 40), { kept })
-      const packs = lower(matmul(16, 100, 300), { kept }).steps.filter((s) => s.kernel.title.startsWith('pack'))
-      expect(packs).toHaveLength(kept.length)
+      expectResult(batched(2, 3, 5, 70, 40), { constant })
+      const packs = lower(matmul(16, 100, 300), { constant }).steps.filter((s) => s.kernel.title.startsWith('pack'))
+      expect(packs).toHaveLength(sides.length)
     }
   })
 
@@ -174,6 +175,64 @@ describe('epilogues', () => {
     expectEpilogue(matmul(16, 48, 900))
     expectEpilogue(batched(2, 3, 9, 27, 5))
     expectEpilogue(convolution(oneConvolution))
+  })
+})
+
+describe('operands that never change', () => {
+  const constants = [
+    { lhs: false, rhs: true },
+    { lhs: true, rhs: false },
+  ]
+
+  test('of products of any size and layout', () => {
+    const order = fc.constantFrom([0, 1], [1, 0])
+    const vectorBytes = fc.constantFrom(16, 32, 64)
+    fc.assert(
+      fc.property(
+        size(150),
+        size(150),
+        size(400),
+        order,
+        order,
+        fc.constantFrom(...constants),
+        vectorBytes,
+        (m, n, k, lhs, rhs, constant, bytes) =>
+          expectResult(matmul(m, n, k), {
+            constant,
+            lhs: { order: lhs },
+            rhs: { order: rhs },
+            capabilities: { ...capabilities, vectorBytes: bytes },
+          }),
+      ),
+      runs,
+    )
+  })
+
+  test('of one row, of few columns, batched, with long sums', () => {
+    for (const constant of constants) {
+      for (const n of [9, 20, 50]) expectResult(matmul(5, n, 3), { constant, lhs: { order: [1, 0] } })
+      expectResult(matmul(1, 200, 96), { constant, rhs: { order: [1, 0] } })
+      expectResult(matmul(70, 1, 33), { constant })
+      expectResult(batched(2, 3, 20, 70, 40), { constant, rhs: { order: [0, 2, 1, 3] } })
+      expectResult(matmul(70, 60, 2500), { constant })
+    }
+  })
+
+  test('of convolutions over small images', () => {
+    for (const vectorBytes of [16, 64])
+      for (const extent of [1, 2, 7, 14])
+        for (const stride of [1, 2]) {
+          const c = {
+            ...oneConvolution,
+            inChannels: 20,
+            outChannels: 70,
+            batch: 1,
+            size: [extent, extent],
+            stride: [stride, stride],
+          }
+          const options = { constant: { lhs: false, rhs: true }, capabilities: { ...capabilities, vectorBytes } }
+          expectResult(convolution(c), options)
+        }
   })
 })
 

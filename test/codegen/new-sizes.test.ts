@@ -78,6 +78,7 @@ test('50 widths of CRNN', async () => {
   const plans = backend.plans
   const later = await walk(
     backend,
+    // From here on the last images of 3x3 convolutions have as many tiles as Winograd's form wants.
     Array.from({ length: 50 }, (_, i) => 116 + 12 * i),
     loss,
     adam,

@@ -251,14 +251,33 @@ describe('what is printed', () => {
       static inline f32x8 select_f32x8(i32x8 m, f32x8 a, f32x8 b) { return (f32x8)((m & (i32x8)a) | (~m & (i32x8)b)); }
       static inline f32x8 nanmax_f32x8(f32x8 a, f32x8 b) { return select_f32x8((b > a) | (b != b), b, a); }
       static inline f32 nanmax_f32(f32 a, f32 b) { return b > a || b != b ? b : a; }
-      static inline f32 reduce_max_f32x8(f32x8 x) { return nanmax_f32(nanmax_f32(nanmax_f32(x[0], x[4]), nanmax_f32(x[2], x[6])), nanmax_f32(nanmax_f32(x[1], x[5]), nanmax_f32(x[3], x[7]))); }
       typedef f32 f32x4 __attribute__((vector_size(16)));
-      static inline f32x4 splat_f32x4(f32 x) { return (f32x4){x, x, x, x}; }
-      typedef f32 f32x4u __attribute__((vector_size(16), aligned(4), may_alias));
       typedef i32 i32x4 __attribute__((vector_size(16)));
       static inline f32x4 select_f32x4(i32x4 m, f32x4 a, f32x4 b) { return (f32x4)((m & (i32x4)a) | (~m & (i32x4)b)); }
       static inline f32x4 nanmax_f32x4(f32x4 a, f32x4 b) { return select_f32x4((b > a) | (b != b), b, a); }
-      static inline f32 reduce_max_f32x4(f32x4 x) { return nanmax_f32(nanmax_f32(x[0], x[2]), nanmax_f32(x[1], x[3])); }
+      static inline f32 reduce_max_f32x8(f32x8 x) {
+      #ifdef __has_builtin
+      #if __has_builtin(__builtin_shufflevector)
+        const f32x4 x0 = nanmax_f32x4(__builtin_shufflevector(x, x, 0, 1, 2, 3), __builtin_shufflevector(x, x, 4, 5, 6, 7));
+        const f32x4 x1 = nanmax_f32x4(__builtin_shufflevector(x0, x0, 0, 1, 2, 3), __builtin_shufflevector(x0, x0, 2, 3, 0, 1));
+        const f32x4 x2 = nanmax_f32x4(__builtin_shufflevector(x1, x1, 0, 1, 2, 3), __builtin_shufflevector(x1, x1, 1, 0, 3, 2));
+        return x2[0];
+      #endif
+      #endif
+        return nanmax_f32(nanmax_f32(nanmax_f32(x[0], x[4]), nanmax_f32(x[2], x[6])), nanmax_f32(nanmax_f32(x[1], x[5]), nanmax_f32(x[3], x[7])));
+      }
+      static inline f32x4 splat_f32x4(f32 x) { return (f32x4){x, x, x, x}; }
+      typedef f32 f32x4u __attribute__((vector_size(16), aligned(4), may_alias));
+      static inline f32 reduce_max_f32x4(f32x4 x) {
+      #ifdef __has_builtin
+      #if __has_builtin(__builtin_shufflevector)
+        const f32x4 x0 = nanmax_f32x4(__builtin_shufflevector(x, x, 0, 1, 2, 3), __builtin_shufflevector(x, x, 2, 3, 0, 1));
+        const f32x4 x1 = nanmax_f32x4(__builtin_shufflevector(x0, x0, 0, 1, 2, 3), __builtin_shufflevector(x0, x0, 1, 0, 3, 2));
+        return x1[0];
+      #endif
+      #endif
+        return nanmax_f32(nanmax_f32(x[0], x[2]), nanmax_f32(x[1], x[3]));
+      }
       static inline f32x8 rint_f32x8(f32x8 a) {
         f32x8 r;
         #pragma omp simd
@@ -267,7 +286,17 @@ describe('what is printed', () => {
       }
       static inline i32x8 splat_i32x8(i32 x) { return (i32x8){x, x, x, x, x, x, x, x}; }
       static inline f32x8 max_f32x8(f32x8 a, f32x8 b) { return select_f32x8(a > b, a, b); }
-      static inline f32 reduce_add_f32x8(f32x8 x) { return (((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]))); }
+      static inline f32 reduce_add_f32x8(f32x8 x) {
+      #ifdef __has_builtin
+      #if __has_builtin(__builtin_shufflevector)
+        const f32x4 x0 = (__builtin_shufflevector(x, x, 0, 1, 2, 3) + __builtin_shufflevector(x, x, 4, 5, 6, 7));
+        const f32x4 x1 = (__builtin_shufflevector(x0, x0, 0, 1, 2, 3) + __builtin_shufflevector(x0, x0, 2, 3, 0, 1));
+        const f32x4 x2 = (__builtin_shufflevector(x1, x1, 0, 1, 2, 3) + __builtin_shufflevector(x1, x1, 1, 0, 3, 2));
+        return x2[0];
+      #endif
+      #endif
+        return (((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7])));
+      }
       static inline f32x4 rint_f32x4(f32x4 a) {
         f32x4 r;
         #pragma omp simd
@@ -276,14 +305,23 @@ describe('what is printed', () => {
       }
       static inline i32x4 splat_i32x4(i32 x) { return (i32x4){x, x, x, x}; }
       static inline f32x4 max_f32x4(f32x4 a, f32x4 b) { return select_f32x4(a > b, a, b); }
-      static inline f32 reduce_add_f32x4(f32x4 x) { return ((x[0] + x[2]) + (x[1] + x[3])); }
+      static inline f32 reduce_add_f32x4(f32x4 x) {
+      #ifdef __has_builtin
+      #if __has_builtin(__builtin_shufflevector)
+        const f32x4 x0 = (__builtin_shufflevector(x, x, 0, 1, 2, 3) + __builtin_shufflevector(x, x, 2, 3, 0, 1));
+        const f32x4 x1 = (__builtin_shufflevector(x0, x0, 0, 1, 2, 3) + __builtin_shufflevector(x0, x0, 1, 0, 3, 2));
+        return x1[0];
+      #endif
+      #endif
+        return ((x[0] + x[2]) + (x[1] + x[3]));
+      }
       static inline f32 bits_f32(u32 x) { f32 r; __builtin_memcpy(&r, &x, 4); return r; }
       static inline u32 f32_bits(f32 x) { u32 r; __builtin_memcpy(&r, &x, 4); return r; }
       static inline f32 max_f32(f32 a, f32 b) { return a > b ? a : b; }
       static inline i64 min_i64(i64 a, i64 b) { return a < b ? a : b; }
 
       // reduceMax+sub+exp+reduceSum+div -> float32[2]
-      void k_a7139deed660c8c8(const i64 *args, i64 begin, i64 end, char *scratch, i32 *status) {
+      void k_41bf7e27f96f8c40(const i64 *args, i64 begin, i64 end, char *scratch, i32 *status) {
         f32 *restrict p0 = (f32 *)args[0];
         const i64 n1 = args[1];
         const i64 n2 = args[2];

@@ -6,7 +6,7 @@ import type { Capabilities } from '../../src/codegen/capabilities.ts'
 import { structureOf } from '../../src/codegen/structure.ts'
 import { withFreshKernels } from '../../src/codegen/contract/assembler.ts'
 import { lowerContract } from '../../src/codegen/contract/lower.ts'
-import type { Epilogue, LoweredContract, StridedView } from '../../src/codegen/contract/problem.ts'
+import type { ContractProblem, Epilogue, LoweredContract, StridedView } from '../../src/codegen/contract/problem.ts'
 import { ContractRunner } from './contract-runner.ts'
 import { naiveContract, type ContractCase } from './naive-contract.ts'
 
@@ -47,11 +47,11 @@ function layOut(shape: readonly number[], layout: Layout = {}): { view: StridedV
 export interface Options {
   readonly dtype?: DType
   readonly outDType?: DType
+  readonly constant?: ContractProblem['constant']
   readonly lhs?: Layout
   readonly rhs?: Layout
   readonly epilogue?: Epilogue
   readonly operands?: readonly Float32Array[]
-  readonly kept?: readonly ('lhs' | 'rhs')[]
   readonly capabilities?: Capabilities
   readonly seed?: number
 }
@@ -65,7 +65,7 @@ export function lower(c: ContractCase, o: Options = {}): LoweredContract {
     out: { shape: c.out, strides: contiguousStrides(c.out), offset: 0 },
     ...(o.outDType ? { outDType: o.outDType } : {}),
     ...(o.epilogue ? { epilogue: o.epilogue } : {}),
-    ...(o.kept ? { kept: o.kept } : {}),
+    ...(o.constant ? { constant: o.constant } : {}),
     capabilities: o.capabilities ?? capabilities,
   })
 }

@@ -33,14 +33,19 @@ export function narrowTile(capabilities: Capabilities, columns: number): Registe
   return { lanes, rows: (wide.rows * 3) / vectors, vectors, columns: vectors * lanes }
 }
 
+/** Whether a product has so few columns that the tile should be chosen by them. */
+export function isNarrow(columns: number, capabilities: Capabilities): boolean {
+  return columns <= 4 * registerTile(capabilities).lanes
+}
+
 /** For the names of structures. */
 export function tileName(tile: RegisterTile): string {
   return `${tile.rows}x${tile.vectors}x${tile.lanes}`
 }
 
-/** Rows that one vector load packs: a power of two that divides the tile's. */
+/** Rows that one vector load packs: as many lanes as there are vectors of, and that divide the tile's; else one by one. */
 export function rowLanes(tile: RegisterTile): number {
-  return tile.rows % 8 === 0 ? 8 : 4
+  return [8, 4].find((lanes) => tile.rows % lanes === 0) ?? 1
 }
 
 export function roundUp(n: number, to: number): number {

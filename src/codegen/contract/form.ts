@@ -20,6 +20,8 @@ export interface FormView {
   readonly memory: Memory
   readonly dtype: DType
   readonly offset: number
+  /** Whether the values never change. */
+  readonly isConstant?: boolean
 }
 
 export interface Form {

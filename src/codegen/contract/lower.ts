@@ -4,6 +4,7 @@
  * and 1, dtype); sizes decide only whether a long sum is cut, and constants of a program (the size of a head) which tile is used.
  */
 import { numel } from '../../common/shape.ts'
+import type { Capabilities } from '../capabilities.ts'
 import {
   affineCases,
   hasTerm,
@@ -15,7 +16,7 @@ import {
   type AffineCase,
   type AffineDim,
 } from './affine.ts'
-import { registerTile } from './blocking.ts'
+import { isNarrow } from './blocking.ts'
 import { lowerDirect } from './direct.ts'
 import { formSize, StepList, type Form, type FormAxis } from './form.ts'
 import type { GemmOptions } from './gemm.ts'
@@ -53,15 +54,26 @@ export function lowerContract(problem: ContractProblem): LoweredContract {
     title: titleOf(problem),
   }
   if (problem.dtype !== 'float32' && problem.dtype !== 'bfloat16' && problem.dtype !== 'float16') return plainNest(c)
-  // Taps that are 1 at most are no loops; cases without any are sums of nothing.
-  const absent = new Set([...c.taps].filter((t) => c.cases.every((k) => k.sizes.get(t)! <= 1)))
+  const absent = absentLetters(c)
   // Instructions for bfloat16 multiply faster than fewer products in float32.
   const hasFasterProducts = problem.dtype === 'bfloat16' && problem.capabilities.bfloat16 !== undefined
   const winograd = hasFasterProducts ? null : lowerWinograd(problem, c.cases, c.taps, c.title)
   if (winograd) return winograd
   const { left, right } = sortLetters(c.cases[0]!, absent)
-  if (left.length === 0 || right.length === 0) return alongVectors(c)
+  if (left.length === 0 || right.length === 0) return alongVectors(c, absent)
   return unpacked(c, absent) ?? product(c, absent)
+}
+
+/**
+ * Letters that need no loops: taps that are 1 at most (cases without any are sums of nothing), and axes of one element, as a batch of one,
+ * unless the sum goes over positions: the gradient of weights is a long sum, which products cut.
+ */
+function absentLetters({ cases, taps, positions }: Contraction): ReadonlySet<number> {
+  const isSummed = (l: number): boolean => !hasTerm(cases[0]!.out, l)
+  const ofWeights = [...positions].some(isSummed)
+  const isAbsent = (l: number): boolean =>
+    taps.has(l) ? cases.every((k) => k.sizes.get(l)! <= 1) : !ofWeights && cases.every((k) => k.sizes.get(l) === 1)
+  return new Set([...cases[0]!.sizes.keys()].filter(isAbsent))
 }
 
 function titleOf(problem: ContractProblem): string {
@@ -91,11 +103,14 @@ function product(c: Contraction, absent: ReadonlySet<number>): LoweredContract {
       absent,
     )
     // A sum over positions (the gradient of a convolution's weights) has no bounds that a program knows.
-    const isLong = contracted.some((l) => c.positions.has(l)) || formSize(form.contracted) >= LONG_SUM
-    if (isLong && isSmallResult(form)) {
+    const overPositions = contracted.some((l) => c.positions.has(l))
+    const isLong = overPositions || formSize(form.contracted) >= LONG_SUM
+    if (isLong && isSmallResult(form, !overPositions)) {
       lowerSplitGemm(form, problem.capabilities, list)
     } else {
-      lowerProduct(form, problem.capabilities, { ...packing(c, form), splits: 1, splitStride: 0 }, list)
+      const rows = rowsMode(form, c.taps.size > 0, problem.capabilities)
+      const columns = form.b.isConstant ? 'once' : 'task'
+      lowerProduct(form, problem.capabilities, { rows, columns, splits: 1, splitStride: 0 }, list)
     }
   })
   return list
@@ -143,43 +158,65 @@ function byStride(dims: readonly AffineDim[]): number[] {
 }
 
 /**
- * Weights of a convolution or of a loop are packed once: those of a loop before it. Other rows are packed by each task, or not at all if a tile
- * or two hold all columns.
+ * Rows are packed once if they are the weights of a convolution or never change, and not at all if a tile or two hold all columns, or if columns
+ * lie packed already and rows are read in order.
  */
-function packing({ taps, problem }: Contraction, form: Form): Pick<GemmOptions, 'rows' | 'columns'> {
-  const isKept = (view: 'a' | 'b'): boolean => {
-    const { kind } = form[view].memory
-    return (problem.kept ?? []).some((side) => side === kind)
-  }
-  const isNarrow = formSize(form.columns) <= 4 * registerTile(problem.capabilities).lanes
-  const rows = taps.size > 0 || isKept('a') ? 'once' : isNarrow ? 'direct' : 'task'
-  return isKept('b') ? { rows, columns: 'once' } : { rows }
+function rowsMode(form: Form, isConvolution: boolean, capabilities: Capabilities): GemmOptions['rows'] {
+  if (isConvolution || form.a.isConstant) return 'once'
+  const isInOrder = form.contracted.at(-1)?.a === 1
+  return isNarrow(formSize(form.columns), capabilities) || (form.b.isConstant && isInOrder) ? 'direct' : 'task'
 }
 
 /** One operand has no free letters: loops with vectors, on planes in scratch or, failing that, on a copy of the operand. */
-function alongVectors(c: Contraction): LoweredContract {
+function alongVectors(c: Contraction, absentOrEmpty: ReadonlySet<number>): LoweredContract {
   const { problem, cases, taps, title } = c
-  const absent = new Set([...taps].filter((t) => cases.every((k) => k.sizes.get(t) === 1)))
+  const absent = new Set([...absentOrEmpty].filter((l) => cases.every((k) => k.sizes.get(l) === 1)))
   const windowed = cases[0]!.rhs.some((dim) => dim.terms.length > 1) ? 'rhs' : 'lhs'
   const other = windowed === 'lhs' ? 'rhs' : 'lhs'
-  const emit = (view: Source, dims: readonly (readonly AffineDim[])[], isCopied: boolean, list: StepList): boolean =>
+  const emit = (copied: Side | null, sides: Readonly<Record<'lhs' | 'rhs', Side>>, list: StepList): boolean =>
     cases.every((one, i) => {
-      const operands = {
-        windowed: { view, dims: dims[i]! },
-        other: { view: sourceOf(problem, other), dims: one[other] },
-      }
-      return lowerDirect({ problem, case: one, ...operands, absent, taps, isCopied, title }, list)
+      const view = (side: Side): { view: Source; dims: readonly AffineDim[] } => ({
+        view: side.source,
+        dims: side.dims[i]!,
+      })
+      const operands = { windowed: view(copied ?? sides[windowed]), other: view(sides[other]) }
+      return lowerDirect({ problem, case: one, ...operands, absent, taps, isCopied: copied !== null, title }, list)
     })
-  const inPlace = cases.map((one) => one[windowed])
   const list = new StepList()
-  if (emit(sourceOf(problem, windowed), inPlace, false, list)) return list
+  const sides = { lhs: turned(c, 'lhs', absent, list), rhs: turned(c, 'rhs', absent, list) }
+  if (emit(null, sides, list)) return list
   const later = new StepList()
   const copied = prepare(c, windowed, absent, later)
-  return emit(copied.source, copied.dims, true, later) ? later : plainNest(c)
+  return emit(copied, { lhs: unchanged(c, 'lhs'), rhs: unchanged(c, 'rhs') }, later) ? later : plainNest(c)
+}
+
+function unchanged({ problem, cases }: Contraction, side: 'lhs' | 'rhs'): Side {
+  return { source: sourceOf(problem, side), dims: cases.map((one) => one[side]) }
+}
+
+/**
+ * An operand as it is; a constant matrix whose rows are summed (the weights of a recurrent step) turned around, once, so that each lane sums for
+ * itself: adding lanes takes longer than a short row.
+ */
+function turned(c: Contraction, side: 'lhs' | 'rhs', absent: ReadonlySet<number>, list: StepList): Side {
+  const { problem, cases, title } = c
+  const [{ [side]: dims, out }] = cases as readonly [AffineCase]
+  const letterOf = (d: AffineDim): number => d.terms[0]!.letter
+  const isLoop = (d: AffineDim): boolean => d.terms.length === 1 && !absent.has(letterOf(d))
+  const isMatrix = dims.every((d) => d.terms.length === 1 && d.shift === 0)
+  const free = dims.findIndex((d) => isLoop(d) && hasTerm(out, letterOf(d)) && letterStride(out, letterOf(d)) === 1)
+  const isSummed = dims.some((d) => isLoop(d) && d.stride === 1 && !hasTerm(out, letterOf(d)))
+  if (problem.constant?.[side] !== true || !isMatrix || free < 0 || !isSummed) return unchanged(c, side)
+  const reach = reaches(cases, side)
+  const order = dims.map((_, i) => i).sort((i, j) => Math.abs(dims[j]!.stride) - Math.abs(dims[i]!.stride) || i - j)
+  order.push(...order.splice(order.indexOf(free), 1))
+  const copy = relayout(sourceOf(problem, side), dims, reach, order, title, list)
+  return { source: copy.source, dims: cases.map((one) => afterRelayout(one[side], reach, copy.strides)) }
 }
 
 function sourceOf(problem: ContractProblem, side: 'lhs' | 'rhs'): Source {
-  return { memory: { kind: side }, dtype: problem.dtype, offset: problem[side].offset }
+  const isConstant = problem.constant?.[side] === true
+  return { memory: { kind: side }, dtype: problem.dtype, offset: problem[side].offset, isConstant }
 }
 
 interface Letters {

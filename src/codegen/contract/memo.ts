@@ -7,19 +7,10 @@ const kept = new RecentMap<string, LoweredContract>(512)
 
 /** As `lowerContract`. */
 export function lowerContractOnce(problem: ContractProblem): LoweredContract {
-  const { spec, dtype, lhs, rhs, out, capabilities, epilogue, kept: stays } = problem
+  const { spec, dtype, lhs, rhs, out, outDType, constant, capabilities, epilogue } = problem
   const view = (v: ContractProblem['lhs']): unknown[] => [v.shape, v.strides, v.offset]
   const after = epilogue && [epilogue.key, epilogue.operands, epilogue.results, epilogue.scalars, epilogue.title]
-  const key = JSON.stringify([
-    spec,
-    dtype,
-    view(lhs),
-    view(rhs),
-    view(out),
-    problem.outDType,
-    capabilities,
-    after,
-    stays,
-  ])
+  const views = [view(lhs), view(rhs), view(out)]
+  const key = JSON.stringify([spec, dtype, views, outDType, constant, capabilities, after])
   return kept.getOrMake(key, () => lowerContract(problem))
 }

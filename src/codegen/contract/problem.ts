@@ -51,8 +51,11 @@ export interface ContractProblem {
   /** Of the result; default: the operands'. */
   readonly outDType?: DType
   readonly epilogue?: Epilogue
-  /** Operands that stay what they are while the problem is solved again and again (weights, in a loop over time). Default none. */
-  readonly kept?: readonly ('lhs' | 'rhs')[]
+  /**
+   * Operands that stay what they are while the problem is solved again and again (weights that never change, or in a loop over time), so that
+   * what is made of them alone is computed once. Default none.
+   */
+  readonly constant?: { readonly lhs: boolean; readonly rhs: boolean }
   readonly capabilities: Capabilities
 }
 

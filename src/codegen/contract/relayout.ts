@@ -30,6 +30,8 @@ export interface Source {
   readonly memory: Memory
   readonly dtype: DType
   readonly offset: number
+  /** Whether the values never change. */
+  readonly isConstant?: boolean
 }
 
 /** Elements that a thread copies at a time. */
@@ -117,7 +119,7 @@ export function relayout(
   })
   const block = lengths[order.at(-1)!]! * (order.length > 1 ? lengths[order.at(-2)!]! : 1)
   list.steps.push(k.step(elements / block, GRAIN_ELEMENTS / block, 0, 2 * elements * sizeOf(source.dtype)))
-  return { source: { memory, dtype: source.dtype, offset: 0 }, strides, run }
+  return { source: { ...source, memory, offset: 0 }, strides, run }
 }
 
 export interface CopyAxis {

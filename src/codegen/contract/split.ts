@@ -15,13 +15,18 @@ import { TileStore } from './store.ts'
 /** Tasks that a product should have without cutting: blocks of 64 x 96 are about what a task needs to be worth it. */
 const ENOUGH_TASKS = 16
 
-/** Whether the result is so small that its sum may be cut: rows and columns of weights, which are constants of a program. */
-export function isSmallResult(form: Form): boolean {
-  return coarseTasks(form) < ENOUGH_TASKS
+/**
+ * Whether the result is so small that its sum may be cut: rows and columns of weights, which are constants of a program. Sums over channels
+ * (`isBounded`) are not so long that cutting them, and packing both operands for it, is worth while where blocks of 32 x 48 keep threads busy.
+ */
+export function isSmallResult(form: Form, isBounded: boolean): boolean {
+  return (isBounded ? blocksOf(form, 32, 48) : coarseTasks(form)) < ENOUGH_TASKS
 }
 
-function coarseTasks(form: Form): number {
-  return formSize(form.batch) * Math.ceil(formSize(form.rows) / 64) * Math.ceil(formSize(form.columns) / 96)
+const coarseTasks = (form: Form): number => blocksOf(form, 64, 96)
+
+function blocksOf(form: Form, rows: number, columns: number): number {
+  return formSize(form.batch) * Math.ceil(formSize(form.rows) / rows) * Math.ceil(formSize(form.columns) / columns)
 }
 
 export function lowerSplitGemm(form: Form, capabilities: Capabilities, list: StepList): void {
@@ -48,7 +53,7 @@ export function lowerSplitGemm(form: Form, capabilities: Capabilities, list: Ste
     rows: dense(form.rows),
     batch: dense(form.batch),
   }
-  lowerProduct(partial, capabilities, { rows: 'task', splits, splitStride: slab }, list)
+  lowerProduct(partial, capabilities, { rows: 'task', columns: 'task', splits, splitStride: slab }, list)
   addParts(form, capabilities, parts, { batch, rows, columns, slab, splits }, list)
 }
 

@@ -2,7 +2,7 @@
  * Writing tiles of a product to its result: from the registers where the tile is full and its vectors are runs of memory there, from
  * scratch elsewhere; through the epilogue, with its operands loaded from the same coordinates.
  */
-import { add, and, eq, gather, le, load, lt, min, mul, splat, sub, type BufferParameter } from '../builder.ts'
+import { add, and, gather, le, load, lt, min, mul, splat, sub, type BufferParameter } from '../builder.ts'
 import { sizeOf } from '../../common/dtype.ts'
 import type { Expr } from '../kernel.ts'
 import { isStride, type Assembler } from './assembler.ts'
@@ -217,6 +217,9 @@ export class TileStore {
       const { offsets, inner } = this.columnAxes.locate(k, k.let('c', add(t.column, v)))
       // Within one run neighbours are a stride apart; elsewhere each column is located by itself.
       const run = le(add(inner, sub(end, v)), this.columnAxes.innerSize)
+      // A vector that would pass the end begins earlier: its first lanes are stored twice.
+      const back = k.let('back', sub(tile.lanes, sub(end, v)))
+      const fits = le(back, min(v, inner))
       k.if(
         run,
         () =>
@@ -232,9 +235,11 @@ export class TileStore {
               single()
               return
             }
-            const vector = (): void =>
-              this.result.store(load(t.slots, source, tile.lanes), start, this.columnStrides, tile.lanes)
-            k.if(eq(sub(end, v), tile.lanes), vector, single)
+            const vector = (): void => {
+              const where = start.map((o, view) => sub(o, mul(back, this.columnStrides[view]!)))
+              this.result.store(load(t.slots, sub(source, back), tile.lanes), where, this.columnStrides, tile.lanes)
+            }
+            k.if(fits, vector, single)
           }),
         () =>
           k.loop('column', v, end, 1, (column) => {

@@ -81,14 +81,17 @@ function rolesOf(c: AffineCase, taps: ReadonlySet<number>): Roles | null {
 }
 
 /**
- * Least numbers of channels and filters, of tiles, and share of the tiles' elements that are results. Measured against the direct product on
- * two threads with vectors of 64 and of 32 bytes: 32 channels of 512 tiles gain 5 to 35 %, 16 channels lose; 512 channels lose with 8
- * tiles and gain a factor of 1.7 with 32; images of 5x5 gain nothing, of 6x6 a quarter. `bench/contract.ts` times both forms.
+ * Least products that each transformed element is used for (channels times filters over their sum), of channels or filters, of tiles, and
+ * share of the tiles' elements that are results. Measured against the direct product on two threads with vectors of 64 and of 32 bytes: 32
+ * channels to as many filters in 512 tiles gain 5 to 35 %, 16 lose; 512 channels lose with 8 tiles and gain a factor of 1.7 with 32;
+ * images of 5x5 gain nothing, of 6x6 a quarter. `bench/contract.ts` times both forms.
  */
-const LEAST = { channels: 32, tiles: 32, filled: 0.5 }
+const LEAST = { uses: 16, channels: 16, tiles: 32, filled: 0.5 }
 
 function pays(tiles: number, channels: number, filters: number, filled: number): boolean {
-  return Math.min(channels, filters) >= LEAST.channels && tiles >= LEAST.tiles && filled >= LEAST.filled
+  const uses = (channels * filters) / (channels + filters)
+  const isDeep = uses >= LEAST.uses && Math.min(channels, filters) >= LEAST.channels
+  return isDeep && tiles >= LEAST.tiles && filled >= LEAST.filled
 }
 
 /** The steps, or null where the convolution is of another kind or would not gain. */

@@ -2,7 +2,7 @@
 import { UsageError } from '../../errors.ts'
 
 /** Parts of the comparison, in the order in which they run. */
-export const PARTS = ['training', 'kernels', 'first', 'walks', 'sweep'] as const
+export const PARTS = ['training', 'kernels', 'first', 'walks', 'sweep', 'inference'] as const
 export type Part = (typeof PARTS)[number]
 
 /** What is run by itself, ours alone; null for the comparison. */

@@ -10,6 +10,7 @@ import { markdownTable, renderPage } from './markdown.ts'
 import { geometricMean, median, pairedRatio, readJsonLines, workloadRun, type WorkloadRun } from './measure.ts'
 import { budgetsOf, efficiencyOfRandom, sweepResults, workloadResult, type Results } from './results.ts'
 import { kernelsResult, walkResult } from './compare.ts'
+import { inferenceResult, memoryRatio, type InferenceRun } from './inference.ts'
 import { plotRoofline } from './roofline-plot.ts'
 import { parseCases } from './sweep.ts'
 import { bytesOf, flopsOf, outputShape, randomCases, sweepCases, type ConvCase } from './sweep-cases.ts'
@@ -50,7 +51,7 @@ describe('arguments', () => {
     [{ sweep: 'conv', quick: true }, '--quick belongs to the comparison, not to --sweep'],
     [{ kernels: 'crnn_b16', only: 'sweep' }, '--only belongs to the comparison, not to --kernels'],
     [{ walk: 'widths' }, "there is no walk 'widths'; there are: crnn_widths"],
-    [{ only: 'sweeps' }, "--only is 'sweeps', expected some of training, kernels, first, walks, sweep"],
+    [{ only: 'sweeps' }, "--only is 'sweeps', expected some of training, kernels, first, walks, sweep, inference"],
   ])('%o is refused', (args, message) => {
     expect(() => checkBenchArguments(args)).toThrow(new UsageError(message))
   })
@@ -129,7 +130,47 @@ const walks = [
     })),
   ),
 ]
-const measured = { workloads, first_steps: firstSteps, walks, sweep }
+const inferenceTime = (peer: string, ms: number, peak_mb = 100): InferenceRun => ({
+  peer,
+  load_ms: 20,
+  first_ms: 30,
+  ms_min: ms,
+  ms_median: ms,
+  peak_mb,
+})
+const inference = [
+  inferenceResult(
+    'det_640',
+    [
+      { name: 'longzhou', threads: 1 },
+      { name: 'longzhou', threads: 2 },
+      { name: 'onnxruntime', threads: 1 },
+      { name: 'paddle', threads: 1 },
+    ],
+    [
+      [inferenceTime('longzhou', 40, 90), inferenceTime('longzhou', 80, 90)],
+      [inferenceTime('longzhou', 24, 95), inferenceTime('longzhou', 50, 95)],
+      [inferenceTime('onnxruntime1.32.0', 60), inferenceTime('onnxruntime1.32.0', 120)],
+      [undefined, inferenceTime('paddle3.3.1', 100, 400)],
+    ],
+  ),
+]
+
+test('inference summed up: the best number of threads of ours over the faster peer, round by round', () => {
+  expect(inference[0]).toMatchObject({ case: 'det_640', ratio: 0.45 })
+  expect(inference[0]!.rows.map((r) => [r.peer, r.threads, r.rounds, r.ms_median])).toEqual([
+    ['longzhou', 1, 2, 60],
+    ['longzhou', 2, 2, 37],
+    ['onnxruntime1.32.0', 1, 2, 90],
+    ['paddle3.3.1', 1, 1, 100],
+  ])
+  expect(memoryRatio(inference[0]!)).toBe(0.9)
+  const alone = inferenceResult('cls', [{ name: 'longzhou', threads: 1 }], [[inferenceTime('longzhou', 1)]])
+  expect(alone).not.toHaveProperty('ratio')
+  expect(memoryRatio(alone)).toBeNaN()
+})
+
+const measured = { workloads, first_steps: firstSteps, walks, sweep, inference }
 
 test('a walk summed up', () => {
   const times = { plan_ms_median: 20, plan_ms_max: 30 }
@@ -163,8 +204,13 @@ test('budgets: kept, missed, not measured', () => {
     [2, false],
     [2.5, true],
     [1.25, false],
+    [0.45, true],
+    [0.45, true],
+    [0.9, true],
   ])
-  expect(budgetsOf({ workloads: [], first_steps: [], walks: [], sweep: [] }).every((b) => b.holds === null)).toBe(true)
+  expect(
+    budgetsOf({ workloads: [], first_steps: [], walks: [], sweep: [], inference: [] }).every((b) => b.holds === null),
+  ).toBe(true)
 })
 
 const profile = {

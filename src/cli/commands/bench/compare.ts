@@ -24,6 +24,8 @@ import {
   walkOfLongzhou,
   type Contestant,
 } from './contestants.ts'
+import { inferenceResult, inferenceRounds, runnersOf } from './inference.ts'
+import { filesOf, INFERENCE_CASES } from './inference-cases.ts'
 import { median, round, type KernelProfile, type SweepRun, type WalkRun, type WorkloadRun } from './measure.ts'
 import { empty, ResultsFile } from './results-file.ts'
 import {
@@ -79,6 +81,7 @@ const SECTIONS = {
   first: 'first_steps',
   walks: 'walks',
   sweep: 'sweep',
+  inference: 'inference',
 } as const satisfies Record<Part, keyof Results>
 
 const RUNS: Readonly<Record<Part, (c: Comparison) => Promise<void>>> = {
@@ -87,6 +90,7 @@ const RUNS: Readonly<Record<Part, (c: Comparison) => Promise<void>>> = {
   first: (c) => c.firstSteps(),
   walks: (c) => c.walks(),
   sweep: (c) => c.sweep(),
+  inference: (c) => c.inference(),
 }
 
 function emptyResults({ quick, threads, rounds, steps }: CompareOptions): Results {
@@ -298,6 +302,31 @@ class Comparison {
       this.#options.say(
         `products and convolutions: ${Math.min(i + CASES_A_PROCESS, missing.length)} of ${missing.length}`,
       )
+    }
+  }
+
+  /** Networks beside ONNX Runtime and Paddle Inference. */
+  async inference(): Promise<void> {
+    const { folder, quick } = this.#options
+    const { runners, absent } = runnersOf(folder)
+    for (const { peer: name, why } of absent) this.#problem(`inference, ${name}`, why)
+    const scratch = await mkdtemp(join(tmpdir(), 'longzhou-bench-'))
+    try {
+      for (const test of quick ? INFERENCE_CASES.filter((c) => c.make).slice(0, 1) : INFERENCE_CASES) {
+        if (this.#results.inference.some((c) => c.case === test.name)) continue
+        const files = await this.#attempt(`inference, ${test.name}`, () => filesOf(test, folder, scratch))
+        if (!files) continue
+        const rounds = await inferenceRounds(test, files, runners, {
+          ...this.#options,
+          attempt: (what, run) => this.#attempt(what, run),
+        })
+        const result = inferenceResult(test.name, runners, rounds)
+        const inference = [...this.#results.inference, result]
+        const names = INFERENCE_CASES.map((c) => c.name)
+        await this.#save({ inference: inOrder(inference, (c) => c.case, names) })
+      }
+    } finally {
+      await rm(scratch, { recursive: true, force: true })
     }
   }
 

@@ -6,10 +6,12 @@ import { CpuBackend } from '../../../runtime/cpu/backend.ts'
 import { machineRoofline } from '../../../runtime/cpu/roofline.ts'
 import { summarizeKernels } from '../../../runtime/kernel-summary.ts'
 import { backendOf, getDevice } from '../../../tensor/device.ts'
+import { createPredictor } from '../../../inference/index.ts'
 import { synchronize } from '../../../tensor/index.ts'
 import { observeRuns, type ProfiledRun } from '../../../tensor/profile.ts'
 import { UsageError } from '../../errors.ts'
 import type { KernelProfile } from './measure.ts'
+import { INFERENCE_CASES, inputsOf, programOf, type InferenceCase } from './inference-cases.ts'
 import { prepareWorkload, WORKLOADS } from './workloads.ts'
 
 export interface ProfileOptions {
@@ -18,11 +20,13 @@ export interface ProfileOptions {
   readonly bfloat16: boolean
 }
 
-/** What takes one step of a workload, or the function `step` that a module exports. Throws UsageError. */
+/** What takes one step of a workload, runs a network of the inference benchmark, or the function `step` that a module exports. Throws UsageError. */
 async function stepOf(model: string, bfloat16: boolean): Promise<() => unknown> {
   const workload = WORKLOADS.find((w) => w.name === model)
   if (workload) return prepareWorkload(workload, bfloat16)
-  const names = WORKLOADS.map((w) => w.name).join(', ')
+  const inference = INFERENCE_CASES.find((c) => c.name === model)
+  if (inference) return runOf(inference)
+  const names = [...WORKLOADS, ...INFERENCE_CASES].map((w) => w.name).join(', ')
   const path = resolve(model)
   if (!existsSync(path))
     throw new UsageError(`--kernels is '${model}', expected a workload (${names}) or a module's path`)
@@ -31,6 +35,14 @@ async function stepOf(model: string, bfloat16: boolean): Promise<() => unknown> 
   if (typeof step !== 'function')
     throw new UsageError(`${model} does not export a function 'step', which takes one step when it is called`)
   return () => (step as () => unknown)()
+}
+
+/** What runs a network of the inference benchmark once. */
+async function runOf(test: InferenceCase): Promise<() => unknown> {
+  const model = await programOf(test, resolve('.'))
+  const predictor = await createPredictor({ model })
+  const inputs = inputsOf(test, model)
+  return () => predictor.run(inputs)
 }
 
 /** Profiles steps on the current device. */

@@ -1,5 +1,6 @@
 /** docs/benchmarks.md, generated from the results: the machine, the tables, and what falls short, said first. */
 import { padDisplay, displayWidth, type Alignment } from '../../ui.ts'
+import type { InferenceResult } from './inference.ts'
 import { geometricMean } from './measure.ts'
 import {
   efficiencyOfRandom,
@@ -42,6 +43,24 @@ function workloadTable(workloads: readonly WorkloadResult[]): string {
       fixed(c.first_s, 2),
       fixed(c.js_ms, 2),
       fixed(c.loss, 4),
+    ]),
+  )
+  return markdownTable([head, ...rows], ['left', 'left', ...Array<'right'>(7).fill('right')])
+}
+
+function inferenceTable(inference: readonly InferenceResult[]): string {
+  const head = ['network', 'program', 'threads', 'ms', 'best ms', 'ours / theirs', 'load ms', 'first ms', 'peak MiB']
+  const rows = inference.flatMap(({ case: name, rows: programs, ratio }) =>
+    programs.map((p, i) => [
+      i === 0 ? name : '',
+      p.peer,
+      String(p.threads),
+      milliseconds(p.ms_median),
+      milliseconds(p.ms_min),
+      i === 0 ? fixed(ratio, 2) : missing,
+      fixed(p.load_ms, 0),
+      fixed(p.first_ms, 0),
+      fixed(p.peak_mb, 0),
     ]),
   )
   return markdownTable([head, ...rows], ['left', 'left', ...Array<'right'>(7).fill('right')])
@@ -200,6 +219,11 @@ export function renderPage(results: Results, plot: string | null = null): string
       : ` Their efficiency is ${efficiency.toFixed(2)} of that of the named ones.`
     const explanation = `Drawn with seed ${random[0]!.seed}: nothing is tuned for them.${summary}`
     parts.push('## Random shapes', explanation, sweepTable(random))
+  }
+  if (results.inference.length > 0) {
+    const explanation =
+      'Networks beside ONNX Runtime and Paddle Inference with oneDNN, batch and sizes as their names say. The ratio is that of the best number of threads of ours over the best of the faster peer; loading and the first run, with all planning in it and kernels in the disk cache, are apart.'
+    parts.push('## Inference', explanation, inferenceTable(results.inference))
   }
   if (problems.length > 0) parts.push('## Not run', problems.map((problem) => `- ${problem}`).join('\n'))
   return `${parts.join('\n\n')}\n`

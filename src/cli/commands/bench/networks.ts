@@ -55,6 +55,14 @@ class BasicBlock extends nn.Layer {
   }
 }
 
+/** The blocks of ResNet-18: widths 64 to 512, two each. */
+export function basicBlocks(): nn.Layer[] {
+  return [64, 128, 256, 512].flatMap((width, i) => [
+    new BasicBlock(i === 0 ? 64 : width / 2, width, i === 0 ? 1 : 2),
+    new BasicBlock(width, width, 1),
+  ])
+}
+
 /** ResNet-18 in its form for CIFAR images [N, 3, 32, 32]: a 3x3 stem without pooling, widths 64 to 512, two blocks each. */
 export class ResNet18 extends nn.Layer {
   stem: nn.Sequential
@@ -65,11 +73,7 @@ export class ResNet18 extends nn.Layer {
     super()
     const conv = new nn.Conv2D(3, 64, 3, { padding: 1, biasAttr: false })
     this.stem = new nn.Sequential<readonly nn.Layer[]>(conv, new nn.BatchNorm2D(64), new nn.ReLU())
-    const blocks = [64, 128, 256, 512].flatMap((width, i) => [
-      new BasicBlock(i === 0 ? 64 : width / 2, width, i === 0 ? 1 : 2),
-      new BasicBlock(width, width, 1),
-    ])
-    this.body = new nn.Sequential<readonly nn.Layer[]>(...blocks)
+    this.body = new nn.Sequential<readonly nn.Layer[]>(...basicBlocks())
     this.fc = new nn.Linear(512, classes)
   }
 

@@ -103,6 +103,7 @@ export const empty = {
   first_steps: [],
   walks: [],
   sweep: [],
+  inference: [],
   budgets: [],
   problems: [],
 } satisfies Partial<Results>

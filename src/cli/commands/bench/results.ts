@@ -1,5 +1,6 @@
 /** The form of bench/results.json, and what its numbers say about the budgets. */
 import type { Roofline } from '../../../runtime/roofline.ts'
+import { memoryRatio, type InferenceResult } from './inference.ts'
 import { geometricMean, median, pairedRatio, round, type SweepRun, type WorkloadRun } from './measure.ts'
 
 /** A contestant on a workload, over all rounds. */
@@ -91,6 +92,7 @@ export interface Results {
   readonly first_steps: readonly FirstStepResult[]
   readonly walks: readonly WalkResult[]
   readonly sweep: readonly SweepResult[]
+  readonly inference: readonly InferenceResult[]
   readonly budgets: readonly Budget[]
   /** What could not be run, one line each. */
   readonly problems: readonly string[]
@@ -184,8 +186,10 @@ export function efficiencyOfRandom(sweep: readonly SweepResult[]): number {
 }
 
 /** The project's budgets that this benchmark measures. */
-export function budgetsOf(results: Pick<Results, 'workloads' | 'first_steps' | 'walks' | 'sweep'>): Budget[] {
-  const { workloads, first_steps: firstSteps, walks, sweep } = results
+export function budgetsOf(
+  results: Pick<Results, 'workloads' | 'first_steps' | 'walks' | 'sweep' | 'inference'>,
+): Budget[] {
+  const { workloads, first_steps: firstSteps, walks, sweep, inference } = results
   const rows = workloads.map(({ contestants }) => {
     const named = (prefix: string) => contestants.find((c) => c.peer.startsWith(prefix))
     return { ours: named('longzhou'), torch: named('torch'), paddle: named('paddle') }
@@ -197,6 +201,8 @@ export function budgetsOf(results: Pick<Results, 'workloads' | 'first_steps' | '
   const firstStep = firstSteps.find((f) => f.workload.startsWith('resnet18'))
   const named = sweep.filter((s) => s.seed === undefined)
   const speeds = named.flatMap((s) => s.speed ?? [])
+  const inferenceRatios = inference.flatMap((c) => c.ratio ?? [])
+  const inferenceMemory = inference.map(memoryRatio).filter((ratio) => !Number.isNaN(ratio))
   return [
     budget("training step over PyTorch's, geometric mean", 0.5, 'x', geometricMean(torchRatios)),
     budget("training step over PyTorch's, worst workload", 0.75, 'x', largest(torchRatios)),
@@ -210,5 +216,8 @@ export function budgetsOf(results: Pick<Results, 'workloads' | 'first_steps' | '
     budget('compiler calls for new sizes', 0, '', largest(walks.map((w) => w.compiles))),
     budget('JS time of a ResNet-18 step', 3, ' ms', rows[resnet]?.ours?.js_ms ?? NaN),
     budget("peak memory over PyTorch's, worst workload", 1, 'x', largest(memory)),
+    budget('inference over the faster peer, geometric mean', 0.6, 'x', geometricMean(inferenceRatios)),
+    budget('inference over the faster peer, worst case', 0.6, 'x', largest(inferenceRatios)),
+    budget("peak memory of inference over the peers', worst case", 1, 'x', largest(inferenceMemory)),
   ]
 }
