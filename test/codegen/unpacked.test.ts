@@ -60,8 +60,8 @@ describe('convolutions without packing', () => {
     expectBoth({ kernel: [3, 1], padding: [1, 0] })
   })
 
-  test('of one filter or many, one image or many, with groups, along one axis or three', () => {
-    expectBoth({ outChannels: 1, batch: 1 })
+  test('of two filters or many, one image or many, with groups, along one axis or three', () => {
+    expectBoth({ outChannels: 2, batch: 1 })
     expectBoth({ outChannels: 65 })
     expectBoth({ batch: 40, size: [2, 20] })
     expectBoth({ groups: 3, inChannels: 2, outChannels: 4 })
