@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
@@ -154,12 +154,14 @@ describe('Predictor', () => {
       const usual = await (await createPredictor({ model })).run([x])
       const kept = await createPredictor({ model, cache: join(directory, 'kernels') })
       expect(await kept.run([x])).toEqual(usual)
-      const files = readdirSync(directory, { recursive: true, encoding: 'utf8' })
+      const files = readdirSync(join(directory, 'kernels'), { recursive: true, encoding: 'utf8' })
       expect(files.some((f) => f.endsWith('.so'))).toBe(true)
-      vi.stubEnv('TMPDIR', directory)
+      const temporary = join(directory, 'temporary')
+      mkdirSync(temporary)
+      vi.stubEnv('TMPDIR', temporary)
       const unkept = await createPredictor({ model, cache: false })
       expect(await unkept.run([x])).toEqual(usual)
-      expect(readdirSync(directory, { recursive: true, encoding: 'utf8' })).toEqual(files)
+      expect(readdirSync(temporary)).toEqual([])
     } finally {
       vi.unstubAllEnvs()
       rmSync(directory, { recursive: true })
