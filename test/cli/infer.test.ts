@@ -100,7 +100,7 @@ describe('longzhou infer', () => {
     for (const [option, value, message] of [
       ['--threads', '0', '--threads must be a positive integer'],
       ['--repeat', 'x', '--repeat must be a positive integer'],
-      ['--engine', 'tflite', '--engine must be one of longzhou, onnxruntime'],
+      ['--engine', 'tflite', '--engine must be one of longzhou, compiled, onnxruntime'],
       ['--precision', 'int4', '--precision must be one of float32, bfloat16'],
     ] as const) {
       expect(await infer(folder, '--input', input, option, value)).toBe(2)
