@@ -1,7 +1,7 @@
 /** `longzhou convert IN OUT --to FORMAT`: a model file in another format, run beside the original before it is called done. */
 import { resolve } from 'node:path'
 import { liteWriters, type LiteOptions } from '../../io/formats/lite-opt.ts'
-import { modelFormats, readModel, writeModel, type ModelFormat } from '../../io/formats/model-files.ts'
+import { modelFormats, writeModel, type ModelFormat } from '../../io/formats/model-files.ts'
 import { drawSamples, outputsOf, proveEqual } from '../../io/formats/proof.ts'
 import { defaultSamples } from '../../io/formats/program/export/export.ts'
 import type { OperatorProgram } from '../../io/formats/program/program.ts'
@@ -23,7 +23,7 @@ export const command: CliCommand = {
     },
     targets: { type: 'string', description: 'Of .nb by opt: what it is for, as arm,opencl or x86 (Default: arm)' },
     tolerance: { type: 'string', description: 'Largest difference between both (Default: 1e-4)' },
-    json: { type: 'boolean', description: 'Print one JSON object: path, samples, largestDifference' },
+    json: { type: 'boolean', description: 'Print one JSON object: path, samples, largestDifference, foreignRuntime' },
   },
   async run(args) {
     const to = args['to'] === undefined ? undefined : formatNamed(String(args['to']))
@@ -34,12 +34,12 @@ export const command: CliCommand = {
     const layer = new TranslatedLayer(program)
     const path = await writeModel(program, resolve(String(args['output'])), to, { lite: liteOptions(args) })
     const samples = await usableSamples(program, layer)
-    const proof = await proveEqual(layer, program, await readModel(path), { samples, tolerance })
+    const proof = await proveEqual(layer, program, path, { samples, tolerance })
     const report = { path, ...proof }
     process.stdout.write(
       args['json']
         ? `${JSON.stringify(report)}\n`
-        : `${path}: computes what the original does (largest difference ${proof.largestDifference.toExponential(1)} over ${proof.samples} drawn inputs)\n`,
+        : `${path}: computes what the original does${proof.foreignRuntime === null ? '' : `, in ${proof.foreignRuntime} too`} (largest difference ${proof.largestDifference.toExponential(1)} over ${proof.samples} drawn inputs)\n`,
     )
   },
 }

@@ -34,7 +34,7 @@ export async function save(target: Exportable, path: string, options: JitSaveOpt
   const program = await exportProgram(target, rest)
   const written = await writeModel(program, path, format, lite ? { lite } : {})
   const proof = await inEvaluation(target, async () =>
-    proveEqual(target, program, await readModel(written), {
+    proveEqual(target, program, written, {
       samples: samples ?? drawSamples(program, sampleShapesOf(rest)),
       ...(tolerance === undefined ? {} : { tolerance }),
     }),

@@ -1,10 +1,11 @@
 /** Model files of all formats: one table says what a path is, how it is read, and how it is written. */
 import { stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import type { HostArray } from '../../common/dtype.ts'
 import { ArgumentError } from '../../common/errors.ts'
 import type { LiteOptions } from './lite-opt.ts'
 import { readLiteModel, writeLiteModel } from './lite-program.ts'
-import { readOnnxModel, writeOnnxModel } from './onnx/index.ts'
+import { hasOnnxRuntime, readOnnxModel, runInOnnxRuntime, writeOnnxModel } from './onnx/index.ts'
 import { readPaddleModel, writePaddleModel } from './paddle/index.ts'
 import type { OperatorProgram } from './program/program.ts'
 import { readSafetensorsProgram, writeSafetensorsProgram } from './safetensors-program.ts'
@@ -20,6 +21,15 @@ interface FormatRow {
   read(path: string): Promise<OperatorProgram>
   /** `path` ends with `ending`. */
   write(program: OperatorProgram, path: string, options: WriteOptions): Promise<void>
+  /** The runtime that files of the format are made for, where it is installed here. */
+  foreign?(): Promise<ForeignRuntime | null>
+}
+
+/** A runtime of somebody else's: what it makes of a file is what users of the file get. */
+export interface ForeignRuntime {
+  readonly name: string
+  /** Runs a file of its format, or a program by way of that format in memory, on inputs in order. Rejects with what the runtime met. */
+  run(model: string | OperatorProgram, inputs: readonly HostArray[]): Promise<readonly HostArray[]>
 }
 
 export interface WriteOptions {
@@ -45,6 +55,7 @@ const rows: readonly FormatRow[] = [
     ending: '.onnx',
     read: readOnnxModel,
     write: (program, path) => writeOnnxModel(program, path),
+    foreign: async () => ((await hasOnnxRuntime()) ? { name: 'ONNX Runtime', run: runInOnnxRuntime } : null),
   },
   {
     format: 'safetensors',
@@ -84,6 +95,11 @@ async function targetOf(row: FormatRow, path: string): Promise<string> {
 export async function readModel(path: string): Promise<OperatorProgram> {
   const row = rowOf(path)
   return (row?.read ?? readPaddleModel)(path)
+}
+
+/** The runtime that a model file is made for, where it is installed here; else null. */
+export async function foreignRuntimeOf(path: string): Promise<ForeignRuntime | null> {
+  return (await rowOf(path)?.foreign?.()) ?? null
 }
 
 /** Writes a program; returns the path of the file that names the model. Throws ArgumentError, FormatError, StorageError. */

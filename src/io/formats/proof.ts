@@ -1,6 +1,7 @@
 /**
- * Proof that what was written computes what was trained: inputs are drawn, run through the live layer and through the file as it is read
- * again, and every output is compared. Where they differ, the first layer that does is named.
+ * Proof that what was written computes what was trained: inputs are drawn, run through the live layer, through the file as it is read again,
+ * and through the runtime that the file is made for, where that is installed; every output is compared. Where they differ, the first layer
+ * that does is named.
  */
 import { allocateHost, getElement, isFloat, setElement, type HostArray } from '../../common/dtype.ts'
 import { ArgumentError, FormatError } from '../../common/errors.ts'
@@ -10,6 +11,7 @@ import { Layer } from '../../nn/layer.ts'
 import { noGrad } from '../../tensor/autograd.ts'
 import { tensorsIn } from '../../tensor/nested.ts'
 import { fromHost, type Tensor } from '../../tensor/tensor.ts'
+import { foreignRuntimeOf, readModel, type ForeignRuntime } from './model-files.ts'
 import type { Exportable } from './program/export/record.ts'
 import { slotNames, type OperatorProgram } from './program/program.ts'
 import { TranslatedLayer } from './program/translated-layer.ts'
@@ -26,8 +28,10 @@ export interface ProofOptions {
 
 export interface Proof {
   readonly samples: number
-  /** Over all outputs of all samples. */
+  /** Over all outputs of all samples, here and there. */
   readonly largestDifference: number
+  /** The runtime that ran the file too; null where none that reads its format is installed here. */
+  readonly foreignRuntime: string | null
 }
 
 /** Inputs drawn for a program: floats in [-1, 1), integers 0 and 1, which are tokens and classes of every table. */
@@ -46,37 +50,45 @@ export function drawSamples(program: OperatorProgram, shapes: readonly (readonly
 }
 
 /**
- * Compares a live layer, in evaluation, with a program. `written` is the program that the file was written from, to tell where they part.
- * Throws FormatError that names the first layer that differs, and by how much.
+ * Compares a live layer, in evaluation, with a file. `written` is the program that the file was written from, to tell where they part. Throws
+ * FormatError that names the first layer that differs, and by how much.
  */
 export async function proveEqual(
   live: Exportable,
   written: OperatorProgram,
-  reread: OperatorProgram,
+  path: string,
   options: ProofOptions,
 ): Promise<Proof> {
   const { samples, tolerance = DEFAULT_TOLERANCE } = options
   if (samples.length === 0) throw new ArgumentError('proof: there are no samples to run')
+  const reread = await readModel(path)
+  const foreign = await foreignRuntimeOf(path)
   const layer = new TranslatedLayer(reread)
   let largest = 0
   for (const sample of samples) {
     const wanted = await outputsOf(live, sample)
-    const got = await outputsOf(layer, sample)
-    if (got.length !== wanted.length)
-      throw new FormatError(`proof: the layer returns ${wanted.length} tensors, the written model ${got.length}`)
-    for (const [i, w] of wanted.entries()) {
-      const difference = distance(w, got[i]!)
-      largest = Math.max(largest, difference)
-      if (difference <= tolerance) continue
-      const where = await firstDifference(live, written, reread, sample, tolerance)
-      throw new FormatError(
-        `proof: output '${reread.outputs[i]!.name}' of the written model differs from the layer's by ${difference} (at most ${tolerance}) for inputs of ${sample
-          .map((s) => formatShape(s.shape))
-          .join(', ')}: ${where}`,
-      )
+    const shapes = sample.map((s) => formatShape(s.shape)).join(', ')
+    const compare = async (got: readonly HostArray[], model: string, where: () => Promise<string>): Promise<void> => {
+      if (got.length !== wanted.length)
+        throw new FormatError(`proof: the layer returns ${wanted.length} tensors, ${model} ${got.length}`)
+      for (const [i, w] of wanted.entries()) {
+        const difference = distance(w, got[i]!)
+        largest = Math.max(largest, difference)
+        if (difference <= tolerance) continue
+        throw new FormatError(
+          `proof: output '${reread.outputs[i]!.name}' of ${model} differs from the layer's by ${difference} (at most ${tolerance}) for inputs of ${shapes}: ${await where()}`,
+        )
+      }
     }
+    await compare(await outputsOf(layer, sample), 'the written model', () =>
+      firstDifference(live, written, reread, sample, tolerance),
+    )
+    if (foreign)
+      await compare(await foreign.run(path, sample), `the written model in ${foreign.name}`, () =>
+        firstForeignDifference(written, foreign, sample, tolerance),
+      )
   }
-  return { samples: samples.length, largestDifference: largest }
+  return { samples: samples.length, largestDifference: largest, foreignRuntime: foreign?.name ?? null }
 }
 
 /** What a layer or function returns for inputs given as arrays. */
@@ -146,15 +158,38 @@ async function layerValues(
   }
 }
 
-/** The value of the last operation of each origin. */
-async function originValues(program: OperatorProgram, sample: readonly HostArray[]): Promise<Map<string, HostArray>> {
+/** Where another runtime parts from the program: the first operation, or layer, whose value differs. */
+async function firstForeignDifference(
+  written: OperatorProgram,
+  foreign: ForeignRuntime,
+  sample: readonly HostArray[],
+  tolerance: number,
+): Promise<string> {
+  const outputs = lastOfOrigins(written)
+  if (outputs.length === 0) return 'the program names no layers'
+  const inner = { ...written, outputs }
+  const own = await outputsOf(new TranslatedLayer(inner), sample)
+  const theirs = await foreign.run(inner, sample)
+  for (const [i, { name }] of outputs.entries()) {
+    const d = distance(own[i]!, theirs[i]!)
+    if (d > tolerance) return `the first layer that differs is ${name}, by ${d}`
+  }
+  return 'no layer differs when their values are outputs'
+}
+
+/** The last value of each origin that the operations name, as outputs of that name. */
+function lastOfOrigins(program: OperatorProgram): { readonly name: string; readonly value: string }[] {
   const last = new Map<string, string>()
   for (const { origin, outputs } of program.operations) {
     const name = slotNames(Object.values(outputs)[0])[0]
     if (origin && name !== undefined) last.set(origin, name)
   }
-  if (last.size === 0) return new Map()
-  const outputs = [...last].map(([name, value]) => ({ name, value }))
+  return [...last].map(([name, value]) => ({ name, value }))
+}
+
+async function originValues(program: OperatorProgram, sample: readonly HostArray[]): Promise<Map<string, HostArray>> {
+  const outputs = lastOfOrigins(program)
+  if (outputs.length === 0) return new Map()
   const results = await outputsOf(new TranslatedLayer({ ...program, outputs }), sample)
   return new Map(outputs.map(({ name }, i) => [name, results[i]!]))
 }

@@ -169,6 +169,19 @@ export async function openOnnxRuntime(
   }
 }
 
+/** Opens a model, runs it once on the CPU, and lets it go. Throws as `openOnnxRuntime` and `run`. */
+export async function runInOnnxRuntime(
+  model: string | OperatorProgram,
+  inputs: readonly HostArray[],
+): Promise<HostArray[]> {
+  const session = await openOnnxRuntime(model)
+  try {
+    return await session.run(inputs)
+  } finally {
+    await session.dispose()
+  }
+}
+
 /** The model of a file, whose external data lies beside it and nowhere else. */
 async function readChecked(path: string): Promise<OnnxModel> {
   const model = parseOnnx(await readBytes(path))
