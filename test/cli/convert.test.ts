@@ -1,0 +1,55 @@
+/** `longzhou convert`: each format of a small network, what is said of the proof, and what to options that do not fit. */
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { runCli } from '../../src/cli/run.ts'
+import { modelFormats, readModel } from '../../src/io/formats/model-files.ts'
+import { hasOnnxRuntime } from '../../src/io/formats/onnx/index.ts'
+import { MODELS } from '../support/program-cases.ts'
+import { makeScratch } from '../support/scratch.ts'
+
+const model = join(MODELS, 'ch_ppocr_mobile_v2.0_cls')
+const scratch = makeScratch('convert')
+afterAll(() => rm(scratch, { recursive: true }))
+
+let stdout: string
+let stderr: string
+beforeEach(() => {
+  stdout = stderr = ''
+  vi.spyOn(process.stdout, 'write').mockImplementation((text) => Boolean((stdout += String(text))))
+  vi.spyOn(process.stderr, 'write').mockImplementation((text) => Boolean((stderr += String(text))))
+})
+afterEach(() => vi.restoreAllMocks())
+
+const convert = (...words: string[]): Promise<number> => runCli(['convert', ...words])
+
+describe('longzhou convert', () => {
+  test.each(modelFormats)('writes %s and proves it', async (format) => {
+    expect(await convert(model, join(scratch, format), '--to', format, '--writer', 'own', '--json')).toBe(0)
+    const { path, ...proof } = JSON.parse(stdout) as { readonly path: string; readonly largestDifference: number }
+    const foreignRuntime = format === 'onnx' && (await hasOnnxRuntime()) ? 'ONNX Runtime' : null
+    expect(proof).toEqual({ samples: 2, largestDifference: proof.largestDifference, foreignRuntime })
+    expect(proof.largestDifference).toBeLessThan(1e-4)
+    expect((await readModel(path)).inputs.map((i) => i.name)).toEqual(
+      (await readModel(model)).inputs.map((i) => i.name),
+    )
+  })
+
+  test('says what it found in words', async () => {
+    expect(await convert(model, join(scratch, 'words.safetensors'))).toBe(0)
+    expect(stdout).toMatch(
+      /words\.safetensors: computes what the original does \(largest difference \S+ over 2 drawn inputs\)/,
+    )
+  })
+
+  test('refuses options that there are not', async () => {
+    for (const [options, message] of [
+      [['--to', 'tflite'], "there is no format 'tflite'; there are pir, pdmodel, onnx, safetensors, nb"],
+      [['--to', 'nb', '--writer', 'lite'], "there is no writer 'lite'; there are auto"],
+      [['--tolerance', 'little'], "--tolerance must be a number, got 'little'"],
+    ] as const) {
+      expect(await convert(model, join(scratch, 'refused'), ...options)).toBe(2)
+      expect(stderr).toContain(message)
+    }
+  })
+})
