@@ -80,12 +80,13 @@ class Generator implements PlanBuilder {
   }
 
   findFixed(nodes: readonly Node[], given: readonly Node[] = []): void {
-    if (!this.#constant) return
+    // Programs whose leaves may all change have fixed values only in bodies of loops.
+    if (!this.#constant && given.length === 0) return
     for (const n of given) this.#fixed.add(n)
     for (const n of nodes) {
       const isFixed =
         n.op === 'buffer'
-          ? this.#constant.has(this.#capture.slots.get(n) ?? -1)
+          ? (this.#constant?.has(this.#capture.slots.get(n) ?? -1) ?? false)
           : n.sources.length === 0
             ? fixedLeaves.has(n.op)
             : !changing.has(n.op) && n.sources.every((s) => this.#fixed.has(s))

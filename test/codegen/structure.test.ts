@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Capabilities } from '../../src/codegen/capabilities.ts'
-import { generatePlan } from '../../src/codegen/generate.ts'
+import { generatePlan, type GeneratedPlan } from '../../src/codegen/generate.ts'
 import type { Kernel } from '../../src/codegen/kernel.ts'
 import { structureOf } from '../../src/codegen/structure.ts'
 import { nn, optimizer, setDevice, toTensor, zeros, type Tensor } from '../../src/index.ts'
@@ -16,12 +16,13 @@ import { hashText } from '../../src/render/hash.ts'
 import { renderWasm } from '../../src/render/wasm.ts'
 import { compilerCandidates } from '../../src/runtime/compiler.ts'
 import { capture } from '../../src/schedule/capture.ts'
+import type { Launch, Loop } from '../../src/schedule/plan.ts'
 import { pendingWrites } from '../../src/tensor/session.ts'
 
 const capabilities: Capabilities = { vectorBytes: 32, threads: 2, cacheBytes: [32768, 524288, 4194304], blocking: true }
 
-/** The kernels of tensors and of the writes recorded with them. */
-function kernelsOf(results: Tensor | readonly Tensor[]): readonly Kernel[] {
+/** The plan of tensors and of the writes recorded with them. */
+function planOf(results: Tensor | readonly Tensor[]): GeneratedPlan {
   const list = [results].flat() as Tensor[]
   return generatePlan(
     capture(
@@ -29,8 +30,10 @@ function kernelsOf(results: Tensor | readonly Tensor[]): readonly Kernel[] {
       pendingWrites(),
     ),
     capabilities,
-  ).kernels
+  )
 }
+
+const kernelsOf = (results: Tensor | readonly Tensor[]): readonly Kernel[] => planOf(results).kernels
 
 const data = (...shape: number[]): Tensor => toTensor(new Float32Array(shape.reduce((a, b) => a * b, 1))).reshape(shape)
 const variable = (...shape: number[]): Tensor => {
@@ -541,4 +544,15 @@ it('a value of low precision is not stored once more in float32 for those who re
   const users = [wide.sum(0), wide.sum(1), wide.square().sum(0), wide.exp().sum(1), wide.tanh().sum(0)]
   // Two operands, the product and the shared value, each of two bytes an element.
   expect(arenaOf(users)).toBeLessThanOrEqual(4 * 2 * 64 * 64)
+})
+
+it('weights of a recurrence that is trained are packed before its loops, for the forward pass and for the gradient', () => {
+  const cell = new nn.LSTM(64, 128)
+  const { plan, kernels } = planOf(withGradients(cell(variable(16, 6, 64))[0], cell.parameters()))
+  const packs = (launches: readonly (Launch | Loop)[]): string[] =>
+    launches.flatMap((l) => (l.kind === 'launch' ? kernels[l.kernel]!.title : [])).filter((t) => t.startsWith('pack'))
+  const loops = plan.steps.filter((s) => s.kind === 'loop')
+  expect(loops).toHaveLength(2)
+  expect(loops.flatMap((l) => packs(l.steps))).toEqual([])
+  expect(packs(plan.steps).filter((t) => t.startsWith('pack columns')).length).toBeGreaterThanOrEqual(2)
 })
