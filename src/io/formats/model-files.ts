@@ -5,7 +5,7 @@ import type { HostArray } from '../../common/dtype.ts'
 import { ArgumentError } from '../../common/errors.ts'
 import type { LiteOptions } from './lite-opt.ts'
 import { readLiteModel, writeLiteModel } from './lite-program.ts'
-import { hasOnnxRuntime, readOnnxModel, runInOnnxRuntime, writeOnnxModel } from './onnx/index.ts'
+import { hasOnnxRuntime, openOnnxRuntime, readOnnxModel, writeOnnxModel } from './onnx/index.ts'
 import { readPaddleModel, writePaddleModel } from './paddle/index.ts'
 import type { OperatorProgram } from './program/program.ts'
 import { readSafetensorsProgram, writeSafetensorsProgram } from './safetensors-program.ts'
@@ -28,8 +28,15 @@ interface FormatRow {
 /** A runtime of somebody else's: what it makes of a file is what users of the file get. */
 export interface ForeignRuntime {
   readonly name: string
-  /** Runs a file of its format, or a program by way of that format in memory, on inputs in order. Rejects with what the runtime met. */
-  run(model: string | OperatorProgram, inputs: readonly HostArray[]): Promise<readonly HostArray[]>
+  /** Opens a file of its format, or a program by way of that format in memory. Rejects with what the runtime met. */
+  open(model: string | OperatorProgram): Promise<ForeignSession>
+}
+
+/** A model in a runtime of somebody else's; whoever opened it disposes it. */
+export interface ForeignSession {
+  /** Outputs in order, for inputs in order. Rejects with what the runtime met. */
+  run(inputs: readonly HostArray[]): Promise<readonly HostArray[]>
+  dispose(): Promise<void>
 }
 
 export interface WriteOptions {
@@ -55,7 +62,7 @@ const rows: readonly FormatRow[] = [
     ending: '.onnx',
     read: readOnnxModel,
     write: (program, path) => writeOnnxModel(program, path),
-    foreign: async () => ((await hasOnnxRuntime()) ? { name: 'ONNX Runtime', run: runInOnnxRuntime } : null),
+    foreign: async () => ((await hasOnnxRuntime()) ? { name: 'ONNX Runtime', open: openOnnxRuntime } : null),
   },
   {
     format: 'safetensors',

@@ -62,31 +62,36 @@ export async function proveEqual(
   const { samples, tolerance = DEFAULT_TOLERANCE } = options
   if (samples.length === 0) throw new ArgumentError('proof: there are no samples to run')
   const reread = await readModel(path)
-  const foreign = await foreignRuntimeOf(path)
   const layer = new TranslatedLayer(reread)
+  const foreign = await foreignRuntimeOf(path)
+  const session = await foreign?.open(path)
   let largest = 0
-  for (const sample of samples) {
-    const wanted = await outputsOf(live, sample)
-    const shapes = sample.map((s) => formatShape(s.shape)).join(', ')
-    const compare = async (got: readonly HostArray[], model: string, where: () => Promise<string>): Promise<void> => {
-      if (got.length !== wanted.length)
-        throw new FormatError(`proof: the layer returns ${wanted.length} tensors, ${model} ${got.length}`)
-      for (const [i, w] of wanted.entries()) {
-        const difference = distance(w, got[i]!)
-        largest = Math.max(largest, difference)
-        if (difference <= tolerance) continue
-        throw new FormatError(
-          `proof: output '${reread.outputs[i]!.name}' of ${model} differs from the layer's by ${difference} (at most ${tolerance}) for inputs of ${shapes}: ${await where()}`,
-        )
+  try {
+    for (const sample of samples) {
+      const wanted = await outputsOf(live, sample)
+      const compare = async (got: readonly HostArray[], model: string, where: () => Promise<string>): Promise<void> => {
+        if (got.length !== wanted.length)
+          throw new FormatError(`proof: the layer returns ${wanted.length} tensors, ${model} ${got.length}`)
+        for (const [i, w] of wanted.entries()) {
+          const difference = distance(w, got[i]!)
+          largest = Math.max(largest, difference)
+          if (difference <= tolerance) continue
+          const shapes = sample.map((s) => formatShape(s.shape)).join(', ')
+          throw new FormatError(
+            `proof: output '${reread.outputs[i]!.name}' of ${model} differs from the layer's by ${difference} (at most ${tolerance}) for inputs of ${shapes}: ${await where()}`,
+          )
+        }
       }
-    }
-    await compare(await outputsOf(layer, sample), 'the written model', () =>
-      firstDifference(live, written, reread, sample, tolerance),
-    )
-    if (foreign)
-      await compare(await foreign.run(path, sample), `the written model in ${foreign.name}`, () =>
-        firstForeignDifference(written, foreign, sample, tolerance),
+      await compare(await outputsOf(layer, sample), 'the written model', () =>
+        firstDifference(live, written, reread, sample, tolerance),
       )
+      if (foreign && session)
+        await compare(await session.run(sample), `the written model in ${foreign.name}`, () =>
+          firstForeignDifference(written, foreign, sample, tolerance),
+        )
+    }
+  } finally {
+    await session?.dispose()
   }
   return { samples: samples.length, largestDifference: largest, foreignRuntime: foreign?.name ?? null }
 }
@@ -169,7 +174,8 @@ async function firstForeignDifference(
   if (outputs.length === 0) return 'the program names no layers'
   const inner = { ...written, outputs }
   const own = await outputsOf(new TranslatedLayer(inner), sample)
-  const theirs = await foreign.run(inner, sample)
+  const session = await foreign.open(inner)
+  const theirs = await session.run(sample).finally(() => session.dispose())
   for (const [i, { name }] of outputs.entries()) {
     const d = distance(own[i]!, theirs[i]!)
     if (d > tolerance) return `the first layer that differs is ${name}, by ${d}`

@@ -3,11 +3,5 @@ export { parseOnnx } from './decode.ts'
 export { serializeOnnx } from './encode.ts'
 export { readOnnxModel, writeOnnxModel, type OnnxFileOptions } from './files.ts'
 export { programOfOnnx } from './reader/read.ts'
-export {
-  hasOnnxRuntime,
-  openOnnxRuntime,
-  runInOnnxRuntime,
-  type OnnxRuntimeOptions,
-  type OnnxRuntimeSession,
-} from './runtime.ts'
+export { hasOnnxRuntime, openOnnxRuntime, type OnnxRuntimeOptions, type OnnxRuntimeSession } from './runtime.ts'
 export { onnxOfProgram, type OnnxWriteOptions } from './writer/write.ts'

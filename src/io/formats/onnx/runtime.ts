@@ -7,6 +7,7 @@
 import { isDType, viewHost, type HostArray } from '../../../common/dtype.ts'
 import { ArgumentError, DependencyError, DeviceError, FormatError } from '../../../common/errors.ts'
 import { numel } from '../../../common/shape.ts'
+import { isThreadCount } from '../../../common/thread-count.ts'
 import { readBytes } from '../../files.ts'
 import type { OperatorProgram, ValueInfo } from '../program/program.ts'
 import { parseOnnx } from './decode.ts'
@@ -79,7 +80,7 @@ function sessionOptions({ device = 'cpu', threads }: OnnxRuntimeOptions): object
     throw new ArgumentError(
       `ONNX Runtime: there is no device '${device}'; use ${Object.keys(PROVIDERS).join(', ')}, or gpu:N for one of several cards`,
     )
-  if (threads !== undefined && (!Number.isInteger(threads) || threads < 1 || threads > 1024))
+  if (threads !== undefined && !isThreadCount(threads))
     throw new ArgumentError(`ONNX Runtime: threads must be an integer from 1 to 1024, got ${String(threads)}`)
   return {
     executionProviders: [number === undefined ? name : { name, deviceId: Number(number) }],
@@ -166,19 +167,6 @@ export async function openOnnxRuntime(
   } catch (error) {
     await session.release()
     throw error
-  }
-}
-
-/** Opens a model, runs it once on the CPU, and lets it go. Throws as `openOnnxRuntime` and `run`. */
-export async function runInOnnxRuntime(
-  model: string | OperatorProgram,
-  inputs: readonly HostArray[],
-): Promise<HostArray[]> {
-  const session = await openOnnxRuntime(model)
-  try {
-    return await session.run(inputs)
-  } finally {
-    await session.dispose()
   }
 }
 
