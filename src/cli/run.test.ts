@@ -1,17 +1,11 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import manifest from '../../package.json' with { type: 'json' }
+import { catchOutput } from '../../test/support/cli.ts'
 import { FormatError } from '../common/errors.ts'
 import type { CliCommand, CommandRow } from './commands.ts'
 import { runCli } from './run.ts'
 
-let stdout: string
-let stderr: string
-beforeEach(() => {
-  stdout = stderr = ''
-  vi.spyOn(process.stdout, 'write').mockImplementation((text) => Boolean((stdout += String(text))))
-  vi.spyOn(process.stderr, 'write').mockImplementation((text) => Boolean((stderr += String(text))))
-})
-afterEach(() => vi.restoreAllMocks())
+const printed = catchOutput()
 
 const loaded: string[] = []
 const row = (name: string, command: CliCommand): CommandRow => ({
@@ -63,24 +57,24 @@ describe('help and version', () => {
   test('the list of commands loads none of them', async () => {
     loaded.length = 0
     expect(await run('--help')).toBe(0)
-    expect(stdout).toMatch(/train\s+Does train\n\s+demo\s+Does demo/)
+    expect(printed.stdout).toMatch(/train\s+Does train\n\s+demo\s+Does demo/)
     expect(loaded).toEqual([])
   })
 
   test('help of a command and of its sub-command', async () => {
     expect(await run('train', '--help')).toBe(0)
-    expect(stdout).toMatch(/USAGE longzhou train \[OPTIONS\] <CONFIG>[\s\S]*-n, --steps/)
-    stdout = ''
+    expect(printed.stdout).toMatch(/USAGE longzhou train \[OPTIONS\] <CONFIG>[\s\S]*-n, --steps/)
+    printed.stdout = ''
     expect(await run('demo', 'receipts', '-h')).toBe(0)
-    expect(stdout).toMatch(/longzhou demo receipts/)
-    stdout = ''
+    expect(printed.stdout).toMatch(/longzhou demo receipts/)
+    printed.stdout = ''
     expect(await run('demo', '--help')).toBe(0)
-    expect(stdout).toMatch(/receipts\s+Does receipts/)
+    expect(printed.stdout).toMatch(/receipts\s+Does receipts/)
   })
 
   test('the version is the manifest’s', async () => {
     expect(await run('--version')).toBe(0)
-    expect(stdout).toBe(`${manifest.version}\n`)
+    expect(printed.stdout).toBe(`${manifest.version}\n`)
   })
 })
 
@@ -103,8 +97,8 @@ describe('running', () => {
 
   test('an error is told on standard error and gives 1', async () => {
     expect(await run('break')).toBe(1)
-    expect(stderr).toMatch(/^longzhou: model.bin is truncated\n {2}hint: nothing was overwritten/)
-    expect(stdout).toBe('')
+    expect(printed.stderr).toMatch(/^longzhou: model.bin is truncated\n {2}hint: nothing was overwritten/)
+    expect(printed.stdout).toBe('')
   })
 })
 
@@ -122,7 +116,7 @@ test.each([
   [['demo', 'receipts', '--size', 'huge'], /Invalid value for argument: --size \(huge\)/],
 ])('%j is a usage error', async (argv, message) => {
   expect(await run(...argv)).toBe(2)
-  expect(stderr).toMatch(message)
-  expect(stderr).toMatch(/see: longzhou.* --help\n$/)
-  expect(stdout).toBe('')
+  expect(printed.stderr).toMatch(message)
+  expect(printed.stderr).toMatch(/see: longzhou.* --help\n$/)
+  expect(printed.stdout).toBe('')
 })

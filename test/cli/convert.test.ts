@@ -1,10 +1,11 @@
 /** `longzhou convert`: each format of a small network, what is said of the proof, and what to options that do not fit. */
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { runCli } from '../../src/cli/run.ts'
 import { modelFormats, readModel } from '../../src/io/formats/model-files.ts'
 import { hasOnnxRuntime } from '../../src/io/formats/onnx/index.ts'
+import { catchOutput } from '../support/cli.ts'
 import { MODELS } from '../support/program-cases.ts'
 import { makeScratch } from '../support/scratch.ts'
 
@@ -12,21 +13,17 @@ const model = join(MODELS, 'ch_ppocr_mobile_v2.0_cls')
 const scratch = makeScratch('convert')
 afterAll(() => rm(scratch, { recursive: true }))
 
-let stdout: string
-let stderr: string
-beforeEach(() => {
-  stdout = stderr = ''
-  vi.spyOn(process.stdout, 'write').mockImplementation((text) => Boolean((stdout += String(text))))
-  vi.spyOn(process.stderr, 'write').mockImplementation((text) => Boolean((stderr += String(text))))
-})
-afterEach(() => vi.restoreAllMocks())
+const printed = catchOutput()
 
 const convert = (...words: string[]): Promise<number> => runCli(['convert', ...words])
 
 describe('longzhou convert', () => {
   test.each(modelFormats)('writes %s and proves it', async (format) => {
     expect(await convert(model, join(scratch, format), '--to', format, '--writer', 'own', '--json')).toBe(0)
-    const { path, ...proof } = JSON.parse(stdout) as { readonly path: string; readonly largestDifference: number }
+    const { path, ...proof } = JSON.parse(printed.stdout) as {
+      readonly path: string
+      readonly largestDifference: number
+    }
     const foreignRuntime = format === 'onnx' && (await hasOnnxRuntime()) ? 'ONNX Runtime' : null
     expect(proof).toEqual({ samples: 2, largestDifference: proof.largestDifference, foreignRuntime })
     expect(proof.largestDifference).toBeLessThan(1e-4)
@@ -37,7 +34,7 @@ describe('longzhou convert', () => {
 
   test('says what it found in words', async () => {
     expect(await convert(model, join(scratch, 'words.safetensors'))).toBe(0)
-    expect(stdout).toMatch(
+    expect(printed.stdout).toMatch(
       /words\.safetensors: computes what the original does \(largest difference \S+ over 2 drawn inputs\)/,
     )
   })
@@ -49,7 +46,7 @@ describe('longzhou convert', () => {
       [['--tolerance', 'little'], "--tolerance must be a number, got 'little'"],
     ] as const) {
       expect(await convert(model, join(scratch, 'refused'), ...options)).toBe(2)
-      expect(stderr).toContain(message)
+      expect(printed.stderr).toContain(message)
     }
   })
 })

@@ -1,10 +1,11 @@
 /** `longzhou infer`: what it prints and writes, and what it says to inputs and options that do not fit. */
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { runCli } from '../../src/cli/run.ts'
 import { readNpy, writeNpy } from '../../src/io/files.ts'
 import { hasOnnxRuntime } from '../../src/io/formats/onnx/index.ts'
+import { catchOutput } from '../support/cli.ts'
 import { differenceOf } from '../support/onnx.ts'
 import { MODELS } from '../support/program-cases.ts'
 import { makeScratch } from '../support/scratch.ts'
@@ -15,14 +16,7 @@ const isOnnxRuntimeHere = await hasOnnxRuntime()
 const scratch = makeScratch('infer')
 afterAll(() => rm(scratch, { recursive: true }))
 
-let stdout: string
-let stderr: string
-beforeEach(() => {
-  stdout = stderr = ''
-  vi.spyOn(process.stdout, 'write').mockImplementation((text) => Boolean((stdout += String(text))))
-  vi.spyOn(process.stderr, 'write').mockImplementation((text) => Boolean((stderr += String(text))))
-})
-afterEach(() => vi.restoreAllMocks())
+const printed = catchOutput()
 
 const infer = (...words: string[]): Promise<number> => runCli(['infer', ...words])
 
@@ -43,7 +37,7 @@ interface Report {
   readonly peak_mb: number
 }
 
-const report = (): Report => JSON.parse(stdout.trimEnd().split('\n').at(-1)!) as Report
+const report = (): Report => JSON.parse(printed.stdout.trimEnd().split('\n').at(-1)!) as Report
 
 describe('longzhou infer', () => {
   test('runs, writes one .npy an output, and tells times as the last line', async () => {
@@ -64,8 +58,8 @@ describe('longzhou infer', () => {
 
   test('needs no name for a single input, and writes nothing where --out is left out', async () => {
     expect(await infer(join(folder, 'inference.json'), '--input', input)).toBe(0)
-    expect(stdout).toMatch(/output +dtype +shape/)
-    expect(stdout).toMatch(/loaded in .* ms, first run .* ms/)
+    expect(printed.stdout).toMatch(/output +dtype +shape/)
+    expect(printed.stdout).toMatch(/loaded in .* ms, first run .* ms/)
   })
 
   test.runIf(isOnnxRuntimeHere)('runs by ONNX Runtime as well', async () => {
@@ -79,21 +73,21 @@ describe('longzhou infer', () => {
     const takes = 'x (float32[any, 3, any, any])'
     const wrong = join(scratch, 'wrong.npy')
     expect(await infer(folder)).toBe(2)
-    expect(stderr).toContain(`--input is missing for x; the model takes ${takes}`)
+    expect(printed.stderr).toContain(`--input is missing for x; the model takes ${takes}`)
     expect(await infer(folder, '--input', `x=${input}`, '--input', `x=${input}`)).toBe(2)
-    expect(stderr).toContain("the input 'x' is given twice")
+    expect(printed.stderr).toContain("the input 'x' is given twice")
 
     await writeNpy(wrong, { dtype: 'float32', shape: [1, 1, 48, 192], data: new Float32Array(48 * 192) })
     expect(await infer(folder, '--input', `x=${wrong}`)).toBe(1)
-    expect(stderr).toContain(`has shape [1, 1, 48, 192]; the model takes ${takes}`)
+    expect(printed.stderr).toContain(`has shape [1, 1, 48, 192]; the model takes ${takes}`)
     await writeNpy(wrong, { dtype: 'int32', shape: [1, 3, 1, 1], data: new Int32Array(3) })
     expect(await infer(folder, '--input', `x=${wrong}`)).toBe(1)
-    expect(stderr).toContain(`is int32; the model takes ${takes}`)
+    expect(printed.stderr).toContain(`is int32; the model takes ${takes}`)
     expect(await infer(folder, '--input', join(scratch, 'nowhere.npy'))).toBe(1)
-    expect(stderr).toContain('nowhere.npy')
-    stderr = ''
+    expect(printed.stderr).toContain('nowhere.npy')
+    printed.stderr = ''
     expect(await infer(join(MODELS, 'ernie_tokencls'), '--input', `ids=${input}`)).toBe(2)
-    expect(stderr).toMatch(/names no input; the model takes input_ids \(int64\[any, any\]\), token_type_ids/)
+    expect(printed.stderr).toMatch(/names no input; the model takes input_ids \(int64\[any, any\]\), token_type_ids/)
   })
 
   test('refuses options that there are not', async () => {
@@ -104,11 +98,11 @@ describe('longzhou infer', () => {
       ['--precision', 'int4', '--precision must be one of float32, bfloat16'],
     ] as const) {
       expect(await infer(folder, '--input', input, option, value)).toBe(2)
-      expect(stderr).toContain(message)
+      expect(printed.stderr).toContain(message)
     }
     expect(await infer(folder, '--input', input, '--device', 'tpu')).toBe(1)
-    expect(stderr).toContain("there is no device 'tpu'; present: cpu, wasm")
+    expect(printed.stderr).toContain("there is no device 'tpu'; present: cpu, wasm")
     expect(await infer(folder, '--input', input, '--device', 'wasm', '--threads', '2')).toBe(1)
-    expect(stderr).toContain("device 'wasm' runs on one thread")
+    expect(printed.stderr).toContain("device 'wasm' runs on one thread")
   })
 })

@@ -2,9 +2,8 @@
 import { describe, expect, test } from 'vitest'
 import { add, max, mul } from '../../src/codegen/builder.ts'
 import type { Capabilities } from '../../src/codegen/capabilities.ts'
-import { lowerContract } from '../../src/codegen/contract/lower.ts'
 import type { Epilogue } from '../../src/codegen/contract/problem.ts'
-import { contiguousStrides, numel } from '../../src/common/shape.ts'
+import { numel } from '../../src/common/shape.ts'
 import { capabilities, compute, expectResult, lower, matmul } from '../support/contract-expect.ts'
 import { ContractRunner } from '../support/contract-runner.ts'
 import { convolution, gradientOf, type ContractCase, type ConvolutionCase } from '../support/naive-contract.ts'
@@ -105,15 +104,7 @@ describe('convolutions without packing', () => {
       conv({ size: [1, 21], kernel: [1, 1], padding: [0, 0], inChannels: 1, outChannels: 1, batch: 1 }),
       1,
     )
-    const view = (shape: readonly number[]) => ({ shape, strides: contiguousStrides(shape), offset: 0 })
-    const lowered = lowerContract({
-      spec: c.spec,
-      dtype: 'float32',
-      lhs: view(c.lhs),
-      rhs: view(c.rhs),
-      out: view(c.out),
-      capabilities,
-    })
+    const lowered = lower(c)
     const [lhs, rhs, out] = [new Float32Array(21).fill(1), new Float32Array(21).fill(1), new Float32Array(1)]
     lhs[14] = Infinity
     new ContractRunner(lowered, { lhs, rhs, out }).run()

@@ -11,6 +11,16 @@ def wide(channels, scale):
     return max(8, int(channels * scale + 4) // 8 * 8)
 
 
+def stages_of(x, stem, groups):
+    """What each group of blocks gives, one after another, behind the stem."""
+    x = stem(x)
+    outs = []
+    for group in groups:
+        x = group(x)
+        outs.append(x)
+    return outs
+
+
 class InvertedResidual(nn.Layer):
     def __init__(self, inputs, middle, outputs, kernel, stride, act, excite):
         super().__init__()
@@ -88,14 +98,10 @@ class MobileNetV3(nn.Layer):
         self.pool = nn.MaxPool2D(2, 2) if pool else None
 
     def forward(self, x):
-        x = self.stem(x)
-        outs = []
-        for group in self.groups:
-            x = group(x)
-            outs.append(x)
+        outs = stages_of(x, self.stem, self.groups)
         if self.stages:
             return outs
-        return self.pool(x) if self.pool is not None else x
+        return self.pool(outs[-1]) if self.pool is not None else outs[-1]
 
 
 class RepConv(nn.Layer):
@@ -169,14 +175,10 @@ class PPLCNetV3(nn.Layer):
             self.widths = thin
 
     def forward(self, x):
-        x = self.stem(x)
-        outs = []
-        for group in self.groups:
-            x = group(x)
-            outs.append(x)
+        outs = stages_of(x, self.stem, self.groups)
         if self.stages:
             return [conv(y) for conv, y in zip(self.out, outs[1:])]
-        return F.avg_pool2d(x, [3, 2])
+        return F.avg_pool2d(outs[-1], [3, 2])
 
 
 class PPLCNet(nn.Layer):
@@ -284,12 +286,8 @@ class PPHGNet(nn.Layer):
         self.groups = nn.LayerList(groups)
 
     def forward(self, x):
-        x = self.stem(x)
-        outs = []
-        for group in self.groups:
-            x = group(x)
-            outs.append(x)
-        return outs if self.stages else F.avg_pool2d(x, [3, 2])
+        outs = stages_of(x, self.stem, self.groups)
+        return outs if self.stages else F.avg_pool2d(outs[-1], [3, 2])
 
 
 class MobileNetV1Enhance(nn.Layer):
