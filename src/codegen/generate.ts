@@ -68,7 +68,7 @@ class Generator implements PlanBuilder {
       overwrites: o.write ? (leafNumbers.get(o.write) ?? -1) : -1,
     }))
     lowerGraph({ nodes: capture.nodes, given: places, results }, this, (steps) => this.#steps.push(...steps))
-    return this.#finish(this.#constant)
+    return this.#finish()
   }
 
   get kernels(): readonly Kernel[] {
@@ -117,9 +117,9 @@ class Generator implements PlanBuilder {
     return n
   }
 
-  #finish(constant: ReadonlySet<number> | undefined): GeneratedPlan {
-    const split = constant
-      ? splitConstants(this.#steps, this.#kernels, this.#temporaries, this.#capture.leaves.length, constant)
+  #finish(): GeneratedPlan {
+    const split = this.#constant
+      ? splitConstants(this.#steps, this.#kernels, this.#temporaries, this.#capture.leaves.length, this.#constant)
       : { constants: [], prologue: [], steps: this.#steps, replaced: new Set<number>() }
     const inArena = this.#temporaries.map((t, i) => (split.replaced.has(i) ? { ...t, bytes: 0 } : t))
     const { offsets, arenaBytes } = planMemory(inArena)
@@ -129,21 +129,7 @@ class Generator implements PlanBuilder {
         : { space: l.space, slot: l.slot, byteOffset: l.byteOffset, step: l.step }
     const bind = (a: StepArgument<Location>): Argument =>
       a.kind === 'memory' ? { kind: 'buffer', ref: ref(a.role) } : a
-    const launch = (s: PendingLaunch): Launch => {
-      const { kernel, extent, grain, scratchBytes, flops, bytes, shapes } = s
-      const args = s.arguments.map(bind)
-      return {
-        kind: 'launch',
-        kernel,
-        arguments: args,
-        extent,
-        grain,
-        scratchBytes,
-        flops,
-        bytes,
-        ...(shapes && { shapes }),
-      }
-    }
+    const launch = (s: PendingLaunch): Launch => ({ ...s, kind: 'launch', arguments: s.arguments.map(bind) })
     const steps = split.steps.map((s): Launch | Loop =>
       'count' in s ? { kind: 'loop', count: s.count, steps: s.steps.map(launch) } : launch(s),
     )

@@ -3,6 +3,7 @@
  * LONGZHOU_DEBUG, LONGZHOU_CACHE_DIR, LONGZHOU_PLAN_CACHE and LONGZHOU_WINOGRAD. Nothing here needs Node: in a browser, where there is no `process`, all are unset.
  */
 import { ArgumentError } from './errors.ts'
+import { MAX_THREADS } from './thread-count.ts'
 
 export type EnvironmentVariables = Readonly<Record<string, string | undefined>>
 
@@ -25,7 +26,6 @@ export interface Environment {
   readonly winograd: boolean
 }
 
-const MAX_THREADS = 1024
 const DEVICE = /^(?:cpu|wasm|webgpu|reference|null|gpu(?::\d{1,3})?)$/
 
 /** The process's variables; none outside Node. */

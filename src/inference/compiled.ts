@@ -3,10 +3,11 @@
  * what it holds, so that this engine takes only a directory that the caller named, whose files are those of its manifest.
  */
 import { resolve, join } from 'node:path'
-import { allocateHost, sizeOf, viewHost, type HostArray } from '../common/dtype.ts'
+import { sizeOf, type HostArray } from '../common/dtype.ts'
 import { readEnvironment } from '../common/env.ts'
 import { ArgumentError, DeviceError, FormatError, ShapeError } from '../common/errors.ts'
 import { numel, sameShape, type Shape } from '../common/shape.ts'
+import { bytesOf, fromBytes } from '../io/host-array.ts'
 import { NativeModel } from '../runtime/ahead/native-model.ts'
 import { detectCpuFeatures } from '../runtime/cpu-features.ts'
 import { allocateBuffer } from '../runtime/cpu/memory.ts'
@@ -22,8 +23,6 @@ export const compiled: Engine = {
       throw new ArgumentError('createPredictor: a compiled model is a directory; give its path')
     if (device !== 'cpu')
       throw new DeviceError(`createPredictor: a compiled model runs on device 'cpu', not on '${device}'`)
-    if (threads !== undefined && (!Number.isInteger(threads) || threads < 1 || threads > 1024))
-      throw new ArgumentError(`createPredictor: threads must be an integer from 1 to 1024, got ${String(threads)}`)
     return openCompiled(resolve(model), threads)
   },
 }
@@ -84,21 +83,16 @@ class CompiledSession implements Session {
 
   async run(inputs: readonly HostArray[]): Promise<HostArray[]> {
     const number = this.#shapeOf(inputs.map((i) => i.shape))
-    const given = inputs.map(({ data }) => {
-      const buffer = allocateBuffer(data.byteLength)
-      buffer.view.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+    const given = inputs.map((array) => {
+      const bytes = bytesOf(array)
+      const buffer = allocateBuffer(bytes.length)
+      buffer.view.set(bytes)
       return buffer
     })
     const shapes = this.#manifest.shapes[number]!.outputs
     const outputs = this.#manifest.outputs.map(({ dtype }, i) => allocateBuffer(numel(shapes[i]!) * sizeOf(dtype)))
     await this.#native.run(number, given, outputs)
-    return this.#manifest.outputs.map(({ dtype }, i): HostArray => {
-      const shape = [...shapes[i]!]
-      const { view } = outputs[i]!
-      const data =
-        view.byteLength === 0 ? allocateHost(dtype, 0) : viewHost(dtype, view.buffer, view.byteOffset, numel(shape))
-      return { dtype, shape, data }
-    })
+    return this.#manifest.outputs.map(({ dtype }, i) => fromBytes(dtype, [...shapes[i]!], outputs[i]!.view))
   }
 
   dispose(): void {

@@ -1,6 +1,7 @@
 /** The table of engines, and `createPredictor`, which chooses one. */
 import { ArgumentError } from '../common/errors.ts'
 import { nearestName } from '../common/nearest-name.ts'
+import { isThreadCount, MAX_THREADS } from '../common/thread-count.ts'
 import { readPaddleModel } from '../io/formats/paddle/index.ts'
 import { compiled } from './compiled.ts'
 import { Config } from './config.ts'
@@ -63,6 +64,11 @@ export async function createPredictor(given: PredictorOptions | Config): Promise
   if (unknown.length > 0)
     throw new ArgumentError(
       `createPredictor: engine '${name}' does not take ${unknown.join(', ')}; it takes ${chosen.takes.join(', ')}`,
+    )
+  const { threads } = options
+  if (threads !== undefined && !isThreadCount(threads))
+    throw new ArgumentError(
+      `createPredictor: threads must be an integer from 1 to ${MAX_THREADS}, got ${String(threads)}`,
     )
   return new Predictor(await chosen.load(model, options))
 }

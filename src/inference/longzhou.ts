@@ -2,17 +2,18 @@
  * The engine of this package: a program recorded once for each shape of its inputs. What depends on weights alone is folded, packed and
  * computed once, and shared by all shapes.
  */
-import { allocateHost, viewHost, type HostArray } from '../common/dtype.ts'
+import type { HostArray } from '../common/dtype.ts'
 import { ArgumentError, DeviceError } from '../common/errors.ts'
 import { RecentMap } from '../common/recent-map.ts'
-import { numel, type Shape } from '../common/shape.ts'
-import type { DeviceBuffer } from '../graph/storage.ts'
+import type { Shape } from '../common/shape.ts'
+import { bytesOf, fromBytes } from '../io/host-array.ts'
 import { readModel } from '../io/formats/model-files.ts'
 import { TranslatedLayer } from '../io/formats/program/translated-layer.ts'
 import type { OperatorProgram } from '../io/formats/program/program.ts'
 import type { Backend, ProgramOptions } from '../runtime/backend.ts'
 import { backendOf, getDevice, withDevice } from '../tensor/device.ts'
-import { ConstantStore, PreparedComputation } from '../tensor/prepared.ts'
+import { ConstantStore } from '../tensor/constant-store.ts'
+import { PreparedComputation } from '../tensor/prepared.ts'
 import { precisions, type Engine, type EngineOptions, type PortInfo, type Precision, type Session } from './engine.ts'
 import { InputBuffers } from './input-buffers.ts'
 import { recordInference } from './record.ts'
@@ -24,10 +25,7 @@ export const longzhou: Engine = {
   },
 }
 
-function checkThreads(threads: number | undefined, device: string): void {
-  if (threads === undefined) return
-  if (!Number.isInteger(threads) || threads < 1 || threads > 1024)
-    throw new ArgumentError(`createPredictor: threads must be an integer from 1 to 1024, got ${String(threads)}`)
+function checkThreads(threads: number, device: string): void {
   if (threads > 1 && device !== 'cpu')
     throw new ArgumentError(`createPredictor: device '${device}' runs on one thread, got threads: ${threads}`)
 }
@@ -64,7 +62,7 @@ class ProgramSession implements Session {
     this.#backend = backendOf(device)
     this.#inputBuffers = new InputBuffers(this.#backend)
     checkPrecision(precision, device, this.#backend)
-    checkThreads(threads, device)
+    if (threads !== undefined) checkThreads(threads, device)
     this.#precision = precision
     this.#programOptions = { ...(threads !== undefined && { threads }), ...(cache !== undefined && { cache }) }
     const constants = (this.#constants = new ConstantStore(device))
@@ -77,18 +75,13 @@ class ProgramSession implements Session {
 
   async run(inputs: readonly HostArray[]): Promise<HostArray[]> {
     const computation = this.#computation(inputs.map((a) => a.shape))
-    const buffers = inputs.map((array) => this.#upload(array))
+    const buffers = inputs.map((array) => this.#inputBuffers.upload(bytesOf(array)))
     const results = await computation.run(buffers).finally(() => this.#inputBuffers.giveBack(buffers))
     return Promise.all(
       results.map(async (result, i): Promise<HostArray> => {
         const { dtype, shape } = computation.outputs[i]!
-        const bytes = await this.#backend.read(result)
         // Nobody else holds the memory of an output; other devices' is copied by reading it.
-        const data =
-          bytes.byteLength === 0
-            ? allocateHost(dtype, 0)
-            : viewHost(dtype, bytes.buffer, bytes.byteOffset, numel(shape))
-        return { dtype, shape: [...shape], data }
+        return fromBytes(dtype, [...shape], await this.#backend.read(result))
       }),
     )
   }
@@ -99,10 +92,6 @@ class ProgramSession implements Session {
 
   dispose(): void {
     this.#constants.dispose()
-  }
-
-  #upload({ data }: HostArray): DeviceBuffer {
-    return this.#inputBuffers.upload(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
   }
 
   #computation(shapes: readonly Shape[]): PreparedComputation {

@@ -173,11 +173,15 @@ export function describePort({ name, dtype, shape }: PortInfo): string {
   return `${name} (${dtype}[${shape.map((d) => (d < 0 ? 'any' : d)).join(', ')}])`
 }
 
+/** Whether an input may have a shape: its number of axes, and the size of each that the model fixes. */
+export function fitsPort(port: PortInfo, shape: Shape): boolean {
+  return shape.length === port.shape.length && shape.every((d, i) => port.shape[i]! < 0 || port.shape[i] === d)
+}
+
 function checkInput(port: PortInfo, { dtype, shape, data }: HostArray): void {
   if (dtype !== port.dtype)
     throw new DTypeError(`run: input '${port.name}' is ${dtype}; the model takes ${describePort(port)}`)
-  const fits = shape.length === port.shape.length && shape.every((d, i) => port.shape[i]! < 0 || port.shape[i] === d)
-  if (!fits)
+  if (!fitsPort(port, shape))
     throw new ShapeError(
       `run: input '${port.name}' has shape ${formatShape(shape)}; the model takes ${describePort(port)}`,
     )

@@ -143,18 +143,17 @@ function runs(c: Contraction, x: VectorWindow, list: StepList): Side & { readonl
   const dims = one[side]
   if (isReadable(dims, x, one)) return { source, dims: [dims], run: 0 }
   const reach = reaches(c.cases, side)
-  const order = byStride(dims)
-  order.push(...order.splice(order.indexOf(axis), 1))
-  const copy = relayout(source, dims, reach, order, c.title, list, step)
+  const copy = relayout(source, dims, reach, byStride(dims, axis), c.title, list, step)
   const copied = afterRelayout(dims, reach, copy.strides).map((d, i) =>
     i === axis ? { ...d, terms: d.terms.map((t) => (t.letter === position ? { ...t, factor: 1 } : t)) } : d,
   )
   return { source: copy.source, dims: [copied], run: copy.run }
 }
 
-/** Numbers of the axes as they lie in memory, outermost first. */
-function byStride(dims: readonly AffineDim[]): number[] {
-  return dims.map((_, i) => i).sort((i, j) => Math.abs(dims[j]!.stride) - Math.abs(dims[i]!.stride) || i - j)
+/** Numbers of the axes as they lie in memory, outermost first; `last`, where it is an axis, behind all others. */
+function byStride(dims: readonly AffineDim[], last = -1): number[] {
+  const order = dims.map((_, i) => i).sort((i, j) => Math.abs(dims[j]!.stride) - Math.abs(dims[i]!.stride) || i - j)
+  return last < 0 ? order : [...order.filter((i) => i !== last), last]
 }
 
 /**
@@ -199,7 +198,7 @@ function unchanged({ problem, cases }: Contraction, side: 'lhs' | 'rhs'): Side {
  * itself: adding lanes takes longer than a short row.
  */
 function turned(c: Contraction, side: 'lhs' | 'rhs', absent: ReadonlySet<number>, list: StepList): Side {
-  const { problem, cases, title } = c
+  const { problem, cases } = c
   const [{ [side]: dims, out }] = cases as readonly [AffineCase]
   const letterOf = (d: AffineDim): number => d.terms[0]!.letter
   const isLoop = (d: AffineDim): boolean => d.terms.length === 1 && !absent.has(letterOf(d))
@@ -207,10 +206,14 @@ function turned(c: Contraction, side: 'lhs' | 'rhs', absent: ReadonlySet<number>
   const free = dims.findIndex((d) => isLoop(d) && hasTerm(out, letterOf(d)) && letterStride(out, letterOf(d)) === 1)
   const isSummed = dims.some((d) => isLoop(d) && d.stride === 1 && !hasTerm(out, letterOf(d)))
   if (problem.constant?.[side] !== true || !isMatrix || free < 0 || !isSummed) return unchanged(c, side)
+  return laidOut(c, side, byStride(dims, free), list)
+}
+
+/** A copy of an operand with the axes in this order, outermost first, in which windows stay inside. */
+function laidOut(c: Contraction, side: 'lhs' | 'rhs', order: readonly number[], list: StepList): Side {
+  const { problem, cases, title } = c
   const reach = reaches(cases, side)
-  const order = dims.map((_, i) => i).sort((i, j) => Math.abs(dims[j]!.stride) - Math.abs(dims[i]!.stride) || i - j)
-  order.push(...order.splice(order.indexOf(free), 1))
-  const copy = relayout(sourceOf(problem, side), dims, reach, order, title, list)
+  const copy = relayout(sourceOf(problem, side), cases[0]![side], reach, order, title, list)
   return { source: copy.source, dims: cases.map((one) => afterRelayout(one[side], reach, copy.strides)) }
 }
 
@@ -265,10 +268,7 @@ function prepare(c: Contraction, side: 'lhs' | 'rhs', absent: ReadonlySet<number
   // Windows with padding, or turned around, leave their axes for most sizes: copied for all, so that sizes do not change the kernels.
   const isPadded = (d: AffineDim): boolean => isWindowed(d) && (d.shift < 0 || d.terms.some((t) => t.factor < 0))
   if (!moves && !dims.some(isPadded) && !leavesAxes(dims, reach)) return { source, dims: cases.map((one) => one[side]) }
-  const order = byStride(dims)
-  if (moves) order.push(...order.splice(order.indexOf(channel), 1))
-  const copy = relayout(source, dims, reach, order, c.title, list)
-  return { source: copy.source, dims: cases.map((one) => afterRelayout(one[side], reach, copy.strides)) }
+  return laidOut(c, side, byStride(dims, moves ? channel : -1), list)
 }
 
 /**

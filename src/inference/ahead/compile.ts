@@ -16,7 +16,7 @@ import { modelSource } from '../../runtime/ahead/source.ts'
 import { compilerFor, libraryFlags, targetNamed, type TargetName } from '../../runtime/ahead/target.ts'
 import { compileSharedObject } from '../../runtime/compiler.ts'
 import { codeFlags } from '../../runtime/cpu/flags.ts'
-import { describePort } from '../predictor.ts'
+import { describePort, fitsPort } from '../predictor.ts'
 import { describeFile, isCompiledModel, manifestHead, manifestName, type Manifest } from './manifest.ts'
 import { planModel } from './plan.ts'
 
@@ -137,9 +137,7 @@ function shapesOf(program: OperatorProgram, given: CompileModelOptions['shapes']
       if (!shape)
         throw new ArgumentError(`compile: the shape of input '${port.name}' is missing; the model takes ${takes}`)
       const isShape = shape.every((d) => Number.isSafeInteger(d) && d >= 1)
-      const fits =
-        shape.length === port.shape.length && shape.every((d, i) => port.shape[i] === -1 || port.shape[i] === d)
-      if (!isShape || !fits)
+      if (!isShape || !fitsPort(port, shape))
         throw new ShapeError(`compile: the shape ${formatShape(shape)} does not fit input ${describePort(port)}`)
       return shape
     })

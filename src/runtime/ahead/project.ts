@@ -1,11 +1,6 @@
 /** What stands beside the C of a compiled model: a Makefile, and a program that runs it. */
 import type { AheadModel } from './model.ts'
-import type { Target } from './target.ts'
-
-const compilers: Readonly<Record<Target['architecture'], string>> = {
-  x64: 'x86_64-linux-gnu-gcc',
-  arm64: 'aarch64-linux-gnu-gcc',
-}
+import { crossCompilers } from './target.ts'
 
 /** `flags`: of the code. */
 export function makefileSource(
@@ -15,7 +10,7 @@ export function makefileSource(
   const cc =
     target.name === 'native'
       ? 'cc'
-      : `$(if $(filter ${target.architecture === 'arm64' ? 'aarch64 arm64' : 'x86_64'},$(shell uname -m)),cc,${compilers[target.architecture]})`
+      : `$(if $(filter ${target.architecture === 'arm64' ? 'aarch64 arm64' : 'x86_64'},$(shell uname -m)),cc,${crossCompilers[target.architecture][0]})`
   return `# Builds the library and the example for ${target.name}; \`make CC=...\` takes another compiler.
 ifeq ($(origin CC),default)
 CC := ${cc}

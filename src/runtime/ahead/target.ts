@@ -4,6 +4,7 @@
  */
 import { readEnvironment } from '../../common/env.ts'
 import { ArgumentError, CompileError } from '../../common/errors.ts'
+import { isThreadCount } from '../../common/thread-count.ts'
 import type { Capabilities } from '../../codegen/capabilities.ts'
 import { crossCompiler, defaultCompiler, probeCompiler, type Compiler } from '../compiler.ts'
 import { detectCpuFeatures, vectorBytes } from '../cpu-features.ts'
@@ -70,7 +71,7 @@ export function isTargetName(name: string): name is TargetName {
 export function targetNamed(name: TargetName, threads?: number): Target {
   if (!isTargetName(name))
     throw new ArgumentError(`there is no target '${String(name)}'; use ${targetNames.join(', ')}`)
-  if (threads !== undefined && (!Number.isInteger(threads) || threads < 1 || threads > 1024))
+  if (threads !== undefined && !isThreadCount(threads))
     throw new ArgumentError(`threads of a target: got ${threads}, expected an integer from 1 to 1024`)
   const { winograd } = readEnvironment()
   if (name === 'native') return thisMachine(threads, winograd)
@@ -100,7 +101,7 @@ function thisMachine(threads: number | undefined, winograd: boolean): Target {
 }
 
 /** Compilers for other machines, and the packages of Debian and Ubuntu that they are in. */
-const crossCompilers: Readonly<Record<Target['architecture'], readonly [program: string, install: string]>> = {
+export const crossCompilers: Readonly<Record<Target['architecture'], readonly [program: string, install: string]>> = {
   arm64: ['aarch64-linux-gnu-gcc', 'apt-get install gcc-aarch64-linux-gnu'],
   x64: ['x86_64-linux-gnu-gcc', 'apt-get install gcc-x86-64-linux-gnu'],
 }

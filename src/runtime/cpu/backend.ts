@@ -7,6 +7,7 @@ import { readEnvironment } from '../../common/env.ts'
 import { ArgumentError, InternalError } from '../../common/errors.ts'
 import { checkMemory } from '../../common/memory.ts'
 import { RecentMap } from '../../common/recent-map.ts'
+import { isThreadCount } from '../../common/thread-count.ts'
 import type { GeneratedPlan } from '../../codegen/generate.ts'
 import type { Kernel } from '../../codegen/kernel.ts'
 import { structureOf } from '../../codegen/structure.ts'
@@ -87,7 +88,7 @@ export class CpuBackend implements Backend {
 
   /** Threads that a run may use, from the next one on; the pool is shared by all backends of the process. */
   setNumThreads(threads: number): void {
-    if (!Number.isInteger(threads) || threads < 1 || threads > 1024) {
+    if (!isThreadCount(threads)) {
       throw new ArgumentError(`setNumThreads: got ${threads}, expected an integer from 1 to 1024`)
     }
     this.threads = threads

@@ -1,7 +1,7 @@
 /**
  * What executes programs, in C: threads that share the iterations of a launch, memory that grows, and the walk over a program's words. Two
  * sources are made of it, which put the base types of kernels and `typedef ... address;` before it: the runtime of the CPU backend (runtime.c.ts, addresses come from
- * JavaScript as float64) and compiled models (../ahead/model.c.ts, addresses are pointers).
+ * JavaScript as float64) and compiled models (../ahead/api.c.ts, addresses are pointers).
  *
  * A program is an array of 64-bit words: [arena bytes, steps, then each step]. A step is a launch (0, launch words) or a loop
  * (1, count, launches, words of the body, body). Launch words: [words, function, extent, grain, scratch bytes, arguments,

@@ -191,6 +191,6 @@ function lineOf({ name, digest }: KernelIdentity): string {
   return `${name} ${digest}`
 }
 
-function sha256(text: string): string {
+export function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex')
 }

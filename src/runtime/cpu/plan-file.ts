@@ -2,13 +2,12 @@
  * Plans as text: what a process needs to run a program that an earlier one planned and compiled. Read as data: a file that is damaged, or
  * names memory that its program does not have, is no plan.
  */
-import { createHash } from 'node:crypto'
 import { dtypes, type DType } from '../../common/dtype.ts'
 import type { CompiledKernel, Parameter } from '../../codegen/kernel.ts'
 import type { Constant } from '../../codegen/prologue.ts'
 import type { Argument, BufferRef, Launch, Loop } from '../../schedule/plan.ts'
 import type { MadePlan, PlanRequest } from '../backend.ts'
-import type { KernelIdentity } from './kernel-library.ts'
+import { sha256, type KernelIdentity } from './kernel-library.ts'
 
 /** A kernel that lies compiled on disk. */
 export type StoredKernel = CompiledKernel & { readonly identity: KernelIdentity }
@@ -24,8 +23,6 @@ const spaces = ['leaf', 'output', 'arena'] as const
 const accesses = ['read', 'write', 'update'] as const
 const scalarTypes = ['i32', 'i64', 'f32', 'f64'] as const
 const scratchTypes = ['float32', 'float64', 'int32', 'int64'] as const
-
-const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
 // ---- writing ------------------------------------------------------------------------------------------------------------
 

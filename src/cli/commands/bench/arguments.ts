@@ -1,4 +1,5 @@
 /** The arguments of `longzhou bench`, checked before anything runs. */
+import { MAX_THREADS } from '../../../common/thread-count.ts'
 import { UsageError } from '../../errors.ts'
 
 /** Parts of the comparison, in the order in which they run. */
@@ -78,7 +79,7 @@ export function checkBenchArguments(
     parts: partsOf(textOf(args, 'only'), quick),
     steps: quick ? Math.min(steps, 3) : steps,
     rounds: wholeNumber(args, 'rounds', 1, 100) ?? (quick ? 1 : 5),
-    threads: wholeNumber(args, 'threads', 1, 1024),
+    threads: wholeNumber(args, 'threads', 1, MAX_THREADS),
     budgetMs: wholeNumber(args, 'budget-ms', 1, 60_000) ?? 200,
     seed: wholeNumber(args, 'seed', 0, 2 ** 31),
     bfloat16: amp === 'bf16',
