@@ -83,7 +83,9 @@ async function interrupted(name: string, steps: number): Promise<Ended> {
   const child = spawn('npm', words, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
   const ended = ending(child)
   const log = join(root, name, 'log.jsonl')
-  while (child.exitCode === null && (!existsSync(log) || logOf(name).length < steps)) await sleep(5)
+  // The run is writing it: the last line may be there in part.
+  const wholeLines = (): number => (existsSync(log) ? readFileSync(log, 'utf8').split('\n').length - 1 : 0)
+  while (child.exitCode === null && wholeLines() < steps) await sleep(5)
   // Ctrl-C in a terminal goes to all processes of the group.
   process.kill(-child.pid!, 'SIGINT')
   return ended
