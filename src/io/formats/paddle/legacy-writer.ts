@@ -31,6 +31,9 @@ import {
 /** What Paddle 2.6.2 writes as its version. */
 const VERSION = 2_006_002
 
+/** Programs run without; Paddle's optimizers ask every operator that reads a parameter for it, in static graphs. */
+const DEVICE: AttributeDesc = { name: 'op_device', type: 'string', value: '' }
+
 /** Throws FormatError that lists every operator for which the legacy format has none. */
 export function legacyFromProgram(given: OperatorProgram): ProgramDesc {
   const missing = new Set(given.operations.map((o) => o.type).filter((t) => !specialWriters[t] && !legacyFor(t)))
@@ -118,7 +121,7 @@ export class LegacyWriting {
     outputs: readonly SlotDesc[],
     attributes: readonly AttributeDesc[],
   ): void {
-    this.#ops.push({ type, inputs, outputs, attributes, isTarget: false })
+    this.#ops.push({ type, inputs, outputs, attributes: [...attributes, DEVICE], isTarget: false })
   }
 
   /** The value of an attribute: the operation's, or the table's where it is left out. */
