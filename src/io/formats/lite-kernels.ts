@@ -76,12 +76,12 @@ const hostKernels: Readonly<Record<string, HostKernels>> = {
  * What is there for floats only on every target, which are exact for integers up to 2^24, such as sizes, positions and classes. A kernel for floats that
  * only moves elements would keep those of int32, but says that they are floats.
  */
-const byFloats = new Set([
-  ...['add', 'sub', 'mul', 'div', 'floordiv', 'max', 'min', 'pow'].map((name) => `elementwise_${name}`),
-  ...['sum', 'max', 'min', 'prod', 'mean'].map((name) => `reduce_${name}`),
-  ...['scale', 'abs', 'square', 'clip', 'pow'],
-  ...['concat', 'slice', 'transpose', 'transpose2'],
-])
+const byFloats = new Set(
+  (
+    'elementwise_add elementwise_sub elementwise_mul elementwise_div elementwise_floordiv elementwise_max elementwise_min elementwise_pow ' +
+    'reduce_sum reduce_max reduce_min reduce_prod reduce_mean scale abs square clip pow concat slice transpose transpose2'
+  ).split(' '),
+)
 /** Operands of which only one dtype is read. */
 const readAs: Readonly<Record<string, Readonly<Record<string, DType>>>> = {
   lookup_table_v2: { Ids: 'int64' },
