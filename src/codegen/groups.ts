@@ -14,6 +14,7 @@ import { lowerAttention, type AttentionNode, type LoweredAttention } from './att
 import { fuseEpilogue, type FusedContract } from './epilogue.ts'
 import { MaterializeRequest, type Surroundings } from './expression.ts'
 import { classOf, keepGrouping, knownGroupings, type Grouping } from './grouping.ts'
+import { loopsTogether } from './loops-together.ts'
 import { joinedParts, partCopies, type JoinedPart, type PartCopy } from './joined.ts'
 import { buildNestOnce } from './nest-memo.ts'
 import type { NestKernel } from './nest.ts'
@@ -26,7 +27,7 @@ const siblingSinks = 8
 const mostChained = 3
 
 /** What one kernel, or run of kernels, computes. */
-export type KernelGroup = NestGroup | ContractGroup | JoinGroup | AttentionGroup | OwnGroup
+export type KernelGroup = NestGroup | ContractGroup | JoinGroup | AttentionGroup | LoopGroup | OwnGroup
 
 interface Group {
   /** What goes to memory. */
@@ -65,13 +66,19 @@ export interface AttentionGroup extends Group {
   readonly lowered: LoweredAttention
 }
 
+/** Loops that need nothing of each other. */
+export interface LoopGroup extends Group {
+  readonly kind: 'loops'
+  readonly loops: readonly NodeOf<'scan'>[]
+}
+
 /** An op with kernels of its own. */
 interface OwnGroup extends Group {
   readonly kind: 'own'
   readonly node: OwnNode
 }
 
-export type OwnNode = NodeOf<'scatter'> | NodeOf<'argsort'> | NodeOf<'cumulate'> | NodeOf<'scan'>
+export type OwnNode = NodeOf<'scatter'> | NodeOf<'argsort'> | NodeOf<'cumulate'>
 
 const sourcesOf = (nest: NestKernel): Node[] => nest.arguments.flatMap((a) => (a.kind === 'source' ? [a.node] : []))
 /** What loops a kernel has; kernels of one domain can be joined. Undefined for what is no loop nest. */
@@ -95,7 +102,7 @@ export interface Groups {
 /** Groups the nodes of a graph. `scalarSlot`: the numbers of the run's scalars. */
 export function groupNodes(part: GraphPart, scalarSlot: (node: Node) => number): Groups {
   const grouper = new Grouper(part, scalarSlot)
-  const groups = grouper.group()
+  const groups = loopsTogether(grouper.group())
   return { groups, surroundings: grouper.surroundings, joined: grouper.joined(groups) }
 }
 
@@ -213,7 +220,7 @@ class Grouper {
       case 'cumulate':
         return { kind: 'own', node: sink, sinks: [sink], reads: sink.sources }
       case 'scan':
-        return { kind: 'own', node: sink, sinks: tupleOutputs(this.#part.nodes, sink), reads: sink.sources }
+        return { kind: 'loops', loops: [sink], sinks: tupleOutputs(this.#part.nodes, sink), reads: sink.sources }
       case 'attention':
       case 'attentionGradient':
         return this.#attentionGroup(sink)
