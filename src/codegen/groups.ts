@@ -15,7 +15,7 @@ import { fuseEpilogue, type FusedContract } from './epilogue.ts'
 import { MaterializeRequest, type Surroundings } from './expression.ts'
 import { classOf, keepGrouping, knownGroupings, type Grouping } from './grouping.ts'
 import { loopsTogether } from './loops-together.ts'
-import { joinedParts, partCopies, type JoinedPart, type PartCopy } from './joined.ts'
+import { copyNest, joinedParts, partCopies, type JoinedPart, type PartCopy } from './joined.ts'
 import { buildNestOnce } from './nest-memo.ts'
 import type { NestKernel } from './nest.ts'
 import type { GraphPart } from './pending.ts'
@@ -214,7 +214,7 @@ class Grouper {
           kind: 'own',
           node: sink,
           sinks: [sink],
-          reads: sink.sources.filter((s) => this.#fusion.isMaterialized(s)),
+          reads: [...sink.sources.slice(1), ...this.#readsOf(sink.sources[0]!)],
         }
       case 'argsort':
       case 'cumulate':
@@ -229,6 +229,11 @@ class Grouper {
         return join && numel(sink.shape) > 0 ? this.#joinGroup(sink, join) : this.#nestGroup([sink])
       }
     }
+  }
+
+  /** What a kernel that copies a value reads: the value, or what it is computed from. */
+  #readsOf(value: Node): Node[] {
+    return numel(value.shape) === 0 ? [] : sourcesOf(copyNest(value, false, this.surroundings))
   }
 
   #joinGroup(sink: Node, join: Join): JoinGroup {

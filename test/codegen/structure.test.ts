@@ -187,6 +187,16 @@ describe('two sizes have one set of kernels', () => {
   })
 })
 
+describe('a table of which few rows are looked up', () => {
+  it('has no gradient of its size in memory', () => {
+    const table = new nn.Embedding(40_000, 64).weight
+    const looked = nn.functional.embedding(zeros([4, 16], 'int64'), table)
+    const [gradient] = lz.grad(looked.square().sum(), [table])
+
+    expect(arenaOf([table.subtract(gradient!), gradient!.square().sum()])).toBeLessThan(1e6)
+  })
+})
+
 describe('loops beside each other', () => {
   /** For each loop of a training step's plan whether it runs beside the next. */
   const besideOf = (results: readonly Tensor[]): boolean[] =>
