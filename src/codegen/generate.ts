@@ -131,7 +131,7 @@ class Generator implements PlanBuilder {
       a.kind === 'memory' ? { kind: 'buffer', ref: ref(a.role) } : a
     const launch = (s: PendingLaunch): Launch => ({ ...s, kind: 'launch', arguments: s.arguments.map(bind) })
     const steps = split.steps.map((s): Launch | Loop =>
-      'count' in s ? { kind: 'loop', count: s.count, steps: s.steps.map(launch) } : launch(s),
+      'count' in s ? { ...s, kind: 'loop', steps: s.steps.map(launch) } : launch(s),
     )
     return {
       plan: { steps, arenaBytes },

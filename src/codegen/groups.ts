@@ -14,7 +14,8 @@ import { lowerAttention, type AttentionNode, type LoweredAttention } from './att
 import { fuseEpilogue, type FusedContract } from './epilogue.ts'
 import { MaterializeRequest, type Surroundings } from './expression.ts'
 import { classOf, keepGrouping, knownGroupings, type Grouping } from './grouping.ts'
-import { joinedParts, partCopies, type JoinedPart, type PartCopy } from './joined.ts'
+import { loopsTogether } from './loops-together.ts'
+import { copyNest, joinedParts, partCopies, type JoinedPart, type PartCopy } from './joined.ts'
 import { buildNestOnce } from './nest-memo.ts'
 import type { NestKernel } from './nest.ts'
 import type { GraphPart } from './pending.ts'
@@ -26,7 +27,7 @@ const siblingSinks = 8
 const mostChained = 3
 
 /** What one kernel, or run of kernels, computes. */
-export type KernelGroup = NestGroup | ContractGroup | JoinGroup | AttentionGroup | OwnGroup
+export type KernelGroup = NestGroup | ContractGroup | JoinGroup | AttentionGroup | LoopGroup | OwnGroup
 
 interface Group {
   /** What goes to memory. */
@@ -65,13 +66,19 @@ export interface AttentionGroup extends Group {
   readonly lowered: LoweredAttention
 }
 
+/** Loops that need nothing of each other. */
+export interface LoopGroup extends Group {
+  readonly kind: 'loops'
+  readonly loops: readonly NodeOf<'scan'>[]
+}
+
 /** An op with kernels of its own. */
 interface OwnGroup extends Group {
   readonly kind: 'own'
   readonly node: OwnNode
 }
 
-export type OwnNode = NodeOf<'scatter'> | NodeOf<'argsort'> | NodeOf<'cumulate'> | NodeOf<'scan'>
+export type OwnNode = NodeOf<'scatter'> | NodeOf<'argsort'> | NodeOf<'cumulate'>
 
 const sourcesOf = (nest: NestKernel): Node[] => nest.arguments.flatMap((a) => (a.kind === 'source' ? [a.node] : []))
 /** What loops a kernel has; kernels of one domain can be joined. Undefined for what is no loop nest. */
@@ -95,7 +102,7 @@ export interface Groups {
 /** Groups the nodes of a graph. `scalarSlot`: the numbers of the run's scalars. */
 export function groupNodes(part: GraphPart, scalarSlot: (node: Node) => number): Groups {
   const grouper = new Grouper(part, scalarSlot)
-  const groups = grouper.group()
+  const groups = loopsTogether(grouper.group())
   return { groups, surroundings: grouper.surroundings, joined: grouper.joined(groups) }
 }
 
@@ -207,13 +214,13 @@ class Grouper {
           kind: 'own',
           node: sink,
           sinks: [sink],
-          reads: sink.sources.filter((s) => this.#fusion.isMaterialized(s)),
+          reads: [...sink.sources.slice(1), ...this.#readsOf(sink.sources[0]!)],
         }
       case 'argsort':
       case 'cumulate':
         return { kind: 'own', node: sink, sinks: [sink], reads: sink.sources }
       case 'scan':
-        return { kind: 'own', node: sink, sinks: tupleOutputs(this.#part.nodes, sink), reads: sink.sources }
+        return { kind: 'loops', loops: [sink], sinks: tupleOutputs(this.#part.nodes, sink), reads: sink.sources }
       case 'attention':
       case 'attentionGradient':
         return this.#attentionGroup(sink)
@@ -222,6 +229,11 @@ class Grouper {
         return join && numel(sink.shape) > 0 ? this.#joinGroup(sink, join) : this.#nestGroup([sink])
       }
     }
+  }
+
+  /** What a kernel that copies a value reads: the value, or what it is computed from. */
+  #readsOf(value: Node): Node[] {
+    return numel(value.shape) === 0 ? [] : sourcesOf(copyNest(value, false, this.surroundings))
   }
 
   #joinGroup(sink: Node, join: Join): JoinGroup {

@@ -16,7 +16,7 @@ import {
 import { argsortStep, cumulateStep, scatterStep, type IndexRole } from './index-ops.ts'
 import { copyNest, placeOfPart } from './joined.ts'
 import type { Kernel } from './kernel.ts'
-import { lowerLoop } from './loops.ts'
+import { lowerLoops } from './loops.ts'
 import type { NestKernel } from './nest.ts'
 import type { NestArgument } from './nest-parameters.ts'
 import type { GraphPart, Location, PendingLaunch, PendingStep } from './pending.ts'
@@ -84,6 +84,15 @@ class GraphLowering {
         return this.#join(group)
       case 'attention':
         return this.#attention(group)
+      case 'loops':
+        return lowerLoops(group.loops, this.#part.nodes, this.#inBody, {
+          kernels: this.#plan.kernels,
+          placeOf: (n) => this.#places.of(n),
+          temporary: (bytes) => this.#plan.temporary(bytes),
+          copy: (n, from, to) => this.#copy(n, from, to),
+          findFixed: (nodes, given) => this.#plan.findFixed(nodes, given),
+          lowerBody: (part, emit) => new GraphLowering(part, this.#plan, true).lower(emit),
+        })
       case 'own':
         return this.#own(group.node)
     }
@@ -105,15 +114,6 @@ class GraphLowering {
         return [this.#indexStep(node, argsortStep(node))]
       case 'cumulate':
         return [this.#indexStep(node, cumulateStep(node))]
-      case 'scan':
-        return lowerLoop(node, this.#part.nodes, this.#inBody, {
-          kernels: this.#plan.kernels,
-          placeOf: (n) => this.#places.of(n),
-          temporary: (bytes) => this.#plan.temporary(bytes),
-          copy: (n, from, to) => this.#copy(n, from, to),
-          findFixed: (nodes, given) => this.#plan.findFixed(nodes, given),
-          lowerBody: (part, emit) => new GraphLowering(part, this.#plan, true).lower(emit),
-        })
     }
   }
 

@@ -41,8 +41,10 @@ type Reduction = Expression & { kind: 'reduction' }
 
 /** Elements of the innermost loop that one parallel iteration takes where there is nothing else to share out. */
 const chunkElements = 4096
-/** Accumulators of a column reduction that stay in the first-level cache. */
-const columnElements = 1024
+/** Most accumulators of a column reduction, which stay in the first-level cache, and fewest for which neighbours in memory are read together. */
+const [columnElements, leastColumns] = [1024, 128]
+/** Blocks of columns that several threads share evenly. */
+const columnBlocks = 8
 /** Element operations worth handing to another thread. */
 const grainElements = 16384
 
@@ -182,7 +184,7 @@ class Nest {
   /** As rows, for a block of one outer loop at a time: accumulators of the block lie in scratch, and memory is read in order. */
   #columns(outerGroups: readonly Group[], column: Group, phases: readonly Reduction[][]): number {
     const others = outerGroups.filter((g) => g !== column)
-    const chunk = Math.min(columnElements, column.extent)
+    const chunk = blockOfColumns(column.extent, others)
     const chunks = Math.ceil(column.extent / Math.max(chunk, 1))
     const size = this.#parameters.index('chunk', chunk)
     const length = this.#parameters.index('length', column.extent)
@@ -426,6 +428,14 @@ function splitTail(groups: readonly Group[]): [looped: readonly Group[], tail: G
   return last && before && last.extent <= longestWritten && before.extent >= 8
     ? [groups.slice(0, -1), last]
     : [groups, null]
+}
+
+/** Columns that one parallel iteration sums: whole cache lines of them, in a number of blocks that threads can share where there are no other loops. */
+function blockOfColumns(columns: number, others: readonly Group[]): number {
+  const most = Math.min(columnElements, columns)
+  let blocks = Math.ceil(columnBlocks / others.reduce((n, g) => n * Math.max(g.extent, 1), 1))
+  while (blocks > 1 && columns < blocks * leastColumns) blocks = Math.floor(blocks / 2)
+  return Math.min(most, Math.ceil(columns / blocks / 16) * 16)
 }
 
 /** First value of an accumulator. */

@@ -122,7 +122,7 @@ export function splitConstants(
     prologue,
     steps: kept.map((s) =>
       'count' in s
-        ? { count: s.count, steps: s.steps.map((l) => rebound(l, 'leaf', leaves)) }
+        ? { ...s, steps: s.steps.map((l) => rebound(l, 'leaf', leaves)) }
         : rebound(s, 'leaf', leaves),
     ),
     replaced: new Set(numbers.keys()),

@@ -220,8 +220,7 @@ export const gradientRules: { readonly [K in OpName]?: Rule<K> } = {
     const [x, index] = n.sources as [Node, Node]
     // Rows that are picked often add up many gradients: too many for the digits of float16 and bfloat16.
     const wide = sizeOf(g.dtype) < 4 ? 'float32' : g.dtype
-    const sum = scatter(constant(0, wide, x.shape), index, cast(g, wide), n.attributes.axis, 'add')
-    return [cast(sum, g.dtype), null]
+    return [cast(rowSums(x.shape, index, cast(g, wide), n.attributes.axis), g.dtype), null]
   },
   barrier: (_, g) => [g, null],
   scatter: (n, g) => {
@@ -302,6 +301,32 @@ function unslice(g: Node, shape: Shape, start: readonly number[], step: readonly
   )
 }
 
+/** Fewest elements that are worth being left out of memory, where most rows of a gradient are zero: 1 MB in float32. */
+const fewestLeftOut = 2 ** 18
+
+/**
+ * Zeros of `shape` with rows of `g` added at the positions along `axis` that `index` names. Where these are few, as the tokens of a batch
+ * in a vocabulary, only rows that are named are in memory, behind one of zeros: whoever reads the gradient looks up which row is whose.
+ * The sums are the same, row by row and in the same order.
+ */
+function rowSums(shape: Shape, index: Node, g: Node, axis: number): Node {
+  const rows = shape[axis]!
+  const count = numel(index.shape)
+  const leftOut = (rows - count - 1) * (numel(shape) / rows)
+  const isFew = count > 0 && 4 * count <= rows && leftOut >= fewestLeftOut
+  const inner = numel(shape.slice(axis + 1))
+  if (!isFew || inner < shortestRow) return scatter(constant(0, g.dtype, shape), index, g, axis, 'add')
+  // Of the entries of an index that name one row the last one stays, and stands for them all.
+  const numbers = add(iota([count], 0, 'int32'), constant(1, 'int32', [count]))
+  const standIns = scatter(constant(0, 'int32', [rows]), index, reshape(numbers, index.shape), 0, 'set')
+  const named = shape.map((d, i) => (i === axis ? count + 1 : d))
+  const sums = scatter(constant(0, g.dtype, named), gather(standIns, index, 0), g, axis, 'add')
+  return gather(sums, standIns, axis)
+}
+
+/** Shortest row for which a look-up is little beside what it fetches. */
+const shortestRow = 32
+
 /** Zeros of `shape` with g added at the positions that an index of g's rank names along `axis`. */
 function addAt(shape: Shape, index: Node, g: Node, axis: number): Node {
   // Move the axis last and flatten, so that one scatter along the flat axis does it.
@@ -315,6 +340,22 @@ function addAt(shape: Shape, index: Node, g: Node, axis: number): Node {
   }
   const n = numel(index.shape)
   return reshape(scatter(constant(0, g.dtype, [size]), reshape(flat, [n]), reshape(g, [n]), 0, 'add'), shape)
+}
+
+/** a + b, where one of them adds to zeros: added to the other one instead, so that no zeros are written and summed. */
+function sumOf(a: Node, b: Node): Node {
+  return addedTo(a, b) ?? addedTo(b, a) ?? add(a, b)
+}
+
+function addedTo(base: Node, sum: Node): Node | null {
+  if (sum.op === 'reshape' && sum.storage === null) {
+    const [inner] = sum.sources as readonly [Node]
+    const flat = addedTo(reshape(base, inner.shape), inner)
+    return flat && reshape(flat, sum.shape)
+  }
+  if (sum.op !== 'scatter' || sum.storage !== null || sum.attributes.mode !== 'add') return null
+  const [zeros, index, updates] = sum.sources as readonly [Node, Node, Node]
+  return constantValue(zeros) === 0 ? scatter(base, index, updates, sum.attributes.axis, 'add') : null
 }
 
 /** Where the walk ends: at variables, and at tensors that autograd was told to ignore. What has forgotten its past is neither. */
@@ -347,7 +388,7 @@ export function differentiate(
   const send = (to: Node, g: Node | null): void => {
     if (!g || !to.needsGrad) return
     const known = cotangents.get(to)
-    cotangents.set(to, known ? add(known, g) : g)
+    cotangents.set(to, known ? sumOf(known, g) : g)
   }
   outputs.forEach((o, i) => send(o, seeds[i]!))
   const order = topologicalOrder(outputs, ends).filter((n) => n.needsGrad)

@@ -45,6 +45,8 @@ export interface Loop {
   readonly kind: 'loop'
   readonly count: number
   readonly steps: readonly Launch[]
+  /** The step behind this one is a loop that needs nothing of it and takes about as long: they may run at the same time. */
+  readonly besideNext: boolean
 }
 
 /** Holds no tensors and no nodes: a cached plan keeps nothing of the run that made it alive. */

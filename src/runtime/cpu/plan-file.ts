@@ -73,7 +73,7 @@ export function writePlan({ plan, kernels, constants, prologue }: StoredPlan): s
   const content: Json = [
     kernels.map((k) => [k.title, k.structure, k.identity.name, k.identity.digest, k.parameters.map(parameterJson)]),
     plan.arenaBytes,
-    plan.steps.map((s) => (s.kind === 'loop' ? [s.count, s.steps.map(launchJson)] : launchJson(s))),
+    plan.steps.map((s) => (s.kind === 'loop' ? [s.count, s.steps.map(launchJson), s.besideNext] : launchJson(s))),
     constants.map((c) => [c.bytes, c.recipe, c.leaves]),
     prologue.map((p) => [launchJson(p.launch), p.writes]),
   ]
@@ -181,9 +181,10 @@ class LaunchReader {
 
   step(value: Json): Launch | Loop {
     const entries = list(value)
-    if (entries.length !== 2) return this.launch(value)
-    const count = integer(entries[0], 0)
-    return { kind: 'loop', count, steps: list(entries[1]).map((l) => this.launch(l, count)) }
+    if (entries.length !== 3) return this.launch(value)
+    const [count, steps, besideNext] = [integer(entries[0], 0), list(entries[1]), entries[2]]
+    check(typeof besideNext === 'boolean')
+    return { kind: 'loop', count, steps: steps.map((l) => this.launch(l, count)), besideNext }
   }
 
   #argument(value: Json, parameter: Parameter, count: number): Argument {
@@ -217,6 +218,12 @@ class LaunchReader {
   }
 }
 
+/** Checks that what may run at the same time as the next step has a loop there. */
+function besideLoops(steps: readonly (Launch | Loop)[]): readonly (Launch | Loop)[] {
+  steps.forEach((s, i) => check(s.kind === 'launch' || !s.besideNext || steps[i + 1]?.kind === 'loop'))
+  return steps
+}
+
 function constantOf(value: Json, leaves: number): Constant {
   const [bytes, recipe, own] = list(value, 3)
   return { bytes: integer(bytes, 0), recipe: text(recipe), leaves: integers(own, 0, leaves - 1) }
@@ -242,7 +249,7 @@ export function readPlan(file: string, request: PlanRequest): StoredPlan | null 
     })
     const first = new LaunchReader(kernels, { leaf: leaves, output: constantBytes, arena: [], scalars })
     return {
-      plan: { arenaBytes: arena, steps: list(steps).map((s) => main.step(s)) },
+      plan: { arenaBytes: arena, steps: besideLoops(list(steps).map((s) => main.step(s))) },
       kernels,
       constants,
       prologue: list(prologue).map((p) => {
