@@ -20,7 +20,7 @@ const checkBenchArguments = (args: Readonly<Record<string, unknown>>): BenchArgu
 
 describe('arguments', () => {
   test('defaults, and those of a quick run', () => {
-    const flags = { bfloat16: false, quick: false, resume: false, page: false, json: false }
+    const flags = { bfloat16: false, recomputes: false, quick: false, resume: false, page: false, json: false }
     const numbers = { steps: 7, rounds: 5, threads: undefined, budgetMs: 200, seed: undefined }
     expect(checkBenchArguments({})).toEqual({ alone: null, parts: PARTS, ...numbers, ...flags })
     expect(checkBenchArguments({ quick: true })).toMatchObject({ steps: 3, rounds: 1, quick: true })
@@ -46,7 +46,9 @@ describe('arguments', () => {
     [{ steps: '0' }, "--steps is '0', expected a whole number from 1 to 100000"],
     [{ threads: '1.5' }, "--threads is '1.5', expected a whole number from 1 to 1024"],
     [{ workload: 'crnn_b16', amp: 'fp16' }, "--amp is 'fp16', expected bf16"],
-    [{ amp: 'bf16' }, '--amp goes with --workload or --kernels'],
+    [{ amp: 'bf16' }, '--amp goes with --workload, --kernels or --arena'],
+    [{ sweep: 'conv', recompute: true }, '--recompute goes with --workload, --kernels or --arena'],
+    [{ arena: 'crnn' }, "there is no workload 'crnn'; there are: seed_cnn_b64, crnn_b16"],
     [{ workload: 'crnn_b16', sweep: 'conv' }, 'give --workload or --sweep, not both'],
     [{ sweep: 'conv', quick: true }, '--quick belongs to the comparison, not to --sweep'],
     [{ kernels: 'crnn_b16', only: 'sweep' }, '--only belongs to the comparison, not to --kernels'],

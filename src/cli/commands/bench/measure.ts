@@ -14,6 +14,8 @@ export const workloadRun = z.object({
   peak_mb: z.number(),
   /** Time on the JS thread until a step is recorded and submitted; Longzhou's alone. */
   js_ms: z.number().optional(),
+  /** Memory that a step plans for what it computes and keeps for its gradients, in MiB; Longzhou's alone. */
+  arena_mb: z.number().optional(),
 })
 export type WorkloadRun = z.infer<typeof workloadRun>
 
