@@ -22,6 +22,7 @@ import type { NestKernel } from './nest.ts'
 import type { NestArgument } from './nest-parameters.ts'
 import type { GraphPart, Location, PendingLaunch, PendingStep } from './pending.ts'
 import { bytesOf, describe, Places } from './places.ts'
+import { repeatCheap } from './repeats.ts'
 import type { Step, StepArgument } from './step.ts'
 
 /** What all graphs of a plan share. */
@@ -61,13 +62,20 @@ class GraphLowering {
     const found = groupNodes(part, (n) => plan.scalarSlot(n))
     // A loop's body keeps its order: its values are few, and live for one iteration.
     const { isMaterialized } = found.surroundings
-    this.#groups = inBody ? found : { ...found, groups: orderGroups(found.groups, part, isMaterialized) }
+    this.#groups = inBody
+      ? found
+      : { ...found, groups: orderGroups(repeatCheap(found.groups, part), part, isMaterialized) }
     this.#places = new Places(part, this.#groups, (bytes, what) => plan.temporary(bytes, what))
   }
 
   lower(emit: (steps: readonly PendingStep[]) => void): void {
+    const lowered = new Set<KernelGroup>()
     this.#groups.groups.forEach((group, i) => {
-      for (const sink of group.sinks) this.#places.place(sink, i)
+      for (const sink of group.sinks) {
+        if (lowered.has(group)) this.#places.renew(sink)
+        this.#places.place(sink, i)
+      }
+      lowered.add(group)
       emit(this.#lowerGroup(group))
       for (const used of group.reads) this.#plan.touch(this.#places.of(used))
       for (const sink of group.sinks) this.#plan.touch(this.#places.of(sink))

@@ -55,6 +55,11 @@ export class Places {
     return place
   }
 
+  /** Forgets where a value is: it is computed again, and may lie elsewhere. */
+  renew(sink: Node): void {
+    this.#places.delete(sink)
+  }
+
   /** Finds a place for what a group computes. A result is computed where it belongs, unless that memory is still wanted: then it is kept aside. */
   place(sink: Node, group: number): void {
     if (this.#places.has(sink)) return

@@ -3,7 +3,7 @@ import { MAX_THREADS } from '../../../common/thread-count.ts'
 import { UsageError } from '../../errors.ts'
 
 /** Parts of the comparison, in the order in which they run. */
-export const PARTS = ['training', 'kernels', 'first', 'walks', 'sweep', 'inference'] as const
+export const PARTS = ['training', 'amp', 'kernels', 'first', 'walks', 'sweep', 'inference'] as const
 export type Part = (typeof PARTS)[number]
 
 /** What is run by itself, ours alone; null for the comparison. */

@@ -67,6 +67,9 @@ export const kernelProfile = z.object({
 })
 export type KernelProfile = z.infer<typeof kernelProfile>
 
+/** Runs of one contestant by round; undefined where a run failed. */
+export type Rounds<T> = readonly (T | undefined)[]
+
 export function round(value: number, digits = 2): number {
   return Number(value.toFixed(digits))
 }
