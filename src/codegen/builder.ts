@@ -199,7 +199,7 @@ export function dot(a: Expr, b: Expr, c: Expr): Expr {
 }
 
 /** Lanes of a and b by turns, within every four or over all; see the expression of the IR. */
-export function zip(a: Expr, b: Expr, run: 1 | 2, half: 'low' | 'high', span: 'four' | 'all' = 'four'): Expr {
+export function zip(a: Expr, b: Expr, run: 1 | 2 | 4, half: 'low' | 'high', span: 'four' | 'all' = 'four'): Expr {
   return { kind: 'zip', type: a.type, a, b, run, span, half }
 }
 
@@ -209,6 +209,21 @@ export function transposeFours(scope: Scope, rows: readonly Expr[]): Expr[] {
   const halves = ['low', 'high'] as const
   const pairs = halves.map((half) => [scope.let('z', zip(p, q, 1, half)), scope.let('z', zip(r, s, 1, half))] as const)
   return pairs.flatMap(([a, b]) => halves.map((half) => scope.let('z', zip(a, b, 2, half))))
+}
+
+/** Turns 16 vectors of 16 lanes: lane j of vector i becomes lane i of vector j. */
+export function transposeSixteen(scope: Scope, rows: readonly Expr[]): Expr[] {
+  // Four blocks of four rows each: part b of column j has lanes 4 g + i from row 4 b + i, lane 4 g + j.
+  const blocks = [0, 4, 8, 12].map((b) => transposeFours(scope, rows.slice(b, b + 4)))
+  const halves = ['low', 'high'] as const
+  const columns = [0, 1, 2, 3].map((j) => {
+    const [p, q, r, s] = blocks.map((b) => b[j]!) as [Expr, Expr, Expr, Expr]
+    return halves.flatMap((half) => {
+      const [even, odd] = [scope.let('z', zip(p, r, 4, half, 'all')), scope.let('z', zip(q, s, 4, half, 'all'))]
+      return halves.map((quarter) => scope.let('z', zip(even, odd, 4, quarter, 'all')))
+    })
+  })
+  return Array.from({ length: 16 }, (_, i) => columns[i % 4]![Math.floor(i / 4)]!)
 }
 
 /** base, base + 1, ... as i32 lanes; just the base for one lane. */

@@ -4,7 +4,7 @@
  */
 import type { Capture } from '../schedule/capture.ts'
 import { planMemory, type Lifetime } from '../schedule/memory.ts'
-import type { Argument, BufferRef, Launch, Loop, Plan } from '../schedule/plan.ts'
+import type { Argument, ArenaValue, BufferRef, Launch, Loop, Plan } from '../schedule/plan.ts'
 import type { Node } from '../graph/node.ts'
 import type { Capabilities } from './capabilities.ts'
 import type { Kernel } from './kernel.ts'
@@ -44,7 +44,7 @@ class Generator implements PlanBuilder {
   readonly capabilities: Capabilities
   readonly #kernels: Kernel[] = []
   readonly #kernelNumbers = new Map<string, number>()
-  readonly #temporaries: Lifetime[] = []
+  readonly #temporaries: (Lifetime & { readonly what: string })[] = []
   readonly #steps: PendingStep[] = []
   readonly #constant: ReadonlySet<number> | undefined
   /** Nodes whose values never change from run to run. */
@@ -98,8 +98,8 @@ class Generator implements PlanBuilder {
     return this.#fixed.has(node)
   }
 
-  temporary(bytes: number): Location {
-    this.#temporaries.push({ bytes, first: this.#steps.length, last: this.#steps.length })
+  temporary(bytes: number, what: string): Location {
+    this.#temporaries.push({ bytes, what, first: this.#steps.length, last: this.#steps.length })
     return at('temporary', this.#temporaries.length - 1)
   }
 
@@ -115,6 +115,20 @@ class Generator implements PlanBuilder {
       this.#kernelNumbers.set(key, n)
     }
     return n
+  }
+
+  /** The temporaries as they lie in the arena. */
+  #values(offsets: readonly number[], elsewhere: ReadonlySet<number>): ArenaValue[] {
+    const titleOf = (step: number): string => {
+      const s = this.#steps[step]
+      const launch = s && 'count' in s ? s.steps[0] : s
+      const title = launch ? this.#kernels[launch.kernel]!.title : ''
+      return s && 'count' in s ? `loop of ${s.steps.length} kernels` : title
+    }
+    return this.#temporaries.flatMap(({ bytes, first, last, what }, i) => {
+      if (bytes === 0 || elsewhere.has(i)) return []
+      return [{ bytes, byteOffset: offsets[i]!, first, last, what, maker: titleOf(first), reader: titleOf(last) }]
+    })
   }
 
   #finish(): GeneratedPlan {
@@ -134,7 +148,7 @@ class Generator implements PlanBuilder {
       'count' in s ? { ...s, kind: 'loop', steps: s.steps.map(launch) } : launch(s),
     )
     return {
-      plan: { steps, arenaBytes },
+      plan: { steps, arenaBytes, values: this.#values(offsets, split.replaced) },
       kernels: this.#kernels,
       constants: split.constants,
       prologue: split.prologue.map((p) => ({ launch: launch(p.launch), writes: p.writes })),

@@ -6,13 +6,13 @@ import { tupleOutputs } from './groups.ts'
 import { splitInvariant } from './invariant.ts'
 import type { Kernel } from './kernel.ts'
 import type { GraphPart, Location, PendingLaunch, PendingLoop, PendingStep, Result } from './pending.ts'
-import { bytesOf } from './places.ts'
+import { bytesOf, describe } from './places.ts'
 
 /** What the graph around a loop gives to it. */
 export interface AroundLoop {
   readonly kernels: readonly Kernel[]
   placeOf(node: Node): Location
-  temporary(bytes: number): Location
+  temporary(bytes: number, what: string): Location
   /** A kernel that copies the value of a node. */
   copy(node: Node, from: Location, to: Location): PendingLaunch
   /** Finds what stays the same from run to run in the body. */
@@ -64,14 +64,18 @@ function lowerLoop(loop: NodeOf<'scan'>, nodes: readonly Node[], inBody: boolean
   })
 
   const given = new Map<Node, Location>()
-  const state = body.params.slice(0, carries).map((p) => around.temporary(bytesOf(p)))
+  const state = body.params
+    .slice(0, carries)
+    .map((p) => around.temporary(bytesOf(p), `state of a loop, ${describe(p)}`))
   body.params.forEach((p, i) => {
     if (i < carries) given.set(p, state[i]!)
     else if (i < carries + sequences) given.set(p, stepping(around.placeOf(loop.sources[i]!), bytesOf(p)))
     else given.set(p, around.placeOf(loop.sources[i]!))
   })
   // Next carries are computed aside: other results of the step still read the old ones.
-  const next = body.outputs.slice(0, carries).map((o) => around.temporary(bytesOf(o)))
+  const next = body.outputs
+    .slice(0, carries)
+    .map((o) => around.temporary(bytesOf(o), `next state of a loop, ${describe(o)}`))
   const results: Result[] = body.outputs.flatMap((node, i) => {
     if (i < carries) return [{ node, place: next[i]!, overwrites: -1 }]
     const stack = wanted.get(i)

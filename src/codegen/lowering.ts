@@ -17,10 +17,12 @@ import { argsortStep, cumulateStep, scatterStep, type IndexRole } from './index-
 import { copyNest, placeOfPart } from './joined.ts'
 import type { Kernel } from './kernel.ts'
 import { lowerLoops } from './loops.ts'
+import { orderGroups } from './ordering.ts'
 import type { NestKernel } from './nest.ts'
 import type { NestArgument } from './nest-parameters.ts'
 import type { GraphPart, Location, PendingLaunch, PendingStep } from './pending.ts'
-import { bytesOf, Places } from './places.ts'
+import { bytesOf, describe, Places } from './places.ts'
+import { repeatCheap } from './repeats.ts'
 import type { Step, StepArgument } from './step.ts'
 
 /** What all graphs of a plan share. */
@@ -37,7 +39,7 @@ export interface PlanBuilder {
   /** Whether a node's value was found never to change from run to run. */
   isFixed(node: Node): boolean
   /** A temporary that lives from now on; `touch` extends its life. */
-  temporary(bytes: number): Location
+  temporary(bytes: number, what: string): Location
   touch(place: Location): void
 }
 
@@ -57,13 +59,23 @@ class GraphLowering {
     this.#part = part
     this.#plan = plan
     this.#inBody = inBody
-    this.#groups = groupNodes(part, (n) => plan.scalarSlot(n))
-    this.#places = new Places(part, this.#groups, (bytes) => plan.temporary(bytes))
+    const found = groupNodes(part, (n) => plan.scalarSlot(n))
+    // A loop's body keeps its order: its values are few, and live for one iteration.
+    const { isMaterialized } = found.surroundings
+    this.#groups = inBody
+      ? found
+      : { ...found, groups: orderGroups(repeatCheap(found.groups, part), part, isMaterialized) }
+    this.#places = new Places(part, this.#groups, (bytes, what) => plan.temporary(bytes, what))
   }
 
   lower(emit: (steps: readonly PendingStep[]) => void): void {
+    const lowered = new Set<KernelGroup>()
     this.#groups.groups.forEach((group, i) => {
-      for (const sink of group.sinks) this.#places.place(sink, i)
+      for (const sink of group.sinks) {
+        if (lowered.has(group)) this.#places.renew(sink)
+        this.#places.place(sink, i)
+      }
+      lowered.add(group)
       emit(this.#lowerGroup(group))
       for (const used of group.reads) this.#plan.touch(this.#places.of(used))
       for (const sink of group.sinks) this.#plan.touch(this.#places.of(sink))
@@ -88,7 +100,7 @@ class GraphLowering {
         return lowerLoops(group.loops, this.#part.nodes, this.#inBody, {
           kernels: this.#plan.kernels,
           placeOf: (n) => this.#places.of(n),
-          temporary: (bytes) => this.#plan.temporary(bytes),
+          temporary: (bytes, what) => this.#plan.temporary(bytes, what),
           copy: (n, from, to) => this.#copy(n, from, to),
           findFixed: (nodes, given) => this.#plan.findFixed(nodes, given),
           lowerBody: (part, emit) => new GraphLowering(part, this.#plan, true).lower(emit),
@@ -144,7 +156,9 @@ class GraphLowering {
       constant: { lhs: this.#plan.isFixed(lhs.base), rhs: this.#plan.isFixed(rhs.base) },
       capabilities: this.#plan.capabilities,
     })
-    const temporaries = lowered.temporaries.map((t) => this.#plan.temporary(t.bytes))
+    const temporaries = lowered.temporaries.map((t) =>
+      this.#plan.temporary(t.bytes, `operand of ${describe(contract)}`),
+    )
     const bind = (a: ContractArgument): StepArgument<Location> => {
       switch (a.kind) {
         case 'lhs':
@@ -178,7 +192,10 @@ class GraphLowering {
       const output = wanted.get(result)
       if (output) return this.#places.of(output)
       let place = unwanted.get(result)
-      if (!place) unwanted.set(result, (place = this.#plan.temporary(bytesOf(node.attributes.results[result]!))))
+      if (!place) {
+        const what = `result ${result} of ${node.op}, unused`
+        unwanted.set(result, (place = this.#plan.temporary(bytesOf(node.attributes.results[result]!), what)))
+      }
       return place
     }
     return lowered.lower(this.#plan.capabilities, wanted.has(1)).map((step) =>

@@ -237,25 +237,23 @@ ${sums.map((t) => `  ${move(`tilestored %%tmm${t}, @`, '(%0,%1,1)', `"r"(${offse
     const vector = this.lanesOf('i32', lanes)
     const pairs = this.lanesOf('u64', lanes / 2)
     // x86 multiplies every second lane into 64 bits. Clang knows that from the masks; GCC has to be told.
-    const [feature, builtin, rest] = (
-      {
-        4: ['__SSE2__', '__builtin_ia32_pmuludq128', ''],
-        8: ['__AVX2__', '__builtin_ia32_pmuludq256', ''],
-        16: ['__AVX512F__', '__builtin_ia32_pmuludq512_mask', `, (${this.lanesOf('i64', 8)}){0}, -1`],
-      } as const
-    )[lanes as 4 | 8 | 16]
+    const feature = ({ 4: '__SSE2__', 8: '__AVX2__', 16: '__AVX512F__' } as const)[lanes as 4 | 8 | 16]
+    const product = lanes === 16 ? '' : `__builtin_ia32_pmuludq${32 * lanes}`
+    const told =
+      lanes === 16
+        ? `  return ${this.halves()}(a, b, 1);`
+        : `  ${pairs} even = (${pairs})${product}(a, b);
+  ${pairs} odd = (${pairs})${product}((${vector})((${pairs})a >> 32), (${vector})((${pairs})b >> 32));
+  return (${vector})(even >> 32 | (odd & 0xffffffff00000000u));`
     return this.define(
       name,
       `static inline ${vector} ${name}(${vector} a, ${vector} b) {
-#if defined(__x86_64__) && defined(${feature})
-#if defined(__clang__)
+#if defined(__x86_64__) && defined(${feature}) && defined(__clang__)
   ${pairs} even = ((${pairs})a & 0xffffffffu) * ((${pairs})b & 0xffffffffu);
   ${pairs} odd = ((${pairs})a >> 32) * ((${pairs})b >> 32);
-#else
-  ${pairs} even = (${pairs})${builtin}(a, b${rest});
-  ${pairs} odd = (${pairs})${builtin}((${vector})((${pairs})a >> 32), (${vector})((${pairs})b >> 32)${rest});
-#endif
   return (${vector})(even >> 32 | (odd & 0xffffffff00000000u));
+#elif defined(__x86_64__) && defined(${feature})
+${told}
 #else
   ${vector} r;
   #pragma omp simd
@@ -263,6 +261,38 @@ ${sums.map((t) => `  ${move(`tilestored %%tmm${t}, @`, '(%0,%1,1)', `"r"(${offse
   return r;
 #endif
 }`,
+    )
+  }
+
+  /** The low words of products of 16 lanes of which the high ones are taken too: what both need, compilers compute once. */
+  mullo(): string {
+    const vector = this.lanesOf('i32', 16)
+    const halves = this.halves()
+    return this.define(
+      'mullo_i32x16',
+      `static inline ${vector} mullo_i32x16(${vector} a, ${vector} b) {
+#if defined(__AVX512F__) && !defined(__clang__)
+  return ${halves}(a, b, 0);
+#else
+  return a * b;
+#endif
+}`,
+    )
+  }
+
+  /** The high or low words of products of 16 lanes, of which every second one is multiplied at a time. */
+  private halves(): string {
+    const [vector, pairs] = [this.lanesOf('i32', 16), this.lanesOf('u64', 8)]
+    const [zero, floats] = [`(${this.lanesOf('i64', 8)}){0}`, this.lanesOf('f32', 16)]
+    return this.define(
+      'mulhalf_i32x16',
+      `#if defined(__AVX512F__) && !defined(__clang__)
+static inline ${vector} mulhalf_i32x16(${vector} a, ${vector} b, i32 high) {
+  ${floats} even = (${floats})__builtin_ia32_pmuludq512_mask(a, b, ${zero}, -1);
+  ${floats} odd = (${floats})__builtin_ia32_pmuludq512_mask((${vector})((${pairs})a >> 32), (${vector})((${pairs})b >> 32), ${zero}, -1);
+  return (${vector})(high ? __builtin_ia32_movshdup512_mask(even, odd, 0x5555) : __builtin_ia32_movsldup512_mask(odd, even, 0xaaaa));
+}
+#endif`,
     )
   }
 

@@ -74,6 +74,8 @@ class Printer {
   readonly helpers = new Helpers()
   private readonly kernel: Kernel
   private readonly types = new Map<string, Type>()
+  /** Operands of which the high words of products are taken. */
+  private readonly products = new Set<string>()
   private lines: string[] = []
   private indent = 1
 
@@ -382,6 +384,10 @@ class Printer {
     }
   }
 
+  private operandsText({ a, b }: Extract<Expr, { kind: 'binary' }>): string {
+    return `${this.print(a)}, ${this.print(b)}`
+  }
+
   private binary(e: Extract<Expr, { kind: 'binary' }>): Text {
     const { scalar, lanes } = e.type
     switch (e.op) {
@@ -389,7 +395,12 @@ class Printer {
       case 'max':
         return this.call(this.helpers.extremum(e.op, e.type), e.a, e.b)
       case 'mulhi':
+        this.products.add(this.operandsText(e))
         return this.call(this.helpers.mulhi(lanes), e.a, e.b)
+      case 'mul':
+        if (lanes === 16 && scalar === 'i32' && this.products.has(this.operandsText(e)))
+          return this.call(this.helpers.mullo(), e.a, e.b)
+        return this.infix(e.op, e.a, e.b)
       case 'ushr': {
         const unsigned = this.helpers.lanesOf(scalar === 'i32' ? 'u32' : 'u64', lanes)
         const x = `(${unsigned})${wrap(this.expression(e.a), UNARY)}`

@@ -49,8 +49,24 @@ export interface Loop {
   readonly besideNext: boolean
 }
 
+/** A value in the arena, for listings. */
+export interface ArenaValue {
+  readonly bytes: number
+  readonly byteOffset: number
+  /** Steps of the plan between which it must stay, both included. */
+  readonly first: number
+  readonly last: number
+  /** What it is: op, dtype and shape, or what a kernel keeps for itself. */
+  readonly what: string
+  /** Titles of the kernels that write it first and that touch it last. */
+  readonly maker: string
+  readonly reader: string
+}
+
 /** Holds no tensors and no nodes: a cached plan keeps nothing of the run that made it alive. */
 export interface Plan {
   readonly steps: readonly (Launch | Loop)[]
   readonly arenaBytes: number
+  /** What lies in the arena; absent from plans that were read from disk. */
+  readonly values?: readonly ArenaValue[]
 }

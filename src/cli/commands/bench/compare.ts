@@ -38,6 +38,7 @@ import {
   type WalkResult,
 } from './results.ts'
 import { bytesOf, flopsOf, randomCases, sweepCases, type SweepCase } from './sweep-cases.ts'
+import { VARIED, variantsOf, type VariantOptions } from './variants.ts'
 import { WALKS } from './walks.ts'
 import { WORKLOADS } from './workloads.ts'
 
@@ -77,6 +78,7 @@ export async function compare(options: CompareOptions): Promise<ResultsFile> {
 
 const SECTIONS = {
   training: 'workloads',
+  amp: 'variants',
   kernels: 'kernels',
   first: 'first_steps',
   walks: 'walks',
@@ -86,6 +88,7 @@ const SECTIONS = {
 
 const RUNS: Readonly<Record<Part, (c: Comparison) => Promise<void>>> = {
   training: (c) => c.training(),
+  amp: (c) => c.variants(),
   kernels: (c) => c.kernels(),
   first: (c) => c.firstSteps(),
   walks: (c) => c.walks(),
@@ -193,6 +196,17 @@ class Comparison {
       }
     }
     return rounds
+  }
+
+  /** Workloads in other variants, each beside itself in float32. */
+  async variants(): Promise<void> {
+    for (const name of VARIED) {
+      if (!this.#workloads.includes(name) || this.#results.variants.some((v) => v.workload === name)) continue
+      const attempt: VariantOptions['attempt'] = (what, run) => this.#attempt(what, run)
+      const found = await variantsOf(name, { ...this.#options, attempt })
+      const variants = [...this.#results.variants, ...found]
+      await this.#save({ variants: inOrder(variants, (v) => v.workload, VARIED) })
+    }
   }
 
   async kernels(): Promise<void> {

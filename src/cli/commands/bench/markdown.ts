@@ -11,6 +11,7 @@ import {
   type WalkResult,
   type WorkloadResult,
 } from './results.ts'
+import type { VariantResult } from './variants.ts'
 
 /** A table whose columns line up in the source too, in the form that the project's formatter leaves alone. */
 export function markdownTable(rows: readonly (readonly string[])[], alignment: Alignment = []): string {
@@ -45,6 +46,22 @@ function workloadTable(workloads: readonly WorkloadResult[]): string {
       fixed(c.loss, 4),
     ]),
   )
+  return markdownTable([head, ...rows], ['left', 'left', ...Array<'right'>(7).fill('right')])
+}
+
+function variantsTable(variants: readonly VariantResult[]): string {
+  const head = ['workload', 'variant', 'ms', 'float32 ms', 'time', 'speed', 'MiB of a step', 'memory', 'loss']
+  const rows = variants.map((v) => [
+    v.workload,
+    v.variant,
+    milliseconds(v.ms_median),
+    milliseconds(v.float32_ms),
+    fixed(v.time, 2),
+    fixed(1 / v.time, 2),
+    fixed(v.arena_mb, 0),
+    fixed(v.memory, 2),
+    fixed(v.loss, 4),
+  ])
   return markdownTable([head, ...rows], ['left', 'left', ...Array<'right'>(7).fill('right')])
 }
 
@@ -184,6 +201,11 @@ export function renderPage(results: Results, plot: string | null = null): string
     'A step is forward, loss, backward, optimizer, clearing gradients and reading the loss. Peak memory is that of the whole process, with interpreter and libraries; JS time is what recording and submitting a step takes of the JS thread.',
     workloadTable(workloads),
   ]
+  if (results.variants.length > 0) {
+    const explanation =
+      'Workloads in bfloat16 mixed precision (O1), and with each encoder layer computed again in the backward pass, in turn with themselves in float32. Memory is that which a step plans for what it computes and keeps for its gradients.'
+    parts.push('## Mixed precision and recomputation', explanation, variantsTable(results.variants))
+  }
   if (firstSteps.length > 0) {
     const rows = firstSteps.map((f) => [
       f.workload,
