@@ -63,6 +63,7 @@ export interface ProgramOptions {
 export interface Backend {
   readonly name: string
   readonly capabilities: Capabilities
+  /** Memory with anything in it: whoever asks for it writes it, or has it written, before it is read. */
   allocate(bytes: number): DeviceBuffer
   /** Replaces the contents; ordered after what was submitted before. */
   write(buffer: DeviceBuffer, data: Uint8Array): void

@@ -163,7 +163,8 @@ function byStride(dims: readonly AffineDim[], last = -1): number[] {
 function rowsMode(form: Form, isConvolution: boolean, capabilities: Capabilities): GemmOptions['rows'] {
   if (isConvolution || form.a.isConstant) return 'once'
   const isInOrder = form.contracted.at(-1)?.a === 1
-  return isNarrow(formSize(form.columns), capabilities) || (form.b.isConstant && isInOrder) ? 'direct' : 'task'
+  const isAddressed = capabilities.vectorBytes > 16 || form.b.isConstant === true
+  return isNarrow(formSize(form.columns), capabilities) || (isAddressed && isInOrder) ? 'direct' : 'task'
 }
 
 /** One operand has no free letters: loops with vectors, on planes in scratch or, failing that, on a copy of the operand. */

@@ -183,7 +183,7 @@ describe.runIf(hasCompiler).each([1, 2, 5])('on %i threads', (threads) => {
     const args = [at('output', 0), at('leaf', 0, 0, n * 4), at('output', 1, 0, n * 4)]
     const loop: Loop = { kind: 'loop', count: steps, steps: [launch(0, n, args)], besideNext: false }
     const program = await cpu.compile(planOf([loop]), [recurrence()])
-    const [state, trace] = [cpu.allocate(n * 4), cpu.allocate(steps * n * 4)]
+    const [state, trace] = [upload(new Float32Array(n)), cpu.allocate(steps * n * 4)]
     await cpu.run(program, [upload(input)], [state, trace], [])
     const wanted = new Float32Array(steps * n)
     for (let i = 0; i < steps * n; i++) wanted[i] = (i < n ? 0 : wanted[i - n]! * 0.5) + input[i]!
@@ -225,7 +225,7 @@ describe.runIf(hasCompiler).each([1, 2, 5])('on %i threads', (threads) => {
     const args = [at('output', 0), at('leaf', 0), at('output', 1)]
     const loop: Loop = { kind: 'loop', count: 0, steps: [launch(0, 4, args)], besideNext: false }
     const program = await cpu.compile(planOf([loop, launch(0, 0, args), launch(0, 2, args)]), [recurrence()])
-    const [state, out] = [cpu.allocate(16), cpu.allocate(16)]
+    const [state, out] = [upload(new Float32Array(4)), upload(new Float32Array(4))]
     await cpu.run(program, [upload(Float32Array.of(1, 2, 3, 4))], [state, out], [])
     expect([...floats(await cpu.read(out))]).toEqual([1, 2, 0, 0])
   })

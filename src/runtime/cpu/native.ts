@@ -112,6 +112,7 @@ function compileRuntime(path: string): void {
 }
 
 function bind(library: ReturnType<typeof koffi.load>, weigh: NativeRuntime['weigh']): NativeRuntime {
+  library.func('void longzhou_keep_freed_memory()')()
   const wait = library.func('double longzhou_wait(double ticket)')
   return {
     submit: library.func(
