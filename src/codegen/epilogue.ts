@@ -132,7 +132,7 @@ class EpilogueBuilder {
     if (sizeOf(e.dtype) > 4) throw new Unfit()
     switch (e.kind) {
       case 'constant':
-        if (e.dtype === 'bool' || isWritten(e.value))
+        if (e.dtype === 'bool' || isWritten(e.value, e.dtype))
           return this.#push({ kind: 'written', value: e.value, dtype: e.dtype })
         return this.#number(e.dtype, { kind: 'number', value: e.value })
       case 'scalar':

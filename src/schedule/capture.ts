@@ -360,7 +360,7 @@ function share(
     const bucket = shared.get(h)
     const known = node.op === 'scalar' ? undefined : bucket?.find((k) => sameShape(k.signature, numbers))
     if (known) {
-      recorded.set(known.node, Math.min(recorded.get(known.node)!, node.id))
+      if (!storage) recorded.set(known.node, Math.min(recorded.get(known.node)!, node.id))
       canonical.set(node, known.node)
       continue
     }
@@ -369,7 +369,8 @@ function share(
     if (bucket) bucket.push({ node: made, signature: numbers })
     else shared.set(h, [{ node: made, signature: numbers }])
     positions.set(made, nodes.length)
-    recorded.set(made, node.id)
+    // Leaves by their numbers: when they were made differs from step to step.
+    recorded.set(made, storage ? slot! - leafNumbers.size : node.id)
     nodes.push(made)
     if (slot !== undefined) slots.set(made, slot)
     canonical.set(node, made)
