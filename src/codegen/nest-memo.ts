@@ -6,7 +6,7 @@ import { dtypes } from '../common/dtype.ts'
 import { Hash } from '../common/hash.ts'
 import { RecentMap } from '../common/recent-map.ts'
 import type { Node } from '../graph/node.ts'
-import { signature } from '../schedule/capture.ts'
+import { addSignature, NumberList } from '../schedule/signature.ts'
 import { PartitionRequest } from './affine.ts'
 import { MaterializeRequest, type Surroundings } from './expression.ts'
 import { buildNest, type NestKernel } from './nest.ts'
@@ -72,7 +72,9 @@ function walk(sinks: readonly Node[], surroundings: Surroundings): { key: string
   const inside = new Set(sinks)
   const places = new Map<Node, number>()
   const nodes: Node[] = []
-  const numbers: number[] = [surroundings.isWhole === true ? 1 : 0]
+  const list = new NumberList()
+  const { numbers } = list
+  numbers.push(surroundings.isWhole === true ? 1 : 0)
   const visit = (node: Node): void => {
     const known = places.get(node)
     if (known !== undefined) {
@@ -86,7 +88,7 @@ function walk(sinks: readonly Node[], surroundings: Surroundings): { key: string
       return
     }
     numbers.push(-4)
-    signature(node, undefined, numbers)
+    addSignature(node, undefined, list)
     numbers.push(-6)
     for (const s of node.sources) visit(s)
   }
