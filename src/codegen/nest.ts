@@ -428,7 +428,9 @@ class Nest {
 function splitTail(groups: readonly Group[]): [looped: readonly Group[], tail: Group | null] {
   const last = groups[groups.length - 1]
   const before = groups[groups.length - 2]
-  return last && before && last.extent <= longestWritten ? [groups.slice(0, -1), last] : [groups, null]
+  return last && before && last.extent <= longestWritten && before.extent >= 8
+    ? [groups.slice(0, -1), last]
+    : [groups, null]
 }
 
 /** First value of an accumulator. */

@@ -45,7 +45,9 @@ export interface PlanRequest {
 }
 
 /** A plan as `generatePlan` makes it, whoever made it. */
-export type MadePlan = Omit<GeneratedPlan, 'kernels' | 'siblings'> & { readonly kernels: readonly (Kernel | CompiledKernel)[] }
+export type MadePlan = Omit<GeneratedPlan, 'kernels' | 'siblings'> & {
+  readonly kernels: readonly (Kernel | CompiledKernel)[]
+}
 
 /** A plan that was made before, by any process: all its kernels are compiled. `bind` makes a program of it, or of its prologue. */
 export interface RecalledPlan extends MadePlan {
