@@ -5,6 +5,7 @@
  */
 import type { DType } from '../common/dtype.ts'
 import { InternalError } from '../common/errors.ts'
+import { RecentMap } from '../common/recent-map.ts'
 import { foldBinary, foldUnary, normalizeConstant } from './fold.ts'
 import type {
   BinaryIr,
@@ -20,6 +21,7 @@ import type {
   Type,
   UnaryIr,
 } from './kernel.ts'
+import { retitled, structureOf } from './structure.ts'
 import { formatType, registerTypes, sameType, verifyKernel } from './verify.ts'
 import { isAtom } from './walk.ts'
 
@@ -247,6 +249,12 @@ export interface Scope {
   let(name: string, value: Expr): Expr
 }
 
+/**
+ * Kernels by structure, found to be in order. New sizes of a program build the same ones again, which then need not be kept beside the first:
+ * what plans keep is what collections of garbage have to move.
+ */
+const built = new RecentMap<string, Kernel>(4096)
+
 /** Collects the parameters and the statements of one kernel. */
 export class KernelBuilder implements Scope {
   private readonly title: string
@@ -377,8 +385,12 @@ export class KernelBuilder implements Scope {
   /** The finished kernel. Throws InternalError where it is malformed. */
   build(): Kernel {
     const kernel = { title: this.title, parameters: this.parameters, body: this.blocks[0]! }
-    verifyKernel(kernel)
-    return kernel
+    const structure = structureOf(kernel)
+    const same = built.getOrMake(structure, () => {
+      verifyKernel(kernel)
+      return kernel
+    })
+    return same.title === this.title ? same : retitled(same, this.title)
   }
 
   private for(

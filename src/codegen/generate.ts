@@ -20,6 +20,8 @@ const at = (space: Location['space'], slot: number): Location => ({ space, slot,
 export interface GeneratedPlan {
   readonly plan: Plan
   readonly kernels: readonly Kernel[]
+  /** Kernels that the same program needs at other sizes, beside those of the plan. */
+  readonly siblings: readonly Kernel[]
   readonly constants: readonly Constant[]
   /** What computes them, in order: leaves are those of the plan, constants are outputs by number. */
   readonly prologue: readonly { readonly launch: Launch; readonly writes: readonly number[] }[]
@@ -45,6 +47,7 @@ class Generator implements PlanBuilder {
   readonly #kernels: Kernel[] = []
   readonly #kernelNumbers = new Map<string, number>()
   readonly #temporaries: (Lifetime & { readonly what: string })[] = []
+  readonly #siblings = new Map<string, Kernel>()
   readonly #steps: PendingStep[] = []
   readonly #constant: ReadonlySet<number> | undefined
   /** Nodes whose values never change from run to run. */
@@ -131,6 +134,10 @@ class Generator implements PlanBuilder {
     })
   }
 
+  addSiblings(kernels: readonly Kernel[]): void {
+    for (const k of kernels) this.#siblings.set(structureOf(k), k)
+  }
+
   #finish(): GeneratedPlan {
     const split = this.#constant
       ? splitConstants(this.#steps, this.#kernels, this.#temporaries, this.#capture.leaves.length, this.#constant)
@@ -150,6 +157,7 @@ class Generator implements PlanBuilder {
     return {
       plan: { steps, arenaBytes, values: this.#values(offsets, split.replaced) },
       kernels: this.#kernels,
+      siblings: [...this.#siblings].flatMap(([key, k]) => (this.#kernelNumbers.has(key) ? [] : [k])),
       constants: split.constants,
       prologue: split.prologue.map((p) => ({ launch: launch(p.launch), writes: p.writes })),
     }

@@ -10,7 +10,9 @@ import type { Node, NodeOf } from '../graph/node.ts'
 import { Fusion } from '../schedule/fusion.ts'
 import type { Join } from '../schedule/joins.ts'
 import { stridedView, type StridedView } from '../schedule/views.ts'
+import { PartitionRequest } from './affine.ts'
 import { lowerAttention, type AttentionNode, type LoweredAttention } from './attention/lower.ts'
+import { boxesOf, type Box } from './boxes.ts'
 import { fuseEpilogue, type FusedContract } from './epilogue.ts'
 import { MaterializeRequest, type Surroundings } from './expression.ts'
 import { classOf, keepGrouping, knownGroupings, type Grouping } from './grouping.ts'
@@ -27,7 +29,14 @@ const siblingSinks = 8
 const mostChained = 3
 
 /** What one kernel, or run of kernels, computes. */
-export type KernelGroup = NestGroup | ContractGroup | JoinGroup | AttentionGroup | LoopGroup | OwnGroup
+export type KernelGroup =
+  | NestGroup
+  | BoxGroup
+  | ContractGroup
+  | JoinGroup
+  | AttentionGroup
+  | LoopGroup
+  | OwnGroup
 
 interface Group {
   /** What goes to memory. */
@@ -40,6 +49,12 @@ interface Group {
 interface NestGroup extends Group {
   readonly kind: 'nest'
   readonly nest: NestKernel | null
+}
+
+/** A sink that is computed box by box. */
+export interface BoxGroup extends Group {
+  readonly kind: 'boxes'
+  readonly boxes: readonly Box[]
 }
 
 /** A contraction, and the sinks that are computed where it is stored. */
@@ -242,11 +257,26 @@ class Grouper {
     return { kind: 'join', sinks: [sink], reads, axis: join.axis, copies }
   }
 
-  #nestGroup(sinks: readonly Node[]): NestGroup {
+  #nestGroup(sinks: readonly Node[]): NestGroup | BoxGroup {
     if (numel(sinks[0]!.shape) === 0) return { kind: 'nest', sinks, reads: [], nest: null }
-    const nest = buildNestOnce(sinks, this.surroundings)
-    const reads = sourcesOf(nest)
-    return { kind: 'nest', sinks, reads, nest }
+    try {
+      const nest = buildNestOnce(sinks, this.surroundings)
+      return { kind: 'nest', sinks, reads: sourcesOf(nest), nest }
+    } catch (request) {
+      if (!(request instanceof PartitionRequest)) throw request
+      return this.#boxGroup(sinks, request)
+    }
+  }
+
+  /** Several results of one kernel, and what lies where the kernel reads, are computed whole: boxes would be written while others are read. */
+  #boxGroup(sinks: readonly Node[], request: PartitionRequest): NestGroup | BoxGroup {
+    const [sink] = sinks as readonly [Node]
+    if (sinks.length > 1 || this.#overwriting.has(sink)) {
+      const nest = buildNestOnce(sinks, { ...this.surroundings, isWhole: true })
+      return { kind: 'nest', sinks, reads: sourcesOf(nest), nest }
+    }
+    const boxes = boxesOf(sink, request, this.surroundings)
+    return { kind: 'boxes', sinks, reads: [...new Set(boxes.flatMap(({ nest }) => sourcesOf(nest)))], boxes }
   }
 
   #attentionGroup(node: AttentionNode): AttentionGroup {

@@ -1,4 +1,5 @@
 /** From one graph to launches: each group's kernel, with what stands for its parameters, in the order in which they run. */
+import { sizeOf } from '../common/dtype.ts'
 import { contiguousStrides, numel, type Shape } from '../common/shape.ts'
 import type { Node, NodeOf } from '../graph/node.ts'
 import type { Capabilities } from './capabilities.ts'
@@ -7,6 +8,7 @@ import type { ContractArgument } from './contract/problem.ts'
 import {
   groupNodes,
   type AttentionGroup,
+  type BoxGroup,
   type ContractGroup,
   type Groups,
   type JoinGroup,
@@ -32,6 +34,8 @@ export interface PlanBuilder {
   readonly kernels: readonly Kernel[]
   /** The number of a kernel, which equal ones share. */
   kernelNumber(kernel: Kernel): number
+  /** Notes kernels that the program needs at other sizes. */
+  addSiblings(kernels: readonly Kernel[]): void
   /** Number of a scalar node. */
   scalarSlot(node: Node): number
   /** Finds what depends on constant leaves and the `given` nodes alone; `nodes`: sources first. */
@@ -90,6 +94,8 @@ class GraphLowering {
     switch (group.kind) {
       case 'nest':
         return group.nest ? [this.#nest(group.nest, group.sinks)] : []
+      case 'boxes':
+        return this.#boxes(group)
       case 'contract':
         return this.#contract(group)
       case 'join':
@@ -114,8 +120,16 @@ class GraphLowering {
     const [whole] = sinks as readonly [Node]
     return copies.flatMap(({ part, nest }) => {
       if (this.#groups.joined.has(part.node)) return []
-      return [this.#bindCopy(nest, part.node, null, placeOfPart(this.#places.of(whole), whole, axis, part))]
+      return [this.#bindPart(nest, part.node.shape, placeOfPart(this.#places.of(whole), whole, axis, part))]
     })
+  }
+
+  #boxes({ sinks, boxes }: BoxGroup): PendingLaunch[] {
+    const [whole] = sinks as readonly [Node]
+    const place = this.#places.of(whole)
+    return boxes.map(({ shape, offset, nest }) =>
+      this.#bindPart(nest, shape, { ...place, byteOffset: place.byteOffset + offset * sizeOf(whole.dtype) }),
+    )
   }
 
   #own(node: OwnNode): readonly PendingStep[] {
@@ -134,6 +148,7 @@ class GraphLowering {
   }
 
   #nest(nest: NestKernel, sinks: readonly Node[]): PendingLaunch {
+    if (nest.siblings) this.#plan.addSiblings(nest.siblings)
     return this.#launch(
       nest,
       (a): StepArgument<Location> => {
@@ -156,6 +171,7 @@ class GraphLowering {
       constant: { lhs: this.#plan.isFixed(lhs.base), rhs: this.#plan.isFixed(rhs.base) },
       capabilities: this.#plan.capabilities,
     })
+    if (lowered.siblings) this.#plan.addSiblings(lowered.siblings)
     const temporaries = lowered.temporaries.map((t) =>
       this.#plan.temporary(t.bytes, `operand of ${describe(contract)}`),
     )
@@ -220,15 +236,22 @@ class GraphLowering {
 
   /** A kernel that puts the value of a node at a place; `from` null: the value is where the plan has it, or is computed. */
   #copy(node: Node, from: Location | null, to: Location): PendingLaunch {
-    return this.#bindCopy(copyNest(node, from !== null, this.#groups.surroundings), node, from, to)
+    const nest = copyNest(node, from !== null, this.#groups.surroundings)
+    return this.#bindPart(nest, node.shape, to, (source) => (source === node ? from : null))
   }
 
-  #bindCopy(nest: NestKernel, node: Node, from: Location | null, to: Location): PendingLaunch {
+  /** A kernel that writes part of a result, or a copy of it, to a place; `moved`: where a source is, if it is not where the plan has it. */
+  #bindPart(
+    nest: NestKernel,
+    shape: Shape,
+    to: Location,
+    moved: (source: Node) => Location | null = () => null,
+  ): PendingLaunch {
     const bind = (a: NestArgument): StepArgument<Location> => {
-      if (a.kind === 'source') return a.node === node && from ? { kind: 'memory', role: from } : this.#memory(a.node)
+      if (a.kind === 'source') return { kind: 'memory', role: moved(a.node) ?? this.#places.of(a.node) }
       return a.kind === 'sink' ? { kind: 'memory', role: to } : a
     }
-    return this.#launch(nest, bind, [node.shape])
+    return this.#launch(nest, bind, [shape])
   }
 
   #launch<A extends { readonly kind: string }>(

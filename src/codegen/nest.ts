@@ -22,6 +22,7 @@ import { longestWritten, NestAddresses, Level, type Group } from './nest-address
 import { NestParameters, type NestArgument } from './nest-parameters.ts'
 import { covers, NestValues } from './nest-values.ts'
 import { nestTitle } from './nest-title.ts'
+import { zerosKernel } from './zeros.ts'
 
 export interface NestKernel {
   readonly kernel: Kernel
@@ -35,6 +36,8 @@ export interface NestKernel {
   readonly domain: string
   /** Sources whose elements are read at other places than the sink of the same number of elements is written. */
   readonly shifted: ReadonlySet<Node>
+  /** Kernels that the same nodes need beside this one, or in its place, at other sizes. */
+  readonly siblings?: readonly Kernel[]
 }
 
 type Reduction = Expression & { kind: 'reduction' }
@@ -58,7 +61,9 @@ export function buildNest(sinks: readonly Node[], surroundings: Surroundings, st
   const splits = new Map<string, number>()
   for (;;) {
     try {
-      return new Nest(sinks, surroundings, splits, strides ?? contiguousStrides(sinks[0]!.shape)).build()
+      const nest = new Nest(sinks, surroundings, splits, strides ?? contiguousStrides(sinks[0]!.shape)).build()
+      // Windows that a loop was split for leave a remainder at other sizes (see boxes.ts).
+      return splits.size > 0 && !strides ? { ...nest, siblings: [zerosKernel(sinks[0]!.dtype)] } : nest
     } catch (request) {
       if (!(request instanceof SplitRequest)) throw request
       splits.set(request.loop.key, request.inner)

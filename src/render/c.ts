@@ -9,7 +9,7 @@
  */
 import { InternalError } from '../common/errors.ts'
 import type { Expr, Kernel, Parameter, ReduceIr, Stmt, Type } from '../codegen/kernel.ts'
-import { flatten } from '../codegen/walk.ts'
+import { expressionsOf, flatten, some } from '../codegen/walk.ts'
 import { vectorize, type VectorizeOptions } from '../codegen/vectorize.ts'
 import { baseTypes, cElements, cScalars, Helpers } from './c-helpers.ts'
 import {
@@ -184,7 +184,8 @@ class Printer {
   private loop(s: Extract<Stmt, { kind: 'for' }>): void {
     const name = variableName(s.name)
     const [from, to] = s.loop === 'parallel' ? ['begin', 'end'] : [this.print(s.from), wrap(this.expression(s.to), 10)]
-    if (s.loop === 'vector' && !usesLanes(s.body)) this.line(`#pragma omp simd${this.reductions(s.body)}`)
+    if (s.loop === 'vector' && !usesLanes(s.body) && !loadsByCondition(s.body))
+      this.line(`#pragma omp simd${this.reductions(s.body)}`)
     if (s.unroll !== undefined) this.line(`#pragma GCC unroll ${s.unroll}`)
     const step = s.step === 1 ? `${name}++` : `${name} += ${s.step}`
     this.line(`for (i64 ${name} = ${from}; ${name} < ${to}; ${step}) {`)
@@ -467,4 +468,14 @@ function usesLanes(body: readonly Stmt[]): boolean {
     if (s.kind === 'if') return usesLanes(s.then) || usesLanes(s.else)
     return 'value' in s && s.value.type.lanes > 1
   })
+}
+
+/**
+ * Whether an address in memory depends on a condition, as `p[inside ? at : 0]`. gcc 12 vectorises two such loads of neighbours, where it is made to,
+ * as one load without the condition: wrong values, and reads outside of memory.
+ */
+function loadsByCondition(body: readonly Stmt[]): boolean {
+  return flatten(body)
+    .flatMap(expressionsOf)
+    .some((e) => some(e, (x) => x.kind === 'load' && some(x.at, (y) => y.kind === 'select')))
 }

@@ -136,6 +136,13 @@ export class CpuBackend implements Backend {
     return encodeProgram(plan, kernels, this.library(options).loadSync(this.render(kernels)), options.threads)
   }
 
+  compileAhead(kernels: readonly Kernel[], options: ProgramOptions = {}): void {
+    // Whoever needs one of them compiles it again, and is told what is wrong.
+    this.library(options)
+      .load(this.render(kernels))
+      .catch(() => {})
+  }
+
   private library({ cache = cacheDirectoryPath() }: ProgramOptions): KernelLibrary {
     let library = this.libraries.get(cache)
     if (!library) {

@@ -85,6 +85,11 @@ static int start_thread(pthread_t *thread, void *(*body)(void *), void *argument
   /* Signals are the business of the program around this: its own threads take them. */
   pthread_sigmask(SIG_SETMASK, &all, &old);
   int error = pthread_create(thread, 0, body, argument);
+#ifdef SCHED_BATCH
+  /* Woken, they take a core that is idle, not the one of the thread that woke it, which still has a little to do. */
+  struct sched_param parameters = { 0 };
+  if (!error) pthread_setschedparam(*thread, SCHED_BATCH, &parameters);
+#endif
   pthread_sigmask(SIG_SETMASK, &old, 0);
   return error;
 }
