@@ -3,9 +3,10 @@
  * the order of submission; results do not depend on the number of threads.
  */
 import { readEnvironment } from '../../common/env.ts'
+import { InternalError } from '../../common/errors.ts'
 import { RecentMap } from '../../common/recent-map.ts'
 import type { GeneratedPlan } from '../../codegen/generate.ts'
-import type { Kernel } from '../../codegen/kernel.ts'
+import type { CompiledKernel, Kernel } from '../../codegen/kernel.ts'
 import { structureOf } from '../../codegen/structure.ts'
 import { renderKernel, type CKernel } from '../../render/c.ts'
 import type { Plan } from '../../schedule/plan.ts'
@@ -69,10 +70,11 @@ export class CpuBackend extends CpuMachine implements Backend {
   }
 
   /** Compiled kernels as plans on disk name them. */
-  stored(kernels: readonly (Kernel | StoredKernel)[], options: ProgramOptions = {}): StoredKernel[] {
+  stored(kernels: readonly (Kernel | CompiledKernel)[], options: ProgramOptions = {}): StoredKernel[] {
     const library = this.library(options)
     return kernels.map((k) => {
-      if ('identity' in k) return k
+      if (isStored(k)) return k
+      if ('structure' in k) throw new InternalError(`the compiled kernel '${k.title}' has no place on disk`)
       const { title, parameters } = k
       return { title, parameters, structure: structureOf(k), identity: library.identityOf(this.render([k])[0]!) }
     })
@@ -87,3 +89,5 @@ export class CpuBackend extends CpuMachine implements Backend {
     return roofline && roofOf(roofline, this.threads)
   }
 }
+
+const isStored = (kernel: Kernel | CompiledKernel): kernel is StoredKernel => 'identity' in kernel

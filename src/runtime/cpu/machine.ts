@@ -21,6 +21,10 @@ import { CpuSharedMemory, SharedBuffer } from './shared-memory.ts'
 
 let machine: CpuMachine | undefined
 
+function adopt(made: CpuMachine): void {
+  machine = made
+}
+
 export class CpuMachine {
   readonly native: NativeRuntime
   readonly shared: CpuSharedMemory
@@ -51,7 +55,7 @@ export class CpuMachine {
     this.shared = new CpuSharedMemory(this.native, (ticket) => this.queue.hasFinished(ticket))
     // Runs must not outlive the memory that they work on; those of a worker are waited for by the native library.
     if (isMainThread) process.once('exit', () => this.native.halt())
-    machine ??= this
+    adopt(this)
   }
 
   get capabilities(): Capabilities {
@@ -178,7 +182,7 @@ function cpuBuffer(buffer: DeviceBuffer): CpuBuffer {
   return buffer as CpuBuffer
 }
 
-/** A machine of this thread, made where it has none. @throws CompileError without a working compiler. */
+/** The machine of this thread that was made last; made where it has none. @throws CompileError without a working compiler. */
 export function cpuMachine(): CpuMachine {
   return (machine ??= new CpuMachine())
 }

@@ -230,7 +230,10 @@ function constantOf(value: Json, leaves: number): Constant {
 }
 
 /** The plan of a request; null where the text is damaged, or no plan of this request. */
-export function readPlan(file: string, request: PlanRequest): StoredPlan | null {
+export function readPlan(
+  file: string,
+  request: Pick<PlanRequest, 'leaves' | 'outputs' | 'scalars'>,
+): StoredPlan | null {
   const end = file.indexOf('\n')
   const content = file.slice(end + 1)
   if (end < 0 || sha256(content) !== file.slice(0, end)) return null
