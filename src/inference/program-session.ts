@@ -2,10 +2,10 @@
  * A program as a session: recorded once for each shape of its inputs. What depends on weights alone is folded, packed and
  * computed once, and shared by all shapes.
  */
-import type { HostArray } from '../common/dtype.ts'
+import { sizeOf, type HostArray } from '../common/dtype.ts'
 import { ArgumentError, DeviceError } from '../common/errors.ts'
 import { RecentMap } from '../common/recent-map.ts'
-import type { Shape } from '../common/shape.ts'
+import { numel, type Shape } from '../common/shape.ts'
 import { bytesOf, fromBytes } from '../io/host-array.ts'
 import { TranslatedLayer } from '../io/formats/program/translated-layer.ts'
 import type { OperatorProgram } from '../io/formats/program/program.ts'
@@ -17,6 +17,7 @@ import { precisions, type EngineOptions, type PortInfo, type Precision, type Ses
 import { InputBuffers } from './input-buffers.ts'
 import type { Keeper } from './kept/keep.ts'
 import { recordInference } from './record.ts'
+import { expectArrays } from './young-arrays.ts'
 
 function checkThreads(threads: number, device: string): void {
   if (threads > 1 && device !== 'cpu')
@@ -74,6 +75,7 @@ export class ProgramSession implements Session {
   async run(inputs: readonly HostArray[]): Promise<HostArray[]> {
     const shapes = inputs.map((a) => [...a.shape])
     const computation = this.#computation(shapes)
+    expectArrays(computation.outputs.reduce((sum, o) => sum + numel(o.shape) * sizeOf(o.dtype), 0))
     const buffers = inputs.map((array) => this.#inputBuffers.upload(bytesOf(array)))
     const results = await computation.run(buffers).finally(() => this.#inputBuffers.giveBack(buffers))
     if (this.#keeper && !this.#kept.has(computation)) {

@@ -12,6 +12,7 @@ import { cpuMachine, type CpuMachine } from '../../runtime/cpu/machine.ts'
 import { encodeProgram, type CpuProgram } from '../../runtime/cpu/program.ts'
 import type { EngineOptions, PortInfo, Session } from '../engine.ts'
 import { InputBuffers } from '../input-buffers.ts'
+import { expectArrays } from '../young-arrays.ts'
 import { keyOf, type KeptRun } from './kept-run.ts'
 import type { KeptModel } from './store.ts'
 
@@ -85,6 +86,7 @@ export class KeptSession implements Session {
       if (leaf === null) return nothing
       return 'input' in leaf ? buffers[leaf.input]! : pieces[leaf.piece]!
     })
+    expectArrays(run.outputs.reduce((sum, o) => sum + numel(o.shape) * sizeOf(o.dtype), 0))
     const outputs = run.outputs.map((o) => this.#machine.allocate(numel(o.shape) * sizeOf(o.dtype)))
     await this.#machine.run(program, leaves, outputs, run.scalars)
     // Nobody else holds the memory of an output.
