@@ -3,9 +3,10 @@
  * package.json promises: each export and command is there and loads in a fresh Node. Run by `npm run build`.
  */
 import { execFileSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { digestSources, SOURCES_DIGEST } from '../src/runtime/cpu/generator-version.ts'
 
 export interface PackageEntries {
   readonly exports: Readonly<Record<string, { readonly types: string; readonly default: string }>>
@@ -53,6 +54,8 @@ export async function buildPackage(root: string, outDir: string = join(root, 'di
     report: false,
     logLevel: 'warn',
   })
+  // What keeps plans of models on disk need not read the whole package to know which one made them.
+  writeFileSync(join(outDir, SOURCES_DIGEST), digestSources(outDir, ['.']))
   const built = (path: string): string => join(outDir, path.replace(/^(?:\.\/)?dist\//, ''))
   complain(missingEntries(entries, (path) => existsSync(built(path))))
   for (const { default: code } of Object.values(entries.exports)) {

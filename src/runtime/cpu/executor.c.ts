@@ -66,13 +66,15 @@ static void release(region *r) {
 /* Memory of at least this size at a 64-byte boundary; what was in it is lost when it grows. NULL where there is none left. */
 static char *reserve(region *r, i64 bytes) {
   if (bytes <= r->size) return r->memory;
-  const i64 page = 1 << 21;
+  /* Large pages spare look-ups of addresses, and are memory in use from their first byte on: small regions do without. */
+  const int is_large = bytes > 1 << 20;
+  const i64 page = is_large ? 1 << 21 : 1 << 16;
   i64 size = (bytes + page - 1) / page * page;
   release(r);
   void *memory = mmap(0, (size_t)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return 0;
 #ifdef MADV_HUGEPAGE
-  madvise(memory, (size_t)size, MADV_HUGEPAGE);
+  if (is_large) madvise(memory, (size_t)size, MADV_HUGEPAGE);
 #endif
   r->memory = memory;
   r->size = size;

@@ -39,7 +39,7 @@ const stored: StoredPlan = {
     {
       title: 'add',
       structure: '1-2',
-      identity: { name: 'k_1', digest: 'ab' },
+      identity: { name: 'k_1', file: `${'0'.repeat(32)}.so`, digest: 'ab' },
       parameters: [
         { kind: 'buffer', dtype: 'float32', access: 'read' },
         { kind: 'buffer', dtype: 'bool', access: 'update' },

@@ -7,7 +7,7 @@ import type { CompiledKernel, Parameter } from '../../codegen/kernel.ts'
 import type { Constant } from '../../codegen/prologue.ts'
 import type { Argument, BufferRef, Launch, Loop } from '../../schedule/plan.ts'
 import type { MadePlan, PlanRequest } from '../backend.ts'
-import { sha256, type KernelIdentity } from './kernel-library.ts'
+import { sha256, type KernelIdentity } from './kernel-files.ts'
 
 /** A kernel that lies compiled on disk. */
 export type StoredKernel = CompiledKernel & { readonly identity: KernelIdentity }
@@ -71,7 +71,14 @@ function parameterJson(p: Parameter): Json {
 /** The text of a plan: a digest, and on the next line what it is of. */
 export function writePlan({ plan, kernels, constants, prologue }: StoredPlan): string {
   const content: Json = [
-    kernels.map((k) => [k.title, k.structure, k.identity.name, k.identity.digest, k.parameters.map(parameterJson)]),
+    kernels.map((k) => [
+      k.title,
+      k.structure,
+      k.identity.name,
+      k.identity.digest,
+      k.identity.file,
+      k.parameters.map(parameterJson),
+    ]),
     plan.arenaBytes,
     plan.steps.map((s) => (s.kind === 'loop' ? [s.count, s.steps.map(launchJson), s.besideNext] : launchJson(s))),
     constants.map((c) => [c.bytes, c.recipe, c.leaves]),
@@ -127,11 +134,11 @@ function parameterOf(value: Json): Parameter {
 }
 
 function kernelOf(value: Json): StoredKernel {
-  const [title, structure, name, digest, parameters] = list(value, 5)
+  const [title, structure, name, digest, file, parameters] = list(value, 6)
   return {
     title: text(title),
     structure: text(structure),
-    identity: { name: text(name), digest: text(digest) },
+    identity: { name: text(name), digest: text(digest), file: text(file) },
     parameters: list(parameters).map(parameterOf),
   }
 }
@@ -230,7 +237,10 @@ function constantOf(value: Json, leaves: number): Constant {
 }
 
 /** The plan of a request; null where the text is damaged, or no plan of this request. */
-export function readPlan(file: string, request: PlanRequest): StoredPlan | null {
+export function readPlan(
+  file: string,
+  request: Pick<PlanRequest, 'leaves' | 'outputs' | 'scalars'>,
+): StoredPlan | null {
   const end = file.indexOf('\n')
   const content = file.slice(end + 1)
   if (end < 0 || sha256(content) !== file.slice(0, end)) return null

@@ -9,6 +9,8 @@ import { executorIncludes, executorSource } from './executor.c.ts'
 export const runtimeSource = String.raw`
 ${executorIncludes}
 #include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #ifdef __GLIBC__

@@ -24,7 +24,8 @@ import {
   walkOfLongzhou,
   type Contestant,
 } from './contestants.ts'
-import { inferenceResult, inferenceRounds, runnersOf } from './inference.ts'
+import { builtWords } from './built.ts'
+import { arithmeticBounds, inferenceResult, inferenceRounds, runnersOf } from './inference.ts'
 import { filesOf, INFERENCE_CASES } from './inference-cases.ts'
 import { median, round, type KernelProfile, type SweepRun, type WalkRun, type WorkloadRun } from './measure.ts'
 import { empty, ResultsFile } from './results-file.ts'
@@ -321,8 +322,11 @@ class Comparison {
 
   /** Networks beside ONNX Runtime and Paddle Inference. */
   async inference(): Promise<void> {
-    const { folder, quick } = this.#options
-    const { runners, absent } = runnersOf(folder)
+    const { folder, quick, say } = this.#options
+    await this.#roofline()
+    const { roofline } = this.#results
+    const ours = await this.#attempt('build of the package', () => builtWords(folder, say))
+    const { runners, absent } = runnersOf(folder, ours)
     for (const { peer: name, why } of absent) this.#problem(`inference, ${name}`, why)
     const scratch = await mkdtemp(join(tmpdir(), 'longzhou-bench-'))
     try {
@@ -334,7 +338,9 @@ class Comparison {
           ...this.#options,
           attempt: (what, run) => this.#attempt(what, run),
         })
-        const result = inferenceResult(test.name, runners, rounds)
+        const { macs } = files
+        const bounds = roofline && arithmeticBounds(macs, (threads) => roofOf(roofline, threads).gflops)
+        const result = inferenceResult(test.name, runners, rounds, { macs, ...(bounds && { bounds }) })
         const inference = [...this.#results.inference, result]
         const names = INFERENCE_CASES.map((c) => c.name)
         await this.#save({ inference: inOrder(inference, (c) => c.case, names) })

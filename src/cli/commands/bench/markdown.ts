@@ -83,6 +83,18 @@ function inferenceTable(inference: readonly InferenceResult[]): string {
   return markdownTable([head, ...rows], ['left', 'left', ...Array<'right'>(7).fill('right')])
 }
 
+/** What arithmetic alone allows. */
+function boundsTable(inference: readonly InferenceResult[]): string {
+  const head = ['network', 'M multiply-adds', 'ms, 1 thread', 'ms, 2 threads', 'over the faster peer']
+  const rows = inference.map(({ case: name, macs, bounds, bound_ratio: ratio }) => [
+    name,
+    fixed(macs === undefined ? undefined : macs / 1e6, 1),
+    ...[1, 2].map((threads) => fixed(bounds?.find((b) => b.threads === threads)?.ms, 2)),
+    fixed(ratio, 2),
+  ])
+  return markdownTable([head, ...rows], ['left', ...Array<'right'>(4).fill('right')])
+}
+
 const percent = (share: number | null | undefined): string =>
   share === undefined || share === null ? missing : `${(100 * share).toFixed(0)} %`
 
@@ -246,6 +258,10 @@ export function renderPage(results: Results, plot: string | null = null): string
     const explanation =
       'Networks beside ONNX Runtime and Paddle Inference with oneDNN, batch and sizes as their names say. The ratio is that of the best number of threads of ours over the best of the faster peer; loading and the first run, with all planning in it and kernels in the disk cache, are apart.'
     parts.push('## Inference', explanation, inferenceTable(results.inference))
+    const bounded = results.inference.filter((c) => c.bounds)
+    const what =
+      'What arithmetic alone would take: multiply-adds of products and convolutions, each done directly, at the speed of float32 multiply-adds in registers that was measured on this machine; nothing for memory, activations, pools and norms. The last column is the least of these times over that of the faster peer: below it a program must do without some of the multiplications, as Winograd does for 3x3 windows, or multiply in less than float32.'
+    if (bounded.length > 0) parts.push(what, boundsTable(bounded))
   }
   if (problems.length > 0) parts.push('## Not run', problems.map((problem) => `- ${problem}`).join('\n'))
   return `${parts.join('\n\n')}\n`
