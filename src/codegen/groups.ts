@@ -29,14 +29,7 @@ const siblingSinks = 8
 const mostChained = 3
 
 /** What one kernel, or run of kernels, computes. */
-export type KernelGroup =
-  | NestGroup
-  | BoxGroup
-  | ContractGroup
-  | JoinGroup
-  | AttentionGroup
-  | LoopGroup
-  | OwnGroup
+export type KernelGroup = NestGroup | BoxGroup | ContractGroup | JoinGroup | AttentionGroup | LoopGroup | OwnGroup
 
 interface Group {
   /** What goes to memory. */

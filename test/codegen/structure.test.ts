@@ -207,7 +207,7 @@ describe('loops beside each other', () => {
     const x = variable(4, 6, 8)
 
     expect(besideOf(withGradients((cell(x) as unknown as [Tensor])[0], [x, ...cell.parameters()]))).toEqual(
-      Array(4).fill([true, false]).flat(),
+      Array.from({ length: 4 }, () => [true, false]).flat(),
     )
   })
 

@@ -52,7 +52,10 @@ const stored: StoredPlan = {
       ],
     },
   ],
-  plan: { arenaBytes: 512, steps: [launch(64), { kind: 'loop', count: 4, steps: [launch(300, -100)], besideNext: false }] },
+  plan: {
+    arenaBytes: 512,
+    steps: [launch(64), { kind: 'loop', count: 4, steps: [launch(300, -100)], besideNext: false }],
+  },
   constants: [{ bytes: 40, recipe: 'r', leaves: [1] }],
   prologue: [
     {
