@@ -96,7 +96,7 @@ test('50 widths of CRNN, from 32 on', async () => {
 
 test('50 lengths of ERNIE-nano, from 5 on', async () => {
   const backend = counting('null-lengths')
-  const model = new EncoderClassifier({ layers: 4, hidden: 312, heads: 12, feedForward: 1248, vocabulary: 1000 })
+  const model = new EncoderClassifier({ layers: 4, hidden: 312, heads: 12, feedForward: 1248 })
   const adamw = new optimizer.AdamW({ parameters: model.parameters() })
   const loss = ([batch, length]: Size): Tensor => {
     const ids = randint(1000, null, [batch, length])
