@@ -203,7 +203,7 @@ describe.runIf(hasCompiler).each([1, 2, 5])('on %i threads', (threads) => {
     const last = launch(0, n, [at('output', 4), at('output', 1), at('output', 5)])
     const plan = planOf([loop(0), loop(1), last])
     const program = await cpu.compile(plan, [recurrence()])
-    const outs = [n, steps * n, n, steps * n, n, n].map((size) => cpu.allocate(size * 4))
+    const outs = [n, steps * n, n, steps * n, n, n].map((size) => upload(new Float32Array(size)))
     const times = await new Promise<RunTimes>((tell, fail) => {
       const settled = (fault: Error | null, t?: RunTimes): void => (t ? tell(t) : fail(fault ?? new Error('no times')))
       void cpu.run(program, inputs.map(upload), outs, [], settled, true)
