@@ -27,13 +27,17 @@ export interface GeneratedPlan {
   readonly prologue: readonly { readonly launch: Launch; readonly writes: readonly number[] }[]
 }
 
-/** The plan of a capture and its kernels, by number. What depends on the `constant` leaves (by number) alone, which never change, is taken out of it. */
+/**
+ * The plan of a capture and its kernels, by number. What depends on the `constant` leaves (by number) alone, which never change, is taken out of it.
+ * `listsArena`: whether the plan says what lies in its arena.
+ */
 export function generatePlan(
   capture: Capture,
   capabilities: Capabilities,
   constant?: ReadonlySet<number>,
+  listsArena = false,
 ): GeneratedPlan {
-  return new Generator(capture, capabilities, constant).generate()
+  return new Generator(capture, capabilities, constant, listsArena).generate()
 }
 
 /** Ops without sources that always give the same. */
@@ -50,13 +54,20 @@ class Generator implements PlanBuilder {
   readonly #siblings = new Map<string, Kernel>()
   readonly #steps: PendingStep[] = []
   readonly #constant: ReadonlySet<number> | undefined
+  readonly #listsArena: boolean
   /** Nodes whose values never change from run to run. */
   readonly #fixed = new Set<Node>()
 
-  constructor(capture: Capture, capabilities: Capabilities, constant: ReadonlySet<number> | undefined) {
+  constructor(
+    capture: Capture,
+    capabilities: Capabilities,
+    constant: ReadonlySet<number> | undefined,
+    listsArena: boolean,
+  ) {
     this.#capture = capture
     this.capabilities = capabilities
     this.#constant = constant
+    this.#listsArena = listsArena
   }
 
   generate(): GeneratedPlan {
@@ -101,8 +112,13 @@ class Generator implements PlanBuilder {
     return this.#fixed.has(node)
   }
 
-  temporary(bytes: number, what: string): Location {
-    this.#temporaries.push({ bytes, what, first: this.#steps.length, last: this.#steps.length })
+  temporary(bytes: number, what: () => string): Location {
+    this.#temporaries.push({
+      bytes,
+      what: this.#listsArena ? what() : '',
+      first: this.#steps.length,
+      last: this.#steps.length,
+    })
     return at('temporary', this.#temporaries.length - 1)
   }
 
@@ -155,7 +171,7 @@ class Generator implements PlanBuilder {
       'count' in s ? { ...s, kind: 'loop', steps: s.steps.map(launch) } : launch(s),
     )
     return {
-      plan: { steps, arenaBytes, values: this.#values(offsets, split.replaced) },
+      plan: { steps, arenaBytes, ...(this.#listsArena && { values: this.#values(offsets, split.replaced) }) },
       kernels: this.#kernels,
       siblings: [...this.#siblings].flatMap(([key, k]) => (this.#kernelNumbers.has(key) ? [] : [k])),
       constants: split.constants,

@@ -12,7 +12,7 @@ import { bytesOf, describe } from './places.ts'
 export interface AroundLoop {
   readonly kernels: readonly Kernel[]
   placeOf(node: Node): Location
-  temporary(bytes: number, what: string): Location
+  temporary(bytes: number, what: () => string): Location
   /** A kernel that copies the value of a node. */
   copy(node: Node, from: Location, to: Location): PendingLaunch
   /** Finds what stays the same from run to run in the body. */
@@ -66,7 +66,7 @@ function lowerLoop(loop: NodeOf<'scan'>, nodes: readonly Node[], inBody: boolean
   const given = new Map<Node, Location>()
   const state = body.params
     .slice(0, carries)
-    .map((p) => around.temporary(bytesOf(p), `state of a loop, ${describe(p)}`))
+    .map((p) => around.temporary(bytesOf(p), () => `state of a loop, ${describe(p)}`))
   body.params.forEach((p, i) => {
     if (i < carries) given.set(p, state[i]!)
     else if (i < carries + sequences) given.set(p, stepping(around.placeOf(loop.sources[i]!), bytesOf(p)))
@@ -75,7 +75,7 @@ function lowerLoop(loop: NodeOf<'scan'>, nodes: readonly Node[], inBody: boolean
   // Next carries are computed aside: other results of the step still read the old ones.
   const next = body.outputs
     .slice(0, carries)
-    .map((o) => around.temporary(bytesOf(o), `next state of a loop, ${describe(o)}`))
+    .map((o) => around.temporary(bytesOf(o), () => `next state of a loop, ${describe(o)}`))
   const results: Result[] = body.outputs.flatMap((node, i) => {
     if (i < carries) return [{ node, place: next[i]!, overwrites: -1 }]
     const stack = wanted.get(i)

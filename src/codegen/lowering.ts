@@ -42,8 +42,8 @@ export interface PlanBuilder {
   findFixed(nodes: readonly Node[], given: readonly Node[]): void
   /** Whether a node's value was found never to change from run to run. */
   isFixed(node: Node): boolean
-  /** A temporary that lives from now on; `touch` extends its life. */
-  temporary(bytes: number, what: string): Location
+  /** A temporary that lives from now on; `touch` extends its life. `what` it is, for listings. */
+  temporary(bytes: number, what: () => string): Location
   touch(place: Location): void
 }
 
@@ -173,7 +173,7 @@ class GraphLowering {
     })
     if (lowered.siblings) this.#plan.addSiblings(lowered.siblings)
     const temporaries = lowered.temporaries.map((t) =>
-      this.#plan.temporary(t.bytes, `operand of ${describe(contract)}`),
+      this.#plan.temporary(t.bytes, () => `operand of ${describe(contract)}`),
     )
     const bind = (a: ContractArgument): StepArgument<Location> => {
       switch (a.kind) {
@@ -209,7 +209,7 @@ class GraphLowering {
       if (output) return this.#places.of(output)
       let place = unwanted.get(result)
       if (!place) {
-        const what = `result ${result} of ${node.op}, unused`
+        const what = (): string => `result ${result} of ${node.op}, unused`
         unwanted.set(result, (place = this.#plan.temporary(bytesOf(node.attributes.results[result]!), what)))
       }
       return place

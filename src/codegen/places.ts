@@ -28,7 +28,7 @@ export function describe(node: Node): string {
 export class Places {
   readonly #part: GraphPart
   readonly #joined: Groups['joined']
-  readonly #temporary: (bytes: number, what: string) => Location
+  readonly #temporary: (bytes: number, what: () => string) => Location
   readonly #places = new Map<Node, Location>()
   readonly #firstResult = new Map<Node, Result>()
   /** Numbers of leaves that are results as they are: they are copied at the end. */
@@ -37,7 +37,7 @@ export class Places {
   readonly #kept: Move[] = []
 
   /** `temporary` makes one that lives from now on. */
-  constructor(part: GraphPart, { groups, joined }: Groups, temporary: (bytes: number, what: string) => Location) {
+  constructor(part: GraphPart, { groups, joined }: Groups, temporary: (bytes: number, what: () => string) => Location) {
     this.#part = part
     this.#temporary = temporary
     this.#joined = joined
@@ -71,7 +71,10 @@ export class Places {
     }
     const result = this.#firstResult.get(sink)
     if (!result) {
-      this.#places.set(sink, this.#temporary(bytesOf(sink), describe(sink)))
+      this.#places.set(
+        sink,
+        this.#temporary(bytesOf(sink), () => describe(sink)),
+      )
       return
     }
     const last = result.overwrites >= 0 ? this.#lastUses.get(result.overwrites) : undefined
@@ -79,7 +82,7 @@ export class Places {
       this.#copiedLeaves.has(result.overwrites) ||
       (last && (last.group > group || (last.group === group && last.shifted)))
     ) {
-      const aside = this.#temporary(bytesOf(sink), `${describe(sink)}, kept aside`)
+      const aside = this.#temporary(bytesOf(sink), () => `${describe(sink)}, kept aside`)
       this.#places.set(sink, aside)
       this.#kept.push({ from: aside, to: result.place, node: sink })
       return

@@ -67,6 +67,6 @@ export interface ArenaValue {
 export interface Plan {
   readonly steps: readonly (Launch | Loop)[]
   readonly arenaBytes: number
-  /** What lies in the arena; absent from plans that were read from disk. */
+  /** What lies in the arena; absent unless somebody asked for it when the plan was made. */
   readonly values?: readonly ArenaValue[]
 }

@@ -15,7 +15,7 @@ import type { Backend, Capabilities, MadePlan, PlanRequest, Program, ProgramOpti
 import type { RunTimes } from '../runtime/run-times.ts'
 import type { Capture } from '../schedule/capture.ts'
 import type { Plan } from '../schedule/plan.ts'
-import { isProfiling, notePlan, noteRun } from './profile.ts'
+import { isArenaListed, isProfiling, notePlan, noteRun } from './profile.ts'
 import { debugLevel, traceStages } from './trace.ts'
 
 /** A plan by its structural key; the program once it is compiled. */
@@ -135,7 +135,7 @@ export class Lane {
       return preparedPlan(recalled, [], options, (plan) => recalled.bind(plan))
     }
     if (debugLevel >= 1) verifyGraph(program.nodes)
-    const made = generatePlan(program, capabilities, constant ?? undefined)
+    const made = generatePlan(program, capabilities, constant ?? undefined, isArenaListed())
     notePlan({ backend, plan: made.plan, ms: performance.now() - started, recalled: false })
     if (debugLevel >= 1) traceStages(program, made.plan, made.kernels, capabilities.vectorBytes)
     return preparedPlan(

@@ -12,7 +12,7 @@ export async function arenaOf(
 ): Promise<{ readonly plan: Plan; readonly peak: ArenaPeak }> {
   const step = await prepareWorkload(workload, settings)
   const plans: Plan[] = []
-  const end = observePlans(({ plan }) => void plans.push(plan))
+  const end = observePlans(({ plan }) => void plans.push(plan), { listsArena: true })
   await step()
   end()
   if (plans.length === 0) throw new InternalError('a first step made no plan')
