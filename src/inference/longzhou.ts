@@ -2,7 +2,7 @@
  * The engine of this package. A model that was prepared before, by any process, is run from the cache (kept/); others are read and recorded
  * (program-session.ts), which is loaded only then: it brings the readers, the tensors and the compiler.
  */
-import { tracingFiles, type FileTrace } from '../io/file-trace.ts'
+import { tracingFiles } from '../io/file-trace.ts'
 import type { Engine, EngineOptions, Session } from './engine.ts'
 import { KeptSession } from './kept/session.ts'
 import { keptModels, type KeptModels } from './kept/store.ts'
@@ -25,9 +25,7 @@ async function read(model: string, options: EngineOptions, models: KeptModels | 
     import('./program-session.ts'),
     import('../io/formats/model-files.ts'),
   ])
-  const { value, files }: { value: Awaited<ReturnType<typeof readModel>>; files: FileTrace } = await tracingFiles(() =>
-    readModel(model),
-  )
+  const { value, files } = await tracingFiles(() => readModel(model))
   if (!models) return new ProgramSession(value, options)
   const { keeperOf } = await import('./kept/keep.ts')
   return new ProgramSession(value, options, keeperOf(models, model, files, options))

@@ -2,10 +2,10 @@
  * A program as a session: recorded once for each shape of its inputs. What depends on weights alone is folded, packed and
  * computed once, and shared by all shapes.
  */
-import { sizeOf, type HostArray } from '../common/dtype.ts'
+import type { HostArray } from '../common/dtype.ts'
 import { ArgumentError, DeviceError } from '../common/errors.ts'
 import { RecentMap } from '../common/recent-map.ts'
-import { numel, type Shape } from '../common/shape.ts'
+import { shapesKey, type Shape } from '../common/shape.ts'
 import { bytesOf, fromBytes } from '../io/host-array.ts'
 import { TranslatedLayer } from '../io/formats/program/translated-layer.ts'
 import type { OperatorProgram } from '../io/formats/program/program.ts'
@@ -46,7 +46,6 @@ export class ProgramSession implements Session {
   readonly #precision: Precision
   readonly #programOptions: ProgramOptions
   readonly #prepared: RecentMap<string, PreparedComputation>
-
   readonly #keeper: Keeper | undefined
   readonly #kept = new WeakSet<PreparedComputation>()
 
@@ -75,7 +74,7 @@ export class ProgramSession implements Session {
   async run(inputs: readonly HostArray[]): Promise<HostArray[]> {
     const shapes = inputs.map((a) => [...a.shape])
     const computation = this.#computation(shapes)
-    expectArrays(computation.outputs.reduce((sum, o) => sum + numel(o.shape) * sizeOf(o.dtype), 0))
+    expectArrays(computation.outputs)
     const buffers = inputs.map((array) => this.#inputBuffers.upload(bytesOf(array)))
     const results = await computation.run(buffers).finally(() => this.#inputBuffers.giveBack(buffers))
     if (this.#keeper && !this.#kept.has(computation)) {
@@ -101,7 +100,7 @@ export class ProgramSession implements Session {
   }
 
   #computation(shapes: readonly Shape[]): PreparedComputation {
-    return this.#prepared.getOrMake(shapes.map((s) => s.join('x')).join(' '), () => this.#record(shapes))
+    return this.#prepared.getOrMake(shapesKey(shapes), () => this.#record(shapes))
   }
 
   #record(shapes: readonly Shape[]): PreparedComputation {

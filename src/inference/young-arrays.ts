@@ -5,6 +5,8 @@
  */
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import { sizeOf, type DType } from '../common/dtype.ts'
+import { numel, type Shape } from '../common/shape.ts'
 
 /** Bytes of arrays between collections. */
 const MOST_BYTES = 8 << 20
@@ -12,8 +14,9 @@ const MOST_BYTES = 8 << 20
 let bytesSince = 0
 let collect: (() => void) | undefined
 
-/** Called before arrays of so many bytes are made for a caller. */
-export function expectArrays(bytes: number): void {
+/** Called before arrays are made for a caller. */
+export function expectArrays(arrays: readonly { readonly dtype: DType; readonly shape: Shape }[]): void {
+  const bytes = arrays.reduce((sum, a) => sum + numel(a.shape) * sizeOf(a.dtype), 0)
   bytesSince += bytes
   if (bytesSince <= MOST_BYTES) return
   bytesSince = bytes

@@ -70,3 +70,13 @@ export interface Plan {
   /** What lies in the arena; absent unless somebody asked for it when the plan was made. */
   readonly values?: readonly ArenaValue[]
 }
+
+/** All launches of a plan, those of loops once. */
+export function launchesOf(plan: Plan): Launch[] {
+  return plan.steps.flatMap((s) => (s.kind === 'loop' ? s.steps : [s]))
+}
+
+/** The memory that launches of a plan name, as often as they do. */
+export function buffersOf(plan: Plan): BufferRef[] {
+  return launchesOf(plan).flatMap((l) => l.arguments.flatMap((a) => (a.kind === 'buffer' ? [a.ref] : [])))
+}

@@ -4,10 +4,9 @@ import type { DeviceBuffer } from '../../graph/storage.ts'
 import type { FileTrace } from '../../io/file-trace.ts'
 import type { Shape } from '../../common/shape.ts'
 import { CpuBackend } from '../../runtime/cpu/backend.ts'
-import { cpuMachine } from '../../runtime/cpu/machine.ts'
-import { type CpuBuffer } from '../../runtime/cpu/memory.ts'
+import { cpuBuffer, cpuMachine } from '../../runtime/cpu/machine.ts'
 import { SharedBuffer } from '../../runtime/cpu/shared-memory.ts'
-import type { Plan } from '../../schedule/plan.ts'
+import { buffersOf, type Plan } from '../../schedule/plan.ts'
 import { backendOf } from '../../tensor/device.ts'
 import type { PreparedParts } from '../../tensor/prepared.ts'
 import type { EngineOptions } from '../engine.ts'
@@ -40,14 +39,14 @@ async function keep(model: KeptModel, shapes: readonly Shape[], parts: PreparedP
   const read = leavesOf(parts.plan)
   const pieces: Piece[] = []
   const files: string[] = []
-  const fresh: { readonly bytes: Uint8Array; readonly offset: number }[] = []
+  const fresh: Uint8Array[] = []
   const numbers = new Map<string, number>()
   let end = 0
 
   const fileNumber = (name: string): number => (files.includes(name) ? files.indexOf(name) : files.push(name) - 1)
   const name = `${process.pid}-${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}.weights`
   const pieceOf = (buffer: DeviceBuffer): number => {
-    const memory = buffer as CpuBuffer
+    const memory = cpuBuffer(buffer)
     const bytes = memory instanceof SharedBuffer ? memory.inPlace() : memory.view
     const digest = createHash('sha256').update(bytes).digest('hex')
     // Predictors of other threads that come later find it here, and need no copy from the file.
@@ -65,7 +64,7 @@ async function keep(model: KeptModel, shapes: readonly Shape[], parts: PreparedP
           offset: end,
         }
     if (!before) {
-      fresh.push({ bytes, offset: end })
+      fresh.push(bytes)
       end += bytes.length
     }
     numbers.set(digest, pieces.length)
@@ -79,21 +78,12 @@ async function keep(model: KeptModel, shapes: readonly Shape[], parts: PreparedP
     // Hashing large weights takes a while; whoever serves is not to wait for all of it.
     if (i % 16 === 15) await new Promise(setImmediate)
   }
-  if (fresh.length > 0)
-    if (
-      !(await model.writePieces(
-        name,
-        fresh.map((f) => f.bytes),
-      ))
-    )
-      return
+  if (fresh.length > 0 && !(await model.writePieces(name, fresh))) return
   const { plan, scalars, outputs } = parts
   await model.write(shapes, { plan, kernels, leaves, scalars, outputs, pieces, files })
 }
 
 /** Numbers of the leaves that launches of a plan name. */
 function leavesOf(plan: Plan): Set<number> {
-  const launches = plan.steps.flatMap((s) => (s.kind === 'loop' ? s.steps : [s]))
-  const refs = launches.flatMap((l) => l.arguments.flatMap((a) => (a.kind === 'buffer' ? [a.ref] : [])))
-  return new Set(refs.flatMap((r) => (r.space === 'leaf' ? [r.slot] : [])))
+  return new Set(buffersOf(plan).flatMap((r) => (r.space === 'leaf' ? [r.slot] : [])))
 }

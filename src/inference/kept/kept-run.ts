@@ -35,6 +35,18 @@ export interface KeptRun {
   readonly files: readonly string[]
 }
 
+/** A piece as `encodeRun` writes it. Throws FormatError. */
+export function decodePiece(value: unknown): Piece {
+  const [digest, checksum, bytes, file, offset] = array(value)
+  return {
+    digest: text(digest),
+    checksum: integer(checksum),
+    bytes: integer(bytes),
+    file: integer(file),
+    offset: integer(offset),
+  }
+}
+
 const fileName = /^[\w.-]+\.weights$/
 
 /** As JSON. */
@@ -55,16 +67,7 @@ export function decodeRun(value: unknown, inputs: readonly PortInfo[], shapes: r
   const given = record(value)
   const files = array(given['files']).map(text)
   if (!files.every((name) => fileName.test(name))) return null
-  const pieces = array(given['pieces']).map((value): Piece => {
-    const [digest, checksum, bytes, file, offset] = array(value)
-    return {
-      digest: text(digest),
-      checksum: integer(checksum),
-      bytes: integer(bytes),
-      file: integer(file, 0),
-      offset: integer(offset),
-    }
-  })
+  const pieces = array(given['pieces']).map(decodePiece)
   const leaves = array(given['leaves']).map((value): Leaf => {
     if (value === null) return null
     const { input, piece } = record(value)

@@ -4,11 +4,11 @@
  */
 import { sizeOf, type HostArray } from '../../common/dtype.ts'
 import { RecentMap } from '../../common/recent-map.ts'
-import { numel, type Shape } from '../../common/shape.ts'
+import { numel, shapesKey, type Shape } from '../../common/shape.ts'
 import type { DeviceBuffer } from '../../graph/storage.ts'
 import { bytesOf, fromBytes } from '../../io/host-array.ts'
 import { KernelFiles } from '../../runtime/cpu/kernel-files.ts'
-import { cpuMachine, type CpuMachine } from '../../runtime/cpu/machine.ts'
+import { cpuBuffer, cpuMachine, type CpuMachine } from '../../runtime/cpu/machine.ts'
 import { encodeProgram, type CpuProgram } from '../../runtime/cpu/program.ts'
 import type { EngineOptions, PortInfo, Session } from '../engine.ts'
 import { InputBuffers } from '../input-buffers.ts'
@@ -60,10 +60,10 @@ export class KeptSession implements Session {
     const shapes = inputs.map((a) => [...a.shape])
     const buffers = inputs.map((array) => this.#inputBuffers.upload(bytesOf(array)))
     try {
-      const ready = await this.#ready.getOrMake(shapes.map((s) => s.join('x')).join(' '), () => this.#prepare(shapes))
+      const ready = await this.#ready.getOrMake(shapesKey(shapes), () => this.#prepare(shapes))
       if (ready) return await this.#runHere(ready, buffers)
       // The arrays may have changed since they were given.
-      const copies = shapes.map((shape, i) => fromBytes(this.inputs[i]!.dtype, shape, viewOf(buffers[i]!)))
+      const copies = shapes.map((shape, i) => fromBytes(this.inputs[i]!.dtype, shape, cpuBuffer(buffers[i]!).view))
       return await (await this.#otherSession()).run(copies)
     } finally {
       this.#inputBuffers.giveBack(buffers)
@@ -86,11 +86,11 @@ export class KeptSession implements Session {
       if (leaf === null) return nothing
       return 'input' in leaf ? buffers[leaf.input]! : pieces[leaf.piece]!
     })
-    expectArrays(run.outputs.reduce((sum, o) => sum + numel(o.shape) * sizeOf(o.dtype), 0))
+    expectArrays(run.outputs)
     const outputs = run.outputs.map((o) => this.#machine.allocate(numel(o.shape) * sizeOf(o.dtype)))
     await this.#machine.run(program, leaves, outputs, run.scalars)
     // Nobody else holds the memory of an output.
-    return run.outputs.map(({ dtype, shape }, i) => fromBytes(dtype, [...shape], viewOf(outputs[i]!)))
+    return run.outputs.map(({ dtype, shape }, i) => fromBytes(dtype, [...shape], cpuBuffer(outputs[i]!).view))
   }
 
   /** Null where it is not kept, or what is kept does not hold. */
@@ -138,9 +138,4 @@ export class KeptSession implements Session {
     )
     return this.#other
   }
-}
-
-/** Memory that was allocated here. */
-function viewOf(buffer: DeviceBuffer): Uint8Array {
-  return (buffer as DeviceBuffer & { readonly view: Uint8Array }).view
 }

@@ -21,7 +21,7 @@ import { codeDirectory } from '../../runtime/cpu/native.ts'
 import { getDevice } from '../../tensor/current-device.ts'
 import type { EngineOptions, PortInfo } from '../engine.ts'
 import { ModelIndex, trimIndex } from './identity.ts'
-import { decodeRun, encodeRun, type KeptRun, type Piece } from './kept-run.ts'
+import { decodePiece, decodeRun, encodeRun, type KeptRun, type Piece } from './kept-run.ts'
 import { array, integer, oneOf, record, sealed, text, unsealed } from './sealed.ts'
 
 /** Folders of src/ on which it depends what a model's file becomes. */
@@ -96,16 +96,8 @@ export class KeptModel {
       if (value === null) continue
       orNull(() => {
         const { pieces, files } = record(value)
-        for (const p of array(pieces)) {
-          const [digest, checksum, bytes, file, offset] = array(p)
-          const piece = {
-            digest: text(digest),
-            checksum: integer(checksum),
-            bytes: integer(bytes),
-            file: 0,
-            offset: integer(offset),
-          }
-          const holder = text(array(files)[integer(file)])
+        for (const piece of array(pieces).map(decodePiece)) {
+          const holder = text(array(files)[piece.file])
           if (existsSync(join(this.directory, holder))) known.set(piece.digest, { piece, file: holder })
         }
         return null

@@ -177,7 +177,8 @@ export class CpuMachine {
   }
 }
 
-function cpuBuffer(buffer: DeviceBuffer): CpuBuffer {
+/** A buffer of this device. @throws InternalError for another's. */
+export function cpuBuffer(buffer: DeviceBuffer): CpuBuffer {
   if (!('address' in buffer)) throw new InternalError('a buffer of another device was given to the CPU')
   return buffer as CpuBuffer
 }

@@ -200,10 +200,8 @@ export function budgetsOf(
   const firstStep = firstSteps.find((f) => f.workload.startsWith('resnet18'))
   const named = sweep.filter((s) => s.seed === undefined)
   const speeds = named.flatMap((s) => s.speed ?? [])
-  const [low, again] = (['bf16', 'recompute'] as const).map((name) => variants.filter((v) => v.variant === name)) as [
-    VariantResult[],
-    VariantResult[],
-  ]
+  const ofVariant = (name: VariantResult['variant']): VariantResult[] => variants.filter((v) => v.variant === name)
+  const [low, again] = [ofVariant('bf16'), ofVariant('recompute')] as const
   const inferenceRatios = inference.flatMap((c) => c.ratio ?? [])
   const inferenceMemory = inference.map(memoryRatio).filter((ratio) => !Number.isNaN(ratio))
   return [
