@@ -3,13 +3,13 @@
  * last looked at: as long as the system says that nothing has changed, nothing is read again.
  */
 import { createHash } from 'node:crypto'
-import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
-import { threadId } from 'node:worker_threads'
 import type { FileTrace } from '../../io/file-trace.ts'
 import { sha256 } from '../../runtime/cpu/kernel-files.ts'
-import { array, record, sealed, text, unsealed } from './sealed.ts'
+import { replaceCachedText } from '../../runtime/cpu/replace.ts'
+import { list, readSealed, record, seal, text } from '../../runtime/cpu/sealed.ts'
 
 /** A file whose times are this close to when it was looked at may have changed since, with the same times. */
 const RACY_NS = 2_000_000_000n
@@ -57,7 +57,9 @@ export class ModelIndex {
     const contents = await contentsOf(paths).catch(() => null)
     const files = paths.map((path, i) => ({ path, state: before[i]?.text ?? '' }))
     if (contents === null || paths.some((path, i) => !before[i] || stateOf(path)?.text !== before[i].text)) return null
-    this.#write(model, { files, absent: [...absent], looked, contents })
+    const entry: Entry = { files, absent: [...absent], looked, contents }
+    // What cannot be written is looked at again by the next process.
+    await replaceCachedText(this.#pathOf(model), seal(entry)).catch(() => {})
     return contents
   }
 
@@ -66,25 +68,14 @@ export class ModelIndex {
   }
 
   #read(model: string): Entry | null {
-    const value = unsealed(this.#pathOf(model))
+    const value = readSealed(this.#pathOf(model))
     if (value === null) return null
     const { files, absent, looked, contents } = record(value)
     return {
-      files: array(files).map((f) => ({ path: text(record(f)['path']), state: text(record(f)['state']) })),
-      absent: array(absent).map(text),
+      files: list(files).map((f) => ({ path: text(record(f)['path']), state: text(record(f)['state']) })),
+      absent: list(absent).map(text),
       looked: text(looked),
       contents: text(contents),
-    }
-  }
-
-  #write(model: string, entry: Entry): void {
-    const path = this.#pathOf(model)
-    const temporary = `${path}.${process.pid}.${threadId}.tmp`
-    try {
-      writeFileSync(temporary, sealed(entry), { mode: 0o600 })
-      renameSync(temporary, path)
-    } catch {
-      rmSync(temporary, { force: true })
     }
   }
 }
@@ -120,7 +111,7 @@ async function contentsOf(paths: readonly string[]): Promise<string> {
 export function trimIndex(directory: string, isKept: (contents: string) => boolean): void {
   for (const name of readdirSync(directory)) {
     const path = join(directory, name)
-    const value = unsealed(path)
+    const value = readSealed(path)
     if (value === null || !isKept(text(record(value)['contents']))) rmSync(path, { force: true })
   }
 }

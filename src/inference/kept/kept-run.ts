@@ -4,7 +4,7 @@ import { numel, type Shape } from '../../common/shape.ts'
 import { readPlan, writePlan, type StoredKernel } from '../../runtime/cpu/plan-file.ts'
 import type { Plan } from '../../schedule/plan.ts'
 import type { PortInfo } from '../engine.ts'
-import { array, integer, oneOf, record, text } from './sealed.ts'
+import { integer, list, oneOf, record, text } from '../../runtime/cpu/sealed.ts'
 
 /** Weights, or what is computed from them: bytes that never change, in a file of the model's directory. */
 export interface Piece {
@@ -37,7 +37,7 @@ export interface KeptRun {
 
 /** A piece as `encodeRun` writes it. Throws FormatError. */
 export function decodePiece(value: unknown): Piece {
-  const [digest, checksum, bytes, file, offset] = array(value)
+  const [digest, checksum, bytes, file, offset] = list(value)
   return {
     digest: text(digest),
     checksum: integer(checksum),
@@ -65,17 +65,17 @@ export function encodeRun({ plan, kernels, leaves, scalars, outputs, pieces, fil
 /** Throws FormatError for what is no run of a model with these inputs at these shapes; null where the plan does not hold against its memory. */
 export function decodeRun(value: unknown, inputs: readonly PortInfo[], shapes: readonly Shape[]): KeptRun | null {
   const given = record(value)
-  const files = array(given['files']).map(text)
+  const files = list(given['files']).map(text)
   if (!files.every((name) => fileName.test(name))) return null
-  const pieces = array(given['pieces']).map(decodePiece)
-  const leaves = array(given['leaves']).map((value): Leaf => {
+  const pieces = list(given['pieces']).map(decodePiece)
+  const leaves = list(given['leaves']).map((value): Leaf => {
     if (value === null) return null
     const { input, piece } = record(value)
     return input === undefined ? { piece: integer(piece) } : { input: integer(input) }
   })
-  const outputs = array(given['outputs']).map((value) => {
+  const outputs = list(given['outputs']).map((value) => {
     const { dtype, shape } = record(value)
-    return { dtype: oneOf(dtypes, dtype), shape: array(shape).map((d) => integer(d)) }
+    return { dtype: oneOf(dtypes, dtype), shape: list(shape).map((d) => integer(d)) }
   })
   const words = Buffer.from(text(given['scalars']), 'base64')
   const scalars = Array.from({ length: words.length >> 3 }, (_, i) => words.readDoubleLE(8 * i))

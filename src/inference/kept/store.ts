@@ -5,9 +5,8 @@
  */
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync } from 'node:fs'
-import { open, rename, rm, statfs, writeFile } from 'node:fs/promises'
+import { open, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
-import { threadId } from 'node:worker_threads'
 import { dtypes } from '../../common/dtype.ts'
 import { readEnvironment } from '../../common/env.ts'
 import { CompileError, FormatError } from '../../common/errors.ts'
@@ -22,7 +21,8 @@ import { getDevice } from '../../tensor/current-device.ts'
 import type { EngineOptions, PortInfo } from '../engine.ts'
 import { ModelIndex, trimIndex } from './identity.ts'
 import { decodePiece, decodeRun, encodeRun, type KeptRun, type Piece } from './kept-run.ts'
-import { array, integer, oneOf, record, sealed, text, unsealed } from './sealed.ts'
+import { replaceCached, replaceCachedText } from '../../runtime/cpu/replace.ts'
+import { integer, list, oneOf, readSealed, record, seal, text } from '../../runtime/cpu/sealed.ts'
 
 /** Folders of src/ on which it depends what a model's file becomes. */
 const folders = [
@@ -71,7 +71,7 @@ export class KeptModel {
   /** What the model is at these shapes; null where no process has kept it. */
   run(shapes: readonly Shape[]): KeptRun | null {
     const path = this.#pathOf(shapes)
-    const value = unsealed(path)
+    const value = readSealed(path)
     if (value === null) return null
     const run = orNull(() => decodeRun(value, this.ports.inputs, shapes))
     if (!run) rmSync(path, { force: true })
@@ -92,12 +92,12 @@ export class KeptModel {
   knownPieces(): Map<string, { readonly piece: Piece; readonly file: string }> {
     const known = new Map<string, { piece: Piece; file: string }>()
     for (const name of readdirSync(this.directory).filter((n) => n.endsWith('.run'))) {
-      const value = unsealed(join(this.directory, name))
+      const value = readSealed(join(this.directory, name))
       if (value === null) continue
       orNull(() => {
         const { pieces, files } = record(value)
-        for (const piece of array(pieces).map(decodePiece)) {
-          const holder = text(array(files)[piece.file])
+        for (const piece of list(pieces).map(decodePiece)) {
+          const holder = text(list(files)[piece.file])
           if (existsSync(join(this.directory, holder))) known.set(piece.digest, { piece, file: holder })
         }
         return null
@@ -112,7 +112,7 @@ export class KeptModel {
     const disk = await statfs(this.directory)
     if (bytes > mostBytes / 2 || disk.bavail * disk.bsize - bytes < freeShare * disk.blocks * disk.bsize) return false
     trim(join(this.directory, '..'), bytes, this.directory)
-    await this.#replace(join(this.directory, name), async (temporary) => {
+    await replaceCached(join(this.directory, name), async (temporary) => {
       const handle = await open(temporary, 'wx', 0o600)
       try {
         for (const p of pieces) if (p.length > 0) await handle.writeFile(p)
@@ -127,10 +127,8 @@ export class KeptModel {
 
   async write(shapes: readonly Shape[], run: KeptRun): Promise<void> {
     const { inputs, outputNames, metadata } = this.ports
-    const ports = sealed({ inputs, outputNames, metadata })
-    const whole = (content: string) => (temporary: string) => writeFile(temporary, content, { mode: 0o600 })
-    await this.#replace(join(this.directory, MODEL), whole(ports))
-    await this.#replace(this.#pathOf(shapes), whole(sealed(encodeRun(run))))
+    await replaceCachedText(join(this.directory, MODEL), seal({ inputs, outputNames, metadata }))
+    await replaceCachedText(this.#pathOf(shapes), seal(encodeRun(run)))
   }
 
   #pathOf(shapes: readonly Shape[]): string {
@@ -138,17 +136,6 @@ export class KeptModel {
     const { capabilities } = cpuMachine()
     const key = { capabilities: { ...capabilities, threads: threads ?? capabilities.threads }, precision, shapes }
     return join(this.directory, `${sha256(JSON.stringify(key)).slice(0, 40)}.run`)
-  }
-
-  async #replace(path: string, write: (temporary: string) => Promise<void>): Promise<void> {
-    const temporary = `${path}.${process.pid}.${threadId}.tmp`
-    try {
-      await write(temporary)
-      await rename(temporary, path)
-    } catch (error) {
-      await rm(temporary, { force: true })
-      throw error
-    }
   }
 }
 
@@ -172,7 +159,7 @@ export class KeptModels {
     if (contents === null) return null
     const directory = this.#directoryOf(contents)
     const path = join(directory, MODEL)
-    const value = unsealed(path)
+    const value = readSealed(path)
     const ports = value === null ? null : orNull(() => portsOf(value))
     if (!ports) return null
     const now = new Date()
@@ -219,11 +206,11 @@ function directoryName(contents: string): string {
 function portsOf(value: unknown): Ports {
   const { inputs, outputNames, metadata } = record(value)
   return {
-    inputs: array(inputs).map((port): PortInfo => {
+    inputs: list(inputs).map((port): PortInfo => {
       const { name, dtype, shape } = record(port)
-      return { name: text(name), dtype: oneOf(dtypes, dtype), shape: array(shape).map((d) => integer(d, -1)) }
+      return { name: text(name), dtype: oneOf(dtypes, dtype), shape: list(shape).map((d) => integer(d, -1)) }
     }),
-    outputNames: array(outputNames).map(text),
+    outputNames: list(outputNames).map(text),
     metadata: Object.fromEntries(Object.entries(record(metadata)).map(([k, v]) => [k, text(v)])),
   }
 }
