@@ -12,6 +12,7 @@ import type { Expr, Kernel, Parameter, ReduceIr, Stmt, Type } from '../codegen/k
 import { expressionsOf, flatten, some } from '../codegen/walk.ts'
 import { vectorize, type VectorizeOptions } from '../codegen/vectorize.ts'
 import { baseTypes, cElements, cScalars, Helpers } from './c-helpers.ts'
+import { dot, mulhi, mullo, tileProduct } from './c-products.ts'
 import {
   ARITHMETIC,
   ATOM,
@@ -158,7 +159,7 @@ class Printer {
         return this.line('}')
       case 'tiles': {
         const [target, a, b] = [this.element(s.target, s.at), this.element(s.a, s.aAt), this.element(s.b, s.bAt)]
-        const product = this.helpers.tileProduct()
+        const product = tileProduct(this.helpers)
         return this.line(`${product}(${target}, ${a}, ${b}, ${this.print(s.steps)}, ${this.print(s.accumulate)});`)
       }
       case 'prefetch':
@@ -319,7 +320,7 @@ class Printer {
         return { text: `*(const ${type} *)(${this.element(e.buffer, e.at)})`, precedence: UNARY }
       }
       case 'dot':
-        return this.call(this.helpers.dot(e.type.lanes), e.c, e.a, e.b)
+        return this.call(dot(this.helpers, e.type.lanes), e.c, e.a, e.b)
       case 'zip':
         return this.call(this.helpers.zip(e), e.a, e.b)
       case 'splat':
@@ -397,10 +398,10 @@ class Printer {
         return this.call(this.helpers.extremum(e.op, e.type), e.a, e.b)
       case 'mulhi':
         this.products.add(this.operandsText(e))
-        return this.call(this.helpers.mulhi(lanes), e.a, e.b)
+        return this.call(mulhi(this.helpers, lanes), e.a, e.b)
       case 'mul':
         if (lanes === 16 && scalar === 'i32' && this.products.has(this.operandsText(e)))
-          return this.call(this.helpers.mullo(), e.a, e.b)
+          return this.call(mullo(this.helpers), e.a, e.b)
         return this.infix(e.op, e.a, e.b)
       case 'ushr': {
         const unsigned = this.helpers.lanesOf(scalar === 'i32' ? 'u32' : 'u64', lanes)
