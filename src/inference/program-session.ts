@@ -80,7 +80,7 @@ export class ProgramSession implements Session {
     if (this.#keeper && !this.#kept.has(computation)) {
       this.#kept.add(computation)
       const parts = await computation.parts()
-      if (parts) this.#keeper(this, shapes, parts)
+      if (parts) this.#keeper.keep(this, shapes, parts)
     }
     return Promise.all(
       results.map(async (result, i): Promise<HostArray> => {
@@ -95,7 +95,9 @@ export class ProgramSession implements Session {
     return this.#constants.bytes
   }
 
-  dispose(): void {
+  async dispose(): Promise<void> {
+    // What is being kept for other processes is read from the memory that goes.
+    await this.#keeper?.finished()
     this.#constants.dispose()
   }
 

@@ -13,19 +13,26 @@ import type { EngineOptions } from '../engine.ts'
 import { keyOf, type Leaf, type Piece } from './kept-run.ts'
 import type { KeptModel, KeptModels, Ports } from './store.ts'
 
-/** Called once for each choice of shapes, when it has run. */
-export type Keeper = (ports: Ports, shapes: readonly Shape[], parts: PreparedParts) => void
+export interface Keeper {
+  /** Called once for each choice of shapes, when it has run. The memory of its parts must stay until `finished`. */
+  keep(ports: Ports, shapes: readonly Shape[], parts: PreparedParts): void
+  /** Ends when nothing is being kept. */
+  finished(): Promise<void>
+}
 
 export function keeperOf(models: KeptModels, model: string, files: FileTrace, options: EngineOptions): Keeper {
   let place: Promise<KeptModel | null> | null = null
   // One after another: each finds the pieces of those before it.
   let last: Promise<void> = Promise.resolve()
-  return (ports, shapes, parts) => {
-    last = last.then(async () => {
-      const kept = await (place ??= models.make(model, files, ports))
-      if (kept) await keep(kept, shapes, parts, options)
-    })
-    last = last.catch(() => {})
+  return {
+    keep: (ports, shapes, parts) => {
+      last = last.then(async () => {
+        const kept = await (place ??= models.make(model, files, ports))
+        if (kept) await keep(kept, shapes, parts, options)
+      })
+      last = last.catch(() => {})
+    },
+    finished: () => last,
   }
 }
 

@@ -208,6 +208,22 @@ describe.runIf(compilerCandidates().length > 0)('models that were prepared befor
     expect(backendOf('cpu').shared!.usage().buffers).toBe(before)
   })
 
+  it('are kept as they were, though the predictor is given up at once', async () => {
+    const given = { ...options, cache: join(scratch, 'hasty') }
+    mkdirSync(given.cache, { mode: 0o700 })
+    T.seed(2)
+    const inputSpec = [new InputSpec([null, 3, null, null], 'float32', 'x')]
+    const own = await writeModel(await exportProgram(new Net(), { inputSpec }), join(folder, 'hasty'), 'pir')
+    const x = image(1, 7, 5, 0)
+    const hasty = await longzhou.load(own, given)
+    const wanted = values(await hasty.run([x]))
+    await hasty.dispose()
+    const later = await longzhou.load(own, given)
+    expect(later).toBeInstanceOf(KeptSession)
+    expect(values(await later.run([x]))).toEqual(wanted)
+    await later.dispose()
+  })
+
   it('are not kept where that is switched off', async () => {
     expect(await open({ ...options, cache: false })).toBeInstanceOf(ProgramSession)
     expect(await open({ ...options, device: 'reference' })).toBeInstanceOf(ProgramSession)
