@@ -119,8 +119,8 @@ export class Predictor {
   }
 
   /**
-   * Gives the memory back that no clone uses, as soon as the runs under way have ended; resolves then. Predictors that nobody holds any longer
-   * do so by themselves, later.
+   * Gives the memory back that no clone uses, as soon as the runs under way have ended and what they have prepared is in the cache; resolves then.
+   * Predictors that nobody holds any longer do so by themselves, later.
    */
   async dispose(): Promise<void> {
     const shared = this.#shared
