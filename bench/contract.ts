@@ -1,6 +1,6 @@
 /**
  * GFLOP/s of contractions on this machine: `npx tsx bench/contract.ts [pattern] [--threads 2]`. The operations counted are those of the
- * definition, also where Winograd's form needs fewer; LONGZHOU_WINOGRAD=0 times the direct form. With one thread the time is the process's CPU
+ * definition, also where Winograd's form needs fewer; LONGZHOU_WINOGRAD=0 times the direct form, LONGZHOU_SPLIT_PRODUCTS=0 products by float32's own instructions. With one thread the time is the process's CPU
  * time, so that other programs disturb less; with more it is the wall clock's. Best of several runs, steps of the lowering summed.
  */
 import type { ContractCase } from '../test/support/naive-contract.ts'
@@ -10,7 +10,9 @@ import { lowerContract } from '../src/codegen/contract/lower.ts'
 import { readEnvironment } from '../src/common/env.ts'
 import { contractSizes } from '../src/graph/build.ts'
 import { contiguousStrides, numel } from '../src/common/shape.ts'
-import { detectCpuFeatures } from '../src/runtime/cpu-features.ts'
+import { defaultCompiler } from '../src/runtime/compiler.ts'
+import { bfloat16Products, detectCpuFeatures } from '../src/runtime/cpu-features.ts'
+import { nativeRuntime } from '../src/runtime/cpu/native.ts'
 
 const matmul = (m: number, n: number, k: number, order: 'nn' | 'nt' | 'tn' = 'nn'): ContractCase => ({
   name: `matmul ${order} ${m}x${n}x${k}`,
@@ -117,12 +119,16 @@ const at = argumentsOf.indexOf('--threads')
 const threads = at >= 0 ? Number(argumentsOf[at + 1]) : 1
 const pattern = argumentsOf.find((a, i) => !a.startsWith('--') && (at < 0 || i !== at + 1)) ?? ''
 const cpu = detectCpuFeatures()
+const environment = readEnvironment()
+const bfloat16 = bfloat16Products(defaultCompiler().features, () => nativeRuntime().allowTiles() === 1)
 const capabilities = {
   vectorBytes: cpu.vectorBytes,
   threads,
   cacheBytes: [cpu.caches.l1d, cpu.caches.l2, cpu.caches.l3] as const,
   blocking: true,
-  winograd: readEnvironment().winograd,
+  winograd: environment.winograd,
+  splitProducts: environment.splitProducts,
+  ...(bfloat16 && { bfloat16 }),
 }
 const detailed = argumentsOf.includes('--steps')
 const view = (shape: readonly number[]) => ({ shape, strides: contiguousStrides(shape), offset: 0 })

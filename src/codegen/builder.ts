@@ -321,9 +321,11 @@ export class KernelBuilder implements Scope {
     b: { readonly buffer: BufferParameter; readonly at: Expr },
     steps: Expr,
     accumulate: Expr,
+    parts: 1 | 3 = 1,
   ): void {
     this.emit({
       kind: 'tiles',
+      parts,
       target: target.buffer.parameter,
       at: target.at,
       a: a.buffer.parameter,

@@ -16,4 +16,10 @@ export interface Capabilities {
   readonly blocking: boolean
   /** Whether convolutions may be computed in Winograd's form, which rounds a little differently; true if not given. */
   readonly winograd?: boolean
+  /** Whether products of float32 may be computed by `tiles` of bfloat16, as sums of products of three parts; true if not given. */
+  readonly splitProducts?: boolean
+}
+
+export function hasSplitProducts(capabilities: Capabilities): boolean {
+  return capabilities.bfloat16 === 'tiles' && capabilities.splitProducts !== false
 }

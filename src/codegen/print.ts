@@ -97,7 +97,9 @@ function statement(s: Stmt, indent: string): string[] {
         `p${s.a}[${expression(s.aAt)}]`,
         `p${s.b}[${expression(s.bAt)}]`,
       ]
-      return [`${indent}tiles ${target} (${expression(s.accumulate)} ? += : =) ${a} * ${b} x${expression(s.steps)}`]
+      return [
+        `${indent}tiles${s.parts === 1 ? '' : s.parts} ${target} (${expression(s.accumulate)} ? += : =) ${a} * ${b} x${expression(s.steps)}`,
+      ]
     }
     case 'prefetch':
       return [`${indent}prefetch p${s.buffer}[${expression(s.at)}]`]

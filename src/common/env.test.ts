@@ -11,6 +11,7 @@ describe('readEnvironment', () => {
       cacheDirectory: undefined,
       planCache: true,
       winograd: true,
+      splitProducts: true,
     }
     expect(readEnvironment({})).toEqual(unset)
     expect(readEnvironment({ LONGZHOU_DEVICE: '', LONGZHOU_NUM_THREADS: ' ', LONGZHOU_DEBUG: '' })).toEqual(unset)
@@ -25,6 +26,7 @@ describe('readEnvironment', () => {
         LONGZHOU_CACHE_DIR: '/tmp/cache dir',
         LONGZHOU_PLAN_CACHE: '0',
         LONGZHOU_WINOGRAD: '0',
+        LONGZHOU_SPLIT_PRODUCTS: '0',
       }),
     ).toEqual({
       device: 'gpu:1',
@@ -33,6 +35,7 @@ describe('readEnvironment', () => {
       cacheDirectory: '/tmp/cache dir',
       planCache: false,
       winograd: false,
+      splitProducts: false,
     })
   })
 

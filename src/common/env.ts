@@ -1,6 +1,6 @@
 /**
  * The environment variables that set defaults, read and checked in one place: LONGZHOU_DEVICE, LONGZHOU_NUM_THREADS,
- * LONGZHOU_DEBUG, LONGZHOU_CACHE_DIR, LONGZHOU_PLAN_CACHE and LONGZHOU_WINOGRAD. Nothing here needs Node: in a browser, where there is no `process`, all are unset.
+ * LONGZHOU_DEBUG, LONGZHOU_CACHE_DIR, LONGZHOU_PLAN_CACHE, LONGZHOU_WINOGRAD and LONGZHOU_SPLIT_PRODUCTS. Nothing here needs Node: in a browser, where there is no `process`, all are unset.
  */
 import { ArgumentError } from './errors.ts'
 import { MAX_THREADS } from './thread-count.ts'
@@ -24,6 +24,8 @@ export interface Environment {
   readonly planCache: boolean
   /** LONGZHOU_WINOGRAD: whether convolutions of 3x3 windows may be computed in Winograd's form (faster, rounded a little differently); on where unset. */
   readonly winograd: boolean
+  /** LONGZHOU_SPLIT_PRODUCTS: whether products of float32 may be sums of products of three bfloat16 parts where tiles make that faster; on where unset. */
+  readonly splitProducts: boolean
 }
 
 const DEVICE = /^(?:cpu|wasm|webgpu|reference|null|gpu(?::\d{1,3})?)$/
@@ -45,6 +47,7 @@ export function readEnvironment(variables: EnvironmentVariables = processVariabl
     cacheDirectory: readCacheDirectory(variables),
     planCache: readInteger(variables, 'LONGZHOU_PLAN_CACHE', 0, 1) !== 0,
     winograd: readInteger(variables, 'LONGZHOU_WINOGRAD', 0, 1) !== 0,
+    splitProducts: readInteger(variables, 'LONGZHOU_SPLIT_PRODUCTS', 0, 1) !== 0,
   }
 }
 

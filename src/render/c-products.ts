@@ -16,35 +16,118 @@ export function dot(helpers: Helpers, lanes: number): string {
   )
 }
 
+/** Tiles: 0 to 3 are sums of 16 x 16, 4 and 5 rows, 6 and 7 columns. */
+const SUMS = [0, 1, 2, 3]
+
+const moveTile = (instruction: string, address: string, operands: string): string =>
+  `__asm__ volatile("${instruction.replaceAll('@', address)}" : : ${operands} : "memory");`
+const loadTile = (tile: number, from: string, stride: number): string =>
+  moveTile(`tileloadd @, %%tmm${tile}`, '(%0,%1,1)', `"r"(${from}), "r"((i64)${stride})`)
+const sumOffset = (tile: number): string => `c + ${(tile >> 1) * 512 + (tile & 1) * 16}`
+const storeSums = SUMS.map(
+  (t) => `  ${moveTile(`tilestored %%tmm${t}, @`, '(%0,%1,1)', `"r"(${sumOffset(t)}), "r"((i64)128)`)}`,
+).join('\n')
+const beginSums = `  if (accumulate) {
+${SUMS.map((t) => `    ${loadTile(t, sumOffset(t), 128)}`).join('\n')}
+  } else {
+${SUMS.map((t) => `    __asm__ volatile("tilezero %tmm${t}");`).join('\n')}
+  }`
+
+/** One step of sums: tiles of rows and columns are loaded right before their first use, those that are there from the step before are not. */
+function tileStep(rows: string | null, columns: string | null): string {
+  const product = (c: number, a: number, b: number): string =>
+    `    __asm__ volatile("tdpbf16ps %tmm${b}, %tmm${a}, %tmm${c}");`
+  return [
+    columns && `    ${loadTile(6, columns, 128)}`,
+    rows && `    ${loadTile(4, rows, 64)}`,
+    product(0, 4, 6),
+    columns && `    ${loadTile(7, `${columns} + 64`, 128)}`,
+    product(1, 4, 7),
+    rows && `    ${loadTile(5, `${rows} + 1024`, 64)}`,
+    product(2, 5, 6),
+    product(3, 5, 7),
+  ]
+    .filter((line) => line !== null)
+    .join('\n')
+}
+
 /** Four tiles of 16 x 16 sums: each step multiplies two tiles of rows by two tiles of columns. */
 export function tileProduct(helpers: Helpers): string {
-  const move = (instruction: string, address: string, operands: string): string =>
-    `__asm__ volatile("${instruction.replaceAll('@', address)}" : : ${operands} : "memory");`
-  const sums = [0, 1, 2, 3]
-  const offset = (tile: number): string => `c + ${(tile >> 1) * 512 + (tile & 1) * 16}`
-  const eachSum = (text: (tile: number) => string): string => sums.map((t) => `    ${text(t)}`).join('\n')
-  const load = (tile: number, from: string, row: number): string =>
-    move(`tileloadd @, %%tmm${tile}`, '(%0,%1,1)', `"r"(${from}), "r"((i64)${row})`)
   return helpers.define(
     'tile_product',
     `static inline void tile_product(f32 *c, const void *a, const void *b, i64 steps, i32 accumulate) {
-  if (accumulate) {
-${eachSum((t) => load(t, offset(t), 128))}
-  } else {
-${eachSum((t) => `__asm__ volatile("tilezero %tmm${t}");`)}
-  }
+${beginSums}
   const char *rows = a, *columns = b;
   for (i64 step = 0; step < steps; step++, rows += 2048, columns += 2048) {
-    ${load(6, 'columns', 128)}
-    ${load(4, 'rows', 64)}
-    __asm__ volatile("tdpbf16ps %tmm6, %tmm4, %tmm0");
-    ${load(7, 'columns + 64', 128)}
-    __asm__ volatile("tdpbf16ps %tmm7, %tmm4, %tmm1");
-    ${load(5, 'rows + 1024', 64)}
-    __asm__ volatile("tdpbf16ps %tmm6, %tmm5, %tmm2");
-    __asm__ volatile("tdpbf16ps %tmm7, %tmm5, %tmm3");
+${tileStep('rows', 'columns')}
   }
-${sums.map((t) => `  ${move(`tilestored %%tmm${t}, @`, '(%0,%1,1)', `"r"(${offset(t)}), "r"((i64)128)`)}`).join('\n')}
+${storeSums}
+}`,
+  )
+}
+
+/**
+ * The same of elements that are sums of three parts: six products a step, in an order in which each shares its rows or its columns with the one
+ * before. An infinite element has parts that are not numbers, as infinity less infinity, so such sums are computed again in plain float32.
+ */
+export function splitTileProduct(helpers: Helpers): string {
+  const part = (of: string, n: number): string => (n === 0 ? of : `${of} + ${2048 * n}`)
+  const order: readonly (readonly [row: number | null, column: number | null])[] = [
+    [0, 2],
+    [null, 1],
+    [1, null],
+    [null, 0],
+    [2, null],
+    [0, null],
+  ]
+  const steps = order.map(([row, column]) =>
+    tileStep(row === null ? null : part('rows', row), column === null ? null : part('columns', column)),
+  )
+  const element = helpers.define(
+    'split_element',
+    `static inline f32 split_element(const u32 *words, i64 half) {
+  u32 bits[3];
+  f32 parts[3];
+  for (int p = 0; p < 3; p++) bits[p] = half ? words[512 * p] & 0xffff0000u : words[512 * p] << 16;
+  __builtin_memcpy(parts, bits, sizeof parts);
+  return (bits[0] & 0x7f800000u) == 0x7f800000u ? parts[0] : parts[0] + (parts[1] + parts[2]);
+}`,
+  )
+  const exact = helpers.define(
+    'split_tile_exact',
+    `static __attribute__((noinline)) void split_tile_exact(f32 *c, const f32 *begin, const u32 *a, const u32 *b, i64 steps) {
+  for (i64 r = 0; r < 32; r++)
+    for (i64 n = 0; n < 32; n++) {
+      f32 sum = begin[32 * r + n];
+      for (i64 k = 0; k < 32 * steps; k++)
+        sum += ${element}(a + 1536 * (k >> 5) + 16 * r + (k >> 1 & 15), k & 1) * ${element}(b + 1536 * (k >> 5) + 32 * (k >> 1 & 15) + n, k & 1);
+      c[32 * r + n] = sum;
+    }
+}`,
+  )
+  const [sums, words] = [helpers.lanesOf('f32', 16), helpers.lanesOf('i32', 16)]
+  const memory = helpers.memory('f32', 16)
+  return helpers.define(
+    'split_tile_product',
+    `static inline void split_tile_product(f32 *c, const void *a, const void *b, i64 steps, i32 accumulate) {
+  f32 begin[1024];
+  if (accumulate) __builtin_memcpy(begin, c, sizeof begin);
+${beginSums}
+  const char *rows = a, *columns = b;
+  for (i64 step = 0; step < steps; step++, rows += 6144, columns += 6144) {
+${steps.join('\n')}
+  }
+${storeSums}
+  ${words} unordered = {0};
+  for (i64 i = 0; i < 1024; i += 16) {
+    ${sums} sum = *(const ${memory} *)(c + i);
+    unordered |= sum != sum;
+  }
+  i32 any = 0;
+  for (i64 i = 0; i < 16; i++) any |= unordered[i];
+  if (!any) return;
+  if (!accumulate) __builtin_memset(begin, 0, sizeof begin);
+  ${exact}(c, begin, a, b, steps);
 }`,
   )
 }

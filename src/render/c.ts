@@ -12,7 +12,7 @@ import type { Expr, Kernel, Parameter, ReduceIr, Stmt, Type } from '../codegen/k
 import { expressionsOf, flatten, some } from '../codegen/walk.ts'
 import { vectorize, type VectorizeOptions } from '../codegen/vectorize.ts'
 import { baseTypes, cElements, cScalars, Helpers } from './c-helpers.ts'
-import { dot, mulhi, mullo, tileProduct } from './c-products.ts'
+import { dot, mulhi, mullo, splitTileProduct, tileProduct } from './c-products.ts'
 import {
   ARITHMETIC,
   ATOM,
@@ -159,7 +159,7 @@ class Printer {
         return this.line('}')
       case 'tiles': {
         const [target, a, b] = [this.element(s.target, s.at), this.element(s.a, s.aAt), this.element(s.b, s.bAt)]
-        const product = tileProduct(this.helpers)
+        const product = s.parts === 1 ? tileProduct(this.helpers) : splitTileProduct(this.helpers)
         return this.line(`${product}(${target}, ${a}, ${b}, ${this.print(s.steps)}, ${this.print(s.accumulate)});`)
       }
       case 'prefetch':

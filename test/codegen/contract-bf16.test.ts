@@ -1,4 +1,7 @@
-/** Products of bfloat16 by pairs and by tiles, on machines that have them; the same problems in float32 are in contract.test.ts. */
+/**
+ * Products by pairs and by tiles of bfloat16, and of float32 by tiles in three parts, on machines that have them; the same problems by
+ * multiply-adds of float32 are in contract.test.ts.
+ */
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { expectResult, batched, capabilities, lower, matmul, type Options } from '../support/contract-expect.ts'
@@ -6,6 +9,7 @@ import { ContractRunner } from '../support/contract-runner.ts'
 import { convolution, gradientOf, type ContractCase, type ConvolutionCase } from '../support/naive-contract.ts'
 import { allocateHost, getElement, setElement, type HostData } from '../../src/common/dtype.ts'
 import type { Capabilities } from '../../src/codegen/capabilities.ts'
+import type { Stmt } from '../../src/codegen/kernel.ts'
 import { structureOf } from '../../src/codegen/structure.ts'
 import { nativeRuntime } from '../../src/runtime/cpu/native.ts'
 import { defaultCompiler } from '../../src/runtime/compiler.ts'
@@ -17,10 +21,13 @@ const available = {
 }
 const size = (most: number): fc.Arbitrary<number> => fc.integer({ min: 1, max: most })
 
-describe.each(['pairs', 'tiles'] as const)('by %s', (bfloat16) => {
-  const own: Capabilities = { ...capabilities, vectorBytes: 64, bfloat16 }
-  const expectSame = (c: ContractCase, o: Options = {}): void =>
-    expectResult(c, { dtype: 'bfloat16', capabilities: own, ...o })
+describe.each([
+  { name: 'pairs', bfloat16: 'pairs', dtype: 'bfloat16' },
+  { name: 'tiles', bfloat16: 'tiles', dtype: 'bfloat16' },
+  { name: 'tiles in three parts', bfloat16: 'tiles', dtype: 'float32' },
+] as const)('by $name', ({ bfloat16, dtype }) => {
+  const own: Capabilities = { ...capabilities, vectorBytes: 64, bfloat16, winograd: false }
+  const expectSame = (c: ContractCase, o: Options = {}): void => expectResult(c, { dtype, capabilities: own, ...o })
 
   test.runIf(available[bfloat16])('matrix products of any size and layout', () => {
     const layout = fc.record({
@@ -58,17 +65,17 @@ describe.each(['pairs', 'tiles'] as const)('by %s', (bfloat16) => {
 
   test.runIf(available[bfloat16])('NaN and infinity reach the sums that they belong to, and no others', () => {
     const [m, n, k] = [40, 50, 37]
-    const lowered = lower(matmul(m, n, k), { dtype: 'bfloat16', capabilities: own })
-    const [lhs, rhs, out] = [m * k, k * n, m * n].map((length) => allocateHost('bfloat16', length)) as [
+    const lowered = lower(matmul(m, n, k), { dtype, capabilities: own })
+    const [lhs, rhs, out] = [m * k, k * n, m * n].map((length) => allocateHost(dtype, length)) as [
       HostData,
       HostData,
       HostData,
     ]
-    for (let i = 0; i < m * k; i++) setElement('bfloat16', lhs, i, 1)
-    for (let i = 0; i < k * n; i++) setElement('bfloat16', rhs, i, 1)
-    setElement('bfloat16', lhs, 3 * k + 36, NaN)
-    setElement('bfloat16', lhs, 39 * k, Infinity)
-    setElement('bfloat16', rhs, 20 * n + 49, -Infinity)
+    for (let i = 0; i < m * k; i++) setElement(dtype, lhs, i, 1)
+    for (let i = 0; i < k * n; i++) setElement(dtype, rhs, i, 1)
+    setElement(dtype, lhs, 3 * k + 36, NaN)
+    setElement(dtype, lhs, 39 * k, Infinity)
+    setElement(dtype, rhs, 20 * n + 49, -Infinity)
     new ContractRunner(lowered, { lhs, rhs, out }).run()
     const expected = (i: number): number => {
       const [row, column] = [Math.floor(i / n), i % n]
@@ -76,7 +83,7 @@ describe.each(['pairs', 'tiles'] as const)('by %s', (bfloat16) => {
       if (row === 39) return column === 49 ? NaN : Infinity
       return column === 49 ? -Infinity : k
     }
-    const found = Array.from({ length: m * n }, (_, i) => getElement('bfloat16', out, i))
+    const found = Array.from({ length: m * n }, (_, i) => getElement(dtype, out, i))
     expect(found).toEqual(found.map((_, i) => expected(i)))
   })
 
@@ -87,7 +94,10 @@ describe.each(['pairs', 'tiles'] as const)('by %s', (bfloat16) => {
       stride: fc.integer({ min: 1, max: 2 }),
       padding: fc.integer({ min: 0, max: 1 }),
     })
-    const channels = { batch: size(2), inChannels: size(5), outChannels: size(6), groups: fc.constantFrom(1, 1, 2) }
+    // Few channels are not split into parts.
+    const [inMost, outMost] = dtype === 'float32' ? [12, 40] : [5, 6]
+    const groups = fc.constantFrom(1, 1, 2)
+    const channels = { batch: size(2), inChannels: size(inMost), outChannels: size(outMost), groups }
     fc.assert(
       fc.property(fc.record({ ...channels, axes: fc.array(axis, { minLength: 2, maxLength: 2 }) }), (c) => {
         const of = (key: keyof (typeof c.axes)[number]): number[] => c.axes.map((a) => a[key])
@@ -109,7 +119,7 @@ describe.each(['pairs', 'tiles'] as const)('by %s', (bfloat16) => {
 
   test('kernels do not depend on sizes', () => {
     const structures = (c: ContractCase): string[] =>
-      lower(c, { dtype: 'bfloat16', capabilities: own }).steps.map((s) => structureOf(s.kernel))
+      lower(c, { dtype, capabilities: own }).steps.map((s) => structureOf(s.kernel))
     expect(structures(matmul(20, 50, 40))).toEqual(structures(matmul(2048, 1000, 777)))
     const convolutionOf = (batch: number, extent: number[]): ContractCase => {
       const window = { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], padding: [1, 1] }
@@ -122,3 +132,53 @@ describe.each(['pairs', 'tiles'] as const)('by %s', (bfloat16) => {
     expect(structures(gradientOf(small, 1))).toEqual(structures(gradientOf(large, 1)))
   })
 })
+
+test.runIf(available.tiles)('sums of three parts are as exact as those of float32', () => {
+  const orders = [
+    [0, 1],
+    [1, 0],
+  ]
+  const own: Capabilities = { ...capabilities, vectorBytes: 64, bfloat16: 'tiles' }
+  for (const lhsOrder of orders)
+    for (const rhsOrder of orders) {
+      const [m, n, k] = [45, 70, 777]
+      const c = matmul(m, n, k)
+      const errors = [true, false].map((splitProducts) => {
+        const layout = { lhs: { order: lhsOrder }, rhs: { order: rhsOrder } }
+        const lowered = lower(c, { ...layout, capabilities: { ...own, splitProducts } })
+        expect(lowered.steps.some((s) => s.kernel.body.some((b) => usesTiles(b)))).toBe(splitProducts)
+        const next = randomNumbers(7)
+        const [lhs, rhs] = [Float32Array.from({ length: m * k }, next), Float32Array.from({ length: k * n }, next)]
+        const out = new Float32Array(m * n)
+        new ContractRunner(lowered, { lhs, rhs, out }).run()
+        const at = (order: number[], r: number, c: number, [rows, columns]: [number, number]): number =>
+          order[0] === 0 ? r * columns + c : c * rows + r
+        let [square, of] = [0, 0]
+        for (let i = 0; i < m; i++)
+          for (let j = 0; j < n; j++) {
+            let sum = 0
+            for (let x = 0; x < k; x++) sum += lhs[at(lhsOrder, i, x, [m, k])]! * rhs[at(rhsOrder, x, j, [k, n])]!
+            square += (out[i * n + j]! - sum) ** 2
+            of += sum ** 2
+          }
+        return Math.sqrt(square / of)
+      }) as [number, number]
+      expect(errors[0]).toBeLessThan(1.5 * errors[1])
+      expect(errors[0]).toBeLessThan(1e-6)
+    }
+})
+
+function usesTiles(s: Stmt): boolean {
+  if (s.kind === 'tiles') return true
+  if (s.kind === 'for') return s.body.some(usesTiles)
+  return s.kind === 'if' && [...s.then, ...s.else].some(usesTiles)
+}
+
+/** Between -1 and 1, with all 24 bits. */
+function randomNumbers(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0
+    return state / 2 ** 31
+  }
+}

@@ -1,14 +1,39 @@
 /**
- * The packed product of bfloat16 operands on devices that multiply pairs of them and add in float32: as gemm.ts, with both operands packed
- * to words of two elements. Rows are packed once, by a launch of their own; tasks are blocks of columns, so that each packs its columns
- * once, and blocks of rows as well only where there are few columns.
+ * The packed product on devices that multiply pairs of bfloat16 and add in float32: as gemm.ts, with both operands packed to words of two
+ * elements. Operands are bfloat16, or, on devices with tiles, float32 in three parts (after Henry, Tang and Heinecke, "Leveraging the bfloat16
+ * artificial intelligence datatype for higher-precision computations", 2019), whose six largest products take less time than one in float32.
+ * What all tasks share (weights) is packed once, by a launch of its own; each task packs what it has of the other operand.
  */
-import type { Capabilities } from '../capabilities.ts'
-import { add, bitcast, constant, div, dot, eq, load, min, mul, ne, rem, splat, sub } from '../builder.ts'
+import { sizeOf, type DType } from '../../common/dtype.ts'
+import { hasSplitProducts, type Capabilities } from '../capabilities.ts'
+import {
+  add,
+  bitcast,
+  constant,
+  div,
+  dot,
+  eq,
+  load,
+  min,
+  mul,
+  ne,
+  rem,
+  splat,
+  sub,
+  type BufferParameter,
+} from '../builder.ts'
 import type { Expr } from '../kernel.ts'
 import { Assembler } from './assembler.ts'
 import { FlatAxes, mergeAxes } from './axes.ts'
-import { BLOCK_PAIRS, emitPackWords, Offsets, panelWords, type WordLayout, type WordMemory } from './bf16-pack.ts'
+import {
+  BLOCK_PAIRS,
+  emitPackWords,
+  Offsets,
+  panelWords,
+  type PanelPlace,
+  type WordLayout,
+  type WordMemory,
+} from './bf16-pack.ts'
 import { registerTile, rowLanes, tileName, type RegisterTile } from './blocking.ts'
 import { axesIn, formSize, type Form, type FormAxis, type StepList } from './form.ts'
 import type { GemmOptions } from './gemm.ts'
@@ -24,33 +49,39 @@ const TASKS_PER_THREAD = 4
 export function hasPairProducts(form: Form, capabilities: Capabilities): boolean {
   const reach = (view: 'a' | 'b'): number =>
     form.contracted.reduce((n: number, x: FormAxis) => n + Math.abs(x[view]) * Math.max(0, x.size - 1), 0)
-  return (
-    capabilities.bfloat16 !== undefined &&
-    form.a.dtype === 'bfloat16' &&
-    form.b.dtype === 'bfloat16' &&
-    Math.max(reach('a'), reach('b')) < 2 ** 31
-  )
+  const of = (dtype: DType): boolean => form.a.dtype === dtype && form.b.dtype === dtype
+  const isFaster =
+    (of('bfloat16') && capabilities.bfloat16 !== undefined) || (of('float32') && splitsPay(form, capabilities))
+  return isFaster && Math.max(reach('a'), reach('b')) < 2 ** 31
+}
+
+/** Whether tiles are filled well enough for elements in three parts. */
+function splitsPay(form: Form, capabilities: Capabilities): boolean {
+  if (!hasSplitProducts(capabilities)) return false
+  const [rows, columns, depth] = [form.rows, form.columns, form.contracted].map(formSize) as [number, number, number]
+  return rows >= 16 && columns >= 16 && depth >= 24
 }
 
 interface Kind {
-  readonly name: 'pairs' | 'tiles'
+  readonly name: 'pairs' | 'tiles' | 'split tiles'
   readonly tile: RegisterTile
   readonly rows: WordLayout
   readonly columns: WordLayout
 }
 
-function kindOf(capabilities: Capabilities): Kind {
+function kindOf(form: Form, capabilities: Capabilities): Kind {
   if (capabilities.bfloat16 === 'tiles') {
-    const side = { rows: 32, lanes: BLOCK_PAIRS, wholeBlocks: true }
+    const parts = form.a.dtype === 'float32' ? 3 : 1
+    const side = { rows: 32, lanes: BLOCK_PAIRS, wholeBlocks: true, parts } as const
     return {
-      name: 'tiles',
+      name: parts === 1 ? 'tiles' : 'split tiles',
       tile: { lanes: 16, rows: 32, vectors: 2, columns: 32 },
       rows: { ...side, order: 'tiles' },
       columns: { ...side, order: 'pairs' },
     }
   }
   const tile = registerTile(capabilities)
-  const side = { order: 'pairs', wholeBlocks: false } as const
+  const side = { order: 'pairs', wholeBlocks: false, parts: 1 } as const
   return {
     name: 'pairs',
     tile,
@@ -58,6 +89,9 @@ function kindOf(capabilities: Capabilities): Kind {
     columns: { ...side, rows: tile.columns, lanes: tile.lanes },
   }
 }
+
+/** The operand that tasks pack. */
+type Own = 'rows' | 'columns' | null
 
 /** Sizes of blocks; all are arguments at run time. */
 interface PairBlocking {
@@ -73,30 +107,39 @@ interface PairBlocking {
   readonly columnTasks: number
 }
 
-function chooseBlocking(form: Form, kind: Kind, splits: number, capabilities: Capabilities): PairBlocking {
+function chooseBlocking(form: Form, kind: Kind, own: Own, splits: number, capabilities: Capabilities): PairBlocking {
   const [l1, l2] = capabilities.cacheBytes
   const { tile } = kind
   const block = 2 * BLOCK_PAIRS
   const sum = Math.max(1, formSize(form.contracted))
-  // A panel of columns in two thirds of the first-level cache; rows and sums pass through.
-  const deepest = Math.max(block, Math.floor((0.66 * l1) / (2 * tile.columns * block)) * block)
+  const bytes = 2 * kind.rows.parts
+  // A panel of columns in two thirds of the first-level cache; rows and sums pass through. Parts are used several times once they are loaded.
+  const fitting = Math.floor((0.66 * l1) / (2 * tile.columns * block)) * block
+  const deepest = Math.max(block, fitting)
   const share = Math.ceil(sum / splits)
   const blocks = Math.ceil(share / deepest)
   const depth = Math.ceil(share / blocks / block) * block
-  const panel = (rows: number): number => 2 * rows * depth
+  const panel = (rows: number): number => bytes * rows * depth
 
   const allRows = Math.ceil(formSize(form.rows) / tile.rows)
   const allColumns = Math.ceil(formSize(form.columns) / tile.columns)
-  const cachedRowPanels = Math.max(1, Math.floor(l2 / 4 / panel(tile.rows)))
-  let columns = Math.max(1, Math.min(allColumns, Math.floor(l2 / 4 / panel(tile.columns))))
-  let rows = allRows
+  const fit = (share: number, panelBytes: number): number => Math.max(1, Math.floor((share * l2) / panelBytes))
+  const cachedRowPanels = fit(1 / 4, panel(tile.rows))
+  // What a task packs should stay in the second-level cache; of the other operand, which passes through, it takes all.
+  let rows = own === 'rows' ? Math.min(allRows, cachedRowPanels) : allRows
+  let columns = own === 'columns' ? Math.min(allColumns, fit(1 / 4, panel(tile.columns))) : allColumns
   // Sums wait in the cache between blocks.
-  if (blocks > 1) rows = Math.max(1, Math.min(rows, Math.floor(l2 / 2 / (4 * tile.rows * tile.columns * columns))))
+  const waiting = (): number => fit(1 / 2, 4 * tile.rows * tile.columns * (own === 'rows' ? rows : columns))
+  if (blocks > 1 && own === 'rows') columns = Math.min(columns, waiting())
+  else if (blocks > 1) rows = Math.min(rows, waiting())
   const wanted = capabilities.threads === 1 ? 1 : TASKS_PER_THREAD * capabilities.threads
   const others = formSize(form.batch) * splits
   const tasks = (): number => others * Math.ceil(allRows / rows) * Math.ceil(allColumns / columns)
-  while (tasks() < wanted && columns > 1) columns = Math.ceil(columns / 2)
-  while (tasks() < wanted && rows > 4) rows = Math.ceil(rows / 2)
+  // The nearer a task is to a square, the less it reads for a product.
+  while (tasks() < wanted && rows * columns > 1) {
+    if (rows > columns) rows = Math.ceil(rows / 2)
+    else columns = Math.ceil(columns / 2)
+  }
   const even = (all: number, most: number): number => Math.max(1, Math.ceil(all / Math.ceil(all / most)))
   const rowPanels = even(allRows, rows)
   const columnPanels = even(allColumns, columns)
@@ -112,17 +155,14 @@ function chooseBlocking(form: Form, kind: Kind, splits: number, capabilities: Ca
   }
 }
 
-/** As `lowerGemm`; `options.rows` does not matter. */
-export function lowerPairGemm(
-  form: Form,
-  capabilities: Capabilities,
-  options: Pick<GemmOptions, 'splits' | 'splitStride'>,
-  list: StepList,
-): void {
-  const kind = kindOf(capabilities)
-  const blocking = chooseBlocking(form, kind, options.splits, capabilities)
-  const packed = packPanels(form, 'a', wordPanels(kind, blocking.depth), list)
-  const k = new Assembler(`bfloat16 product ${kind.name} ${tileName(kind.tile)}`, form.title)
+/** As `lowerGemm`; rows that are not packed once are packed by each task, and columns are then packed once. */
+export function lowerPairGemm(form: Form, capabilities: Capabilities, options: GemmOptions, list: StepList): void {
+  const kind = kindOf(form, capabilities)
+  const own: Own = options.rows !== 'once' ? 'rows' : options.columns !== 'once' ? 'columns' : null
+  const blocking = chooseBlocking(form, kind, own, options.splits, capabilities)
+  const pack = (view: 'a' | 'b'): PackedPanels => packPanels(form, view, wordPanels(view, kind, blocking.depth), list)
+  const packed = { rows: own === 'rows' ? null : pack('a'), columns: own === 'columns' ? null : pack('b') }
+  const k = new Assembler(`product ${kind.name} own ${own} ${tileName(kind.tile)}`, form.title)
   emitProduct(k, form, kind, blocking, options, packed)
   const [batch, rows, columns, depth] = [form.batch, form.rows, form.columns, form.contracted].map(formSize) as [
     number,
@@ -131,23 +171,25 @@ export function lowerPairGemm(
     number,
   ]
   const extent = batch * options.splits * blocking.rowTasks * blocking.columnTasks
-  const bytes = 2 * batch * (rows * depth + depth * columns + rows * columns)
+  const bytes =
+    batch * (sizeOf(form.a.dtype) * (rows * depth + depth * columns) + sizeOf(form.out.dtype) * rows * columns)
   list.steps.push(k.step(extent, 1, 2 * batch * rows * columns * depth, bytes))
 }
 
-/** Panels of rows in words of two elements. */
-function wordPanels(kind: Kind, depth: number): PanelTemplate {
+/** Panels in words of two elements. */
+function wordPanels(view: 'a' | 'b', kind: Kind, depth: number): PanelTemplate {
+  const layout = view === 'a' ? kind.rows : kind.columns
   return {
-    name: `words ${kind.name} ${tileName(kind.tile)}`,
+    name: `words ${view} ${kind.name} ${tileName(kind.tile)}`,
     dtype: 'int32',
-    width: kind.rows.rows,
-    stride: panelWords(kind.rows, depth),
+    width: layout.rows,
+    stride: panelWords(layout, depth),
     depth,
     emitter(k, source) {
       const table = k.reserve('int32', depth)
       return ({ base, row, from, to, target, at }) => {
         const offsets = new Offsets(k, source, table, from, to)
-        emitPackWords(k, source, kind.rows, { base, row, from, to, target: { buffer: target, at } }, offsets)
+        emitPackWords(k, source, layout, { base, row, from, to, target: { buffer: target, at } }, offsets)
       }
     },
   }
@@ -159,22 +201,23 @@ function emitProduct(
   kind: Kind,
   blocking: PairBlocking,
   options: Pick<GemmOptions, 'splits' | 'splitStride'>,
-  packed: PackedPanels,
+  packed: { readonly rows: PackedPanels | null; readonly columns: PackedPanels | null },
 ): void {
   const { tile } = kind
-  const a = k.memory(packed.memory, 'int32', 'read')
-  const b = k.memory(form.b.memory, form.b.dtype, 'read')
+  const memory = (view: 'a' | 'b', panels: PackedPanels | null): BufferParameter =>
+    panels ? k.memory(panels.memory, 'int32', 'read') : k.memory(form[view].memory, form[view].dtype, 'read')
+  const a = memory('a', packed.rows)
+  const b = memory('b', packed.columns)
   const store = new TileStore(k, form, tile)
-  const source = { ...panelSource(k, form, 'b'), buffer: b }
-  const views = 2 + (form.epilogue?.operands.length ?? 0)
-  const batchAxes = new FlatAxes(k, mergeAxes(axesIn(form.batch, ['b', 'out', 'operands']), views), views)
+  const views = 3 + (form.epilogue?.operands.length ?? 0)
+  const batchAxes = new FlatAxes(k, mergeAxes(axesIn(form.batch, ['a', 'b', 'out', 'operands']), views), views)
 
   const rows = k.size(formSize(form.rows))
   const columns = k.size(formSize(form.columns))
   const depth = k.size(formSize(form.contracted))
   const blockDepth = k.size(blocking.depth)
   const blocks = k.size(blocking.blocks)
-  const allBlocks = k.size(packed.blocks)
+  const allBlocks = k.size(blocking.allBlocks)
   const rowPanels = k.size(blocking.rowPanels)
   const columnPanels = k.size(blocking.columnPanels)
   const cachedRowPanels = k.size(blocking.cachedRowPanels)
@@ -182,11 +225,12 @@ function emitProduct(
   const columnTasks = k.size(blocking.columnTasks)
   const splits = k.size(options.splits)
   const splitStride = k.size(options.splitStride)
-  const bOffset = k.size(form.b.offset)
-  const allRowPanels = k.size(packed.panels)
-  const rowWords = k.size(packed.stride)
-  const columnWords = panelWords(kind.columns, blocking.depth)
-  const columnWordsOf = k.size(columnWords)
+  const aOffset = k.size(packed.rows ? 0 : form.a.offset)
+  const bOffset = k.size(packed.columns ? 0 : form.b.offset)
+  const allRowPanels = k.size(packed.rows?.panels ?? 0)
+  const allColumnPanels = k.size(packed.columns?.panels ?? 0)
+  const rowWords = k.size(panelWords(kind.rows, blocking.depth))
+  const columnWords = k.size(panelWords(kind.columns, blocking.depth))
   // Sums wait in scratch between blocks of the contracted axis; with one block every tile uses the same place.
   const tileSize = tile.rows * tile.columns
   const slotStride = k.size(blocking.blocks > 1 ? tileSize : 0)
@@ -194,8 +238,8 @@ function emitProduct(
     'float32',
     blocking.blocks > 1 ? blocking.rowPanels * blocking.columnPanels * tileSize : tileSize,
   )
-  const words = k.reserve('float32', blocking.columnPanels * columnWords)
-  const table = k.reserve('float32', blocking.depth)
+  const ownRowWords = packed.rows ? null : taskWords(k, form, 'a', a, kind.rows, blocking)
+  const ownColumnWords = packed.columns ? null : taskWords(k, form, 'b', b, kind.columns, blocking)
 
   k.parallel('t', (t) => {
     const firstRowPanel = k.let('firstRowPanel', mul(rem(t, rowTasks), rowPanels))
@@ -204,8 +248,9 @@ function emitProduct(
     const t2 = k.let('t2', div(t1, columnTasks))
     const split = k.let('split', rem(t2, splits))
     const item = k.let('item', div(t2, splits))
-    const [bBatch, ...storeBatch] = batchAxes.locate(k, item).offsets as [Expr, ...Expr[]]
-    const base = k.let('bBase', add(bOffset, bBatch))
+    const [aBatch, bBatch, ...storeBatch] = batchAxes.locate(k, item).offsets as [Expr, Expr, ...Expr[]]
+    const aBase = k.let('aBase', add(aOffset, aBatch))
+    const bBase = k.let('bBase', add(bOffset, bBatch))
     const storeBase = store.begin([add(storeBatch[0]!, mul(split, splitStride)), ...storeBatch.slice(1)])
     const row0 = k.let('row0', mul(firstRowPanel, tile.rows))
     const column0 = k.let('column0', mul(firstColumnPanel, tile.columns))
@@ -218,31 +263,32 @@ function emitProduct(
       const number = k.let('number', add(mul(split, blocks), block))
       const from = k.let('from', min(mul(number, blockDepth), depth))
       const to = k.let('to', min(add(from, blockDepth), depth))
-      const offsets = new Offsets(k, source, table, from, to)
-      k.loop('panel', 0, ownColumns, 1, (panel) => {
-        const row = k.let('column', add(column0, mul(panel, tile.columns)))
-        const target = { buffer: words.buffer, at: k.let('to', add(words.at, mul(panel, columnWordsOf))) }
-        emitPackWords(k, source, kind.columns, { base, row, from, to, target }, offsets)
+      ownRowWords?.pack({ base: aBase, row: row0, from, to }, ownRows)
+      ownColumnWords?.pack({ base: bBase, row: column0, from, to }, ownColumns)
+      const blockOf = k.let('blockOf', add(mul(item, allBlocks), min(number, sub(allBlocks, 1))))
+      const rowsAt = k.let('rowsAt', add(mul(blockOf, allRowPanels), firstRowPanel))
+      const columnsAt = k.let('columnsAt', add(mul(blockOf, allColumnPanels), firstColumnPanel))
+      const panelWordsAt = (own: TaskWords | null, buffer: BufferParameter, first: Expr, n: Expr, size: Expr) => ({
+        buffer: own?.words.buffer ?? buffer,
+        at: k.let('at', own ? add(own.words.at, mul(n, size)) : mul(add(first, n), size)),
       })
-      const rowsAt = k.let('rowsAt', mul(add(mul(item, allBlocks), min(number, sub(allBlocks, 1))), allRowPanels))
 
       k.loop('cached', 0, div(add(ownRows, sub(cachedRowPanels, 1)), cachedRowPanels), 1, (cached) => {
         const panelFrom = k.let('panelFrom', mul(cached, cachedRowPanels))
         const panelTo = k.let('panelTo', min(add(panelFrom, cachedRowPanels), ownRows))
         k.loop('j', 0, ownColumns, 1, (j) => {
-          const bWords = { buffer: words.buffer, at: k.let('bAt', add(words.at, mul(j, columnWordsOf))) }
+          const bWords = panelWordsAt(ownColumnWords, b, columnsAt, j, columnWords)
           const column = k.let('column', add(column0, mul(j, tile.columns)))
           const runs = kind.name === 'pairs' ? store.columns(column, columns) : null
           k.loop('i', panelFrom, panelTo, 1, (i) => {
             const slot = k.let('slot', add(slots.at, mul(add(mul(j, ownRows), i), slotStride)))
-            const panel = add(rowsAt, add(firstRowPanel, i))
-            const aWords = { buffer: a, at: k.let('aAt', mul(panel, rowWords)) }
+            const aWords = panelWordsAt(ownRowWords, a, rowsAt, i, rowWords)
             const row = k.let('row', add(row0, mul(i, tile.rows)))
             const place = { slots: slots.buffer, slot, row, column, rows, columns }
             const isLast = eq(add(block, 1), blocks)
-            if (kind.name === 'tiles') {
+            if (kind.name !== 'pairs') {
               const steps = k.let('steps', div(add(sub(to, from), 2 * BLOCK_PAIRS - 1), 2 * BLOCK_PAIRS))
-              k.tiles({ buffer: slots.buffer, at: slot }, aWords, bWords, steps, ne(block, 0))
+              k.tiles({ buffer: slots.buffer, at: slot }, aWords, bWords, steps, ne(block, 0), kind.rows.parts)
               k.if(isLast, () => store.emitFromScratch(storeBase, place, true))
               return
             }
@@ -260,6 +306,39 @@ function emitProduct(
   })
 }
 
+/** Words that a task packs for itself. */
+interface TaskWords {
+  readonly words: WordMemory
+  /** Packs `count` panels from a place on. */
+  pack(place: Omit<PanelPlace, 'target'>, count: Expr): void
+}
+
+function taskWords(
+  k: Assembler,
+  form: Form,
+  view: 'a' | 'b',
+  buffer: BufferParameter,
+  layout: WordLayout,
+  blocking: PairBlocking,
+): TaskWords {
+  const source = { ...panelSource(k, form, view), buffer }
+  const size = panelWords(layout, blocking.depth)
+  const words = k.reserve('float32', (view === 'a' ? blocking.rowPanels : blocking.columnPanels) * size)
+  const table = k.reserve('float32', blocking.depth)
+  const stride = k.size(size)
+  return {
+    words,
+    pack(place, count) {
+      const offsets = new Offsets(k, source, table, place.from, place.to)
+      k.loop('panel', 0, count, 1, (panel) => {
+        const row = k.let('first', add(place.row, mul(panel, layout.rows)))
+        const target = { buffer: words.buffer, at: k.let('to', add(words.at, mul(panel, stride))) }
+        emitPackWords(k, source, layout, { ...place, row, target }, offsets)
+      })
+    },
+  }
+}
+
 /** All sums of a tile in registers, two products a lane and step. */
 function emitPairProducts(k: Assembler, tile: RegisterTile, a: WordMemory, b: WordMemory, pairs: Expr): Sums {
   const none = constant(0, 'f32', tile.lanes)
@@ -273,7 +352,7 @@ function emitPairProducts(k: Assembler, tile: RegisterTile, a: WordMemory, b: Wo
       k.let('b', bitcast(load(b.buffer, add(pb, v * tile.lanes), tile.lanes), 'i32')),
     )
     sums.forEach((row, r) => {
-      const value = k.let('a', splat(load(a.buffer, add(pa, r)), tile.lanes))
+      const value = k.let('a', splat(bitcast(load(a.buffer, add(pa, r)), 'i32'), tile.lanes))
       row.forEach((sum, v) => k.assign(sum, dot(value, columns[v]!, sum)))
     })
   })

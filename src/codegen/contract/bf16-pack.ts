@@ -1,6 +1,8 @@
 /**
- * Packing of a bfloat16 operand for instructions that multiply pairs: words of 32 bits, each with two elements that are neighbours on the
+ * Packing of an operand for instructions that multiply pairs of bfloat16: words of 32 bits, each with two elements that are neighbours on the
  * contracted axis, the first in the low half. A panel has `rows` free elements; what is missing on either axis is zero.
+ *
+ * A float32 is the exact sum of three bfloat16: its first eight significant bits, the next eight, and the last. Each part has words of its own.
  *
  * Offsets along the contracted axis come from a table in scratch where that axis has several parts (taps and channels), so that pairs may
  * lie on both sides of a border.
@@ -13,6 +15,7 @@ import {
   convert,
   div,
   eq,
+  gather,
   ge,
   index,
   le,
@@ -47,7 +50,11 @@ export interface WordLayout {
   readonly order: 'pairs' | 'tiles'
   /** Whether the contracted axis is filled with zeros up to a whole block. */
   readonly wholeBlocks: boolean
+  /** Of an element: 1 of bfloat16, 3 of float32, which only whole blocks have. Within a block all words of a part lie before those of the next. */
+  readonly parts: Parts
 }
+
+export type Parts = 1 | 3
 
 /** A place for words: integers, or the bits of floats in scratch that holds floats too. */
 export interface WordMemory {
@@ -68,7 +75,7 @@ export interface PanelPlace {
 
 /** Words of a panel of so many contracted elements. */
 export function panelWords(layout: WordLayout, depth: number): number {
-  return layout.rows * BLOCK_PAIRS * Math.ceil(depth / BLOCK)
+  return layout.parts * layout.rows * BLOCK_PAIRS * Math.ceil(depth / BLOCK)
 }
 
 function storeWord(k: Assembler, to: BufferParameter, at: Expr, word: Expr, stride: number): void {
@@ -134,6 +141,9 @@ class WordEmitter {
   /** Words between neighbours on the free axis, and between pairs within a block. */
   private readonly rowStride: number
   private readonly pairStride: number
+  /** Words between blocks of the contracted axis, and between the parts of an element. */
+  private readonly blockStride: number
+  private readonly partStride: number
 
   constructor(k: Assembler, source: PanelSource, layout: WordLayout, place: PanelPlace, offsets: Offsets) {
     this.k = k
@@ -145,14 +155,19 @@ class WordEmitter {
     this.whole = k.let('whole', div(this.depth, 2))
     this.rowStride = layout.order === 'tiles' ? BLOCK_PAIRS : 1
     this.pairStride = layout.order === 'tiles' ? 1 : layout.rows
+    this.partStride = BLOCK_PAIRS * layout.rows
+    this.blockStride = layout.parts * this.partStride
   }
 
   panel(): void {
-    const { source } = this
-    const isTurned = this.layout.order === 'tiles' && this.layout.lanes === BLOCK_PAIRS
-    if (!isStride(source.free.innerStride(0), 1)) this.rows(index(0), this.layout.rows)
-    else if (isTurned) this.turned()
-    else this.alongFree()
+    const { source, layout } = this
+    const isUnit = isStride(source.free.innerStride(0), 1)
+    const isTurned = layout.lanes === BLOCK_PAIRS
+    if (isUnit) {
+      if (isTurned && layout.order === 'tiles') this.turned()
+      else this.alongFree()
+    } else if (isTurned && layout.order === 'pairs' && isStride(source.contracted.innerStride(0), 1)) this.turnedRows()
+    else this.rows(index(0), layout.rows)
     if (this.layout.wholeBlocks) this.fill()
   }
 
@@ -195,46 +210,133 @@ class WordEmitter {
       const start = k.let('s', add(place.base, at[0]!))
       const target = k.let('to', add(place.target.at, mul(first, this.rowStride)))
       const fits = and(le(add(inner, lanes), source.free.innerSize), lt(row, source.size))
-      const bits = (offset: Expr): Expr => bitcast(load(source.buffer, add(start, offset), lanes), 'i32')
-      const words = (i: Expr): Expr => k.let('words', or(ushr(bits(offsets.at(i)), 16), bits(offsets.at(add(i, 1)))))
+      const parts = (i: Expr): Expr[] => this.parts(load(source.buffer, add(start, offsets.at(i)), lanes))
+      const words = (i: Expr): Expr[] => this.words(parts(i), parts(add(i, 1)))
       const blocks = div(this.whole, BLOCK_PAIRS)
       const whole = k.let('turned', mul(blocks, BLOCK_PAIRS))
       const turn = (): void => {
         k.loop('block', 0, blocks, 1, (block) => {
           const from = k.let('i', mul(block, BLOCK))
-          const columns = transposeSixteen(
-            k,
+          const to = k.let('to', add(target, mul(block, this.blockStride)))
+          this.storeTurned(
             Array.from({ length: BLOCK_PAIRS }, (_, pair) => words(add(from, 2 * pair))),
+            to,
+            this.rowStride,
           )
-          const to = k.let('to', add(target, mul(block, BLOCK_PAIRS * rows)))
-          columns.forEach((c, i) => storeWord(k, place.target.buffer, add(to, i * this.rowStride), c, 1))
         })
-        const one = (at: Expr, w: Expr): void =>
-          storeWord(k, place.target.buffer, add(at, mul(first, this.rowStride)), w, this.rowStride)
+        const one = (at: Expr, w: Expr[]): void => this.store(add(at, mul(first, this.rowStride)), w, this.rowStride)
         this.pairsBetween(whole, this.whole, (at, i) => one(at, words(i)))
-        this.lastHalf((at, i) => one(at, ushr(bits(offsets.at(i)), 16)))
+        this.lastHalf((at, i) => one(at, this.words(parts(i))))
       }
       k.if(fits, turn, () => this.rows(first, lanes))
     })
+  }
+
+  /** Sixteen free elements whose neighbours on the contracted axis lie side by side in memory: blocks of pairs are turned in registers. */
+  private turnedRows(): void {
+    const { k, source, place, offsets } = this
+    const { rows } = this.layout
+    const blocks = k.let('blocks', div(this.depth, BLOCK))
+    const last = k.let('last', sub(source.size, 1))
+    k.loop('first', 0, rows, BLOCK_PAIRS, (first) => {
+      const starts = Array.from({ length: BLOCK_PAIRS }, (_, n) => {
+        // What is behind the last is not zero, but its sums are not stored.
+        const row = k.let('r', min(add(add(place.row, first), n), last))
+        return k.let('s', add(place.base, source.free.locate(k, row).offsets[0]!))
+      })
+      const target = k.let('to', add(place.target.at, first))
+      k.loop('block', 0, blocks, 1, (block) => {
+        const from = k.let('i', mul(block, BLOCK))
+        const run = offsets.isRun(from)
+        const to = k.let('to', add(target, mul(block, this.blockStride)))
+        const turn = (): void => {
+          const o = k.let('o', offsets.at(from))
+          this.storeTurned(
+            starts.map((start) => this.run(add(start, o))),
+            to,
+            this.pairStride,
+          )
+        }
+        const single = (): void => {
+          const end = k.let('end', mul(add(block, 1), BLOCK_PAIRS))
+          this.pairsBetween(mul(block, BLOCK_PAIRS), end, (at, i) => this.pairOf(starts, add(at, first), i, true))
+        }
+        if (run) k.if(run, turn, single)
+        else turn()
+      })
+      this.pairsBetween(mul(blocks, BLOCK_PAIRS), this.whole, (at, i) => this.pairOf(starts, add(at, first), i, true))
+      this.lastHalf((at, i) => this.pairOf(starts, add(at, first), i, false))
+    })
+  }
+
+  /** One pair, or its first half, of free elements that begin at `starts`. */
+  private pairOf(starts: readonly Expr[], at: Expr, i: Expr, isWhole: boolean): void {
+    const { k, source, offsets } = this
+    const o = k.let('o', offsets.at(i))
+    const p = isWhole ? k.let('p', offsets.at(add(i, 1))) : null
+    starts.forEach((start, n) => {
+      const parts = (offset: Expr): Expr[] => this.parts(load(source.buffer, add(start, offset)))
+      this.store(add(at, n), this.words(parts(o), p ? parts(p) : undefined), 1)
+    })
+  }
+
+  /** Stores sixteen vectors of words turned: word j of vector i is word i of vector j, `stride` words from the one before. */
+  private storeTurned(vectors: readonly (readonly Expr[])[], at: Expr, stride: number): void {
+    const { k, place } = this
+    for (let part = 0; part < this.layout.parts; part++) {
+      const turned = transposeSixteen(
+        k,
+        vectors.map((words) => words[part]!),
+      )
+      turned.forEach((w, i) => storeWord(k, place.target.buffer, add(at, part * this.partStride + i * stride), w, 1))
+    }
+  }
+
+  /** The parts of values, each in the high half of a word whose low half is zero. */
+  private parts(value: Expr): Expr[] {
+    const { k } = this
+    if (this.layout.parts === 1) return [bitcast(value, 'i32')]
+    const high = (x: Expr): Expr => k.let('high', and(bitcast(x, 'i32'), constant(-65536, 'i32', x.type.lanes)))
+    const x = k.let('x', value)
+    const first = high(x)
+    const rest = k.let('rest', sub(x, bitcast(first, 'f32')))
+    const second = high(rest)
+    return [first, second, high(sub(rest, bitcast(second, 'f32')))]
+  }
+
+  /** Words of two neighbours, of which the second may be missing. */
+  private words(a: readonly Expr[], b?: readonly Expr[]): Expr[] {
+    return a.map((part, n) => this.k.let('words', b ? or(ushr(part, 16), b[n]!) : ushr(part, 16)))
+  }
+
+  /** Words of a block that lies side by side in memory. */
+  private run(at: Expr): Expr[] {
+    const { buffer } = this.source
+    if (this.layout.parts === 1) return [this.k.let('words', pairs(buffer, at, BLOCK_PAIRS))]
+    const every = (from: Expr): Expr[] => this.parts(gather(buffer, from, 2, BLOCK_PAIRS))
+    return this.words(every(at), every(add(at, 1)))
   }
 
   /** Interleaves vectors of two neighbours on the contracted axis. */
   private vectors(vectors: readonly { readonly start: Expr; readonly first: number }[]): void {
     const { k, source, offsets } = this
     const { lanes } = this.layout
-    const bits = (start: Expr, offset: Expr): Expr => bitcast(load(source.buffer, add(start, offset), lanes), 'i32')
+    const parts = (start: Expr, offset: Expr): Expr[] => this.parts(load(source.buffer, add(start, offset), lanes))
+    const store = (at: Expr, first: number, words: Expr[]): void =>
+      this.store(add(at, first * this.rowStride), words, this.rowStride)
     this.eachPair((at, i) => {
       const [o, p] = [k.let('o', offsets.at(i)), k.let('p', offsets.at(add(i, 1)))]
-      for (const v of vectors) this.store(at, v.first, or(ushr(bits(v.start, o), 16), bits(v.start, p)))
+      for (const v of vectors) store(at, v.first, this.words(parts(v.start, o), parts(v.start, p)))
     })
     this.lastHalf((at, i) => {
       const o = k.let('o', offsets.at(i))
-      for (const v of vectors) this.store(at, v.first, ushr(bits(v.start, o), 16))
+      for (const v of vectors) store(at, v.first, this.words(parts(v.start, o)))
     })
   }
 
-  private store(at: Expr, row: number, words: Expr): void {
-    storeWord(this.k, this.place.target.buffer, add(at, row * this.rowStride), words, this.rowStride)
+  /** Words of all parts; `stride` words lie between lanes. */
+  private store(at: Expr, words: readonly Expr[], stride: number): void {
+    words.forEach((w, part) => storeWord(this.k, this.place.target.buffer, add(at, part * this.partStride), w, stride))
   }
 
   /** Visits pairs with the place of row 0 and the first element's number. */
@@ -250,9 +352,10 @@ class WordEmitter {
   /** The place of row 0 of a pair. */
   private wordAt(pair: Expr): Expr {
     const { at } = this.place.target
-    const { order, rows } = this.layout
-    if (order === 'pairs') return add(at, mul(pair, rows))
-    return add(at, add(mul(div(pair, BLOCK_PAIRS), BLOCK_PAIRS * rows), rem(pair, BLOCK_PAIRS)))
+    const { order, parts, rows } = this.layout
+    if (order === 'pairs' && parts === 1) return add(at, mul(pair, rows))
+    const inBlock = mul(rem(pair, BLOCK_PAIRS), this.pairStride)
+    return add(at, add(mul(div(pair, BLOCK_PAIRS), this.blockStride), inBlock))
   }
 
   /** The element behind the last whole pair, where the number of elements is odd. */
@@ -272,7 +375,7 @@ class WordEmitter {
         () => this.row(k.let('s', add(place.base, source.free.locate(k, r).offsets[0]!)), shift),
         () => {
           const end = div(add(this.depth, 1), 2)
-          this.pairsBetween(index(0), end, (at) => storeWord(k, place.target.buffer, add(at, shift), zero(1), 1))
+          this.pairsBetween(index(0), end, (at) => this.store(add(at, shift), this.zeros(1), 1))
         },
       )
     })
@@ -281,19 +384,16 @@ class WordEmitter {
   /** One free element: whole blocks where memory has them side by side, else pair by pair. */
   private row(start: Expr, shift: Expr): void {
     const { k, source, offsets } = this
-    const target = this.place.target.buffer
-    const element = (i: Expr): Expr => bitcast(load(source.buffer, add(start, offsets.at(i))), 'i32')
-    const single = (at: Expr, i: Expr): void => {
-      storeWord(k, target, add(at, shift), or(ushr(element(i), 16), element(add(i, 1))), 1)
-    }
+    const parts = (i: Expr): Expr[] => this.parts(load(source.buffer, add(start, offsets.at(i))))
+    const single = (at: Expr, i: Expr): void => this.store(add(at, shift), this.words(parts(i), parts(add(i, 1))), 1)
     if (isStride(source.contracted.innerStride(0), 1)) {
       k.loop('block', 0, this.depth, BLOCK, (block) => {
         const pair = k.let('first', div(block, 2))
         const run = offsets.isRun(block)
         const fits = le(add(block, BLOCK), this.depth)
         const vector = (): void => {
-          const words = pairs(source.buffer, add(start, offsets.at(block)), BLOCK_PAIRS)
-          storeWord(k, target, add(this.wordAt(pair), shift), words, this.pairStride)
+          const words = this.run(add(start, offsets.at(block)))
+          this.store(add(this.wordAt(pair), shift), words, this.pairStride)
         }
         const rest = (): void => this.pairsBetween(pair, min(add(pair, BLOCK_PAIRS), this.whole), single)
         // The last place of the table is read only where it exists.
@@ -302,22 +402,22 @@ class WordEmitter {
     } else {
       this.eachPair(single)
     }
-    this.lastHalf((at, i) => storeWord(k, target, add(at, shift), ushr(element(i), 16), 1))
+    this.lastHalf((at, i) => this.store(add(at, shift), this.words(parts(i)), 1))
   }
 
   /** Zeros from the last pair to the end of its block. */
   private fill(): void {
     const { k } = this
-    const { rows, order, lanes } = this.layout
-    const { buffer, at } = this.place.target
+    const { rows, lanes } = this.layout
     const end = mul(div(add(this.depth, BLOCK - 1), BLOCK), BLOCK_PAIRS)
     const from = k.let('used', div(add(this.depth, 1), 2))
-    k.loop('pair', from, end, 1, (pair) => {
-      const here = k.let('at', order === 'pairs' ? add(at, mul(pair, rows)) : this.wordAt(pair))
+    this.pairsBetween(from, end, (at) => {
       for (let row = 0; row < rows; row += lanes)
-        storeWord(k, buffer, add(here, row * this.rowStride), zero(lanes), this.rowStride)
+        this.store(add(at, row * this.rowStride), this.zeros(lanes), this.rowStride)
     })
   }
-}
 
-const zero = (lanes: number): Expr => constant(0, 'i32', lanes)
+  private zeros(lanes: number): Expr[] {
+    return Array.from({ length: this.layout.parts }, () => constant(0, 'i32', lanes))
+  }
+}

@@ -32,7 +32,7 @@ export class CpuMachine {
   protected readonly features = detectCpuFeatures()
   protected readonly vectorBytes: number
   private readonly bfloat16: Capabilities['bfloat16']
-  private readonly winograd: boolean
+  private readonly choices: Pick<Capabilities, 'winograd' | 'splitProducts'>
   protected threads: number
   /** What to add to milliseconds of the native clock; unknown until times are asked for. */
   private clockOffset: number | null = null
@@ -48,9 +48,9 @@ export class CpuMachine {
     this.native = nativeRuntime()
     this.bfloat16 = bfloat16Products(defaultCompiler().features, () => this.native.allowTiles() === 1)
     this.queue = new RunQueue(this.native)
-    const { numThreads, winograd } = readEnvironment()
+    const { numThreads, winograd, splitProducts } = readEnvironment()
     this.threads = numThreads ?? this.features.physicalCores
-    this.winograd = winograd
+    this.choices = { winograd, splitProducts }
     this.native.setThreads(this.threads)
     this.shared = new CpuSharedMemory(this.native, (ticket) => this.queue.hasFinished(ticket))
     // Runs must not outlive the memory that they work on; those of a worker are waited for by the native library.
@@ -60,9 +60,9 @@ export class CpuMachine {
 
   get capabilities(): Capabilities {
     const { l1d, l2, l3 } = this.features.caches
-    const { vectorBytes, bfloat16, threads, winograd } = this
+    const { vectorBytes, bfloat16, threads, choices } = this
     const cacheBytes = [l1d, l2, l3] as const
-    return { vectorBytes, ...(bfloat16 && { bfloat16 }), threads, cacheBytes, blocking: true, winograd }
+    return { vectorBytes, ...(bfloat16 && { bfloat16 }), threads, cacheBytes, blocking: true, ...choices }
   }
 
   /** Threads that a run may use, from the next one on; the pool is shared by all threads of the process. */
