@@ -10,15 +10,18 @@ import { StepList } from './form.ts'
 import type { ContractProblem, LoweredContract } from './problem.ts'
 import { relayout, type Source } from './relayout.ts'
 import {
-  ALL_POINTS,
-  emitPanelProduct,
-  emitPanels,
-  emitResults,
-  type Panels,
-  type ResultAxis,
-  type Sums,
-  type TileResult,
-} from './winograd-kernels.ts'
+  makesOwnTiles,
+  makesOwnWeights,
+  ownTileBlocks,
+  ownWeightBlocks,
+  partsOf,
+  rowPanels,
+  type Part,
+} from './winograd-blocking.ts'
+import { ALL_POINTS, emitPanels, type Panels, type PatchSource } from './winograd-patches.ts'
+import { emitFused } from './winograd-fused.ts'
+import { emitPanelProduct } from './winograd-product.ts'
+import { emitResults, type ResultAxis, type Sums, type TileResult } from './winograd-results.ts'
 import { INPUT, RESULT, TAPS, TILE, transpose, WEIGHT } from './winograd-transforms.ts'
 
 /** A window of three taps: coordinate = position + tap + shift, or the taps turned around. */
@@ -116,40 +119,8 @@ export function lowerWinograd(
   return list
 }
 
-/** A run of images (of the first letter of them) that goes through all steps before the next one. */
-interface Part {
-  readonly from: number
-  readonly size: number
-}
-
-/**
- * Images go through the steps in parts whose panels and sums stay in the nearer caches. A part is no smaller than what is read again
- * for each (the panels of weights, the sums of their gradient), nor than tiles that fill panels of columns.
- */
-function partsOf(images: number, perImage: { bytes: number; tiles: number }, again: number, cache: number): Part[] {
-  const bytes = Math.max(CACHES * cache, again)
-  const least = Math.max(1, Math.floor(bytes / perImage.bytes), Math.ceil(LEAST_TILES / perImage.tiles))
-  const size = Math.ceil(images / Math.max(1, Math.floor(images / least)))
-  const count = Math.ceil(images / size)
-  return Array.from({ length: count }, (_, i) => ({ from: i * size, size: Math.min(size, images - i * size) }))
-}
-
 /** Tiles of which the last panel of columns is half empty on average. */
 const TYPICAL_TILES = 256
-/**
- * Bytes of a part's panels and sums over those of a core's second-level cache. It does not know the threads, so that no gradient depends on
- * them. A step of ResNet-18 on two threads takes 0.96, 0.97 and 0.93 of its time without parts for 1, 2 and 4.
- */
-const CACHES = 4
-/** Tiles of a part at least: two parts of 256 end in panels mostly empty and gain nothing over one of 512 (128 channels of 16x16). */
-const LEAST_TILES = 320
-
-/** Panels of rows are as wide as a tile of registers is high, or two of them, so that vectors fill them. */
-function rowPanels(tile: RegisterTile): { readonly width: number; readonly lanes: number } {
-  const width = tile.rows % 4 === 0 ? tile.rows : 2 * tile.rows
-  return { width, lanes: width % 8 === 0 ? 8 : 4 }
-}
-
 class Convolution {
   private readonly problem: ContractProblem
   private readonly c: AffineCase
@@ -169,8 +140,11 @@ class Convolution {
     const { roles, list } = this
     const parts = this.parts()
     if (!roles.isWeightGradient) {
-      const panels = this.weightPanels()
-      list.parts(parts, (part) => this.of(part).emitTiles(panels))
+      if (this.ownsWeights) this.emitFilters()
+      else {
+        const panels = this.weightPanels()
+        list.parts(parts, (part) => this.of(part).emitTiles(panels))
+      }
       return
     }
     let sums: Sums | undefined
@@ -215,16 +189,20 @@ class Convolution {
     return new Convolution(some, { ...c, sizes }, roles, this.title, this.list)
   }
 
-  private weightPanels(): Panels {
-    const { roles, title, list } = this
+  private weights(): PatchSource {
+    const { roles } = this
     const weights = this.c[roles.other]
-    const source = {
+    return {
       view: this.turned(roles.other),
       patch: this.tapSteps(weights),
       free: this.axes(roles.filters, weights),
       depth: this.axes(roles.channels, weights),
+      isInRuns: false,
     }
-    return emitPanels(source, WEIGHT, rowPanels(this.tile()), `weight panels of ${title}`, list)
+  }
+
+  private weightPanels(): Panels {
+    return emitPanels(this.weights(), WEIGHT, rowPanels(this.tile()), `weight panels of ${this.title}`, this.list)
   }
 
   private paddedImage(): { source: Source; dims: AffineDim[] } {
@@ -233,21 +211,71 @@ class Convolution {
     return this.padded(roles.windowed, along)
   }
 
-  /** Everything from the images to the results. */
-  private emitTiles(weights: Panels): void {
-    const { roles, title, list } = this
-    const tile = this.tile()
+  private tiles(): PatchSource {
+    const { roles } = this
     const image = this.paddedImage()
-    const source = {
+    return {
       view: image.source,
       patch: this.steps(image.dims, 'position'),
       free: this.tileAxes(image.dims),
       depth: this.axes(roles.channels, image.dims),
+      isInRuns: this.isInRuns(image.dims),
     }
+  }
+
+  /** Everything from the images to the results. */
+  private emitTiles(weights: Panels): void {
+    const { title, list } = this
+    const tile = this.tile()
+    const source = this.tiles()
     const shape = { width: tile.columns, lanes: tile.lanes }
+    const to = { result: this.result(source.isInRuns), matrix: RESULT, tile }
+    if (this.ownsTiles) {
+      const columnPanels = Math.ceil(axesSize(source.free) / tile.columns)
+      const blocks = ownTileBlocks({ rowPanels: weights.count, columnPanels, channels: weights.depth })
+      emitFused({ panels: weights }, { own: { source, matrix: INPUT, shape } }, blocks, to, title, list)
+      return
+    }
     const columns = emitPanels(source, INPUT, shape, `input panels of ${title}`, list)
     const sums = emitPanelProduct(weights, columns, tile, this.problem.capabilities, title, list)
-    emitResults(sums, RESULT, tile, this.result(), `results of ${title}`, list)
+    emitResults(sums, RESULT, tile, to.result, `results of ${title}`, list)
+  }
+
+  /** The same where tiles are few: tasks are blocks of filters, whose weights' points they make. */
+  private emitFilters(): void {
+    const { title, list } = this
+    const tile = this.tile()
+    const source = this.tiles()
+    const weights = this.weights()
+    const shape = rowPanels(tile)
+    const columns = emitPanels(
+      source,
+      INPUT,
+      { width: tile.columns, lanes: tile.lanes },
+      `input panels of ${title}`,
+      list,
+    )
+    const size = {
+      rowPanels: Math.ceil(axesSize(weights.free) / shape.width),
+      columnPanels: columns.count,
+      channels: columns.depth,
+      width: shape.width,
+    }
+    const blocks = ownWeightBlocks(size, this.problem.capabilities.threads)
+    const to = { result: this.result(source.isInRuns), matrix: RESULT, tile }
+    emitFused({ own: { source: weights, matrix: WEIGHT, shape } }, { panels: columns }, blocks, to, title, list)
+  }
+
+  private get ownsTiles(): boolean {
+    const { roles } = this
+    return makesOwnTiles(axesSize(this.axes(roles.channels, [])), this.tile(), this.problem.capabilities)
+  }
+
+  /** Weights that never change have their points made once for all runs. */
+  private get ownsWeights(): boolean {
+    const { roles, problem } = this
+    const tiles = axesSize(this.axes(roles.images, [])) * roles.windows.reduce((n, w) => n * this.tilesOf(w), 1)
+    return !this.ownsTiles && makesOwnWeights(tiles) && problem.constant?.[roles.other] !== true
   }
 
   /** Adds what these images give to the sums of the earlier ones. */
@@ -262,12 +290,14 @@ class Convolution {
       patch: this.steps(gradient.dims, 'position'),
       free: this.axes(roles.filters, gradient.dims),
       depth: this.tileAxes(gradient.dims),
+      isInRuns: false,
     }
     const b = {
       view: image.source,
       patch: this.steps(image.dims, 'position'),
       free: this.axes(roles.channels, image.dims),
       depth: this.tileAxes(image.dims),
+      isInRuns: false,
     }
     const rows = emitPanels(a, transpose(RESULT), rowPanels(tile), `gradient panels of ${title}`, list)
     const shape = { width: tile.columns, lanes: tile.lanes }
@@ -303,6 +333,11 @@ class Convolution {
     const { images, windows } = this.roles
     const along = windows.map((w) => ({ size: this.tilesOf(w), strides: [TILE * letterStride(dims, w.position)] }))
     return [...this.axes(images, dims), ...along]
+  }
+
+  /** Whether rows of tiles are runs of memory, in patches and in the result. */
+  private isInRuns(image: readonly AffineDim[]): boolean {
+    return [image, this.c.out].every((dims) => this.steps(dims, 'position').x === 1)
   }
 
   private steps(dims: readonly AffineDim[], which: 'position' | 'tap'): { y: number; x: number } {
@@ -353,7 +388,7 @@ class Convolution {
     return this.c.out.map((dim, i) => ({ ...dim, stride: strides[i]! }))
   }
 
-  private result(): TileResult {
+  private result(isInRuns = false): TileResult {
     const { problem, c, roles } = this
     const { epilogue } = problem
     const views = [c.out, ...(epilogue?.operands ?? []).map((o) => this.beside(o.strides))]
@@ -376,6 +411,7 @@ class Convolution {
         right: step(x),
         height: TAPS,
         width: TAPS,
+        isInRuns,
       }
     }
     const along = (w: Window): ResultAxis => ({
@@ -393,6 +429,7 @@ class Convolution {
       right: strides(x.position),
       height: y.size,
       width: x.size,
+      isInRuns,
     }
   }
 }
