@@ -3,7 +3,7 @@
  * results while its sums, and the points that it makes itself, lie in its core's second-level cache. Points that many tasks use are made
  * before, in memory. (Gelashvili, Shavit, Zlateski: L3 Fusion, arXiv:1912.02165, with blocks for the second level.)
  */
-import { add, div, index, load, min, mul, ne, rem, sub, type BufferParameter } from '../builder.ts'
+import { add, div, index, load, lt, min, mul, ne, rem, sub, type BufferParameter } from '../builder.ts'
 import type { Expr } from '../kernel.ts'
 import { Assembler } from './assembler.ts'
 import { axesSize } from './axes.ts'
@@ -15,6 +15,7 @@ import {
   ALL_POINTS,
   PatchReader,
   pointStride,
+  tilesInRun,
   type Panels,
   type PanelShape,
   type PatchSource,
@@ -139,6 +140,8 @@ export function emitFused(
         const kc = k.let('kc', sub(end, from))
         a.make(row, ownRows, from, end)
         k.loop('point', 0, ALL_POINTS, 1, (point) => {
+          if ('own' in columns)
+            prefetchResults(k, writer, tile, point, mul(row, a.width), mul(firstColumn, tile.columns))
           k.loop('j', 0, ownColumns, 1, (j) => {
             const bAt = k.let('bAt', b.at(add(firstColumn, j), j, point, from))
             k.loop('i', 0, ownTiles, 1, (i) => {
@@ -172,6 +175,23 @@ export function emitFused(
   const products = 2 * ALL_POINTS * a.count * a.width * b.count * b.width * b.depth
   const bytes = 4 * ALL_POINTS * b.depth * (a.count * a.width + b.count * b.width)
   list.steps.push(k.step(rowTasks * columnTasks, 1, products, bytes))
+}
+
+/** Spreads what asks for the memory of a tile's results over the points. */
+function prefetchResults(
+  k: Assembler,
+  writer: ResultWriter,
+  tile: RegisterTile,
+  point: Expr,
+  row0: Expr,
+  column0: Expr,
+): void {
+  const runs = tile.columns / tilesInRun(tile.lanes)
+  const parts = Math.max(1, Math.floor(ALL_POINTS / runs))
+  const count = Math.ceil(tile.rows / parts)
+  const run = k.let('run', div(point, parts))
+  const from = mul(rem(point, parts), count)
+  k.if(lt(run, runs), () => writer.prefetch(row0, column0, run, { from, count }))
 }
 
 type Triple = [Expr, Expr, Expr]

@@ -7,7 +7,7 @@ import type { Expr } from '../kernel.ts'
 import { Assembler, isStride, type Memory } from './assembler.ts'
 import { axesSize, FlatAxes, loopRuns, mergeAxes, type Axis } from './axes.ts'
 import type { FormView, StepList } from './form.ts'
-import { apply, POINTS, type Matrix } from './winograd-transforms.ts'
+import { apply, POINTS, TAPS, type Matrix } from './winograd-transforms.ts'
 
 /** Points of a tile. */
 export const ALL_POINTS = POINTS * POINTS
@@ -76,6 +76,15 @@ export interface PatchSource {
   readonly isInRuns: boolean
 }
 
+/** Whether a patch of three rows is one run of memory (weights), which can be moved by fours, forward or backward. */
+function runOfTaps({ patch }: PatchSource, side: number): 1 | -1 | 0 {
+  if (side !== TAPS || patch.y !== TAPS * patch.x) return 0
+  return patch.x === 1 ? 1 : patch.x === -1 ? -1 : 0
+}
+
+/** Pieces of four that hold nine taps. */
+const TAP_PIECES = [0, 4, 5]
+
 export interface PanelShape {
   readonly width: number
   readonly lanes: number
@@ -107,7 +116,9 @@ export class PatchReader {
   private readonly right: Expr
   /** Whether lanes are ordered by runs of tiles. */
   private readonly isInRuns: boolean
-  /** Rows of a patch as pieces of four that begin here, where they are runs of memory; null: element by element. */
+  /** Direction of patches that are one run of memory. */
+  private readonly run: 1 | -1 | 0
+  /** Rows of a patch (or all of a run) as pieces of four that begin here, where they are runs of memory; null: element by element. */
   private readonly pieces: readonly number[] | null
   private readonly gathered: { buffer: BufferParameter; at: Expr }
   private readonly halfway: { buffer: BufferParameter; at: Expr }
@@ -124,9 +135,12 @@ export class PatchReader {
     this.down = k.stride(source.patch.y)
     this.right = k.stride(source.patch.x)
     const { lanes } = shape
-    this.pieces = this.side >= FOUR && isStride(this.right, 1) ? (this.side > FOUR ? [0, this.side - FOUR] : [0]) : null
+    this.run = runOfTaps(source, this.side)
+    const rowPieces = this.side > FOUR ? [0, this.side - FOUR] : [0]
+    if (this.run !== 0) this.pieces = TAP_PIECES
+    else this.pieces = this.side >= FOUR && isStride(this.right, 1) ? rowPieces : null
     this.isInRuns = source.isInRuns
-    k.note(`patches ${matrix.join(' ')} by ${shape.width} ${lanes} ${this.isInRuns}`)
+    k.note(`patches ${matrix.join(' ')} by ${shape.width} ${lanes} ${this.isInRuns} ${this.run}`)
     this.gathered = k.reserve('float32', GATHERED * this.patchSize)
     this.halfway = k.reserve('float32', POINTS * this.side * lanes)
   }
@@ -140,7 +154,12 @@ export class PatchReader {
   }
 
   private get patchSize(): number {
-    return this.side * this.rowSize
+    return this.rows * this.rowSize
+  }
+
+  /** Rows that are gathered: a run of taps is one. */
+  private get rows(): number {
+    return this.run === 0 ? this.side : 1
   }
 
   /** The whole range [from, to) of the depth; `to` is where depth `from` goes. */
@@ -192,12 +211,13 @@ export class PatchReader {
   private copy(located: Expr, place: Expr, width: number, first: Expr, end: Expr): void {
     const { k, pieces, side, rowSize } = this
     const { lanes } = this.shape
-    const base = k.let('base', add(this.offset, located))
+    const back = this.run < 0 ? side * side - 1 : 0
+    const base = k.let('base', sub(add(this.offset, located), back))
     const here = k.let('place', add(this.gathered.at, place))
     loopRuns(k, this.depth, first, end, (i, at) => {
       const corner = k.let('corner', add(base, at))
       const target = k.let('target', add(here, mul(i, this.patchSize)))
-      for (let y = 0; y < side; y++) {
+      for (let y = 0; y < this.rows; y++) {
         const row = k.let('row', add(corner, mul(this.down, y)))
         const to = add(target, y * rowSize)
         if (pieces) {
@@ -225,13 +245,22 @@ export class PatchReader {
         )
       const row = (y: number): Expr[] => {
         if (!pieces) return vectors(y, 0, side)
+        if (taps) return taps.slice(side * y, side * (y + 1))
         const turned = pieces.map((_, p) => transposeFours(k, vectors(y, p * FOUR, FOUR)))
         return [...turned[0]!, ...(turned[1] ?? []).slice(2 * FOUR - side)]
       }
+      const taps = this.run === 0 || !pieces ? null : this.taps(pieces.map((_, p) => vectors(0, p * FOUR, FOUR)))
       emitTransform(k, this.matrix, side, this.halfway, lanes, row, (x, values) =>
         values.forEach((value, y) => k.store(target.buffer, add(out, mul(target.pointStride, y * POINTS + x)), value)),
       )
     })
+  }
+
+  /** The taps of a run in the order of the patch, from pieces that are to be turned. */
+  private taps(pieces: readonly (readonly Expr[])[]): Expr[] {
+    const [first, second, third] = pieces.map((p) => transposeFours(this.k, p)) as [Expr[], Expr[], Expr[]]
+    const taps = [...first, ...second, third[FOUR - 1]!]
+    return this.run > 0 ? taps : taps.toReversed()
   }
 }
 

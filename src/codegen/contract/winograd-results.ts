@@ -131,6 +131,24 @@ export class ResultWriter {
     }
   }
 
+  /**
+   * Asks for the lines that a part of the rows of a run of tiles is stored to, and those that are read beside them. Rows of tiles lie far
+   * apart: a core waits for each line, and for a dozen at a time.
+   */
+  prefetch(row0: Expr, column0: Expr, run: Expr, rows: { readonly from: Expr; readonly count: number }): void {
+    const { k, store } = this
+    const column = k.let('column', add(column0, mul(run, tilesInRun(this.tile.lanes))))
+    const { offsets } = this.columnAxes.locate(k, column)
+    for (let n = 0; n < rows.count; n++) {
+      const row = k.let('row', min(add(add(row0, rows.from), n), sub(this.rowCount, 1)))
+      const rowOffsets = this.rowAxes.locate(k, row).offsets
+      store.streams(this.right).forEach(({ buffer, view }) => {
+        const at = k.let('at', add(add(store.offsets[view]!, offsets[view]!), rowOffsets[view]!))
+        for (let y = 0; y < this.side; y++) k.prefetch(buffer, add(at, mul(this.down[view]!, y)))
+      })
+    }
+  }
+
   private get side(): number {
     return this.matrix.length
   }
