@@ -3,9 +3,11 @@
  * package.json promises: each export and command is there and loads in a fresh Node. Run by `npm run build`.
  */
 import { execFileSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { digestSources, SOURCES_DIGEST } from '../src/runtime/cpu/generator-version.ts'
 
 export interface PackageEntries {
   readonly exports: Readonly<Record<string, { readonly types: string; readonly default: string }>>
@@ -29,30 +31,19 @@ export function missingEntries(entries: PackageEntries, exists: (path: string) =
   return promised.filter(([, path]) => !exists(path)).map(([name, path]) => `${name}: ${path} does not exist`)
 }
 
-/** Builds the repository at `root` into `outDir` and checks the result. @throws when a promise is broken. */
-export async function buildPackage(root: string, outDir: string = join(root, 'dist')): Promise<void> {
+/** Builds the repository at `root` into `outDir` and checks the result. @throws when a promise is broken, or types are wrong. */
+export function buildPackage(root: string, outDir: string = join(root, 'dist')): void {
   const entries = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as PackageEntries
   complain(missingEntries(entries, (path) => existsSync(join(root, sourceOf(path)))))
-  // Loaded here so that the checks above can be used without the bundler.
-  const { build } = await import('tsdown')
-  await build({
-    cwd: root,
-    config: false,
-    entry: ['src/**/*.ts', '!src/**/*.{test,bench}.ts'],
-    root: 'src',
-    outDir,
-    format: 'esm',
-    platform: 'node',
-    target: 'node20',
-    // One module a file: workers and lazily loaded commands keep their places.
-    unbundle: true,
-    fixedExtension: false,
-    dts: true,
-    sourcemap: true,
-    clean: true,
-    report: false,
-    logLevel: 'warn',
+  rmSync(outDir, { recursive: true, force: true })
+  // The compiler itself: a bundler has nothing to do where every file stays a module of its own (workers and lazily loaded commands keep
+  // their places), and the native threads of rolldown wait for each other now and then where there are two cores.
+  const compiler = createRequire(import.meta.url).resolve('typescript/lib/tsc.js')
+  execFileSync(process.execPath, [compiler, '--project', join(root, 'tsconfig.build.json'), '--outDir', outDir], {
+    stdio: 'inherit',
   })
+  // What keeps plans of models on disk need not read the whole package to know which one made them.
+  writeFileSync(join(outDir, SOURCES_DIGEST), digestSources(outDir, ['.']))
   const built = (path: string): string => join(outDir, path.replace(/^(?:\.\/)?dist\//, ''))
   complain(missingEntries(entries, (path) => existsSync(built(path))))
   for (const { default: code } of Object.values(entries.exports)) {
@@ -67,6 +58,6 @@ function complain(problems: readonly string[]): void {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   // The first argument: where to, instead of dist/.
-  await buildPackage(join(dirname(fileURLToPath(import.meta.url)), '..'), process.argv[2])
+  buildPackage(join(dirname(fileURLToPath(import.meta.url)), '..'), process.argv[2])
   console.log('build: dist is complete, every export loads')
 }

@@ -138,6 +138,12 @@ On \`cpu\` a plan is also kept on disk, beside its kernels (\`runtime/cpu/plan-s
 capabilities and the generator's sources. Another process reads it instead of scheduling and generating; what does not hold against the
 program's memory is planned anew.
 
+Predictors go one step further (\`inference/kept/\`). Once a model from a file has run at some shapes, its plan, its packed weights and
+what a predictor tells of it are written to a directory that is named by the contents of the model's files and the package's sources. A predictor in
+another process loads these and nothing of the readers, tensors, scheduler or generator; the first shape that nobody has met brings them. An index by
+path says what the files held when they were last looked at, and is believed as long as their times and inodes are the same. Each piece of weights has
+a checksum; what is damaged is made anew. At most 4 GiB are kept, and a tenth of the disk stays free.
+
 ## Lanes
 
 One lane a device (\`tensor/lane.ts\`) runs plans in the order of submission. Compilation is asynchronous; on \`cpu\` plans run on threads of their

@@ -87,6 +87,19 @@ export class SplitRequest {
 }
 
 /**
+ * Asks for an axis of the results to be computed in two boxes, apart at `at`: in each of them alone the coordinates are affine. The rows that
+ * no window of a pool reaches are such a box.
+ */
+export class PartitionRequest {
+  readonly axis: number
+  readonly at: number
+  constructor(axis: number, at: number) {
+    this.axis = axis
+    this.at = at
+  }
+}
+
+/**
  * Coordinates in `shape` of the row-major offset `linear`. Throws SplitRequest where splitting a loop makes them affine; gives
  * quotients where nothing does.
  */

@@ -5,6 +5,7 @@
  */
 import type { DType } from '../common/dtype.ts'
 import { InternalError } from '../common/errors.ts'
+import { RecentMap } from '../common/recent-map.ts'
 import { foldBinary, foldUnary, normalizeConstant } from './fold.ts'
 import type {
   BinaryIr,
@@ -20,6 +21,7 @@ import type {
   Type,
   UnaryIr,
 } from './kernel.ts'
+import { retitled, structureOf } from './structure.ts'
 import { formatType, registerTypes, sameType, verifyKernel } from './verify.ts'
 import { isAtom } from './walk.ts'
 
@@ -199,7 +201,7 @@ export function dot(a: Expr, b: Expr, c: Expr): Expr {
 }
 
 /** Lanes of a and b by turns, within every four or over all; see the expression of the IR. */
-export function zip(a: Expr, b: Expr, run: 1 | 2, half: 'low' | 'high', span: 'four' | 'all' = 'four'): Expr {
+export function zip(a: Expr, b: Expr, run: 1 | 2 | 4, half: 'low' | 'high', span: 'four' | 'all' = 'four'): Expr {
   return { kind: 'zip', type: a.type, a, b, run, span, half }
 }
 
@@ -209,6 +211,21 @@ export function transposeFours(scope: Scope, rows: readonly Expr[]): Expr[] {
   const halves = ['low', 'high'] as const
   const pairs = halves.map((half) => [scope.let('z', zip(p, q, 1, half)), scope.let('z', zip(r, s, 1, half))] as const)
   return pairs.flatMap(([a, b]) => halves.map((half) => scope.let('z', zip(a, b, 2, half))))
+}
+
+/** Turns 16 vectors of 16 lanes: lane j of vector i becomes lane i of vector j. */
+export function transposeSixteen(scope: Scope, rows: readonly Expr[]): Expr[] {
+  // Four blocks of four rows each: part b of column j has lanes 4 g + i from row 4 b + i, lane 4 g + j.
+  const blocks = [0, 4, 8, 12].map((b) => transposeFours(scope, rows.slice(b, b + 4)))
+  const halves = ['low', 'high'] as const
+  const columns = [0, 1, 2, 3].map((j) => {
+    const [p, q, r, s] = blocks.map((b) => b[j]!) as [Expr, Expr, Expr, Expr]
+    return halves.flatMap((half) => {
+      const [even, odd] = [scope.let('z', zip(p, r, 4, half, 'all')), scope.let('z', zip(q, s, 4, half, 'all'))]
+      return halves.map((quarter) => scope.let('z', zip(even, odd, 4, quarter, 'all')))
+    })
+  })
+  return Array.from({ length: 16 }, (_, i) => columns[i % 4]![Math.floor(i / 4)]!)
 }
 
 /** base, base + 1, ... as i32 lanes; just the base for one lane. */
@@ -231,6 +248,12 @@ export interface Scope {
   /** Names a value: the result is cheap to repeat. */
   let(name: string, value: Expr): Expr
 }
+
+/**
+ * Kernels by structure, found to be in order. New sizes of a program build the same ones again, which then need not be kept beside the first:
+ * what plans keep is what collections of garbage have to move.
+ */
+const built = new RecentMap<string, Kernel>(4096)
 
 /** Collects the parameters and the statements of one kernel. */
 export class KernelBuilder implements Scope {
@@ -362,8 +385,12 @@ export class KernelBuilder implements Scope {
   /** The finished kernel. Throws InternalError where it is malformed. */
   build(): Kernel {
     const kernel = { title: this.title, parameters: this.parameters, body: this.blocks[0]! }
-    verifyKernel(kernel)
-    return kernel
+    const structure = structureOf(kernel)
+    const same = built.getOrMake(structure, () => {
+      verifyKernel(kernel)
+      return kernel
+    })
+    return same.title === this.title ? same : retitled(same, this.title)
   }
 
   private for(

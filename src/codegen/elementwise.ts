@@ -18,10 +18,13 @@ function wrap(dtype: DType, x: Expr): Expr {
   return x
 }
 
-/** Whether a number stands in the text of kernels: small and special ones do, others are arguments, so that changing them compiles nothing. */
-export function isWritten(value: number | bigint): boolean {
+/**
+ * Whether a number stands in the text of kernels: small and special ones do, others are arguments, so that changing them compiles nothing. Those of
+ * int64 are counts and lengths, which are small by chance.
+ */
+export function isWritten(value: number | bigint, dtype: DType): boolean {
   const n = Number(value)
-  return !Number.isFinite(n) || (Number.isInteger(n * 2) && Math.abs(n) <= 8)
+  return !Number.isFinite(n) || (Number.isInteger(n * 2) && Math.abs(n) <= (dtype === 'int64' ? 2 : 8))
 }
 
 export function constantOf(value: number | bigint, dtype: DType): Expr {

@@ -4,6 +4,7 @@
  * scalar parameters, and a function that writes the expression for one lane or many.
  */
 import { sizeOf, type DType } from '../common/dtype.ts'
+import { RecentMap } from '../common/recent-map.ts'
 import { contiguousStrides, numel } from '../common/shape.ts'
 import type { Node, NodeOf } from '../graph/node.ts'
 import type { OpName } from '../graph/ops.ts'
@@ -116,7 +117,8 @@ class EpilogueBuilder {
       scalars: this.#numberTypes,
       build: (scope, sum, operands, scalars) => write(values, results, scope, sum, operands, scalars),
     }
-    checkLanes(epilogue, dtypes)
+    const form = `${key} ${textOf([this.#views.map((v) => v.dtype), this.#numberTypes, dtypes])}`
+    if (!hasLanes.getOrMake(form, () => fitsLanes(epilogue, dtypes))) throw new Unfit()
     return { epilogue, dtype: dtypes[0]!, operands: this.#operands, numbers: this.#numbers }
   }
 
@@ -132,7 +134,7 @@ class EpilogueBuilder {
     if (sizeOf(e.dtype) > 4) throw new Unfit()
     switch (e.kind) {
       case 'constant':
-        if (e.dtype === 'bool' || isWritten(e.value))
+        if (e.dtype === 'bool' || isWritten(e.value, e.dtype))
           return this.#push({ kind: 'written', value: e.value, dtype: e.dtype })
         return this.#number(e.dtype, { kind: 'number', value: e.value })
       case 'scalar':
@@ -247,9 +249,12 @@ function write(
   return results.map((r) => ir.coerce(made[r]!, ir.typeOf(made[r]!.type.scalar, sum.type.lanes)))
 }
 
-/** Throws where the expression has no form for lanes: it calls functions of the host, or its results are no 32-bit lanes. */
-function checkLanes(epilogue: Epilogue, dtypes: readonly DType[]): void {
-  if (dtypes.some((d) => sizeOf(d) > 4)) throw new Unfit()
+/** What `fitsLanes` said of epilogues, by all that it depends on. */
+const hasLanes = new RecentMap<string, boolean>(1024)
+
+/** Whether the expression has a form for lanes: it calls no functions of the host, and its results are 32-bit lanes. */
+function fitsLanes(epilogue: Epilogue, dtypes: readonly DType[]): boolean {
+  if (dtypes.some((d) => sizeOf(d) > 4)) return false
   let calls = false
   const trial = new ir.KernelBuilder('trial')
   const scope: ir.Scope = {
@@ -262,7 +267,7 @@ function checkLanes(epilogue: Epilogue, dtypes: readonly DType[]): void {
   const operands = epilogue.operands.map((o, i) => ir.variable(`o${i}`, ir.registerType(o.dtype, lanes)))
   const scalars = epilogue.scalars.map((s, i) => ir.variable(`s${i}`, ir.typeOf(s)))
   const made = epilogue.build(scope, ir.variable('sum', ir.typeOf('f32', lanes)), operands, scalars)
-  if (calls || made.some((e) => some(e, (x) => x.kind === 'call'))) throw new Unfit()
+  return !calls && !made.some((e) => some(e, (x) => x.kind === 'call'))
 }
 
 /** What is behind the sum, for titles: the names of the ops, each once. */

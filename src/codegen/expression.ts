@@ -16,6 +16,7 @@ import {
   affineVariable,
   delinearize,
   linearize,
+  PartitionRequest,
   type Affine,
   type Variable,
 } from './affine.ts'
@@ -75,6 +76,8 @@ export interface Surroundings {
   scalarSlot(node: Node): number
   /** Whether the node's value goes to memory that the same kernel may read. */
   overwrites(node: Node): boolean
+  /** Whether a kernel must compute its results whole, not box by box (see PartitionRequest). Default false. */
+  readonly isWhole?: boolean
 }
 
 const unrolledOps: Partial<Record<OpName, OpName>> = {
@@ -175,7 +178,7 @@ export class ExpressionBuilder {
       case 'detach':
         return this.at(x, c, guards)
       case 'reshape':
-        return this.at(x, this.#reshaped(node, c), guards)
+        return this.at(x, this.#reshaped(node, c, guards), guards)
       case 'permute': {
         const moved = new Array<Affine>(c.length)
         node.attributes.order.forEach((from, to) => (moved[from] = c[to]!))
@@ -224,16 +227,20 @@ export class ExpressionBuilder {
         if (group !== 'unary' && group !== 'binary' && group !== 'ternary' && group !== 'cast')
           throw new MaterializeRequest(node)
         const args = node.sources.map((s) => this.at(s, c, guards))
+        if (node.op === 'where' && isSameConstant(args[1]!, args[2]!)) return args[1]!
         return { kind: 'operation', dtype, loops: union(args.map((a) => a.loops)), op: node.op, args }
       }
     }
   }
 
-  #reshaped(node: Node, c: readonly Affine[]): Affine[] {
+  #reshaped(node: Node, c: readonly Affine[], guards: readonly Bound[]): Affine[] {
     const x = node.sources[0]!
     const linear = linearize(c, contiguousStrides(node.shape))
     if (affineRange(linear)[0] < 0) throw new MaterializeRequest(node)
-    return delinearize(linear, x.shape)
+    const coordinates = delinearize(linear, x.shape)
+    const isAffine = coordinates.every((a) => [...a.terms.keys()].every((v) => v.quotient === undefined))
+    if (!isAffine && this.#surroundings.isWhole !== true) for (const g of guards) requestBoxes(g)
+    return coordinates
   }
 
   #padded(node: Node, x: Node, low: readonly number[], c: readonly Affine[], guards: readonly Bound[]): Expression {
@@ -243,7 +250,8 @@ export class ExpressionBuilder {
       const [least, most] = affineRange(at)
       if (least < 0 || most >= x.shape[i]!) bounds.push({ at, low: 0, high: x.shape[i]! })
     })
-    if (numel(x.shape) === 0) return { kind: 'constant', dtype: node.dtype, loops: noLoops, value: 0 }
+    const isOutside = bounds.some(({ at, high }) => affineRange(at)[0] >= high || affineRange(at)[1] < 0)
+    if (isOutside || numel(x.shape) === 0) return { kind: 'constant', dtype: node.dtype, loops: noLoops, value: 0 }
     if (bounds.length === 0) return this.at(x, inner, guards)
     const value = this.at(x, inner, [...guards, ...bounds])
     return {
@@ -342,6 +350,18 @@ export class ExpressionBuilder {
     const position = linearize(own, contiguousStrides(axes.map((a) => x.shape[a]!)))
     return { kind: 'reduction', dtype: node.dtype, loops, node, op: node.op, over, x: value, position }
   }
+}
+
+/** Throws PartitionRequest where a bound cuts an axis of the results. */
+function requestBoxes({ at, high }: Bound): void {
+  const [term] = at.terms
+  if (at.constant !== 0 || at.terms.size !== 1 || !term || term[1] !== 1 || high >= term[0].extent) return
+  const axis = /^d(\d+)$/.exec(term[0].key)
+  if (axis) throw new PartitionRequest(Number(axis[1]), high)
+}
+
+function isSameConstant(a: Expression, b: Expression): boolean {
+  return a.kind === 'constant' && b.kind === 'constant' && Object.is(a.value, b.value)
 }
 
 /** Taps of a pooling window and the like: few enough to be written out, so that the loops around them can run in lanes. */

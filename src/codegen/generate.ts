@@ -4,7 +4,7 @@
  */
 import type { Capture } from '../schedule/capture.ts'
 import { planMemory, type Lifetime } from '../schedule/memory.ts'
-import type { Argument, BufferRef, Launch, Loop, Plan } from '../schedule/plan.ts'
+import type { Argument, ArenaValue, BufferRef, Launch, Loop, Plan } from '../schedule/plan.ts'
 import type { Node } from '../graph/node.ts'
 import type { Capabilities } from './capabilities.ts'
 import type { Kernel } from './kernel.ts'
@@ -20,18 +20,24 @@ const at = (space: Location['space'], slot: number): Location => ({ space, slot,
 export interface GeneratedPlan {
   readonly plan: Plan
   readonly kernels: readonly Kernel[]
+  /** Kernels that the same program needs at other sizes, beside those of the plan. */
+  readonly siblings: readonly Kernel[]
   readonly constants: readonly Constant[]
   /** What computes them, in order: leaves are those of the plan, constants are outputs by number. */
   readonly prologue: readonly { readonly launch: Launch; readonly writes: readonly number[] }[]
 }
 
-/** The plan of a capture and its kernels, by number. What depends on the `constant` leaves (by number) alone, which never change, is taken out of it. */
+/**
+ * The plan of a capture and its kernels, by number. What depends on the `constant` leaves (by number) alone, which never change, is taken out of it.
+ * `listsArena`: whether the plan says what lies in its arena.
+ */
 export function generatePlan(
   capture: Capture,
   capabilities: Capabilities,
   constant?: ReadonlySet<number>,
+  listsArena = false,
 ): GeneratedPlan {
-  return new Generator(capture, capabilities, constant).generate()
+  return new Generator(capture, capabilities, constant, listsArena).generate()
 }
 
 /** Ops without sources that always give the same. */
@@ -44,16 +50,24 @@ class Generator implements PlanBuilder {
   readonly capabilities: Capabilities
   readonly #kernels: Kernel[] = []
   readonly #kernelNumbers = new Map<string, number>()
-  readonly #temporaries: Lifetime[] = []
+  readonly #temporaries: (Lifetime & { readonly what: string })[] = []
+  readonly #siblings = new Map<string, Kernel>()
   readonly #steps: PendingStep[] = []
   readonly #constant: ReadonlySet<number> | undefined
+  readonly #listsArena: boolean
   /** Nodes whose values never change from run to run. */
   readonly #fixed = new Set<Node>()
 
-  constructor(capture: Capture, capabilities: Capabilities, constant: ReadonlySet<number> | undefined) {
+  constructor(
+    capture: Capture,
+    capabilities: Capabilities,
+    constant: ReadonlySet<number> | undefined,
+    listsArena: boolean,
+  ) {
     this.#capture = capture
     this.capabilities = capabilities
     this.#constant = constant
+    this.#listsArena = listsArena
   }
 
   generate(): GeneratedPlan {
@@ -98,8 +112,13 @@ class Generator implements PlanBuilder {
     return this.#fixed.has(node)
   }
 
-  temporary(bytes: number): Location {
-    this.#temporaries.push({ bytes, first: this.#steps.length, last: this.#steps.length })
+  temporary(bytes: number, what: () => string): Location {
+    this.#temporaries.push({
+      bytes,
+      what: this.#listsArena ? what() : '',
+      first: this.#steps.length,
+      last: this.#steps.length,
+    })
     return at('temporary', this.#temporaries.length - 1)
   }
 
@@ -117,6 +136,24 @@ class Generator implements PlanBuilder {
     return n
   }
 
+  /** The temporaries as they lie in the arena. */
+  #values(offsets: readonly number[], elsewhere: ReadonlySet<number>): ArenaValue[] {
+    const titleOf = (step: number): string => {
+      const s = this.#steps[step]
+      const launch = s && 'count' in s ? s.steps[0] : s
+      const title = launch ? this.#kernels[launch.kernel]!.title : ''
+      return s && 'count' in s ? `loop of ${s.steps.length} kernels` : title
+    }
+    return this.#temporaries.flatMap(({ bytes, first, last, what }, i) => {
+      if (bytes === 0 || elsewhere.has(i)) return []
+      return [{ bytes, byteOffset: offsets[i]!, first, last, what, maker: titleOf(first), reader: titleOf(last) }]
+    })
+  }
+
+  addSiblings(kernels: readonly Kernel[]): void {
+    for (const k of kernels) this.#siblings.set(structureOf(k), k)
+  }
+
   #finish(): GeneratedPlan {
     const split = this.#constant
       ? splitConstants(this.#steps, this.#kernels, this.#temporaries, this.#capture.leaves.length, this.#constant)
@@ -131,11 +168,12 @@ class Generator implements PlanBuilder {
       a.kind === 'memory' ? { kind: 'buffer', ref: ref(a.role) } : a
     const launch = (s: PendingLaunch): Launch => ({ ...s, kind: 'launch', arguments: s.arguments.map(bind) })
     const steps = split.steps.map((s): Launch | Loop =>
-      'count' in s ? { kind: 'loop', count: s.count, steps: s.steps.map(launch) } : launch(s),
+      'count' in s ? { ...s, kind: 'loop', steps: s.steps.map(launch) } : launch(s),
     )
     return {
-      plan: { steps, arenaBytes },
+      plan: { steps, arenaBytes, ...(this.#listsArena && { values: this.#values(offsets, split.replaced) }) },
       kernels: this.#kernels,
+      siblings: [...this.#siblings].flatMap(([key, k]) => (this.#kernelNumbers.has(key) ? [] : [k])),
       constants: split.constants,
       prologue: split.prologue.map((p) => ({ launch: launch(p.launch), writes: p.writes })),
     }

@@ -44,13 +44,18 @@ export function classOf(nodes: readonly Node[], role: (node: Node) => number): P
     hash.add(opNumbers.get(node.op)!)
     hash.add(dtypeNumbers.get(node.dtype)! * 16 + role(node))
     hash.add(node.shape.length)
-    for (const d of node.shape) hash.add(Math.min(d, 2))
+    // The words of decisions that attention keeps are read by its gradient alone: whether one is enough changes nothing.
+    if (!isDecisions(node)) for (const d of node.shape) hash.add(Math.min(d, 2))
     addAttributes(hash, node)
     for (const s of node.sources) hash.add(places.get(s) ?? -1)
     places.set(node, places.size)
     volume += numel(node.shape)
   }
   return { key: `${hash.toString()}-${nodes.length}`, volume }
+}
+
+function isDecisions({ op, dtype, sources }: Node): boolean {
+  return op === 'output' && dtype === 'int32' && sources[0]?.op === 'attention'
 }
 
 /** Attributes that are no sizes. */
@@ -78,7 +83,7 @@ function addLetters(hash: Hash, axis: ContractAxis): void {
  * cost a much larger one dear; the other way it is a little memory.
  */
 const mostGrowth = 4
-const mostShrinking = 16
+const mostShrinking = 256
 /** Groupings of one class that are kept: sizes that coincide by chance can make one useless for the others. */
 const mostKept = 8
 

@@ -10,11 +10,14 @@ import type { Node, NodeOf } from '../graph/node.ts'
 import { Fusion } from '../schedule/fusion.ts'
 import type { Join } from '../schedule/joins.ts'
 import { stridedView, type StridedView } from '../schedule/views.ts'
+import { PartitionRequest } from './affine.ts'
 import { lowerAttention, type AttentionNode, type LoweredAttention } from './attention/lower.ts'
+import { boxesOf, type Box } from './boxes.ts'
 import { fuseEpilogue, type FusedContract } from './epilogue.ts'
 import { MaterializeRequest, type Surroundings } from './expression.ts'
 import { classOf, keepGrouping, knownGroupings, type Grouping } from './grouping.ts'
-import { joinedParts, partCopies, type JoinedPart, type PartCopy } from './joined.ts'
+import { loopsTogether } from './loops-together.ts'
+import { copyNest, joinedParts, partCopies, type JoinedPart, type PartCopy } from './joined.ts'
 import { buildNestOnce } from './nest-memo.ts'
 import type { NestKernel } from './nest.ts'
 import type { GraphPart } from './pending.ts'
@@ -26,7 +29,7 @@ const siblingSinks = 8
 const mostChained = 3
 
 /** What one kernel, or run of kernels, computes. */
-export type KernelGroup = NestGroup | ContractGroup | JoinGroup | AttentionGroup | OwnGroup
+export type KernelGroup = NestGroup | BoxGroup | ContractGroup | JoinGroup | AttentionGroup | LoopGroup | OwnGroup
 
 interface Group {
   /** What goes to memory. */
@@ -39,6 +42,12 @@ interface Group {
 interface NestGroup extends Group {
   readonly kind: 'nest'
   readonly nest: NestKernel | null
+}
+
+/** A sink that is computed box by box. */
+export interface BoxGroup extends Group {
+  readonly kind: 'boxes'
+  readonly boxes: readonly Box[]
 }
 
 /** A contraction, and the sinks that are computed where it is stored. */
@@ -65,13 +74,19 @@ export interface AttentionGroup extends Group {
   readonly lowered: LoweredAttention
 }
 
+/** Loops that need nothing of each other. */
+export interface LoopGroup extends Group {
+  readonly kind: 'loops'
+  readonly loops: readonly NodeOf<'scan'>[]
+}
+
 /** An op with kernels of its own. */
 interface OwnGroup extends Group {
   readonly kind: 'own'
   readonly node: OwnNode
 }
 
-export type OwnNode = NodeOf<'scatter'> | NodeOf<'argsort'> | NodeOf<'cumulate'> | NodeOf<'scan'>
+export type OwnNode = NodeOf<'scatter'> | NodeOf<'argsort'> | NodeOf<'cumulate'>
 
 const sourcesOf = (nest: NestKernel): Node[] => nest.arguments.flatMap((a) => (a.kind === 'source' ? [a.node] : []))
 /** What loops a kernel has; kernels of one domain can be joined. Undefined for what is no loop nest. */
@@ -95,7 +110,7 @@ export interface Groups {
 /** Groups the nodes of a graph. `scalarSlot`: the numbers of the run's scalars. */
 export function groupNodes(part: GraphPart, scalarSlot: (node: Node) => number): Groups {
   const grouper = new Grouper(part, scalarSlot)
-  const groups = grouper.group()
+  const groups = loopsTogether(grouper.group())
   return { groups, surroundings: grouper.surroundings, joined: grouper.joined(groups) }
 }
 
@@ -207,13 +222,13 @@ class Grouper {
           kind: 'own',
           node: sink,
           sinks: [sink],
-          reads: sink.sources.filter((s) => this.#fusion.isMaterialized(s)),
+          reads: [...sink.sources.slice(1), ...this.#readsOf(sink.sources[0]!)],
         }
       case 'argsort':
       case 'cumulate':
         return { kind: 'own', node: sink, sinks: [sink], reads: sink.sources }
       case 'scan':
-        return { kind: 'own', node: sink, sinks: tupleOutputs(this.#part.nodes, sink), reads: sink.sources }
+        return { kind: 'loops', loops: [sink], sinks: tupleOutputs(this.#part.nodes, sink), reads: sink.sources }
       case 'attention':
       case 'attentionGradient':
         return this.#attentionGroup(sink)
@@ -224,17 +239,37 @@ class Grouper {
     }
   }
 
+  /** What a kernel that copies a value reads: the value, or what it is computed from. */
+  #readsOf(value: Node): Node[] {
+    return numel(value.shape) === 0 ? [] : sourcesOf(copyNest(value, false, this.surroundings))
+  }
+
   #joinGroup(sink: Node, join: Join): JoinGroup {
     const copies = partCopies(sink, join, this.surroundings)
     const reads = [...new Set(copies.flatMap(({ nest }) => sourcesOf(nest)))]
     return { kind: 'join', sinks: [sink], reads, axis: join.axis, copies }
   }
 
-  #nestGroup(sinks: readonly Node[]): NestGroup {
+  #nestGroup(sinks: readonly Node[]): NestGroup | BoxGroup {
     if (numel(sinks[0]!.shape) === 0) return { kind: 'nest', sinks, reads: [], nest: null }
-    const nest = buildNestOnce(sinks, this.surroundings)
-    const reads = sourcesOf(nest)
-    return { kind: 'nest', sinks, reads, nest }
+    try {
+      const nest = buildNestOnce(sinks, this.surroundings)
+      return { kind: 'nest', sinks, reads: sourcesOf(nest), nest }
+    } catch (request) {
+      if (!(request instanceof PartitionRequest)) throw request
+      return this.#boxGroup(sinks, request)
+    }
+  }
+
+  /** Several results of one kernel, and what lies where the kernel reads, are computed whole: boxes would be written while others are read. */
+  #boxGroup(sinks: readonly Node[], request: PartitionRequest): NestGroup | BoxGroup {
+    const [sink] = sinks as readonly [Node]
+    if (sinks.length > 1 || this.#overwriting.has(sink)) {
+      const nest = buildNestOnce(sinks, { ...this.surroundings, isWhole: true })
+      return { kind: 'nest', sinks, reads: sourcesOf(nest), nest }
+    }
+    const boxes = boxesOf(sink, request, this.surroundings)
+    return { kind: 'boxes', sinks, reads: [...new Set(boxes.flatMap(({ nest }) => sourcesOf(nest)))], boxes }
   }
 
   #attentionGroup(node: AttentionNode): AttentionGroup {

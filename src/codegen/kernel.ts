@@ -88,13 +88,13 @@ export type Expr = { readonly type: Type } & (
   | { readonly kind: 'gather'; readonly buffer: number; readonly at: Expr; readonly stride: Expr }
   /**
    * Lanes of a and b by turns, within every four or over all: of a0 .. a3 and b0 .. b3 the low half gives a0 b0 a1 b1 and the high one
-   * a2 b2 a3 b3; in runs of two, a0 a1 b0 b1 and a2 a3 b2 b3.
+   * a2 b2 a3 b3; in runs of two, a0 a1 b0 b1 and a2 a3 b2 b3. Runs of four go over all.
    */
   | {
       readonly kind: 'zip'
       readonly a: Expr
       readonly b: Expr
-      readonly run: 1 | 2
+      readonly run: 1 | 2 | 4
       readonly span: 'four' | 'all'
       readonly half: 'low' | 'high'
     }

@@ -5,14 +5,14 @@ import { topologicalOrder, type Node, type NodeOf } from '../graph/node.ts'
 import { tupleOutputs } from './groups.ts'
 import { splitInvariant } from './invariant.ts'
 import type { Kernel } from './kernel.ts'
-import type { GraphPart, Location, PendingLaunch, PendingStep, Result } from './pending.ts'
-import { bytesOf } from './places.ts'
+import type { GraphPart, Location, PendingLaunch, PendingLoop, PendingStep, Result } from './pending.ts'
+import { bytesOf, describe } from './places.ts'
 
 /** What the graph around a loop gives to it. */
 export interface AroundLoop {
   readonly kernels: readonly Kernel[]
   placeOf(node: Node): Location
-  temporary(bytes: number): Location
+  temporary(bytes: number, what: () => string): Location
   /** A kernel that copies the value of a node. */
   copy(node: Node, from: Location, to: Location): PendingLaunch
   /** Finds what stays the same from run to run in the body. */
@@ -20,13 +20,39 @@ export interface AroundLoop {
   lowerBody(part: GraphPart, emit: (steps: readonly PendingStep[]) => void): void
 }
 
-/** The steps of a loop among `nodes`; `inBody`: whether they are the body of a loop already. */
-export function lowerLoop(
-  loop: NodeOf<'scan'>,
+/** A loop, and what stands before and behind it. */
+interface LoweredLoop {
+  readonly before: readonly PendingLaunch[]
+  readonly loop: PendingLoop
+  readonly after: readonly PendingLaunch[]
+}
+
+/**
+ * How much more work one of the loops that run beside each other may have than the others have on average. Threads that have finished theirs
+ * wait for it.
+ */
+const mostUneven = 1.5
+
+const workOf = ({ count, steps }: PendingLoop): number => count * steps.reduce((n, l) => n + l.flops + l.bytes, 0)
+
+/** The steps of loops among `nodes` that need nothing of each other; `inBody`: whether they are the body of a loop already. */
+export function lowerLoops(
+  loops: readonly NodeOf<'scan'>[],
   nodes: readonly Node[],
   inBody: boolean,
   around: AroundLoop,
 ): PendingStep[] {
+  const lowered = loops.map((loop) => lowerLoop(loop, nodes, inBody, around))
+  const work = lowered.map(({ loop }) => workOf(loop))
+  const isEven = Math.max(...work) * work.length <= mostUneven * work.reduce((a, b) => a + b, 0)
+  return [
+    ...lowered.flatMap((l) => l.before),
+    ...lowered.map(({ loop }, i) => ({ ...loop, besideNext: isEven && i < lowered.length - 1 })),
+    ...lowered.flatMap((l) => l.after),
+  ]
+}
+
+function lowerLoop(loop: NodeOf<'scan'>, nodes: readonly Node[], inBody: boolean, around: AroundLoop): LoweredLoop {
   if (inBody) throw new InternalError('a loop inside a loop')
   const { body, carries, sequences, length, reverse } = loop.attributes
   const wanted = new Map<number, Node>()
@@ -38,14 +64,18 @@ export function lowerLoop(
   })
 
   const given = new Map<Node, Location>()
-  const state = body.params.slice(0, carries).map((p) => around.temporary(bytesOf(p)))
+  const state = body.params
+    .slice(0, carries)
+    .map((p) => around.temporary(bytesOf(p), () => `state of a loop, ${describe(p)}`))
   body.params.forEach((p, i) => {
     if (i < carries) given.set(p, state[i]!)
     else if (i < carries + sequences) given.set(p, stepping(around.placeOf(loop.sources[i]!), bytesOf(p)))
     else given.set(p, around.placeOf(loop.sources[i]!))
   })
   // Next carries are computed aside: other results of the step still read the old ones.
-  const next = body.outputs.slice(0, carries).map((o) => around.temporary(bytesOf(o)))
+  const next = body.outputs
+    .slice(0, carries)
+    .map((o) => around.temporary(bytesOf(o), () => `next state of a loop, ${describe(o)}`))
   const results: Result[] = body.outputs.flatMap((node, i) => {
     if (i < carries) return [{ node, place: next[i]!, overwrites: -1 }]
     const stack = wanted.get(i)
@@ -73,5 +103,9 @@ export function lowerLoop(
     i < carries && numel(node.shape) > 0 ? [around.copy(node, state[i]!, around.placeOf(node))] : [],
   )
   const split = splitInvariant(launches, around.kernels)
-  return [...before, ...split.before, { count: length, steps: split.inside }, ...after]
+  return {
+    before: [...before, ...split.before],
+    loop: { count: length, steps: split.inside, besideNext: false },
+    after,
+  }
 }

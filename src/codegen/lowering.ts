@@ -1,4 +1,5 @@
 /** From one graph to launches: each group's kernel, with what stands for its parameters, in the order in which they run. */
+import { sizeOf } from '../common/dtype.ts'
 import { contiguousStrides, numel, type Shape } from '../common/shape.ts'
 import type { Node, NodeOf } from '../graph/node.ts'
 import type { Capabilities } from './capabilities.ts'
@@ -7,6 +8,7 @@ import type { ContractArgument } from './contract/problem.ts'
 import {
   groupNodes,
   type AttentionGroup,
+  type BoxGroup,
   type ContractGroup,
   type Groups,
   type JoinGroup,
@@ -16,11 +18,13 @@ import {
 import { argsortStep, cumulateStep, scatterStep, type IndexRole } from './index-ops.ts'
 import { copyNest, placeOfPart } from './joined.ts'
 import type { Kernel } from './kernel.ts'
-import { lowerLoop } from './loops.ts'
+import { lowerLoops } from './loops.ts'
+import { orderGroups } from './ordering.ts'
 import type { NestKernel } from './nest.ts'
 import type { NestArgument } from './nest-parameters.ts'
 import type { GraphPart, Location, PendingLaunch, PendingStep } from './pending.ts'
-import { bytesOf, Places } from './places.ts'
+import { bytesOf, describe, Places } from './places.ts'
+import { repeatCheap } from './repeats.ts'
 import type { Step, StepArgument } from './step.ts'
 
 /** What all graphs of a plan share. */
@@ -30,14 +34,16 @@ export interface PlanBuilder {
   readonly kernels: readonly Kernel[]
   /** The number of a kernel, which equal ones share. */
   kernelNumber(kernel: Kernel): number
+  /** Notes kernels that the program needs at other sizes. */
+  addSiblings(kernels: readonly Kernel[]): void
   /** Number of a scalar node. */
   scalarSlot(node: Node): number
   /** Finds what depends on constant leaves and the `given` nodes alone; `nodes`: sources first. */
   findFixed(nodes: readonly Node[], given: readonly Node[]): void
   /** Whether a node's value was found never to change from run to run. */
   isFixed(node: Node): boolean
-  /** A temporary that lives from now on; `touch` extends its life. */
-  temporary(bytes: number): Location
+  /** A temporary that lives from now on; `touch` extends its life. `what` it is, for listings. */
+  temporary(bytes: number, what: () => string): Location
   touch(place: Location): void
 }
 
@@ -57,13 +63,23 @@ class GraphLowering {
     this.#part = part
     this.#plan = plan
     this.#inBody = inBody
-    this.#groups = groupNodes(part, (n) => plan.scalarSlot(n))
-    this.#places = new Places(part, this.#groups, (bytes) => plan.temporary(bytes))
+    const found = groupNodes(part, (n) => plan.scalarSlot(n))
+    // A loop's body keeps its order: its values are few, and live for one iteration.
+    const { isMaterialized } = found.surroundings
+    this.#groups = inBody
+      ? found
+      : { ...found, groups: orderGroups(repeatCheap(found.groups, part), part, isMaterialized) }
+    this.#places = new Places(part, this.#groups, (bytes, what) => plan.temporary(bytes, what))
   }
 
   lower(emit: (steps: readonly PendingStep[]) => void): void {
+    const lowered = new Set<KernelGroup>()
     this.#groups.groups.forEach((group, i) => {
-      for (const sink of group.sinks) this.#places.place(sink, i)
+      for (const sink of group.sinks) {
+        if (lowered.has(group)) this.#places.renew(sink)
+        this.#places.place(sink, i)
+      }
+      lowered.add(group)
       emit(this.#lowerGroup(group))
       for (const used of group.reads) this.#plan.touch(this.#places.of(used))
       for (const sink of group.sinks) this.#plan.touch(this.#places.of(sink))
@@ -78,12 +94,23 @@ class GraphLowering {
     switch (group.kind) {
       case 'nest':
         return group.nest ? [this.#nest(group.nest, group.sinks)] : []
+      case 'boxes':
+        return this.#boxes(group)
       case 'contract':
         return this.#contract(group)
       case 'join':
         return this.#join(group)
       case 'attention':
         return this.#attention(group)
+      case 'loops':
+        return lowerLoops(group.loops, this.#part.nodes, this.#inBody, {
+          kernels: this.#plan.kernels,
+          placeOf: (n) => this.#places.of(n),
+          temporary: (bytes, what) => this.#plan.temporary(bytes, what),
+          copy: (n, from, to) => this.#copy(n, from, to),
+          findFixed: (nodes, given) => this.#plan.findFixed(nodes, given),
+          lowerBody: (part, emit) => new GraphLowering(part, this.#plan, true).lower(emit),
+        })
       case 'own':
         return this.#own(group.node)
     }
@@ -93,8 +120,16 @@ class GraphLowering {
     const [whole] = sinks as readonly [Node]
     return copies.flatMap(({ part, nest }) => {
       if (this.#groups.joined.has(part.node)) return []
-      return [this.#bindCopy(nest, part.node, null, placeOfPart(this.#places.of(whole), whole, axis, part))]
+      return [this.#bindPart(nest, part.node.shape, placeOfPart(this.#places.of(whole), whole, axis, part))]
     })
+  }
+
+  #boxes({ sinks, boxes }: BoxGroup): PendingLaunch[] {
+    const [whole] = sinks as readonly [Node]
+    const place = this.#places.of(whole)
+    return boxes.map(({ shape, offset, nest }) =>
+      this.#bindPart(nest, shape, { ...place, byteOffset: place.byteOffset + offset * sizeOf(whole.dtype) }),
+    )
   }
 
   #own(node: OwnNode): readonly PendingStep[] {
@@ -105,15 +140,6 @@ class GraphLowering {
         return [this.#indexStep(node, argsortStep(node))]
       case 'cumulate':
         return [this.#indexStep(node, cumulateStep(node))]
-      case 'scan':
-        return lowerLoop(node, this.#part.nodes, this.#inBody, {
-          kernels: this.#plan.kernels,
-          placeOf: (n) => this.#places.of(n),
-          temporary: (bytes) => this.#plan.temporary(bytes),
-          copy: (n, from, to) => this.#copy(n, from, to),
-          findFixed: (nodes, given) => this.#plan.findFixed(nodes, given),
-          lowerBody: (part, emit) => new GraphLowering(part, this.#plan, true).lower(emit),
-        })
     }
   }
 
@@ -122,6 +148,7 @@ class GraphLowering {
   }
 
   #nest(nest: NestKernel, sinks: readonly Node[]): PendingLaunch {
+    if (nest.siblings) this.#plan.addSiblings(nest.siblings)
     return this.#launch(
       nest,
       (a): StepArgument<Location> => {
@@ -144,7 +171,10 @@ class GraphLowering {
       constant: { lhs: this.#plan.isFixed(lhs.base), rhs: this.#plan.isFixed(rhs.base) },
       capabilities: this.#plan.capabilities,
     })
-    const temporaries = lowered.temporaries.map((t) => this.#plan.temporary(t.bytes))
+    if (lowered.siblings) this.#plan.addSiblings(lowered.siblings)
+    const temporaries = lowered.temporaries.map((t) =>
+      this.#plan.temporary(t.bytes, () => `operand of ${describe(contract)}`),
+    )
     const bind = (a: ContractArgument): StepArgument<Location> => {
       switch (a.kind) {
         case 'lhs':
@@ -178,7 +208,10 @@ class GraphLowering {
       const output = wanted.get(result)
       if (output) return this.#places.of(output)
       let place = unwanted.get(result)
-      if (!place) unwanted.set(result, (place = this.#plan.temporary(bytesOf(node.attributes.results[result]!))))
+      if (!place) {
+        const what = (): string => `result ${result} of ${node.op}, unused`
+        unwanted.set(result, (place = this.#plan.temporary(bytesOf(node.attributes.results[result]!), what)))
+      }
       return place
     }
     return lowered.lower(this.#plan.capabilities, wanted.has(1)).map((step) =>
@@ -203,15 +236,22 @@ class GraphLowering {
 
   /** A kernel that puts the value of a node at a place; `from` null: the value is where the plan has it, or is computed. */
   #copy(node: Node, from: Location | null, to: Location): PendingLaunch {
-    return this.#bindCopy(copyNest(node, from !== null, this.#groups.surroundings), node, from, to)
+    const nest = copyNest(node, from !== null, this.#groups.surroundings)
+    return this.#bindPart(nest, node.shape, to, (source) => (source === node ? from : null))
   }
 
-  #bindCopy(nest: NestKernel, node: Node, from: Location | null, to: Location): PendingLaunch {
+  /** A kernel that writes part of a result, or a copy of it, to a place; `moved`: where a source is, if it is not where the plan has it. */
+  #bindPart(
+    nest: NestKernel,
+    shape: Shape,
+    to: Location,
+    moved: (source: Node) => Location | null = () => null,
+  ): PendingLaunch {
     const bind = (a: NestArgument): StepArgument<Location> => {
-      if (a.kind === 'source') return a.node === node && from ? { kind: 'memory', role: from } : this.#memory(a.node)
+      if (a.kind === 'source') return { kind: 'memory', role: moved(a.node) ?? this.#places.of(a.node) }
       return a.kind === 'sink' ? { kind: 'memory', role: to } : a
     }
-    return this.#launch(nest, bind, [node.shape])
+    return this.#launch(nest, bind, [shape])
   }
 
   #launch<A extends { readonly kind: string }>(

@@ -6,12 +6,13 @@ import { dtypes } from '../common/dtype.ts'
 import { Hash } from '../common/hash.ts'
 import { RecentMap } from '../common/recent-map.ts'
 import type { Node } from '../graph/node.ts'
-import { signature } from '../schedule/capture.ts'
+import { addSignature, NumberList } from '../schedule/signature.ts'
+import { PartitionRequest } from './affine.ts'
 import { MaterializeRequest, type Surroundings } from './expression.ts'
 import { buildNest, type NestKernel } from './nest.ts'
 import type { NestArgument } from './nest-parameters.ts'
 
-/** A nest whose sources and scalars are places in the walk, or the place of the node that must be in memory first. */
+/** A nest whose sources and scalars are places in the walk, or the place of the node that must be in memory first, or where to cut. */
 type Kept =
   | {
       readonly nest: NestKernel
@@ -20,6 +21,7 @@ type Kept =
       readonly shifted: readonly number[]
     }
   | { readonly wanted: number }
+  | { readonly cut: PartitionRequest }
 
 const kept = new RecentMap<string, Kept>(4096)
 
@@ -32,6 +34,7 @@ export function buildNestOnce(
   const { key, nodes } = walk(sinks, surroundings)
   const place = strides ? `${key} ${strides.join()}` : key
   const known = kept.getOrMake(place, () => build(sinks, surroundings, nodes, strides))
+  if ('cut' in known) throw known.cut
   if ('wanted' in known) throw new MaterializeRequest(nodes[known.wanted]!)
   const { nest, places, shifted } = known
   const bind = (a: NestArgument, i: number): NestArgument => {
@@ -58,6 +61,7 @@ function build(
     })
     return { nest, places, shifted: [...nest.shifted].map(place) }
   } catch (request) {
+    if (request instanceof PartitionRequest) return { cut: request }
     if (!(request instanceof MaterializeRequest)) throw request
     return { wanted: place(request.node) }
   }
@@ -68,7 +72,9 @@ function walk(sinks: readonly Node[], surroundings: Surroundings): { key: string
   const inside = new Set(sinks)
   const places = new Map<Node, number>()
   const nodes: Node[] = []
-  const numbers: number[] = []
+  const list = new NumberList()
+  const { numbers } = list
+  numbers.push(surroundings.isWhole === true ? 1 : 0)
   const visit = (node: Node): void => {
     const known = places.get(node)
     if (known !== undefined) {
@@ -82,7 +88,7 @@ function walk(sinks: readonly Node[], surroundings: Surroundings): { key: string
       return
     }
     numbers.push(-4)
-    signature(node, undefined, numbers)
+    addSignature(node, undefined, list)
     numbers.push(-6)
     for (const s of node.sources) visit(s)
   }

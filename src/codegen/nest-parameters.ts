@@ -66,7 +66,7 @@ export class NestParameters {
   }
 
   constant(value: number | bigint, e: Expression): Expr {
-    if (isWritten(value) || e.dtype === 'bool') return constantOf(value, e.dtype)
+    if (isWritten(value, e.dtype) || e.dtype === 'bool') return constantOf(value, e.dtype)
     return this.scalar(`constant${String(value)}`, e, { kind: 'number', value })
   }
 

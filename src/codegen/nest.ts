@@ -22,6 +22,7 @@ import { longestWritten, NestAddresses, Level, type Group } from './nest-address
 import { NestParameters, type NestArgument } from './nest-parameters.ts'
 import { covers, NestValues } from './nest-values.ts'
 import { nestTitle } from './nest-title.ts'
+import { zerosKernel } from './zeros.ts'
 
 export interface NestKernel {
   readonly kernel: Kernel
@@ -35,14 +36,18 @@ export interface NestKernel {
   readonly domain: string
   /** Sources whose elements are read at other places than the sink of the same number of elements is written. */
   readonly shifted: ReadonlySet<Node>
+  /** Kernels that the same nodes need beside this one, or in its place, at other sizes. */
+  readonly siblings?: readonly Kernel[]
 }
 
 type Reduction = Expression & { kind: 'reduction' }
 
 /** Elements of the innermost loop that one parallel iteration takes where there is nothing else to share out. */
 const chunkElements = 4096
-/** Accumulators of a column reduction that stay in the first-level cache. */
-const columnElements = 1024
+/** Most accumulators of a column reduction, which stay in the first-level cache, and fewest for which neighbours in memory are read together. */
+const [columnElements, leastColumns] = [1024, 128]
+/** Blocks of columns that several threads share evenly. */
+const columnBlocks = 8
 /** Element operations worth handing to another thread. */
 const grainElements = 16384
 
@@ -56,7 +61,9 @@ export function buildNest(sinks: readonly Node[], surroundings: Surroundings, st
   const splits = new Map<string, number>()
   for (;;) {
     try {
-      return new Nest(sinks, surroundings, splits, strides ?? contiguousStrides(sinks[0]!.shape)).build()
+      const nest = new Nest(sinks, surroundings, splits, strides ?? contiguousStrides(sinks[0]!.shape)).build()
+      // Windows that a loop was split for leave a remainder at other sizes (see boxes.ts).
+      return splits.size > 0 && !strides ? { ...nest, siblings: [zerosKernel(sinks[0]!.dtype)] } : nest
     } catch (request) {
       if (!(request instanceof SplitRequest)) throw request
       splits.set(request.loop.key, request.inner)
@@ -182,7 +189,7 @@ class Nest {
   /** As rows, for a block of one outer loop at a time: accumulators of the block lie in scratch, and memory is read in order. */
   #columns(outerGroups: readonly Group[], column: Group, phases: readonly Reduction[][]): number {
     const others = outerGroups.filter((g) => g !== column)
-    const chunk = Math.min(columnElements, column.extent)
+    const chunk = blockOfColumns(column.extent, others)
     const chunks = Math.ceil(column.extent / Math.max(chunk, 1))
     const size = this.#parameters.index('chunk', chunk)
     const length = this.#parameters.index('length', column.extent)
@@ -426,6 +433,14 @@ function splitTail(groups: readonly Group[]): [looped: readonly Group[], tail: G
   return last && before && last.extent <= longestWritten && before.extent >= 8
     ? [groups.slice(0, -1), last]
     : [groups, null]
+}
+
+/** Columns that one parallel iteration sums: whole cache lines of them, in a number of blocks that threads can share where there are no other loops. */
+function blockOfColumns(columns: number, others: readonly Group[]): number {
+  const most = Math.min(columnElements, columns)
+  let blocks = Math.ceil(columnBlocks / others.reduce((n, g) => n * Math.max(g.extent, 1), 1))
+  while (blocks > 1 && columns < blocks * leastColumns) blocks = Math.floor(blocks / 2)
+  return Math.min(most, Math.ceil(columns / blocks / 16) * 16)
 }
 
 /** First value of an accumulator. */

@@ -18,6 +18,8 @@ export interface PendingLaunch extends Omit<Launch, 'arguments' | 'kind'> {
 export interface PendingLoop {
   readonly count: number
   readonly steps: readonly PendingLaunch[]
+  /** See `Loop` in schedule/plan.ts. */
+  readonly besideNext: boolean
 }
 
 export type PendingStep = PendingLaunch | PendingLoop

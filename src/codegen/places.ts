@@ -4,7 +4,7 @@
  */
 import { sizeOf } from '../common/dtype.ts'
 import { InternalError } from '../common/errors.ts'
-import { numel } from '../common/shape.ts'
+import { formatShape, numel } from '../common/shape.ts'
 import type { Node } from '../graph/node.ts'
 import type { Groups, KernelGroup } from './groups.ts'
 import { placeOfPart } from './joined.ts'
@@ -19,10 +19,16 @@ export interface Move {
 
 export const bytesOf = ({ shape, dtype }: Pick<Node, 'shape' | 'dtype'>): number => numel(shape) * sizeOf(dtype)
 
+/** A value in words, for listings. */
+export function describe(node: Node): string {
+  const value = node.op === 'output' ? `result ${node.attributes.index} of ${node.sources[0]!.op}` : node.op
+  return `${value} ${node.dtype}${formatShape(node.shape)}`
+}
+
 export class Places {
   readonly #part: GraphPart
   readonly #joined: Groups['joined']
-  readonly #temporary: (bytes: number) => Location
+  readonly #temporary: (bytes: number, what: () => string) => Location
   readonly #places = new Map<Node, Location>()
   readonly #firstResult = new Map<Node, Result>()
   /** Numbers of leaves that are results as they are: they are copied at the end. */
@@ -31,7 +37,7 @@ export class Places {
   readonly #kept: Move[] = []
 
   /** `temporary` makes one that lives from now on. */
-  constructor(part: GraphPart, { groups, joined }: Groups, temporary: (bytes: number) => Location) {
+  constructor(part: GraphPart, { groups, joined }: Groups, temporary: (bytes: number, what: () => string) => Location) {
     this.#part = part
     this.#temporary = temporary
     this.#joined = joined
@@ -49,6 +55,11 @@ export class Places {
     return place
   }
 
+  /** Forgets where a value is: it is computed again, and may lie elsewhere. */
+  renew(sink: Node): void {
+    this.#places.delete(sink)
+  }
+
   /** Finds a place for what a group computes. A result is computed where it belongs, unless that memory is still wanted: then it is kept aside. */
   place(sink: Node, group: number): void {
     if (this.#places.has(sink)) return
@@ -60,7 +71,10 @@ export class Places {
     }
     const result = this.#firstResult.get(sink)
     if (!result) {
-      this.#places.set(sink, this.#temporary(bytesOf(sink)))
+      this.#places.set(
+        sink,
+        this.#temporary(bytesOf(sink), () => describe(sink)),
+      )
       return
     }
     const last = result.overwrites >= 0 ? this.#lastUses.get(result.overwrites) : undefined
@@ -68,7 +82,7 @@ export class Places {
       this.#copiedLeaves.has(result.overwrites) ||
       (last && (last.group > group || (last.group === group && last.shifted)))
     ) {
-      const aside = this.#temporary(bytesOf(sink))
+      const aside = this.#temporary(bytesOf(sink), () => `${describe(sink)}, kept aside`)
       this.#places.set(sink, aside)
       this.#kept.push({ from: aside, to: result.place, node: sink })
       return

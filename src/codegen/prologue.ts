@@ -121,9 +121,7 @@ export function splitConstants(
     constants,
     prologue,
     steps: kept.map((s) =>
-      'count' in s
-        ? { count: s.count, steps: s.steps.map((l) => rebound(l, 'leaf', leaves)) }
-        : rebound(s, 'leaf', leaves),
+      'count' in s ? { ...s, steps: s.steps.map((l) => rebound(l, 'leaf', leaves)) } : rebound(s, 'leaf', leaves),
     ),
     replaced: new Set(numbers.keys()),
   }

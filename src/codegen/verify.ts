@@ -253,6 +253,7 @@ class Verifier {
         return this.same('a dot product', e.type, { scalar: 'f32', lanes })
       case 'zip':
         this.check(lanes >= 4, `zip of ${lanes} lanes, expected four or more`)
+        this.check(e.run < 4 || (e.span === 'all' && lanes >= 8), 'a zip in runs of four within four lanes')
         return this.operands(e, e.type, e.a, e.b)
       case 'splat':
         return this.operands(e, { scalar, lanes: 1 }, e.x)

@@ -20,7 +20,7 @@ export interface Environment {
   readonly debug: DebugLevel
   /** LONGZHOU_CACHE_DIR as written; see runtime/cache-directory.ts for the default. */
   readonly cacheDirectory: string | undefined
-  /** LONGZHOU_PLAN_CACHE: whether plans are kept in the cache directory, beside compiled kernels; on where unset. */
+  /** LONGZHOU_PLAN_CACHE: whether plans, and packed weights of models that are run, are kept in the cache directory, beside compiled kernels; on where unset. */
   readonly planCache: boolean
   /** LONGZHOU_WINOGRAD: whether convolutions of 3x3 windows may be computed in Winograd's form (faster, rounded a little differently); on where unset. */
   readonly winograd: boolean

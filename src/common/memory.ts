@@ -37,11 +37,17 @@ export function checkMemory(bytes: number, what: string): void {
     )
 }
 
-/** An ArrayBuffer of zeros. Throws OutOfMemoryError, before anything is allocated where memory does not suffice. */
-export function allocateBytes(bytes: number, what: string): ArrayBuffer {
+/**
+ * An ArrayBuffer of zeros, or as `make` makes it. Throws OutOfMemoryError, before anything is allocated where memory does not suffice.
+ */
+export function allocateBytes(
+  bytes: number,
+  what: string,
+  make = (size: number): ArrayBufferLike => new ArrayBuffer(size),
+): ArrayBufferLike {
   checkMemory(bytes, what)
   try {
-    const memory = new ArrayBuffer(bytes)
+    const memory = make(bytes)
     // A buffer may be larger than any typed array over it (2^32 elements in Node 20).
     if (bytes >= smallBytes) void new Uint8Array(memory)
     return memory

@@ -27,6 +27,11 @@ export function sameShape(a: Shape, b: Shape): boolean {
   return true
 }
 
+/** Shapes of several arrays as a key of maps. */
+export function shapesKey(shapes: readonly Shape[]): string {
+  return shapes.map((s) => s.join('x')).join(' ')
+}
+
 export function formatShape(shape: Shape): string {
   return `[${shape.join(', ')}]`
 }

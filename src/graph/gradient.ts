@@ -34,6 +34,7 @@ import {
 } from './build.ts'
 import { topologicalOrder, type Node, type NodeOf } from './node.ts'
 import type { OpName } from './ops.ts'
+import { addAt, rowSums, sumOf, unslice } from './picked.ts'
 
 /** Gradients of the sources given that of the node; null where there is none. */
 type Rule<K extends OpName> = (node: NodeOf<K>, g: Node) => (Node | null)[]
@@ -220,8 +221,7 @@ export const gradientRules: { readonly [K in OpName]?: Rule<K> } = {
     const [x, index] = n.sources as [Node, Node]
     // Rows that are picked often add up many gradients: too many for the digits of float16 and bfloat16.
     const wide = sizeOf(g.dtype) < 4 ? 'float32' : g.dtype
-    const sum = scatter(constant(0, wide, x.shape), index, cast(g, wide), n.attributes.axis, 'add')
-    return [cast(sum, g.dtype), null]
+    return [cast(rowSums(x.shape, index, cast(g, wide), n.attributes.axis), g.dtype), null]
   },
   barrier: (_, g) => [g, null],
   scatter: (n, g) => {
@@ -268,55 +268,6 @@ function cumulativeProductGradient(x: Node, y: Node, g: Node, axis: number): Nod
   )
 }
 
-/** Zeros of `shape` plus g at the positions that a slice took. */
-function unslice(g: Node, shape: Shape, start: readonly number[], step: readonly number[]): Node {
-  let out = g
-  shape.forEach((_, i) => {
-    const s = step[i]!
-    if (s === 1 || out.shape[i] === 0) return
-    // [.., n, ..] -> [.., n, 1, ..] -> zeros after each element -> [.., n * s, ..]
-    const before = out.shape.slice(0, i)
-    const after = out.shape.slice(i + 1)
-    const n = out.shape[i]!
-    const apart = reshape(out, [...before, n, 1, ...after])
-    const zeros = apart.shape.map((__, a) => (a === i + 1 ? s - 1 : 0))
-    const spaced = reshape(
-      pad(
-        apart,
-        zeros.map(() => 0),
-        zeros,
-      ),
-      [...before, n * s, ...after],
-    )
-    const stop = spaced.shape.map((d, a) => (a === i ? (n - 1) * s + 1 : d))
-    out = slice(
-      spaced,
-      stop.map(() => 0),
-      stop,
-    )
-  })
-  return pad(
-    out,
-    start.map((s, i) => (out.shape[i] === 0 ? 0 : s)),
-    shape.map((d, i) => d - out.shape[i]! - (out.shape[i] === 0 ? 0 : start[i]!)),
-  )
-}
-
-/** Zeros of `shape` with g added at the positions that an index of g's rank names along `axis`. */
-function addAt(shape: Shape, index: Node, g: Node, axis: number): Node {
-  // Move the axis last and flatten, so that one scatter along the flat axis does it.
-  const size = numel(shape)
-  let flat: Node = like(index, 0)
-  let stride = 1
-  for (let i = shape.length - 1; i >= 0; i--) {
-    const coordinate = i === axis ? index : iota(index.shape, i, index.dtype)
-    flat = add(flat, times(coordinate, stride))
-    stride *= shape[i]!
-  }
-  const n = numel(index.shape)
-  return reshape(scatter(constant(0, g.dtype, [size]), reshape(flat, [n]), reshape(g, [n]), 0, 'add'), shape)
-}
-
 /** Where the walk ends: at variables, and at tensors that autograd was told to ignore. What has forgotten its past is neither. */
 function isGradientLeaf(node: Node): boolean {
   return !node.needsGrad || (node.sources.length === 0 && !node.released) || node.op === 'detach'
@@ -347,7 +298,7 @@ export function differentiate(
   const send = (to: Node, g: Node | null): void => {
     if (!g || !to.needsGrad) return
     const known = cotangents.get(to)
-    cotangents.set(to, known ? add(known, g) : g)
+    cotangents.set(to, known ? sumOf(known, g) : g)
   }
   outputs.forEach((o, i) => send(o, seeds[i]!))
   const order = topologicalOrder(outputs, ends).filter((n) => n.needsGrad)

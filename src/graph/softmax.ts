@@ -5,10 +5,13 @@ import type { CustomGradient, Node } from './node.ts'
 
 const mul = (a: Node, b: Node): Node => binary('mul', a, b)
 
-/** x minus its maximum along an axis. Gradients pass the maximum by: it cancels out. */
-function shifted(x: Node, axis: number): Node {
-  return binary('sub', x, spread(detach(reduce('reduceMax', x, [axis])), x.shape, [axis]))
-}
+const sub = (a: Node, b: Node): Node => binary('sub', a, b)
+
+/** The maximum along axes. Gradients pass it by: it cancels out. */
+const peak = (x: Node, axes: readonly number[]): Node => detach(reduce('reduceMax', x, axes))
+
+/** x minus its maximum along an axis. */
+const shifted = (x: Node, axis: number): Node => sub(x, spread(peak(x, [axis]), x.shape, [axis]))
 
 export function softmaxNode(x: Node, axis: number): Node {
   if (x.shape[axis] === 0) return x
@@ -24,9 +27,28 @@ export function softmaxNode(x: Node, axis: number): Node {
   return custom([y], [x], gradient)[0]!
 }
 
+/**
+ * log of the sum of e^z along axes, which go. Its gradient computes the exponentials again, dz = g e^(z - log sum), which takes less time than
+ * keeping them: a pass over z each way, and one number a row.
+ */
+function logTotal(z: Node, axes: readonly number[]): Node {
+  const y = unary('log', reduce('reduceSum', unary('exp', z), axes))
+  if (!y.needsGrad) return y
+  const gradient: CustomGradient = (node, given) => {
+    const [, from] = node.sources as readonly [Node, Node]
+    const over = (n: Node): Node => spread(n, from.shape, axes)
+    return [null, mul(over(given.get(0)!), unary('exp', sub(from, over(tupleOutput(node, 0)))))]
+  }
+  return custom([y], [z], gradient)[0]!
+}
+
 export function logSoftmaxNode(x: Node, axis: number): Node {
   if (x.shape[axis] === 0) return x
   const z = shifted(x, axis)
-  const total = unary('log', reduce('reduceSum', unary('exp', z), [axis]))
-  return binary('sub', z, spread(total, x.shape, [axis]))
+  return sub(z, spread(logTotal(z, [axis]), x.shape, [axis]))
+}
+
+/** log of the sum of e^x along axes, which go; `shift`, which should be near the maximum and by default is it, keeps it from overflowing. */
+export function logSumExpNode(x: Node, axes: readonly number[], shift = peak(x, axes)): Node {
+  return binary('add', logTotal(sub(x, spread(shift, x.shape, axes)), axes), shift)
 }

@@ -12,22 +12,19 @@ import { NativeModel } from '../runtime/ahead/native-model.ts'
 import { detectCpuFeatures } from '../runtime/cpu-features.ts'
 import { allocateBuffer } from '../runtime/cpu/memory.ts'
 import { describeInputs } from '../runtime/ahead/model.ts'
-import { isCompiledModel, readChecked, readManifest, type Manifest } from './ahead/manifest.ts'
-import type { Engine, PortInfo, Session } from './engine.ts'
+import { readChecked, readManifest, type Manifest } from './ahead/manifest.ts'
+import type { EngineOptions, Model, PortInfo, Session } from './engine.ts'
 
-export const compiled: Engine = {
-  takes: ['device', 'threads'],
-  owns: isCompiledModel,
-  async load(model, { device = 'cpu', threads }) {
-    if (typeof model !== 'string')
-      throw new ArgumentError('createPredictor: a compiled model is a directory; give its path')
-    if (device !== 'cpu')
-      throw new DeviceError(`createPredictor: a compiled model runs on device 'cpu', not on '${device}'`)
-    return openCompiled(resolve(model), threads)
-  },
+/** The session of a directory that `compileModel` made. Throws ArgumentError, DeviceError, FormatError, StorageError. */
+export async function openCompiled(model: Model, { device = 'cpu', threads }: EngineOptions): Promise<Session> {
+  if (typeof model !== 'string')
+    throw new ArgumentError('createPredictor: a compiled model is a directory; give its path')
+  if (device !== 'cpu')
+    throw new DeviceError(`createPredictor: a compiled model runs on device 'cpu', not on '${device}'`)
+  return open(resolve(model), threads)
 }
 
-async function openCompiled(directory: string, threads: number | undefined): Promise<Session> {
+async function open(directory: string, threads: number | undefined): Promise<Session> {
   const manifest = await readManifest(directory)
   const { library, weights, target } = manifest
   if (!library)

@@ -2,16 +2,25 @@
 import { ArgumentError } from '../common/errors.ts'
 import { nearestName } from '../common/nearest-name.ts'
 import { isThreadCount, MAX_THREADS } from '../common/thread-count.ts'
-import { readPaddleModel } from '../io/formats/paddle/index.ts'
-import { compiled } from './compiled.ts'
+import { isCompiledModel } from './ahead/manifest-file.ts'
 import { Config } from './config.ts'
 import type { Engine, EngineOptions, Model } from './engine.ts'
 import { longzhou } from './longzhou.ts'
-import { onnxruntime } from './onnxruntime.ts'
 import { Predictor } from './predictor.ts'
 
 /** In the order in which they are asked whether a path is theirs; the first is for all that is nobody's. */
-const engines = { longzhou, compiled, onnxruntime } satisfies Record<string, Engine>
+const engines = {
+  longzhou,
+  compiled: {
+    takes: ['device', 'threads'],
+    owns: isCompiledModel,
+    load: async (model, options) => (await import('./compiled.ts')).openCompiled(model, options),
+  },
+  onnxruntime: {
+    takes: ['device', 'threads'],
+    load: async (model, options) => (await import('./onnxruntime.ts')).openForeign(model, options),
+  },
+} satisfies Record<string, Engine>
 
 export type EngineName = keyof typeof engines
 
@@ -45,7 +54,12 @@ async function engineFor(model: Model): Promise<EngineName> {
 
 async function configured(config: Config): Promise<PredictorOptions> {
   const { model, parameters, ...options } = config.options()
-  return { ...options, model: parameters === undefined ? model : await readPaddleModel(model, { parameters }) }
+  return { ...options, model: parameters === undefined ? model : await readWith(model, parameters) }
+}
+
+async function readWith(model: string, parameters: string): Promise<Model> {
+  const { readPaddleModel } = await import('../io/formats/paddle/index.ts')
+  return readPaddleModel(model, { parameters })
 }
 
 /**

@@ -5,11 +5,13 @@ import type { Backend } from '../runtime/backend.ts'
 /** Buffers that wait for a run; a server with more runs at once makes new ones. */
 const MOST_SPARE = 8
 
+type Memory = Pick<Backend, 'allocate' | 'write'>
+
 export class InputBuffers {
-  readonly #backend: Backend
+  readonly #backend: Memory
   #spare: DeviceBuffer[] = []
 
-  constructor(backend: Backend) {
+  constructor(backend: Memory) {
     this.#backend = backend
   }
 

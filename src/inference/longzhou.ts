@@ -1,105 +1,32 @@
 /**
- * The engine of this package: a program recorded once for each shape of its inputs. What depends on weights alone is folded, packed and
- * computed once, and shared by all shapes.
+ * The engine of this package. A model that was prepared before, by any process, is run from the cache (kept/); others are read and recorded
+ * (program-session.ts), which is loaded only then: it brings the readers, the tensors and the compiler.
  */
-import type { HostArray } from '../common/dtype.ts'
-import { ArgumentError, DeviceError } from '../common/errors.ts'
-import { RecentMap } from '../common/recent-map.ts'
-import type { Shape } from '../common/shape.ts'
-import { bytesOf, fromBytes } from '../io/host-array.ts'
-import { readModel } from '../io/formats/model-files.ts'
-import { TranslatedLayer } from '../io/formats/program/translated-layer.ts'
-import type { OperatorProgram } from '../io/formats/program/program.ts'
-import type { Backend, ProgramOptions } from '../runtime/backend.ts'
-import { backendOf, getDevice, withDevice } from '../tensor/device.ts'
-import { ConstantStore } from '../tensor/constant-store.ts'
-import { PreparedComputation } from '../tensor/prepared.ts'
-import { precisions, type Engine, type EngineOptions, type PortInfo, type Precision, type Session } from './engine.ts'
-import { InputBuffers } from './input-buffers.ts'
-import { recordInference } from './record.ts'
+import { tracingFiles } from '../io/file-trace.ts'
+import type { Engine, EngineOptions, Session } from './engine.ts'
+import { KeptSession } from './kept/session.ts'
+import { keptModels, type KeptModels } from './kept/store.ts'
 
 export const longzhou: Engine = {
   takes: ['device', 'threads', 'precision', 'cache', 'maxShapes'],
   async load(model, options) {
-    return new ProgramSession(typeof model === 'string' ? await readModel(model) : model, options)
+    if (typeof model !== 'string') {
+      const { ProgramSession } = await import('./program-session.ts')
+      return new ProgramSession(model, options)
+    }
+    const models = keptModels(options)
+    const kept = await models?.find(model)
+    return kept ? new KeptSession(kept, options, () => read(model, options, models)) : read(model, options, models)
   },
 }
 
-function checkThreads(threads: number, device: string): void {
-  if (threads > 1 && device !== 'cpu')
-    throw new ArgumentError(`createPredictor: device '${device}' runs on one thread, got threads: ${threads}`)
-}
-
-function checkPrecision(precision: string, device: string, backend: Backend): void {
-  const isOneOf: readonly string[] = precisions
-  if (!isOneOf.includes(precision))
-    throw new ArgumentError(`createPredictor: precision must be ${precisions.join(', ')}, got '${precision}'`)
-  if (precision === 'bfloat16' && !backend.capabilities.bfloat16)
-    throw new DeviceError(
-      `createPredictor: device '${device}' of this machine does not multiply bfloat16 (AVX-512 BF16 or AMX does), which would make it slower and less exact than float32; use that`,
-    )
-}
-
-class ProgramSession implements Session {
-  readonly inputs: readonly PortInfo[]
-  readonly outputNames: readonly string[]
-  readonly metadata: Readonly<Record<string, string>>
-  readonly device: string
-  readonly #backend: Backend
-  readonly #inputBuffers: InputBuffers
-  readonly #layer: TranslatedLayer
-  readonly #constants: ConstantStore
-  readonly #precision: Precision
-  readonly #programOptions: ProgramOptions
-  readonly #prepared: RecentMap<string, PreparedComputation>
-
-  constructor(program: OperatorProgram, options: EngineOptions) {
-    const { device = getDevice(), maxShapes = 64, precision = 'float32', threads, cache } = options
-    this.inputs = program.inputs
-    this.outputNames = program.outputs.map((o) => o.name)
-    this.metadata = program.metadata
-    this.device = device
-    this.#backend = backendOf(device)
-    this.#inputBuffers = new InputBuffers(this.#backend)
-    checkPrecision(precision, device, this.#backend)
-    if (threads !== undefined) checkThreads(threads, device)
-    this.#precision = precision
-    this.#programOptions = { ...(threads !== undefined && { threads }), ...(cache !== undefined && { cache }) }
-    const constants = (this.#constants = new ConstantStore(device))
-    // The layer copies the parameters to the device: what was read from the file may go.
-    const parameters = new Map(program.parameters)
-    this.#layer = withDevice(device, () => new TranslatedLayer({ ...program, parameters }, (a) => constants.place(a)))
-    parameters.clear()
-    this.#prepared = new RecentMap(maxShapes)
-  }
-
-  async run(inputs: readonly HostArray[]): Promise<HostArray[]> {
-    const computation = this.#computation(inputs.map((a) => a.shape))
-    const buffers = inputs.map((array) => this.#inputBuffers.upload(bytesOf(array)))
-    const results = await computation.run(buffers).finally(() => this.#inputBuffers.giveBack(buffers))
-    return Promise.all(
-      results.map(async (result, i): Promise<HostArray> => {
-        const { dtype, shape } = computation.outputs[i]!
-        // Nobody else holds the memory of an output; other devices' is copied by reading it.
-        return fromBytes(dtype, [...shape], await this.#backend.read(result))
-      }),
-    )
-  }
-
-  get constantBytes(): number {
-    return this.#constants.bytes
-  }
-
-  dispose(): void {
-    this.#constants.dispose()
-  }
-
-  #computation(shapes: readonly Shape[]): PreparedComputation {
-    return this.#prepared.getOrMake(shapes.map((s) => s.join('x')).join(' '), () => this.#record(shapes))
-  }
-
-  #record(shapes: readonly Shape[]): PreparedComputation {
-    const { inputs, outputs } = recordInference(this.#layer, shapes, this.device, this.#precision)
-    return new PreparedComputation(outputs, inputs, this.device, this.#constants, this.#programOptions)
-  }
+async function read(model: string, options: EngineOptions, models: KeptModels | null | undefined): Promise<Session> {
+  const [{ ProgramSession }, { readModel }] = await Promise.all([
+    import('./program-session.ts'),
+    import('../io/formats/model-files.ts'),
+  ])
+  const { value, files } = await tracingFiles(() => readModel(model))
+  if (!models) return new ProgramSession(value, options)
+  const { keeperOf } = await import('./kept/keep.ts')
+  return new ProgramSession(value, options, keeperOf(models, model, files, options))
 }

@@ -2,18 +2,16 @@
 import type { HostArray } from '../common/dtype.ts'
 import { formatOf, readModel } from '../io/formats/model-files.ts'
 import { openOnnxRuntime, type OnnxRuntimeSession } from '../io/formats/onnx/runtime.ts'
-import type { Engine, PortInfo, Session } from './engine.ts'
+import type { EngineOptions, Model, PortInfo, Session } from './engine.ts'
 
-export const onnxruntime: Engine = {
-  takes: ['device', 'threads'],
-  async load(model, { device = 'cpu', threads }) {
-    const isForeign = typeof model === 'string' && formatOf(model) !== 'onnx'
-    const session = await openOnnxRuntime(isForeign ? await readModel(model) : model, {
-      device,
-      ...(threads !== undefined && { threads }),
-    })
-    return new ForeignSession(session, device)
-  },
+/** The session of a model in onnxruntime-node. Throws what reading it throws, and DeviceError. */
+export async function openForeign(model: Model, { device = 'cpu', threads }: EngineOptions): Promise<Session> {
+  const isForeign = typeof model === 'string' && formatOf(model) !== 'onnx'
+  const session = await openOnnxRuntime(isForeign ? await readModel(model) : model, {
+    device,
+    ...(threads !== undefined && { threads }),
+  })
+  return new ForeignSession(session, device)
 }
 
 class ForeignSession implements Session {

@@ -5,7 +5,7 @@
 import { allocateHost, type DType, type HostArray } from '../common/dtype.ts'
 import { ArgumentError, DTypeError, ShapeError } from '../common/errors.ts'
 import { formatShape, numel, type Shape } from '../common/shape.ts'
-import { Tensor } from '../tensor/tensor.ts'
+import type { Tensor } from '../tensor/tensor.ts'
 import type { PortInfo, Session } from './engine.ts'
 import { InputHandle, OutputHandle } from './handles.ts'
 
@@ -119,8 +119,8 @@ export class Predictor {
   }
 
   /**
-   * Gives the memory back that no clone uses, as soon as the runs under way have ended; resolves then. Predictors that nobody holds any longer
-   * do so by themselves, later.
+   * Gives the memory back that no clone uses, as soon as the runs under way have ended and what they have prepared is in the cache; resolves then.
+   * Predictors that nobody holds any longer do so by themselves, later.
    */
   async dispose(): Promise<void> {
     const shared = this.#shared
@@ -155,7 +155,8 @@ export class Predictor {
   }
 }
 
-const isNoTensor = (value: HostArray | Tensor): value is HostArray => !(value instanceof Tensor)
+/** Told by what it has, so that predictors need not load what makes tensors. */
+const isNoTensor = (value: HostArray | Tensor): value is HostArray => !('hostArray' in value)
 
 const hostArrayOf = (value: HostArray | Tensor): HostArray | Promise<HostArray> =>
   isNoTensor(value) ? value : value.hostArray()

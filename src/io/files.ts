@@ -6,10 +6,10 @@ import type { HostArray } from '../common/dtype.ts'
 import { FormatError, OutOfMemoryError } from '../common/errors.ts'
 import { replaceFile } from './atomic.ts'
 import type { AtomicOptions } from './atomic.ts'
+import { noteRead } from './file-trace.ts'
 import { bytesOf, fromBytes } from './host-array.ts'
 import { parseNpy, serializeNpy } from './npy.ts'
 import type { NpyReadOptions } from './npy.ts'
-import { parseNpz, serializeNpz } from './npz.ts'
 import type { NpzReadOptions, NpzWriteOptions } from './npz.ts'
 import { layoutSafetensors, parseSafetensorsHeader, readHeaderLength } from './safetensors.ts'
 import type { Safetensors } from './safetensors.ts'
@@ -22,6 +22,7 @@ const CHUNK = 64 << 20
 export async function readBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
   return withStorageErrors('reading', path, async () => {
     const handle = await open(path, 'r')
+    noteRead(path)
     try {
       const status = await handle.stat()
       // Pipes and devices have no size: they are read to their end.
@@ -63,7 +64,9 @@ export function readNpy(path: string, options?: NpyReadOptions): Promise<HostArr
 }
 
 /** Reads a .npz file. Throws StorageError, FormatError. */
-export function readNpz(path: string, options?: NpzReadOptions): Promise<Record<string, HostArray>> {
+export async function readNpz(path: string, options?: NpzReadOptions): Promise<Record<string, HostArray>> {
+  // Loaded when it is needed: it brings a library for zip files.
+  const { parseNpz } = await import('./npz.ts')
   return parseFile(path, (bytes) => parseNpz(bytes, options))
 }
 
@@ -71,11 +74,12 @@ export function writeNpy(path: string, array: HostArray): Promise<void> {
   return replaceFile(path, (sink) => sink.write(serializeNpy(array)))
 }
 
-export function writeNpz(
+export async function writeNpz(
   path: string,
   arrays: Readonly<Record<string, HostArray>>,
   options?: NpzWriteOptions,
 ): Promise<void> {
+  const { serializeNpz } = await import('./npz.ts')
   return replaceFile(path, (sink) => sink.write(serializeNpz(arrays, options)))
 }
 

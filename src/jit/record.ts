@@ -79,7 +79,7 @@ class Recorder implements Tracer {
       inputs,
       outputs: results,
       attributes: note.attributes ?? {},
-      origin: runningPath(),
+      origin: note.place === undefined ? runningPath() : `${runningPath()}: ${note.place}`,
     })
   }
 

@@ -124,7 +124,8 @@ const scalarHelpers: Readonly<Record<string, { needs: readonly string[]; text: s
 export class Helpers {
   readonly texts = new Map<string, string>()
 
-  private define(name: string, text: string): string {
+  /** Notes a helper, once; returns its name. */
+  define(name: string, text: string): string {
     if (!this.texts.has(name)) this.texts.set(name, text)
     return name
   }
@@ -161,54 +162,6 @@ export class Helpers {
     return this.define(name, `typedef ${element} ${name} __attribute__((${vector}aligned(${alignment}), may_alias));`)
   }
 
-  /**
-   * c + a * b on pairs of bfloat16. As assembly, because compilers differ in the types that their builtin takes; the instruction is used
-   * only where the compiler says that it has it.
-   */
-  dot(lanes: number): string {
-    const [sums, pairs] = [this.lanesOf('f32', lanes), this.lanesOf('i32', lanes)]
-    return this.define(
-      `dot_x${lanes}`,
-      `static inline ${sums} dot_x${lanes}(${sums} c, ${pairs} a, ${pairs} b) {
-  __asm__("vdpbf16ps %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
-  return c;
-}`,
-    )
-  }
-
-  /** Four tiles of 16 x 16 sums: each step multiplies two tiles of rows by two tiles of columns. */
-  tileProduct(): string {
-    const move = (instruction: string, address: string, operands: string): string =>
-      `__asm__ volatile("${instruction.replaceAll('@', address)}" : : ${operands} : "memory");`
-    const sums = [0, 1, 2, 3]
-    const offset = (tile: number): string => `c + ${(tile >> 1) * 512 + (tile & 1) * 16}`
-    const eachSum = (text: (tile: number) => string): string => sums.map((t) => `    ${text(t)}`).join('\n')
-    const load = (tile: number, from: string, row: number): string =>
-      move(`tileloadd @, %%tmm${tile}`, '(%0,%1,1)', `"r"(${from}), "r"((i64)${row})`)
-    return this.define(
-      'tile_product',
-      `static inline void tile_product(f32 *c, const void *a, const void *b, i64 steps, i32 accumulate) {
-  if (accumulate) {
-${eachSum((t) => load(t, offset(t), 128))}
-  } else {
-${eachSum((t) => `__asm__ volatile("tilezero %tmm${t}");`)}
-  }
-  const char *rows = a, *columns = b;
-  for (i64 step = 0; step < steps; step++, rows += 2048, columns += 2048) {
-    ${load(6, 'columns', 128)}
-    ${load(4, 'rows', 64)}
-    __asm__ volatile("tdpbf16ps %tmm6, %tmm4, %tmm0");
-    ${load(7, 'columns + 64', 128)}
-    __asm__ volatile("tdpbf16ps %tmm7, %tmm4, %tmm1");
-    ${load(5, 'rows + 1024', 64)}
-    __asm__ volatile("tdpbf16ps %tmm6, %tmm5, %tmm2");
-    __asm__ volatile("tdpbf16ps %tmm7, %tmm5, %tmm3");
-  }
-${sums.map((t) => `  ${move(`tilestored %%tmm${t}, @`, '(%0,%1,1)', `"r"(${offset(t)}), "r"((i64)128)`)}`).join('\n')}
-}`,
-    )
-  }
-
   /** A function on lanes made of one on scalars; `inputs` are the C types of the elements it takes. */
   private lanewise(name: string, lanes: number, result: string, inputs: readonly string[], element: string): string {
     const names = ['a', 'b']
@@ -228,42 +181,6 @@ ${sums.map((t) => `  ${move(`tilestored %%tmm${t}, @`, '(%0,%1,1)', `"r"(${offse
   /** floor, ceil, round, trunc, sqrt of f32 lanes. */
   builtin(builtin: string, lanes: number): string {
     return this.lanewise(`${builtin}_f32`, lanes, 'f32', ['f32'], `__builtin_${builtin}f(a[i])`)
-  }
-
-  mulhi(lanes: number): string {
-    const scalar = this.scalar('mulhi_i32')
-    if (lanes === 1) return scalar
-    const name = `mulhi_i32x${lanes}`
-    const vector = this.lanesOf('i32', lanes)
-    const pairs = this.lanesOf('u64', lanes / 2)
-    // x86 multiplies every second lane into 64 bits. Clang knows that from the masks; GCC has to be told.
-    const [feature, builtin, rest] = (
-      {
-        4: ['__SSE2__', '__builtin_ia32_pmuludq128', ''],
-        8: ['__AVX2__', '__builtin_ia32_pmuludq256', ''],
-        16: ['__AVX512F__', '__builtin_ia32_pmuludq512_mask', `, (${this.lanesOf('i64', 8)}){0}, -1`],
-      } as const
-    )[lanes as 4 | 8 | 16]
-    return this.define(
-      name,
-      `static inline ${vector} ${name}(${vector} a, ${vector} b) {
-#if defined(__x86_64__) && defined(${feature})
-#if defined(__clang__)
-  ${pairs} even = ((${pairs})a & 0xffffffffu) * ((${pairs})b & 0xffffffffu);
-  ${pairs} odd = ((${pairs})a >> 32) * ((${pairs})b >> 32);
-#else
-  ${pairs} even = (${pairs})${builtin}(a, b${rest});
-  ${pairs} odd = (${pairs})${builtin}((${vector})((${pairs})a >> 32), (${vector})((${pairs})b >> 32)${rest});
-#endif
-  return (${vector})(even >> 32 | (odd & 0xffffffff00000000u));
-#else
-  ${vector} r;
-  #pragma omp simd
-  for (int i = 0; i < ${lanes}; i++) r[i] = ${scalar}(a[i], b[i]);
-  return r;
-#endif
-}`,
-    )
   }
 
   splat(type: Type): string {

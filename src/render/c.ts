@@ -9,9 +9,10 @@
  */
 import { InternalError } from '../common/errors.ts'
 import type { Expr, Kernel, Parameter, ReduceIr, Stmt, Type } from '../codegen/kernel.ts'
-import { flatten } from '../codegen/walk.ts'
+import { expressionsOf, flatten, some } from '../codegen/walk.ts'
 import { vectorize, type VectorizeOptions } from '../codegen/vectorize.ts'
 import { baseTypes, cElements, cScalars, Helpers } from './c-helpers.ts'
+import { dot, mulhi, mullo, tileProduct } from './c-products.ts'
 import {
   ARITHMETIC,
   ATOM,
@@ -74,6 +75,8 @@ class Printer {
   readonly helpers = new Helpers()
   private readonly kernel: Kernel
   private readonly types = new Map<string, Type>()
+  /** Operands of which the high words of products are taken. */
+  private readonly products = new Set<string>()
   private lines: string[] = []
   private indent = 1
 
@@ -156,7 +159,7 @@ class Printer {
         return this.line('}')
       case 'tiles': {
         const [target, a, b] = [this.element(s.target, s.at), this.element(s.a, s.aAt), this.element(s.b, s.bAt)]
-        const product = this.helpers.tileProduct()
+        const product = tileProduct(this.helpers)
         return this.line(`${product}(${target}, ${a}, ${b}, ${this.print(s.steps)}, ${this.print(s.accumulate)});`)
       }
       case 'prefetch':
@@ -182,7 +185,8 @@ class Printer {
   private loop(s: Extract<Stmt, { kind: 'for' }>): void {
     const name = variableName(s.name)
     const [from, to] = s.loop === 'parallel' ? ['begin', 'end'] : [this.print(s.from), wrap(this.expression(s.to), 10)]
-    if (s.loop === 'vector' && !usesLanes(s.body)) this.line(`#pragma omp simd${this.reductions(s.body)}`)
+    if (s.loop === 'vector' && !usesLanes(s.body) && !loadsByCondition(s.body))
+      this.line(`#pragma omp simd${this.reductions(s.body)}`)
     if (s.unroll !== undefined) this.line(`#pragma GCC unroll ${s.unroll}`)
     const step = s.step === 1 ? `${name}++` : `${name} += ${s.step}`
     this.line(`for (i64 ${name} = ${from}; ${name} < ${to}; ${step}) {`)
@@ -316,7 +320,7 @@ class Printer {
         return { text: `*(const ${type} *)(${this.element(e.buffer, e.at)})`, precedence: UNARY }
       }
       case 'dot':
-        return this.call(this.helpers.dot(e.type.lanes), e.c, e.a, e.b)
+        return this.call(dot(this.helpers, e.type.lanes), e.c, e.a, e.b)
       case 'zip':
         return this.call(this.helpers.zip(e), e.a, e.b)
       case 'splat':
@@ -382,6 +386,10 @@ class Printer {
     }
   }
 
+  private operandsText({ a, b }: Extract<Expr, { kind: 'binary' }>): string {
+    return `${this.print(a)}, ${this.print(b)}`
+  }
+
   private binary(e: Extract<Expr, { kind: 'binary' }>): Text {
     const { scalar, lanes } = e.type
     switch (e.op) {
@@ -389,7 +397,12 @@ class Printer {
       case 'max':
         return this.call(this.helpers.extremum(e.op, e.type), e.a, e.b)
       case 'mulhi':
-        return this.call(this.helpers.mulhi(lanes), e.a, e.b)
+        this.products.add(this.operandsText(e))
+        return this.call(mulhi(this.helpers, lanes), e.a, e.b)
+      case 'mul':
+        if (lanes === 16 && scalar === 'i32' && this.products.has(this.operandsText(e)))
+          return this.call(mullo(this.helpers), e.a, e.b)
+        return this.infix(e.op, e.a, e.b)
       case 'ushr': {
         const unsigned = this.helpers.lanesOf(scalar === 'i32' ? 'u32' : 'u64', lanes)
         const x = `(${unsigned})${wrap(this.expression(e.a), UNARY)}`
@@ -456,4 +469,14 @@ function usesLanes(body: readonly Stmt[]): boolean {
     if (s.kind === 'if') return usesLanes(s.then) || usesLanes(s.else)
     return 'value' in s && s.value.type.lanes > 1
   })
+}
+
+/**
+ * Whether an address in memory depends on a condition, as `p[inside ? at : 0]`. gcc 12 vectorises two such loads of neighbours, where it is made to,
+ * as one load without the condition: wrong values, and reads outside of memory.
+ */
+function loadsByCondition(body: readonly Stmt[]): boolean {
+  return flatten(body)
+    .flatMap(expressionsOf)
+    .some((e) => some(e, (x) => x.kind === 'load' && some(x.at, (y) => y.kind === 'select')))
 }

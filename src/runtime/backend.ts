@@ -45,7 +45,9 @@ export interface PlanRequest {
 }
 
 /** A plan as `generatePlan` makes it, whoever made it. */
-export type MadePlan = Omit<GeneratedPlan, 'kernels'> & { readonly kernels: readonly (Kernel | CompiledKernel)[] }
+export type MadePlan = Omit<GeneratedPlan, 'kernels' | 'siblings'> & {
+  readonly kernels: readonly (Kernel | CompiledKernel)[]
+}
 
 /** A plan that was made before, by any process: all its kernels are compiled. `bind` makes a program of it, or of its prologue. */
 export interface RecalledPlan extends MadePlan {
@@ -63,6 +65,7 @@ export interface ProgramOptions {
 export interface Backend {
   readonly name: string
   readonly capabilities: Capabilities
+  /** Memory with anything in it: whoever asks for it writes it, or has it written, before it is read. */
   allocate(bytes: number): DeviceBuffer
   /** Replaces the contents; ordered after what was submitted before. */
   write(buffer: DeviceBuffer, data: Uint8Array): void
@@ -74,6 +77,8 @@ export interface Backend {
   /** Compiles what is not compiled yet. Throws CompileError. */
   compile?(plan: Plan, kernels: readonly Kernel[], options?: ProgramOptions): Promise<Program>
   compileSync?(plan: Plan, kernels: readonly Kernel[], options?: ProgramOptions): Program
+  /** Compiles in the background what plans to come may need. Backends for which that takes no time worth saving lack it. */
+  compileAhead?(kernels: readonly Kernel[], options?: ProgramOptions): void
   /** A plan that is known from before; null where there is none. Backends that keep none lack it. */
   recall?(request: PlanRequest, options?: ProgramOptions): RecalledPlan | null
   /** Keeps a plan whose kernels are compiled, for processes to come. */

@@ -23,7 +23,7 @@ const launch = (number: number, flops: number, bytes: number): Launch => ({
 const kernels = [kernel('matmul', 1), kernel('add', 2)]
 const small = launch(1, 0, 1e6)
 const large = launch(0, 4e6, 1e6)
-const plan: Plan = { steps: [large, { kind: 'loop', count: 2, steps: [small] }], arenaBytes: 0 }
+const plan: Plan = { steps: [large, { kind: 'loop', count: 2, steps: [small], besideNext: false }], arenaBytes: 0 }
 
 /** A run from 10 to 20 ms: 4 ms of `large`, twice 1 ms of `small`. */
 const run: TimedRun = {
@@ -35,12 +35,12 @@ const run: TimedRun = {
 test('times are read in the order of execution; what a fault left out is not there', () => {
   expect(timeCount(plan)).toBe(8)
   expect(run.times.launches(plan)).toEqual([
-    { launch: large, iteration: 0, start: 11, end: 15 },
-    { launch: small, iteration: 0, start: 16, end: 17 },
-    { launch: small, iteration: 1, start: 18, end: 19 },
+    { launch: large, iteration: 0, start: 11, end: 15, share: 1 },
+    { launch: small, iteration: 0, start: 16, end: 17, share: 1 },
+    { launch: small, iteration: 1, start: 18, end: 19, share: 1 },
   ])
   const ended = new RunTimes(Float64Array.of(10, 15, 11, 15, 0, 0, 0, 0))
-  expect(ended.launches(plan)).toEqual([{ launch: large, iteration: 0, start: 11, end: 15 }])
+  expect(ended.launches(plan)).toEqual([{ launch: large, iteration: 0, start: 11, end: 15, share: 1 }])
 })
 
 describe('a summary', () => {

@@ -89,14 +89,14 @@ export function summarizeKernels(
   for (const { plan, kernels, times } of runs) {
     inRuns += times.end - times.start
     const keys = kernels.map(structureOf)
-    for (const { launch, start, end } of times.launches(plan)) {
+    for (const { launch, start, end, share } of times.launches(plan)) {
       const { kernel, flops, bytes } = launch
       const shapes = shapesOf(launch)
       const key = `${keys[kernel]} ${flops} ${bytes} ${shapes}`
       let sum = sums.get(key)
       if (!sum) sums.set(key, (sum = { title: kernels[kernel]!.title, shapes, flops, bytes, calls: 0, ms: 0 }))
       sum.calls++
-      sum.ms += end - start
+      sum.ms += (end - start) * share
     }
   }
   const stepMs = totalMs / steps

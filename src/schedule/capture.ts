@@ -3,157 +3,18 @@
  * numbered parameters, common subexpressions shared, and an integer key of the structure. Two steps of a training loop give the same
  * key; a plan is looked up by it.
  */
-import { dtypes } from '../common/dtype.ts'
 import { StaleTensorError, TraceError } from '../common/errors.ts'
 import { Hash } from '../common/hash.ts'
 import { formatShape, sameShape, type Shape } from '../common/shape.ts'
-import {
-  handedOn,
-  leafOf,
-  topologicalOrder,
-  withSources,
-  type ContractAxis,
-  newWalk,
-  type Node,
-  type NodeOf,
-} from '../graph/node.ts'
-import { opTable } from '../graph/ops.ts'
+import { handedOn, leafOf, withSources, newWalk, type Node } from '../graph/node.ts'
 import type { Storage } from '../graph/storage.ts'
 import { plainLoop, withoutBarriers } from './barriers.ts'
+import { addLeaf, addSignature, NumberList } from './signature.ts'
 
 /** A value that a plan leaves in memory: in a new storage, or in the one that it overwrites. */
 export interface CaptureOutput {
   readonly node: Node
   readonly write: Storage | null
-}
-
-const opNumbers = new Map(Object.keys(opTable).map((op, i) => [op, i]))
-const dtypeNumbers = new Map(dtypes.map((d, i) => [d, i]))
-const doubles = new Float64Array(1)
-const words = new Int32Array(doubles.buffer)
-
-function pushDouble(out: number[], value: number): void {
-  doubles[0] = value
-  out.push(words[0]!, words[1]!)
-}
-
-function pushAxes(out: number[], axes: readonly ContractAxis[]): void {
-  out.push(axes.length)
-  for (const a of axes) {
-    if (typeof a === 'number') out.push(a)
-    else out.push(-1000, a.position, a.tap, a.stride, a.dilation, a.padding)
-  }
-}
-
-/** A leaf's dtype, shape and number. */
-function leafSignature(node: Node, slot: number, out: number[]): number[] {
-  out.push(opNumbers.get('buffer')!, dtypeNumbers.get(node.dtype)!, node.shape.length)
-  for (const d of node.shape) out.push(d)
-  out.push(slot)
-  return out
-}
-
-/** Integers that tell a node from others with the same sources, behind those in `out`: op, dtype, shape and attributes. */
-export function signature(node: Node, slot: number | undefined, out: number[]): number[] {
-  out.push(opNumbers.get(node.op)!, dtypeNumbers.get(node.dtype)!, node.shape.length)
-  for (const d of node.shape) out.push(d)
-  switch (node.op) {
-    case 'buffer':
-    case 'scalar':
-      out.push(slot ?? -1)
-      break
-    case 'constant':
-      pushDouble(out, Number(node.attributes.value))
-      if (typeof node.attributes.value === 'bigint')
-        out.push(
-          Number(BigInt.asIntN(32, node.attributes.value)),
-          Number(BigInt.asIntN(32, node.attributes.value >> 32n)),
-        )
-      break
-    case 'iota':
-    case 'gather':
-      out.push(node.attributes.axis)
-      break
-    case 'param':
-    case 'output':
-      out.push(node.attributes.index)
-      break
-    case 'permute':
-      out.push(...node.attributes.order)
-      break
-    case 'pad':
-      out.push(...node.attributes.low)
-      break
-    case 'slice':
-      out.push(...node.attributes.start, ...node.attributes.step)
-      break
-    case 'flip':
-    case 'reduceSum':
-    case 'reduceMax':
-    case 'reduceMin':
-    case 'reduceProd':
-    case 'argmax':
-    case 'argmin':
-      out.push(...node.attributes.axes)
-      break
-    case 'window':
-      out.push(node.attributes.axis, node.attributes.stride, node.attributes.dilation)
-      break
-    case 'cumulate':
-      out.push(node.attributes.axis, ['sum', 'prod', 'max', 'min'].indexOf(node.attributes.kind))
-      break
-    case 'contract':
-      pushAxes(out, node.attributes.lhs)
-      pushAxes(out, node.attributes.rhs)
-      pushAxes(out, node.attributes.out)
-      break
-    case 'scatter':
-      out.push(node.attributes.axis, node.attributes.mode === 'add' ? 0 : 1)
-      break
-    case 'argsort':
-      out.push(node.attributes.axis, node.attributes.descending ? 1 : 0)
-      break
-    case 'attention':
-    case 'attentionGradient': {
-      const { scale, isCausal, isMasked, dropout } = node.attributes
-      pushDouble(out, scale)
-      pushDouble(out, dropout)
-      out.push(isCausal ? 1 : 0, isMasked ? 1 : 0)
-      break
-    }
-    case 'scan':
-      out.push(
-        node.attributes.carries,
-        node.attributes.sequences,
-        node.attributes.length,
-        node.attributes.reverse ? 1 : 0,
-        ...bodySignature(node),
-      )
-      break
-    default:
-  }
-  return out
-}
-
-const bodySignatures = new WeakMap<object, number[]>()
-
-/** The body of a scan, flattened to integers; params are numbered by their place. */
-function bodySignature(node: NodeOf<'scan'>): number[] {
-  const { body } = node.attributes
-  const known = bodySignatures.get(body)
-  if (known) return known
-  const numbers = new Map<Node, number>(body.params.map((p, i) => [p, i]))
-  const out: number[] = []
-  for (const n of topologicalOrder(body.outputs, (m) => m.op === 'param')) {
-    if (numbers.has(n)) continue
-    signature(n, undefined, out)
-    out.push(...n.sources.map((s) => numbers.get(s)!))
-    numbers.set(n, numbers.size)
-  }
-  for (const p of body.params) out.push(dtypeNumbers.get(p.dtype)!, ...p.shape)
-  out.push(...body.outputs.map((o) => numbers.get(o)!))
-  bodySignatures.set(body, out)
-  return out
 }
 
 /** The node that a leaf stands for: itself, the storage that realised it, or the value of a write that is recorded only. */
@@ -211,7 +72,8 @@ export class Capture {
     const hash = new Hash()
     const scalars: number[] = []
     const walk = newWalk()
-    for (const { node } of this.targets) this.#walk(node, walk, hash, scalars)
+    const stack: Node[] = []
+    for (const { node } of this.targets) if (node.walk !== walk) this.#walk(node, walk, stack, hash, scalars)
     for (const { node, write } of this.targets) {
       hash.add(node.place)
       hash.add(write ? (this.#leafNumbers.get(write) ?? -2) : -1)
@@ -243,78 +105,70 @@ export class Capture {
 
   /** Numbers that tell the program from all others, scalars of the run aside: what `key` is a hash of. Holds until it is submitted. */
   description(): Float64Array {
-    const numbers: number[] = []
+    const list = new NumberList()
     const places = new Map<Node, number>()
     let scalars = 0
     for (const node of this.#order) {
       const storage = memoryOf(node)
-      if (storage) leafSignature(node, this.#leafNumbers.get(storage)!, numbers)
+      if (storage) addLeaf(node, this.#leafNumbers.get(storage)!, list)
       else {
-        signature(node, node.op === 'scalar' ? scalars++ : undefined, numbers)
-        for (const s of node.sources) numbers.push(places.get(resolve(s))!)
+        addSignature(node, node.op === 'scalar' ? scalars++ : undefined, list)
+        for (const s of node.sources) list.add(places.get(resolve(s))!)
       }
       places.set(node, places.size)
     }
-    for (const { node, write } of this.targets)
-      numbers.push(places.get(node)!, write ? (this.#leafNumbers.get(write) ?? -2) : -1)
-    return Float64Array.from(numbers)
+    for (const { node, write } of this.targets) {
+      list.add(places.get(node)!)
+      list.add(write ? (this.#leafNumbers.get(write) ?? -2) : -1)
+    }
+    return Float64Array.from(list.numbers)
   }
 
   #shared(): SharedProgram {
     return (this.#program ??= share(this.#order, this.#leafNumbers, this.targets))
   }
 
-  /** Depth first, without recursion. */
-  #walk(root: Node, walk: number, hash: Hash, scalars: number[]): void {
-    const stack: Node[] = []
-    const next: number[] = []
-    const enter = (node: Node): void => {
-      node.walk = walk
-      const storage = memoryOf(node)
-      if (storage || node.sources.length === 0) {
-        this.#visit(node, storage, hash, scalars)
-        return
-      }
-      stack.push(node)
-      next.push(0)
-    }
-    if (root.walk !== walk) enter(root)
-    while (stack.length > 0) {
-      const top = stack.length - 1
+  /** Depth first, without recursion; `stack` is empty. Until a node is in the order, its place is that of the next source to look at. */
+  #walk(root: Node, walk: number, stack: Node[], hash: Hash, scalars: number[]): void {
+    let top = 0
+    stack[0] = this.#enter(root, walk)
+    while (top >= 0) {
       const node = stack[top]!
-      if (next[top]! < node.sources.length) {
-        const s = resolve(node.sources[next[top]!++]!)
-        if (s.walk !== walk) enter(s)
+      const { sources } = node
+      const storage = node.place === 0 ? memoryOf(node) : null
+      if (storage || node.place === sources.length) {
+        top--
+        this.#visit(node, storage, hash, scalars)
         continue
       }
-      stack.pop()
-      next.pop()
-      this.#visit(node, null, hash, scalars)
+      const s = resolve(sources[node.place++]!)
+      if (s.walk !== walk) stack[++top] = this.#enter(s, walk)
     }
   }
 
+  #enter(node: Node, walk: number): Node {
+    node.walk = walk
+    node.place = 0
+    return node
+  }
+
   #visit(node: Node, storage: Storage | null, hash: Hash, scalars: number[]): void {
-    const numbers = scratch
-    numbers.length = 0
     if (storage) {
       let slot = this.#leafNumbers.get(storage)
       if (slot === undefined) this.#leafNumbers.set(storage, (slot = this.#leafNumbers.size))
-      leafSignature(node, slot, numbers)
+      addLeaf(node, slot, hash)
     } else {
       if (node.op === 'param')
         throw new TraceError(
           `a tensor of shape ${formatShape(node.shape)} that jit.toStatic recorded has left its function by a side door: it has no value. Return it from the function`,
         )
       if (node.op === 'scalar') scalars.push(node.attributes.value)
-      signature(node, node.op === 'scalar' ? scalars.length - 1 : undefined, numbers)
-      for (const s of node.sources) numbers.push(resolve(s).place)
+      addSignature(node, node.op === 'scalar' ? scalars.length - 1 : undefined, hash)
+      for (const s of node.sources) hash.add(resolve(s).place)
     }
-    hash.addAll(numbers)
     node.place = this.#order.push(node) - 1
   }
 }
-
-const scratch: number[] = []
 
 /** The memory that holds a resolved node's value, or null while it is only recorded. */
 function memoryOf(node: Node): Storage | null {
@@ -353,14 +207,17 @@ function share(
     const storage = memoryOf(node)
     const slot = storage ? leafNumbers.get(storage)! : node.op === 'scalar' ? scalars++ : undefined
     const sources = storage ? [] : node.sources.map((s) => canonical.get(resolve(s))!)
-    const numbers = storage ? leafSignature(node, slot!, []) : signature(node, slot, [])
-    for (const s of sources) numbers.push(positions.get(s)!)
+    const list = new NumberList()
+    if (storage) addLeaf(node, slot!, list)
+    else addSignature(node, slot, list)
+    for (const s of sources) list.add(positions.get(s)!)
+    const { numbers } = list
     let h = 17
     for (const n of numbers) h = Math.imul(h ^ n, 0x01000193) + (h >>> 11)
     const bucket = shared.get(h)
     const known = node.op === 'scalar' ? undefined : bucket?.find((k) => sameShape(k.signature, numbers))
     if (known) {
-      recorded.set(known.node, Math.min(recorded.get(known.node)!, node.id))
+      if (!storage) recorded.set(known.node, Math.min(recorded.get(known.node)!, node.id))
       canonical.set(node, known.node)
       continue
     }
@@ -369,7 +226,8 @@ function share(
     if (bucket) bucket.push({ node: made, signature: numbers })
     else shared.set(h, [{ node: made, signature: numbers }])
     positions.set(made, nodes.length)
-    recorded.set(made, node.id)
+    // Leaves by their numbers: when they were made differs from step to step.
+    recorded.set(made, storage ? slot! - leafNumbers.size : node.id)
     nodes.push(made)
     if (slot !== undefined) slots.set(made, slot)
     canonical.set(node, made)

@@ -131,7 +131,8 @@ export class Fusion {
         for (const s of n.sources)
           if (s.op !== 'scalar') this.#materialized.add(stridedView(s, this.isMaterialized).base)
       } else if (n.op === 'scatter' || n.op === 'argsort' || n.op === 'cumulate' || n.op === 'scan') {
-        for (const s of n.sources) if (!isFill(s) || n.op !== 'scatter' || s !== n.sources[0]) this.#materialized.add(s)
+        // What is added to is computed where the sum will be.
+        for (const s of n.op === 'scatter' ? n.sources.slice(1) : n.sources) this.#materialized.add(s)
       } else if (n.op === 'gather') this.#materialized.add(n.sources[0]!)
     }
   }
@@ -300,11 +301,4 @@ function narrowest(node: Node): Node {
   )
     n = n.sources[0]!
   return n
-}
-
-/** A value that is one number everywhere: nothing needs to be in memory for it. */
-export function isFill(node: Node): boolean {
-  let n = node
-  while (n.op === 'expand' || n.op === 'reshape' || n.op === 'permute') n = n.sources[0]!
-  return n.op === 'constant'
 }

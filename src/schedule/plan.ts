@@ -45,10 +45,38 @@ export interface Loop {
   readonly kind: 'loop'
   readonly count: number
   readonly steps: readonly Launch[]
+  /** The step behind this one is a loop that needs nothing of it and takes about as long: they may run at the same time. */
+  readonly besideNext: boolean
+}
+
+/** A value in the arena, for listings. */
+export interface ArenaValue {
+  readonly bytes: number
+  readonly byteOffset: number
+  /** Steps of the plan between which it must stay, both included. */
+  readonly first: number
+  readonly last: number
+  /** What it is: op, dtype and shape, or what a kernel keeps for itself. */
+  readonly what: string
+  /** Titles of the kernels that write it first and that touch it last. */
+  readonly maker: string
+  readonly reader: string
 }
 
 /** Holds no tensors and no nodes: a cached plan keeps nothing of the run that made it alive. */
 export interface Plan {
   readonly steps: readonly (Launch | Loop)[]
   readonly arenaBytes: number
+  /** What lies in the arena; absent unless somebody asked for it when the plan was made. */
+  readonly values?: readonly ArenaValue[]
+}
+
+/** All launches of a plan, those of loops once. */
+export function launchesOf(plan: Plan): Launch[] {
+  return plan.steps.flatMap((s) => (s.kind === 'loop' ? s.steps : [s]))
+}
+
+/** The memory that launches of a plan name, as often as they do. */
+export function buffersOf(plan: Plan): BufferRef[] {
+  return launchesOf(plan).flatMap((l) => l.arguments.flatMap((a) => (a.kind === 'buffer' ? [a.ref] : [])))
 }

@@ -27,7 +27,7 @@ export function printPlan(plan: Plan, titles: readonly string[]): string {
   const lines = plan.steps.flatMap((s) =>
     s.kind === 'launch'
       ? [launch(s, titles, '')]
-      : [`loop x${s.count}`, ...s.steps.map((l) => launch(l, titles, '  '))],
+      : [`loop x${s.count}${s.besideNext ? ', beside the next' : ''}`, ...s.steps.map((l) => launch(l, titles, '  '))],
   )
   return [...lines, `arena ${plan.arenaBytes} bytes`].join('\n')
 }

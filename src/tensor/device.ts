@@ -2,13 +2,15 @@
  * Devices by name. A backend is made on first use; a name that this build or machine lacks is an error that lists what is present,
  * never a silent fallback.
  */
-import { readEnvironment } from '../common/env.ts'
 import { ArgumentError, CompileError, DeviceError } from '../common/errors.ts'
 import type { Backend } from '../runtime/backend.ts'
 import { CpuBackend } from '../runtime/cpu/backend.ts'
 import { NullBackend } from '../runtime/null/backend.ts'
 import { ReferenceBackend } from '../runtime/reference/backend.ts'
 import { WasmBackend } from '../runtime/wasm/backend.ts'
+import { getDevice, makeCurrent, makePreferred } from './current-device.ts'
+
+export { getDevice }
 
 interface DeviceEntry {
   /** Makes the backend, or throws DeviceError that says why it cannot be had here. */
@@ -22,8 +24,6 @@ const registry = new Map<string, DeviceEntry>([
   ['reference', { make: () => new ReferenceBackend(), backend: null }],
   ['null', { make: () => new NullBackend(), backend: null }],
 ])
-let current: string | null = null
-let preferred = 'cpu'
 
 /** Native code where there is a compiler; WebAssembly, said once, where there is none. */
 function makeCpu(): Backend {
@@ -41,7 +41,7 @@ function makeCpu(): Backend {
 /** Adds a device; the last one registered as default is what programs get that never call `setDevice`. */
 export function registerDevice(name: string, make: () => Backend, asDefault = false): void {
   registry.set(name, { make, backend: null })
-  if (asDefault) preferred = name
+  if (asDefault) makePreferred(name)
 }
 
 const cudaName = /^(gpu|cuda)(:\d+)?$/
@@ -70,7 +70,7 @@ export function backendOf(name: string): Backend {
  */
 export function setDevice(name: string): void {
   backendOf(name)
-  current = name
+  makeCurrent(name)
 }
 
 /**
@@ -91,12 +91,6 @@ export function withDevice<T>(name: string, body: () => T): T {
   } finally {
     setDevice(before)
   }
-}
-
-/** The current device's name, as `paddle.get_device`. */
-export function getDevice(): string {
-  current ??= readEnvironment().device ?? preferred
-  return current
 }
 
 /** Names of the devices that this build has. */

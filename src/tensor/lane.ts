@@ -15,7 +15,7 @@ import type { Backend, Capabilities, MadePlan, PlanRequest, Program, ProgramOpti
 import type { RunTimes } from '../runtime/run-times.ts'
 import type { Capture } from '../schedule/capture.ts'
 import type { Plan } from '../schedule/plan.ts'
-import { isProfiling, notePlan, noteRun } from './profile.ts'
+import { isArenaListed, isProfiling, notePlan, noteRun } from './profile.ts'
 import { debugLevel, traceStages } from './trace.ts'
 
 /** A plan by its structural key; the program once it is compiled. */
@@ -26,6 +26,8 @@ export interface CachedPlan {
   readonly options: ProgramOptions
   program: Program | null
   compiling: Promise<void> | null
+  /** Kernels that the program needs at other sizes, until they are asked for. */
+  siblings: readonly Kernel[]
   /** Called once all kernels are compiled. */
   compiled?: (() => void) | undefined
 }
@@ -130,14 +132,15 @@ export class Lane {
     const recalled = request && backend.recall!(request, options)
     if (recalled) {
       notePlan({ backend, plan: recalled.plan, ms: performance.now() - started, recalled: true })
-      return preparedPlan(recalled, options, (plan) => recalled.bind(plan))
+      return preparedPlan(recalled, [], options, (plan) => recalled.bind(plan))
     }
     if (debugLevel >= 1) verifyGraph(program.nodes)
-    const made = generatePlan(program, capabilities, constant ?? undefined)
+    const made = generatePlan(program, capabilities, constant ?? undefined, isArenaListed())
     notePlan({ backend, plan: made.plan, ms: performance.now() - started, recalled: false })
     if (debugLevel >= 1) traceStages(program, made.plan, made.kernels, capabilities.vectorBytes)
     return preparedPlan(
       made,
+      made.siblings,
       options,
       () => null,
       request ? () => backend.remember?.(request, made, options) : undefined,
@@ -173,10 +176,13 @@ export class Lane {
     const known = this.#faultOf(job)
     if (known !== undefined) return job.done ? job.done(known) : this.#skip(job, known)
     this.#running++
-    const { plan, kernels } = job.cached
+    const { plan, kernels, siblings, options } = job.cached
+    job.cached.siblings = []
     const submitted = performance.now()
     const settled = (fault: Error | null, times?: RunTimes): void => {
       this.#running--
+      // Behind the first run, which nobody should wait longer for.
+      if (siblings.length > 0) this.#backend.compileAhead?.(siblings, options)
       if (times) noteRun({ backend: this.#backend, plan, kernels, submitted, times, fault })
       const inherited = this.#faultOf(job)
       if (fault) this.#end(job, fault)
@@ -287,12 +293,20 @@ function requestOf(program: Capture, constant: ReadonlySet<number> | null, capab
 /** `compiled` is called once all kernels are compiled. */
 function preparedPlan(
   made: MadePlan,
+  siblings: readonly Kernel[],
   options: ProgramOptions,
   bind: (plan: Plan) => Program | null,
   compiled?: () => void,
 ): PreparedPlan {
   const { plan, kernels, constants, prologue } = made
-  const cached = (p: Plan): CachedPlan => ({ plan: p, kernels, options, program: bind(p), compiling: null })
+  const cached = (p: Plan): CachedPlan => ({
+    plan: p,
+    kernels,
+    options,
+    program: bind(p),
+    compiling: null,
+    siblings: p === plan ? siblings : [],
+  })
   return {
     constants,
     writes: prologue.map((p) => p.writes),

@@ -5,10 +5,12 @@
 import { sizeOf, type DType } from '../common/dtype.ts'
 import { InternalError } from '../common/errors.ts'
 import { numel, type Shape } from '../common/shape.ts'
+import type { CompiledKernel, Kernel } from '../codegen/kernel.ts'
 import { makeLeaf, type Node } from '../graph/node.ts'
 import { Storage, type DeviceBuffer } from '../graph/storage.ts'
 import type { Backend, ProgramOptions } from '../runtime/backend.ts'
 import { capture, type Capture } from '../schedule/capture.ts'
+import type { Plan } from '../schedule/plan.ts'
 import type { ConstantStore } from './constant-store.ts'
 import { backendOf } from './device.ts'
 import { laneOf, type Lane, type PreparedPlan } from './lane.ts'
@@ -23,6 +25,16 @@ export class InputPlace {
     this.storage = new Storage(device, dtype, numel(shape), backendOf(device).allocate(0))
     this.tensor = new Tensor(makeLeaf(this.storage, [...shape], false))
   }
+}
+
+/** A computation apart: what somebody needs who runs it elsewhere. */
+export interface PreparedParts {
+  readonly plan: Plan
+  readonly kernels: readonly (Kernel | CompiledKernel)[]
+  readonly scalars: readonly number[]
+  readonly outputs: readonly { readonly dtype: DType; readonly shape: Shape }[]
+  /** Of each leaf of the plan: the input that it is, by number, or the memory that holds it in every run. */
+  readonly leaves: readonly ({ readonly input: number } | { readonly buffer: DeviceBuffer })[]
 }
 
 export class PreparedComputation {
@@ -69,6 +81,16 @@ export class PreparedComputation {
     const constants = await (this.#constants ??= this.#computeConstants(this.#plan))
     await this.#lane.execute(this.#plan.main, [...leaves, ...constants], outputs, this.#capture.scalars)
     return outputs
+  }
+
+  /** What runs consist of, once one has run; null where the device interprets programs itself. */
+  async parts(): Promise<PreparedParts | null> {
+    if (!this.#plan || !this.#constants) return null
+    const { plan, kernels } = this.#plan.main
+    const { leaves, scalars } = this.#capture
+    const given = leaves.map((leaf, i) => (this.#inputOf[i]! < 0 ? leaf : { input: this.#inputOf[i]! }))
+    const constants = (await this.#constants).map((buffer) => ({ buffer }))
+    return { plan, kernels, scalars, outputs: this.#outputs, leaves: [...given, ...constants] }
   }
 
   /** Shapes and dtypes of the outputs. */

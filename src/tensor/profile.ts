@@ -44,15 +44,25 @@ export interface PlanMade {
 
 export type PlanListener = (made: PlanMade) => void
 
-const planListeners = new Set<PlanListener>()
+export interface ObserveOptions {
+  /** Whether plans list what lies in their arenas, which takes time to put into words. Default false. */
+  readonly listsArena?: boolean
+}
+
+const planListeners = new Map<PlanListener, ObserveOptions>()
 
 /** Tells `listener` of each plan that is made from now on. Returns what ends it. */
-export function observePlans(listener: PlanListener): () => void {
+export function observePlans(listener: PlanListener, options: ObserveOptions = {}): () => void {
   const own: PlanListener = (made) => listener(made)
-  planListeners.add(own)
+  planListeners.set(own, options)
   return () => void planListeners.delete(own)
 }
 
 export function notePlan(made: PlanMade): void {
-  for (const listener of planListeners) listener(made)
+  for (const listener of planListeners.keys()) listener(made)
+}
+
+/** Whether somebody wants to see what lies in the arenas of plans. */
+export function isArenaListed(): boolean {
+  return [...planListeners.values()].some((o) => o.listsArena)
 }

@@ -16,6 +16,7 @@ import {
 import { spread } from '../graph/gradient.ts'
 import type { Node } from '../graph/node.ts'
 import type { ReduceOp } from '../graph/ops.ts'
+import { logSumExpNode } from '../graph/softmax.ts'
 import { underPolicy } from './autocast.ts'
 import { checkDtype } from './creation.ts'
 import { diagonal } from './diagonal.ts'
@@ -253,8 +254,7 @@ export function logsumexp(x: Tensor, axis?: AxesOption, options: ReduceOptions =
   // An infinite peak would make Infinity - Infinity.
   const isFinite = binary('lt', unary('abs', peak), constantLike(peak, Infinity))
   const shift = where(isFinite, peak, constantLike(peak, 0))
-  const total = reduce('reduceSum', unary('exp', binary('sub', node, spread(shift, node.shape, axes))), axes)
-  const out = binary('add', unary('log', total), shift)
+  const out = logSumExpNode(node, axes, shift)
   return new Tensor(
     options.keepdim
       ? reshape(

@@ -11,6 +11,8 @@ export interface OperatorNote {
   /** Operands by slot. */
   readonly inputs: Readonly<Record<string, NodeHolder | readonly NodeHolder[] | null | undefined>>
   readonly attributes?: Readonly<Record<string, OperatorAttribute>>
+  /** Where it stands inside of the layer that runs, for messages. */
+  readonly place?: string
 }
 export type OperatorAttribute =
   boolean | number | bigint | string | readonly boolean[] | readonly (number | bigint)[] | readonly string[]

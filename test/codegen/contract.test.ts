@@ -323,6 +323,26 @@ describe('convolutions', () => {
     )
   })
 
+  test('of images of one element, which lie beside each other', () => {
+    const c = {
+      ...oneConvolution,
+      batch: 37,
+      inChannels: 1,
+      outChannels: 1,
+      groups: 1,
+      size: [1],
+      kernel: [1],
+      dilation: [1],
+      padding: [0],
+    }
+    for (const stride of [1, 2, 3]) {
+      const forward = convolution({ ...c, stride: [stride] })
+      expectResult(forward)
+      expectResult(gradientOf(forward, 0))
+      expectResult(gradientOf(forward, 1))
+    }
+  })
+
   test('depthwise', () => {
     const c = convolution({ ...oneConvolution, groups: 7, inChannels: 1, outChannels: 1, size: [10, 37] })
     expectResult(c)

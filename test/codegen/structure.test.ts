@@ -187,6 +187,44 @@ describe('two sizes have one set of kernels', () => {
   })
 })
 
+describe('a table of which few rows are looked up', () => {
+  it('has no gradient of its size in memory', () => {
+    const table = new nn.Embedding(40_000, 64).weight
+    const looked = nn.functional.embedding(zeros([4, 16], 'int64'), table)
+    const [gradient] = lz.grad(looked.square().sum(), [table])
+
+    expect(arenaOf([table.subtract(gradient!), gradient!.square().sum()])).toBeLessThan(1e6)
+  })
+})
+
+describe('loops beside each other', () => {
+  /** For each loop of a training step's plan whether it runs beside the next. */
+  const besideOf = (results: readonly Tensor[]): boolean[] =>
+    planOf(results).plan.steps.flatMap((s) => (s.kind === 'loop' ? [s.besideNext] : []))
+
+  it('two directions of a recurrence, and their gradients', () => {
+    const cell = new nn.GRU(8, 16, { numLayers: 2, direction: 'bidirect' })
+    const x = variable(4, 6, 8)
+
+    expect(besideOf(withGradients((cell(x) as unknown as [Tensor])[0], [x, ...cell.parameters()]))).toEqual(
+      Array.from({ length: 4 }, () => [true, false]).flat(),
+    )
+  })
+
+  it('not layers that read what the one below gives', () => {
+    const cell = new nn.GRU(8, 16, { numLayers: 2 })
+
+    expect(besideOf([(cell(data(4, 6, 8)) as unknown as [Tensor])[0]])).toEqual([false, false])
+  })
+
+  it('not where one has much more to do', () => {
+    const [small, large] = [new nn.GRU(8, 4), new nn.GRU(8, 64)]
+    const x = data(4, 6, 8)
+
+    expect(besideOf([small, large].map((cell) => (cell(x) as unknown as [Tensor])[0]))).toEqual([false, false])
+  })
+})
+
 describe.runIf(compilerCandidates().length > 0)('on cpu', () => {
   let root: string
   beforeAll(() => {

@@ -81,6 +81,19 @@ describe('convolutions without packing', () => {
     for (const of of widths) expectResult(c, { capabilities: of })
   })
 
+  test('of the input gradient where padding is so wide that no window meets an element: nothing is summed', () => {
+    const forward = conv({
+      batch: 1,
+      inChannels: 2,
+      outChannels: 1,
+      size: [1, 8],
+      kernel: [1, 2],
+      stride: [2, 1],
+      padding: [3, 0],
+    })
+    for (const of of widths) expectResult(gradientOf(forward, 0), { capabilities: of })
+  })
+
   test('with an epilogue in the store', () => {
     const scaled: Epilogue = {
       title: '+relu',

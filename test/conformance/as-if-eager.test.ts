@@ -507,6 +507,22 @@ describe.each(['reference', ...judged])('on %s', (device) => {
       ])
     })
 
+    it('an index out of range fails its plan before any parameter is overwritten, though no gradient needs it', async () => {
+      const linear = new nn.Linear(2, 2)
+      const before = await linear.weight.array()
+      const adam = new optimizer.Adam({ parameters: linear.parameters() })
+      const loss = linear(toTensor([[1, 2]], 'float32'))
+        .square()
+        .sum()
+      loss.backward()
+      const metric = lz.gather(loss.detach().reshape([1]), toTensor([3])).keep()
+      adam.step()
+      const error = await errorOf(() => metric.array())
+
+      expect(error).toBeInstanceOf(IndexOutOfRangeError)
+      expect(await linear.weight.array()).toEqual(before)
+    })
+
     it('a result of a failed plan fails each time it is asked for, also through other tensors', async () => {
       const bad = lz.gather(toTensor([1, 2, 3], 'float32'), toTensor([0, 7]))
       const first = await errorOf(() => bad.array())

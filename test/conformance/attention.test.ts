@@ -26,6 +26,7 @@ const runs: Readonly<Record<string, Run>> = {
     options: (keys) => ({ attnMask: lz.toTensor(Array.from({ length: keys }, (_, j) => j < keys - 4)), dropoutP: 0.2 }),
   },
   'a causal decoder with shared key heads': { shape: [1, 50, 50, 4, 2, 16], options: () => ({ isCausal: true }) },
+  'fewer queries than lanes, and fewer keys': { shape: [3, 4, 5, 2, 2, 12], options: () => ({ dropoutP: 0.3 }) },
   'a bias for each score': {
     shape: [2, 17, 19, 2, 2, 5],
     options: (keys, queries) => ({

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { hasOnnxRuntime } from '../../src/io/formats/onnx/index.ts'
-import { modelFormats } from '../../src/io/formats/model-files.ts'
+import { modelFormats, readModel, writeModel } from '../../src/io/formats/model-files.ts'
+import { TranslatedLayer } from '../../src/io/formats/program/translated-layer.ts'
+import { drawSamples, proveEqual } from '../../src/io/formats/proof.ts'
 import { jit, nn, noGrad, randn, seed, type Tensor } from '../../src/index.ts'
 import * as T from '../../src/tensor/index.ts'
 
@@ -74,8 +76,24 @@ describe('jit.save', () => {
     await expect(
       jit.save(await jit.load(path), join(directory, 'stricter'), { inputSpec, format: 'onnx', tolerance: 0 }),
     ).rejects.toThrow(
-      /of the written model in ONNX Runtime differs from the layer's by \S+ \(at most 0\).*the first layer that differs is .+, by/,
+      /of the written model in ONNX Runtime differs from the layer's by \S+ \(at most 0\).*the first operator that differs is \w+ '\S+' \(operator \d+, TranslatedLayer: \w+ '\S+' \(operator \d.*\)\), by/,
     )
+  })
+
+  it.each(modelFormats)('says at which operator a model that was read and a file of %s differ', async (format) => {
+    const model = new nn.Sequential(new nn.Linear(4, 4), new nn.Tanh(), new nn.Linear(4, 3), new nn.Sigmoid())
+    const inputSpec = [new jit.InputSpec([2, 4], 'float32', 'x')]
+    const { path } = await jit.save(model, join(directory, `read-${format}.safetensors`), { inputSpec })
+    const program = await readModel(path)
+    const index = program.operations.findIndex((o) => o.type === 'tanh')
+    const operations = program.operations.map((o, i) => (i === index ? { ...o, type: 'relu' } : o))
+    const options = { lite: { writer: 'own' } } as const
+    const other = await writeModel({ ...program, operations }, join(directory, `other-${format}`), format, options)
+    const sample = drawSamples(program, [[[2, 4]]])
+    const place = new RegExp(
+      `the first operator that differs is \\w+ '\\S+' \\(operator ${index + 1}[,)].* by \\S+ in the file`,
+    )
+    await expect(proveEqual(new TranslatedLayer(program), program, other, { samples: sample })).rejects.toThrow(place)
   })
 
   it('says where a file and its layer differ', async () => {

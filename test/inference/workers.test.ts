@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Worker } from 'node:worker_threads'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createPredictor } from '../../src/inference/index.ts'
 import { jit, nn, type Tensor } from '../../src/index.ts'
 import { compilerCandidates } from '../../src/runtime/compiler.ts'
@@ -57,6 +57,10 @@ describe.each(judged)('predictors on %s in worker threads', (device) => {
 })
 
 describe.runIf(compilerCandidates().length > 0)('weights in worker threads', () => {
+  // Each thread prepares the model itself: what the cache keeps is for src/inference/kept/kept.test.ts.
+  beforeAll(() => void vi.stubEnv('LONGZHOU_PLAN_CACHE', '0'))
+  afterAll(() => void vi.unstubAllEnvs())
+
   it('are there once, with what is packed from them, and go with the last one', async () => {
     expect(usage()).toEqual({ buffers: 0, bytes: 0 })
     const first = await start()

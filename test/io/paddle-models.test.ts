@@ -11,7 +11,7 @@ import {
   largestDifference,
   MODELS,
   modelSamples,
-  modelsIn,
+  networks,
   operatorPrograms,
   operatorSample,
   PROGRAMS,
@@ -27,36 +27,6 @@ const scratch = makeScratch('paddle-models')
 afterAll(() => {
   rmSync(scratch, { recursive: true, force: true })
 })
-
-interface Network {
-  readonly name: string
-  readonly folder: string
-  readonly files: Readonly<Record<string, string>>
-  readonly parameters: string
-}
-
-/** Networks of the project, and of the folder beside it where there is one. */
-const networks: Network[] = [
-  ...modelsIn(MODELS).map((name) => {
-    const folder = join(MODELS, name)
-    const file = (n: string): string => join(folder, n)
-    const all = { legacy: file('inference.pdmodel'), pir: file('inference.json'), pir30: file('inference30.json') }
-    return { name, folder, files: present(all), parameters: file('inference.pdiparams') }
-  }),
-  ...modelsIn(SHARED_MODELS).map((name) => {
-    const folder = join(SHARED_MODELS, name)
-    const all = {
-      legacy: join(folder, 'legacy/inference.pdmodel'),
-      pir: join(folder, 'pir/inference.json'),
-      pir30: join(folder, 'pir30/inference.json'),
-    }
-    return { name: `shared ${name}`, folder, files: present(all), parameters: join(folder, 'pir/inference.pdiparams') }
-  }),
-]
-
-function present(files: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(files).filter(([, file]) => existsSync(file)))
-}
 
 describe.each(FORMS)('one operator, %s', (form) => {
   test.each(operatorPrograms)('%s', async (name) => {

@@ -1,27 +1,20 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { readdirSync, rmSync } from 'node:fs'
+import { cpSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import manifest from '../../package.json' with { type: 'json' }
 import { makeScratch, ROOT } from '../support/scratch.ts'
 
-let outDir: string
-let scratch: string
+// Where npm would put it.
+const scratch = makeScratch('build')
+const user = join(scratch, 'user')
+const installed = join(user, 'node_modules/longzhou')
+const outDir = join(installed, 'dist')
 beforeAll(() => {
-  scratch = makeScratch('build')
-  outDir = join(scratch, 'dist')
-  build()
+  mkdirSync(installed, { recursive: true })
+  cpSync(join(ROOT, 'package.json'), join(installed, 'package.json'))
+  execFileSync(process.execPath, ['--import', 'tsx', join(ROOT, 'scripts/build.ts'), outDir])
 })
-
-/** In a process of its own, and again if it hangs: on two busy cores the bundler's native threads were seen to do so, once in many builds. */
-function build(tries = 2): void {
-  try {
-    execFileSync(process.execPath, ['--import', 'tsx', join(ROOT, 'scripts/build.ts'), outDir], { timeout: 80_000 })
-  } catch (error) {
-    if (tries === 1 || !(error instanceof Error && 'code' in error && error.code === 'ETIMEDOUT')) throw error
-    build(tries - 1)
-  }
-}
 afterAll(() => rmSync(scratch, { recursive: true }))
 
 test('the built command runs without TypeScript tools', () => {
@@ -41,4 +34,39 @@ test('tests are not shipped', () => {
   const files = readdirSync(outDir, { recursive: true, encoding: 'utf8' })
   expect(files.length).toBeGreaterThan(10)
   expect(files.filter((file) => file.includes('.test.'))).toEqual([])
+})
+
+test('types are whole for who uses the package', () => {
+  for (const scope of ['@types', 'undici-types'])
+    symlinkSync(join(ROOT, 'node_modules', scope), join(user, 'node_modules', scope))
+  writeFileSync(
+    join(user, 'main.mts'),
+    `import { nn, toTensor, type Tensor } from 'longzhou'
+import { createPredictor } from 'longzhou/inference'
+const y: Tensor = new nn.Linear(2, 3)(toTensor([[1, 2]])).add(1).exp()
+// @ts-expect-error a method that is not there
+y.frobnicate()
+export const predictor = createPredictor({ model: 'model', threads: 2 })
+`,
+  )
+  const compiler = join(ROOT, 'node_modules/typescript/lib/tsc.js')
+  for (const resolution of [
+    ['--module', 'nodenext'],
+    ['--module', 'esnext', '--moduleResolution', 'bundler'],
+  ]) {
+    const argv = [
+      compiler,
+      '--ignoreConfig',
+      '--strict',
+      '--noEmit',
+      '--target',
+      'es2023',
+      '--types',
+      'node',
+      ...resolution,
+      'main.mts',
+    ]
+    const ended = spawnSync(process.execPath, argv, { cwd: user, encoding: 'utf8' })
+    expect(ended).toMatchObject({ status: 0, stdout: '' })
+  }
 })

@@ -56,6 +56,36 @@ export function modelsIn(folder: string): string[] {
   return existsSync(folder) ? readdirSync(folder).filter((n) => existsSync(join(folder, n, 'io.json'))) : []
 }
 
+export interface RecordedNetwork {
+  readonly name: string
+  readonly folder: string
+  readonly files: Readonly<Record<string, string>>
+  readonly parameters: string
+}
+
+/** Networks of the project, and of the folder beside it where there is one. */
+export const networks: readonly RecordedNetwork[] = [
+  ...modelsIn(MODELS).map((name) => {
+    const folder = join(MODELS, name)
+    const file = (n: string): string => join(folder, n)
+    const all = { legacy: file('inference.pdmodel'), pir: file('inference.json'), pir30: file('inference30.json') }
+    return { name, folder, files: present(all), parameters: file('inference.pdiparams') }
+  }),
+  ...modelsIn(SHARED_MODELS).map((name) => {
+    const folder = join(SHARED_MODELS, name)
+    const all = {
+      legacy: join(folder, 'legacy/inference.pdmodel'),
+      pir: join(folder, 'pir/inference.json'),
+      pir30: join(folder, 'pir30/inference.json'),
+    }
+    return { name: `shared ${name}`, folder, files: present(all), parameters: join(folder, 'pir/inference.pdiparams') }
+  }),
+]
+
+function present(files: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(files).filter(([, file]) => existsSync(file)))
+}
+
 /** Expects a program to give what was recorded, within 1e-4; returns the largest difference. */
 export async function expectSample(program: OperatorProgram, sample: Sample): Promise<number> {
   const layer = new TranslatedLayer(program)

@@ -2,10 +2,9 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { nn, noGrad, optimizer, randint, randn, recompute, seed, type Tensor } from '../../src/index.ts'
 import { observePlans } from '../../src/tensor/profile.ts'
-import type { Launch, Plan } from '../../src/schedule/plan.ts'
+import { launchesOf, type Plan } from '../../src/schedule/plan.ts'
 
 const call = (layer: nn.Layer, x: Tensor): Tensor => (layer as unknown as (x: Tensor) => Tensor)(x)
-const launchesOf = (plan: Plan): Launch[] => plan.steps.flatMap((s) => (s.kind === 'loop' ? s.steps : [s]))
 /** Operations of products and convolutions, which have the shapes of their operands. */
 const workOf = (plans: readonly Plan[]): number =>
   plans.flatMap(launchesOf).reduce((sum, l) => sum + (l.shapes && l.shapes.length > 1 ? l.flops : 0), 0)

@@ -1,6 +1,6 @@
 /**
  * `longzhou bench`: training steps, first steps, walks over new sizes, products and convolutions, against the peers where bench/setup.sh has
- * made them; with `--workload`, `--kernels`, `--walk` or `--sweep` ours alone, for a profiler, a script or the comparison itself.
+ * made them; with `--workload`, `--kernels`, `--arena`, `--walk` or `--sweep` ours alone, for a profiler, a script or the comparison itself.
  */
 import { resolve } from 'node:path'
 import { detectCpuFeatures } from '../../runtime/cpu-features.ts'
@@ -47,6 +47,10 @@ export const command: CliCommand = {
       description:
         "List each kernel of a step under this machine's roofline: of a workload, or of a module that exports a function `step`",
     },
+    arena: {
+      type: 'string',
+      description: 'List what the memory of a training step of this workload is taken by, where it takes most',
+    },
     walk: {
       type: 'string',
       description: `Meet fifty new sizes, one after another: ${names(WALKS).join(', ')}`,
@@ -71,7 +75,12 @@ export const command: CliCommand = {
       description: 'Times that each contestant runs in the comparison; 5, or 1 with --quick',
     },
     threads: { type: 'string', description: 'Threads of every contestant; default the physical cores' },
-    amp: { type: 'string', description: 'With --workload or --kernels: bf16 for mixed precision' },
+    amp: { type: 'string', description: 'With --workload, --kernels or --arena: bf16 for mixed precision' },
+    recompute: {
+      type: 'boolean',
+      description:
+        'With --workload, --kernels or --arena: layers are computed again in the backward pass, where a workload can',
+    },
     'budget-ms': { type: 'string', description: 'Time for each case of the sweep', default: '200' },
     seed: { type: 'string', description: 'Seed of the random shapes, to run those of an earlier run again' },
     quick: { type: 'boolean', description: 'A smoke run of a minute or two; its results go to out/bench' },

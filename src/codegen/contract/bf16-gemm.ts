@@ -243,7 +243,7 @@ function emitProduct(
             if (kind.name === 'tiles') {
               const steps = k.let('steps', div(add(sub(to, from), 2 * BLOCK_PAIRS - 1), 2 * BLOCK_PAIRS))
               k.tiles({ buffer: slots.buffer, at: slot }, aWords, bWords, steps, ne(block, 0))
-              k.if(isLast, () => store.emitFromScratch(storeBase, place))
+              k.if(isLast, () => store.emitFromScratch(storeBase, place, true))
               return
             }
             const pairs = k.let('pairs', div(add(sub(to, from), 1), 2))

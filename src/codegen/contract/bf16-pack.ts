@@ -24,6 +24,7 @@ import {
   pairs,
   rem,
   sub,
+  transposeSixteen,
   ushr,
   type BufferParameter,
 } from '../builder.ts'
@@ -148,8 +149,10 @@ class WordEmitter {
 
   panel(): void {
     const { source } = this
-    if (isStride(source.free.innerStride(0), 1)) this.alongFree()
-    else this.rows(index(0), this.layout.rows)
+    const isTurned = this.layout.order === 'tiles' && this.layout.lanes === BLOCK_PAIRS
+    if (!isStride(source.free.innerStride(0), 1)) this.rows(index(0), this.layout.rows)
+    else if (isTurned) this.turned()
+    else this.alongFree()
     if (this.layout.wholeBlocks) this.fill()
   }
 
@@ -180,6 +183,39 @@ class WordEmitter {
         }
       },
     )
+  }
+
+  /** Vectors of free elements, of which sixteen pairs at a time are turned in registers: a row's pairs are neighbours. */
+  private turned(): void {
+    const { k, source, place, offsets } = this
+    const { rows, lanes } = this.layout
+    k.loop('first', 0, rows, lanes, (first) => {
+      const row = k.let('r', add(place.row, first))
+      const { inner, offsets: at } = source.free.locate(k, row)
+      const start = k.let('s', add(place.base, at[0]!))
+      const target = k.let('to', add(place.target.at, mul(first, this.rowStride)))
+      const fits = and(le(add(inner, lanes), source.free.innerSize), lt(row, source.size))
+      const bits = (offset: Expr): Expr => bitcast(load(source.buffer, add(start, offset), lanes), 'i32')
+      const words = (i: Expr): Expr => k.let('words', or(ushr(bits(offsets.at(i)), 16), bits(offsets.at(add(i, 1)))))
+      const blocks = div(this.whole, BLOCK_PAIRS)
+      const whole = k.let('turned', mul(blocks, BLOCK_PAIRS))
+      const turn = (): void => {
+        k.loop('block', 0, blocks, 1, (block) => {
+          const from = k.let('i', mul(block, BLOCK))
+          const columns = transposeSixteen(
+            k,
+            Array.from({ length: BLOCK_PAIRS }, (_, pair) => words(add(from, 2 * pair))),
+          )
+          const to = k.let('to', add(target, mul(block, BLOCK_PAIRS * rows)))
+          columns.forEach((c, i) => storeWord(k, place.target.buffer, add(to, i * this.rowStride), c, 1))
+        })
+        const one = (at: Expr, w: Expr): void =>
+          storeWord(k, place.target.buffer, add(at, mul(first, this.rowStride)), w, this.rowStride)
+        this.pairsBetween(whole, this.whole, (at, i) => one(at, words(i)))
+        this.lastHalf((at, i) => one(at, ushr(bits(offsets.at(i)), 16)))
+      }
+      k.if(fits, turn, () => this.rows(first, lanes))
+    })
   }
 
   /** Interleaves vectors of two neighbours on the contracted axis. */

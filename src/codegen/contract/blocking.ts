@@ -70,8 +70,8 @@ export interface ProductSize {
   readonly columns: number
   /** Contracted elements of one split. */
   readonly depth: number
-  /** Whether a task packs its rows: they should then stay in the cache. */
-  readonly packsRows: boolean
+  /** As in GemmOptions: rows that a task packs should stay in the cache. */
+  readonly mode: 'once' | 'task' | 'direct'
 }
 
 const ceilDiv = (a: number, b: number): number => Math.ceil(a / b)
@@ -82,28 +82,34 @@ const ceilDiv = (a: number, b: number): number => Math.ceil(a / b)
  */
 export function deepestBlock(tile: RegisterTile, capabilities: Capabilities): number {
   const fitting = Math.floor((0.75 * capabilities.cacheBytes[0]) / (4 * tile.columns))
-  return Math.min(512, Math.max(256, fitting))
+  return Math.min(DEEPEST, Math.max(256, fitting))
 }
+
+/** Of rows that are read where they lie, which need no place in a cache beside the panel of columns. */
+const DEEPEST = 512
 
 export function chooseBlocking(size: ProductSize, tile: RegisterTile, capabilities: Capabilities): Blocking {
   const [, l2] = capabilities.cacheBytes
-  const depthBlocks = Math.max(1, ceilDiv(size.depth, deepestBlock(tile, capabilities)))
+  const isDirect = size.mode === 'direct'
+  const depthBlocks = Math.max(1, ceilDiv(size.depth, isDirect ? DEEPEST : deepestBlock(tile, capabilities)))
   const depth = Math.max(4, ceilDiv(ceilDiv(size.depth, depthBlocks), 4) * 4)
   const panelBytes = 4 * depth
 
   const allRows = ceilDiv(size.rows, tile.rows)
   const allColumns = ceilDiv(size.columns, tile.columns)
   const cachedRowPanels = Math.max(4, Math.floor(l2 / 4 / (panelBytes * tile.rows)))
-  let rows = size.packsRows ? Math.min(allRows, cachedRowPanels) : allRows
+  let rows = size.mode === 'task' ? Math.min(allRows, cachedRowPanels) : allRows
   let columns = Math.min(allColumns, Math.max(1, Math.floor(l2 / 2 / (panelBytes * tile.columns))))
+  // Rows that lie in the second-level cache can be read again for each panel of columns, so that columns are packed by one task only.
+  const isNear = isDirect && 4 * size.rows * size.depth <= l2 / 2
   // Enough tasks that threads end together, as long as a task still uses what it packs a few dozen times.
   const wanted = capabilities.threads === 1 ? 1 : 4 * capabilities.threads
   const tasks = (): number => size.batch * ceilDiv(allRows, rows) * ceilDiv(allColumns, columns)
   while (tasks() < wanted) {
     const rowElements = rows * tile.rows
     const columnElements = columns * tile.columns
-    const splitColumns = columns > 1 && (columnElements >= rowElements || rowElements <= 32)
-    if (splitColumns && columnElements > 48) columns = ceilDiv(columns, 2)
+    const isWide = columnElements >= rowElements || rowElements <= 32
+    if (columns > 1 && (isNear || (isWide && columnElements > 48))) columns = ceilDiv(columns, 2)
     else if (rows > 1 && rowElements > 32) rows = ceilDiv(rows, 2)
     else break
   }

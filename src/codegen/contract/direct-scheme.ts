@@ -125,9 +125,10 @@ export function schemeOf(d: DirectProblem, plane: Plane | null): Scheme | null {
     const [a, b] = [l.strides[0]!, l.strides[1]!]
     return !d.taps.has(l.letter) && (a === 1 || b === 1) && (a === 1 || a === 0) && (b === 1 || b === 0)
   }
-  const canGoAround = (l: Loop): boolean => plane !== null && !inOut(l) && !isInPlane(l.letter) && l.strides[0] !== 0
-  const around = loops.filter(canGoAround)
-  const free = loops.filter((l) => inOut(l) && smooth(l))
+  // Each of its steps has a plane of its own.
+  const isOutside = (l: Loop): boolean => plane !== null && !isInPlane(l.letter) && l.strides[0] !== 0
+  const around = loops.filter((l) => !inOut(l) && isOutside(l))
+  const free = loops.filter((l) => inOut(l) && smooth(l) && !isOutside(l))
   const vectorFree = around.length > 0 ? undefined : (free.find((l) => l.strides[2] === 1) ?? undefined)
   const vectorSummed = loops.find(
     (l) => !inOut(l) && smooth(l) && l.strides[0] === 1 && l.strides[1] === 1 && !around.includes(l),

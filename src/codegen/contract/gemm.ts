@@ -59,7 +59,7 @@ export function lowerGemm(form: Form, capabilities: Capabilities, options: GemmO
   const columns = formSize(form.columns)
   // Networks whose weights are constant have more kernels for small images; others have one for all sizes.
   const isFixed = form.a.isConstant === true
-  const isNarrowed = options.rows === 'direct' || (isFixed && isNarrow(columns, capabilities))
+  const isNarrowed = (options.rows === 'direct' || isFixed) && isNarrow(columns, capabilities)
   const tile = isNarrowed ? narrowTile(capabilities, columns) : registerTile(capabilities)
   const batch = formSize(form.batch)
   const depth = formSize(form.contracted)
@@ -69,7 +69,7 @@ export function lowerGemm(form: Form, capabilities: Capabilities, options: GemmO
     rows,
     columns,
     depth: options.splits === 1 ? depth : splitDepth,
-    packsRows: options.rows === 'task',
+    mode: options.rows,
   }
   const blocking = chooseBlocking(size, tile, capabilities)
   const isShared = isFixed && blocking.rowTasks > 1 && columnRun(form) < SHORT_RUNS * tile.lanes
@@ -187,7 +187,8 @@ function emitProduct(
       const kc = k.let('kc', sub(to, from))
       if (columnSource && packedColumns) {
         const place = { base: bBase, row: column0, from, to, target: packedColumns.buffer, at: packedColumns.at }
-        emitPackPanels(k, columnSource, { rows: tile.columns, lanes: tile.lanes }, place, ownColumns)
+        const panel = { rows: tile.columns, lanes: tile.lanes, ahead: isDirect }
+        emitPackPanels(k, columnSource, panel, place, ownColumns)
       }
       if (rowSource && packedRows) {
         const rowsPlace = { base: aBase, row: row0, from, to, target: packedRows.buffer, at: packedRows.at }

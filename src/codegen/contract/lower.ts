@@ -29,7 +29,8 @@ import { lowerUnpackedGradient } from './unpacked-gradient.ts'
 import { lowerUnpackedProduct } from './unpacked-product.ts'
 import { isReadable, vectorWindow, type VectorWindow } from './unpacked.ts'
 import { isSmallResult, lowerSplitGemm } from './split.ts'
-import { lowerWinograd } from './winograd.ts'
+import { siblingsOnce } from './siblings.ts'
+import { winogradForm } from './winograd.ts'
 
 /** Contracted elements from which on the sum of a small result is cut. */
 const LONG_SUM = 2048
@@ -54,11 +55,18 @@ export function lowerContract(problem: ContractProblem): LoweredContract {
     title: titleOf(problem),
   }
   if (problem.dtype !== 'float32' && problem.dtype !== 'bfloat16' && problem.dtype !== 'float16') return plainNest(c)
-  const absent = absentLetters(c)
   // Instructions for bfloat16 multiply faster than fewer products in float32.
   const hasFasterProducts = problem.dtype === 'bfloat16' && problem.capabilities.bfloat16 !== undefined
-  const winograd = hasFasterProducts ? null : lowerWinograd(problem, c.cases, c.taps, c.title)
-  if (winograd) return winograd
+  const winograd = hasFasterProducts ? null : winogradForm(problem, c.cases, c.taps, c.title)
+  if (!winograd) return directly(c)
+  const [chosen, other] = winograd.pays ? [winograd.lower(), () => directly(c)] : [directly(c), () => winograd.lower()]
+  // A predictor has one size, or a few.
+  const { constant } = problem
+  return constant?.lhs || constant?.rhs ? chosen : { ...chosen, siblings: siblingsOnce(chosen, winograd.depth, other) }
+}
+
+function directly(c: Contraction): LoweredContract {
+  const absent = absentLetters(c)
   const { left, right } = sortLetters(c.cases[0]!, absent)
   if (left.length === 0 || right.length === 0) return alongVectors(c, absent)
   return unpacked(c, absent) ?? product(c, absent)
@@ -163,7 +171,8 @@ function byStride(dims: readonly AffineDim[], last = -1): number[] {
 function rowsMode(form: Form, isConvolution: boolean, capabilities: Capabilities): GemmOptions['rows'] {
   if (isConvolution || form.a.isConstant) return 'once'
   const isInOrder = form.contracted.at(-1)?.a === 1
-  return isNarrow(formSize(form.columns), capabilities) || (form.b.isConstant && isInOrder) ? 'direct' : 'task'
+  const isAddressed = capabilities.vectorBytes > 16 || form.b.isConstant === true
+  return isNarrow(formSize(form.columns), capabilities) || (isAddressed && isInOrder) ? 'direct' : 'task'
 }
 
 /** One operand has no free letters: loops with vectors, on planes in scratch or, failing that, on a copy of the operand. */

@@ -34,7 +34,12 @@ export interface PanelShape {
   /** Elements of the free axis in a panel: a multiple of `lanes`. */
   readonly rows: number
   readonly lanes: number
+  /** Whether lines of later steps are asked for: rows of a matrix that are far apart. Default not. */
+  readonly ahead?: boolean
 }
+
+/** Steps that lie between asking for a line and copying it. */
+const AHEAD = 4
 
 /** Rows and steps that are turned in registers. */
 const FOUR = 4
@@ -148,15 +153,13 @@ interface Piece {
 class PanelEmitter {
   private readonly k: Assembler
   private readonly source: PanelSource
-  private readonly rows: number
-  private readonly lanes: number
+  private readonly shape: PanelShape
   private readonly place: PanelPlace
 
   constructor(k: Assembler, source: PanelSource, shape: PanelShape, place: PanelPlace) {
     this.k = k
     this.source = source
-    this.rows = shape.rows
-    this.lanes = shape.lanes
+    this.shape = shape
     this.place = place
   }
 
@@ -168,10 +171,10 @@ class PanelEmitter {
 
   /** A vector of free elements from `row`, and whether they exist and are neighbours in memory. */
   vector(row: Expr): { start: Expr; whole: Expr } {
-    const { k, source, lanes } = this
+    const { k, source, shape } = this
     const r = k.let('r', row)
     const { inner, offsets } = source.free.locate(k, r)
-    const whole = le(add(inner, lanes), source.free.innerSize)
+    const whole = le(add(inner, shape.lanes), source.free.innerSize)
     return {
       start: k.let('s', add(this.place.base, offsets[0]!)),
       whole: source.free.sizes.length > 1 ? and(whole, lt(r, source.size)) : whole,
@@ -180,11 +183,17 @@ class PanelEmitter {
 
   /** Walks the contracted axis once for several pieces of `width` elements. */
   copy(pieces: readonly Piece[], width: number): void {
-    const { k, source, rows } = this
+    const { k, source } = this
+    const { rows } = this.shape
     const { from, to, target } = this.place
+    const isAhead = this.shape.ahead === true && width > 1
     const one = (i: Expr, offset: Expr): void => {
       const o = k.let('o', offset)
       const d = k.let('d', mul(i, rows))
+      if (isAhead) {
+        const ahead = k.let('ahead', add(o, mul(source.contracted.innerStride(0), AHEAD)))
+        for (const p of pieces) k.prefetch(source.buffer, add(p.start, ahead))
+      }
       for (const p of pieces) k.store(target, add(p.at, d), load(source.buffer, add(p.start, o), width))
     }
     const isTurned = width === 1 && pieces.length % FOUR === 0 && isStride(source.contracted.innerStride(0), 1)
@@ -194,7 +203,8 @@ class PanelEmitter {
 
   /** Four neighbours on the contracted axis of each piece, pieces that are neighbours in the panel by fours. */
   private turn(pieces: readonly Piece[], i: Expr, offset: Expr): void {
-    const { k, source, rows } = this
+    const { k, source } = this
+    const { rows } = this.shape
     const o = k.let('o', offset)
     const d = k.let('d', mul(i, rows))
     for (let p = 0; p < pieces.length; p += FOUR) {
@@ -205,7 +215,8 @@ class PanelEmitter {
 
   /** Elements one at a time, with zeros behind the end of the free axis. */
   single(first: Expr, count: number): void {
-    const { k, source, rows } = this
+    const { k, source } = this
+    const { rows } = this.shape
     const { row, from, to, target, at } = this.place
     k.loop('column', first, add(first, count), 1, (column) => {
       const r = k.let('r', add(row, column))

@@ -83,4 +83,6 @@ export interface LoweredContract {
   readonly steps: readonly ContractStep[]
   /** Memory that lives from the first step to the last, 64-byte aligned. */
   readonly temporaries: readonly { readonly bytes: number }[]
+  /** Kernels that compute the same contraction where its sizes make another form pay. */
+  readonly siblings?: readonly Kernel[]
 }

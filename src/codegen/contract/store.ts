@@ -147,6 +147,14 @@ export class TileStore {
     })
   }
 
+  /** As `prefetch`, one vector of the row that begins at a column. */
+  private prefetchRow(base: readonly Expr[], row: Expr, column: readonly Expr[]): void {
+    const { k } = this
+    const rowOffsets = this.rowAxes.locate(k, k.let('next', row)).offsets
+    for (const { buffer, view } of this.result.streams(this.columnStrides))
+      k.prefetch(buffer, add(add(base[view]!, rowOffsets[view]!), column[view]!))
+  }
+
   /** Whether a tile is full, and its vectors are runs of memory. */
   isWhole(runs: ColumnRuns | null, t: TilePlace): Expr {
     if (!runs) return lt(t.rows, 0)
@@ -198,14 +206,18 @@ export class TileStore {
     }
   }
 
-  /** Stores a tile that lies in scratch, `tile.columns` elements a row. */
-  emitFromScratch(base: readonly Expr[], t: TilePlace): void {
+  /**
+   * Stores a tile that lies in scratch, `tile.columns` elements a row. `ahead`: whether the tile below it is the next one, whose lines are asked
+   * for row by row meanwhile.
+   */
+  emitFromScratch(base: readonly Expr[], t: TilePlace, ahead = false): void {
     const { k, tile } = this
     const count = k.let('count', min(tile.rows, sub(t.rows, t.row)))
     const width = k.let('width', min(tile.columns, sub(t.columns, t.column)))
-    const eachRow = (visit: (row: Expr, at: readonly Expr[]) => void): void => {
+    const eachRow = (column: readonly Expr[], visit: (row: Expr, at: readonly Expr[]) => void): void => {
       k.loop('r', 0, count, 1, (r) => {
         const rowOffsets = this.rowAxes.locate(k, k.let('row', add(t.row, r))).offsets
+        if (ahead && this.result.hasEpilogue) this.prefetchRow(base, add(add(t.row, r), tile.rows), column)
         visit(
           k.let('from', add(t.slot, mul(r, tile.columns))),
           base.map((o, v) => k.let('at', add(o, rowOffsets[v]!))),
@@ -223,7 +235,7 @@ export class TileStore {
       k.if(
         run,
         () =>
-          eachRow((from, at) => {
+          eachRow(offsets, (from, at) => {
             const start = at.map((o, view) => k.let('at', add(o, offsets[view]!)))
             const source = k.let('source', add(from, v))
             const single = (): void =>
@@ -244,7 +256,7 @@ export class TileStore {
         () =>
           k.loop('column', v, end, 1, (column) => {
             const located = this.columnAxes.locate(k, k.let('c', add(t.column, column))).offsets
-            eachRow((from, at) => {
+            eachRow(located, (from, at) => {
               const where = at.map((o, view) => add(o, located[view]!))
               this.result.store(load(t.slots, add(from, column)), where, this.columnStrides, 1)
             })

@@ -55,6 +55,8 @@ export function vectorWindow(
     hasTerm(here, l) && !hasTerm(notThere, l)
   if (![...positions].every((l) => isPlain(l, withPositions, withTaps))) return null
   if (![...taps].every((l) => isPlain(l, withTaps, withPositions))) return null
+  // Padding so wide that no tap of any window meets an element: a sum of nothing.
+  if ([...taps].some((l) => c.sizes.get(l) === 0)) return null
   const size = (letters: Iterable<number>): number => [...letters].reduce((n, l) => n * c.sizes.get(l)!, 1)
   const short = size([...c.sizes.keys()].filter((l) => hasTerm(c[side], l) && isPlain(l, withTaps, withPositions)))
   const { windows, shortRows, single } = MOST_PRODUCTS
@@ -66,7 +68,7 @@ export function vectorWindow(
     const [step, dilation] = [position.factor, tap.factor]
     const most = run < registerTile(capabilities).lanes ? shortRows : windows
     if (short > (isGradient ? MOST_WEIGHTS : size(taps) < LEAST_TAPS ? single : most)) return null
-    if (count < 1 || count > MOST_TAPS || run < LEAST_RUN) return null
+    if (count > MOST_TAPS || run < LEAST_RUN) return null
     if (step < 1 || (step > 1 && dilation < 0)) return null
     return { side, axis, position: position.letter, tap: tap.letter, taps: count, step, dilation }
   }

@@ -91,19 +91,27 @@ function rolesOf(c: AffineCase, taps: ReadonlySet<number>): Roles | null {
  */
 const LEAST = { uses: 16, channels: 16, tiles: 32, filled: 0.5 }
 
-function pays(tiles: number, channels: number, filters: number, filled: number): boolean {
+function isDeep(channels: number, filters: number): boolean {
   const uses = (channels * filters) / (channels + filters)
-  const isDeep = uses >= LEAST.uses && Math.min(channels, filters) >= LEAST.channels
-  return isDeep && tiles >= LEAST.tiles && filled >= LEAST.filled
+  return uses >= LEAST.uses && Math.min(channels, filters) >= LEAST.channels
 }
 
-/** The steps, or null where the convolution is of another kind or would not gain. */
-export function lowerWinograd(
+/** A convolution that can be computed in this form. */
+export interface WinogradForm {
+  /** Whether its images are large enough to gain. */
+  readonly pays: boolean
+  /** Channels and filters. */
+  readonly depth: readonly [number, number]
+  lower(): LoweredContract
+}
+
+/** Null where the convolution is of another kind, or would not gain with images of any size. */
+export function winogradForm(
   problem: ContractProblem,
   cases: readonly AffineCase[],
   taps: ReadonlySet<number>,
   convolution: string,
-): LoweredContract | null {
+): WinogradForm | null {
   const [c] = cases
   if (!c || cases.length > 1 || problem.capabilities.winograd === false) return null
   if (problem.dtype !== 'float32' || (problem.outDType ?? 'float32') !== 'float32') return null
@@ -113,10 +121,17 @@ export function lowerWinograd(
   const [down, across] = roles.windows.map((w) => Math.ceil(w.size / TILE)) as [number, number]
   const tiles = product(roles.images) * down * across
   const filled = (roles.windows[0].size * roles.windows[1].size) / (down * across * TILE * TILE)
-  if (!pays(tiles, product(roles.channels), product(roles.filters), filled)) return null
-  const list = new StepList()
-  new Convolution(problem, c, roles, `winograd ${convolution}`, list).emit()
-  return list
+  const depth = [product(roles.channels), product(roles.filters)] as const
+  if (!isDeep(...depth)) return null
+  return {
+    depth,
+    pays: tiles >= LEAST.tiles && filled >= LEAST.filled,
+    lower: () => {
+      const list = new StepList()
+      new Convolution(problem, c, roles, `winograd ${convolution}`, list).emit()
+      return list
+    },
+  }
 }
 
 /** Tiles of which the last panel of columns is half empty on average. */

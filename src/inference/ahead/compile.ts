@@ -17,7 +17,8 @@ import { compilerFor, libraryFlags, targetNamed, type TargetName } from '../../r
 import { compileSharedObject } from '../../runtime/compiler.ts'
 import { codeFlags } from '../../runtime/cpu/flags.ts'
 import { describePort, fitsPort } from '../predictor.ts'
-import { describeFile, isCompiledModel, manifestHead, manifestName, type Manifest } from './manifest.ts'
+import { isCompiledModel, manifestName } from './manifest-file.ts'
+import { describeFile, manifestHead, type Manifest } from './manifest.ts'
 import { planModel } from './plan.ts'
 
 export interface CompileModelOptions {

@@ -5,7 +5,8 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { ArgumentError, FormatError, ShapeError, StorageError } from '../../common/errors.ts'
 import type { OperatorProgram } from '../../io/formats/program/program.ts'
 import { compileModel } from './compile.ts'
-import { describeFile, isCompiledModel, parseManifest, readChecked, readManifest, type Manifest } from './manifest.ts'
+import { isCompiledModel } from './manifest-file.ts'
+import { describeFile, parseManifest, readChecked, readManifest, type Manifest } from './manifest.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'longzhou-manifest-'))
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))

@@ -9,14 +9,10 @@ import { z } from 'zod'
 import { dtypes, type DType } from '../../common/dtype.ts'
 import { FormatError } from '../../common/errors.ts'
 import { targetNames } from '../../runtime/ahead/target.ts'
-import { codeOf, withStorageErrors } from '../../io/storage-error.ts'
+import { withStorageErrors } from '../../io/storage-error.ts'
+import { isOurs, manifestFormat as format, manifestName, readManifestText } from './manifest-file.ts'
 
-export const manifestName = 'manifest.json'
-const format = 'longzhou-compiled-model'
 const version = 1
-
-/** A manifest that is larger is none: the largest part of a real one is the dictionary of a recogniser. */
-const largestManifest = 64 << 20
 
 const name = z.string().regex(/^[a-z][a-z0-9_]*$/)
 const size = z.int().min(0)
@@ -89,19 +85,6 @@ export function parseManifest(text: string): Manifest {
   return manifest
 }
 
-function isOurs(value: unknown): value is { readonly version?: unknown } {
-  return typeof value === 'object' && value !== null && 'format' in value && value.format === format
-}
-
-async function readManifestText(directory: string): Promise<string> {
-  const path = join(directory, manifestName)
-  return withStorageErrors('reading', path, async () => {
-    const { size: bytes } = await stat(path)
-    if (bytes > largestManifest) throw new FormatError(`'${path}' has ${bytes} bytes: that is no manifest`)
-    return readFile(path, 'utf8')
-  })
-}
-
 /** Reads the manifest of a directory. Throws StorageError, FormatError. */
 export async function readManifest(directory: string): Promise<Manifest> {
   const text = await readManifestText(directory)
@@ -110,18 +93,6 @@ export async function readManifest(directory: string): Promise<Manifest> {
   } catch (cause) {
     if (!(cause instanceof FormatError)) throw cause
     throw new FormatError(`'${join(directory, manifestName)}': ${cause.message}`, { cause })
-  }
-}
-
-/** Whether a path is a directory with a manifest of a compiled model, whole or not. */
-export async function isCompiledModel(path: string): Promise<boolean> {
-  try {
-    return isOurs(JSON.parse(await readManifestText(path)))
-  } catch (error) {
-    if (error instanceof SyntaxError || error instanceof FormatError) return false
-    const cause = codeOf((error as Error).cause)
-    if (cause === 'ENOENT' || cause === 'ENOTDIR') return false
-    throw error
   }
 }
 

@@ -12,7 +12,7 @@ import type { OperatorProgram } from '../../io/formats/program/program.ts'
 import type { AheadModel, AheadProgram, AheadShape, Place } from '../../runtime/ahead/model.ts'
 import type { Target } from '../../runtime/ahead/target.ts'
 import { capture, type Capture } from '../../schedule/capture.ts'
-import type { BufferRef, Plan } from '../../schedule/plan.ts'
+import { buffersOf, type Plan } from '../../schedule/plan.ts'
 import { backendOf, withDevice } from '../../tensor/device.ts'
 import { recordInference } from '../record.ts'
 
@@ -135,16 +135,11 @@ function addLeaves(
   to: Offsets,
   except?: Offsets,
 ): void {
-  for (const { space, slot } of memoryOf(plan)) {
+  for (const { space, slot } of buffersOf(plan)) {
     const leaf = space === 'leaf' ? leaves[slot] : undefined
     if (typeof leaf !== 'string' || except?.has(leaf)) continue
     to.add(leaf, values.bytesOf(leaf).length)
   }
-}
-
-function memoryOf(plan: Plan): BufferRef[] {
-  const launches = plan.steps.flatMap((s) => (s.kind === 'loop' ? s.steps : [s]))
-  return launches.flatMap((l) => l.arguments.flatMap((a) => (a.kind === 'buffer' ? [a.ref] : [])))
 }
 
 /** What leaves hold, by its digest: weights that are equal are one. */

@@ -3,7 +3,7 @@
  * files and started without a shell.
  */
 import { execFile } from 'node:child_process'
-import { access, constants, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { access, constants, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -53,6 +53,7 @@ export async function convertWithOpt(
   const folder = await mkdtemp(join(tmpdir(), 'longzhou-opt-'))
   try {
     await writePaddleModel(join(folder, 'inference'), program, { format: 'pdmodel' })
+    if (program.parameters.size === 0) await writeFile(join(folder, 'inference.pdiparams'), '')
     const args = [
       `--model_file=${join(folder, 'inference.pdmodel')}`,
       `--param_file=${join(folder, 'inference.pdiparams')}`,

@@ -4,6 +4,8 @@ import { replaceFile, type AtomicOptions } from '../atomic.ts'
 import { ArgumentError, FormatError } from '../../common/errors.ts'
 import type { HostArray } from '../../common/dtype.ts'
 import { convertWithOpt, findOpt, liteWriters, type LiteOptions } from './lite-opt.ts'
+import { withKernels } from './lite-kernels.ts'
+import { refuseMissing, withLiteOperators } from './lite-operators.ts'
 import { narrowSizes } from './lite-sizes.ts'
 import { parseNaiveBuffer, serializeNaiveBuffer } from './naive-buffer/naive-buffer.ts'
 import { programFromLegacy } from './paddle/legacy-reader.ts'
@@ -39,7 +41,8 @@ export async function writeLiteModel(
   path: string,
   options: AtomicOptions & LiteOptions = {},
 ): Promise<void> {
-  const bytes = (await convertedByOpt(program, options)) ?? ownBytes(program)
+  const known = withLiteOperators(program)
+  const bytes = (await convertedByOpt(known, options)) ?? ownBytes(known)
   await replaceFile(path, (sink) => sink.write(bytes), options)
 }
 
@@ -47,7 +50,8 @@ function ownBytes(program: OperatorProgram): Uint8Array {
   const parameters: Record<string, HostArray> = {}
   for (const [name, { array }] of program.parameters) parameters[name] = array
   const written = legacyFromProgram(narrowSizes(program))
-  return serializeNaiveBuffer({ optVersion: LITE_VERSION, program: written, parameters })
+  refuseMissing(written)
+  return serializeNaiveBuffer({ optVersion: LITE_VERSION, program: withKernels(written), parameters })
 }
 
 /** What `opt` makes, once it is seen that it can be read again; null where another writer is to be used. */

@@ -1,7 +1,4 @@
-/**
- * Sizes as Paddle Lite computes them: in int32. Its light runtime takes the first kernel of an operator for the target, whatever the dtype, and for
- * slices and sums of integers that is int32's; int64 would be read in halves.
- */
+/** Sizes as Paddle Lite has them: its `shape` gives int32, and operators that take sizes as values read int32; int64 would be read in halves. */
 import { completeValues } from './program/complete.ts'
 import { findOperator } from './program/operators/table.ts'
 import { slotNames, type Operation, type OperatorProgram, type ValueInfo } from './program/program.ts'

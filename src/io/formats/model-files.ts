@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { HostArray } from '../../common/dtype.ts'
 import { ArgumentError } from '../../common/errors.ts'
+import { modelFormats, type ModelFormat } from './format-names.ts'
 import type { LiteOptions } from './lite-opt.ts'
 import { readLiteModel, writeLiteModel } from './lite-program.ts'
 import { hasOnnxRuntime, openOnnxRuntime, readOnnxModel, writeOnnxModel } from './onnx/index.ts'
@@ -10,9 +11,7 @@ import { readPaddleModel, writePaddleModel } from './paddle/index.ts'
 import type { OperatorProgram } from './program/program.ts'
 import { readSafetensorsProgram, writeSafetensorsProgram } from './safetensors-program.ts'
 
-export const modelFormats = ['pir', 'pdmodel', 'onnx', 'safetensors', 'nb'] as const
-/** `pir`: Paddle 3's `.json` + `.pdiparams`; `pdmodel`: Paddle 2's `.pdmodel` + `.pdiparams`; `nb`: Paddle Lite's. */
-export type ModelFormat = (typeof modelFormats)[number]
+export { modelFormats, type ModelFormat }
 
 interface FormatRow {
   readonly format: ModelFormat

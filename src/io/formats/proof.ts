@@ -1,7 +1,7 @@
 /**
  * Proof that what was written computes what was trained: inputs are drawn, run through the live layer, through the file as it is read again,
- * and through the runtime that the file is made for, where that is installed; every output is compared. Where they differ, the first layer
- * that does is named.
+ * and through the runtime that the file is made for, where that is installed; every output is compared. Where they differ, the first layer,
+ * or operator, that does is named.
  */
 import { allocateHost, getElement, isFloat, setElement, type HostArray } from '../../common/dtype.ts'
 import { ArgumentError, FormatError } from '../../common/errors.ts'
@@ -14,6 +14,7 @@ import { fromHost, type Tensor } from '../../tensor/tensor.ts'
 import { foreignRuntimeOf, readModel, type ForeignRuntime } from './model-files.ts'
 import type { Exportable } from './program/export/record.ts'
 import { slotNames, type OperatorProgram } from './program/program.ts'
+import { firstInProgram, firstInRuntime, type OperatorDifference } from './proof-operators.ts'
 import { TranslatedLayer } from './program/translated-layer.ts'
 
 /** Largest difference that float32 arithmetic in another order may make. */
@@ -51,7 +52,7 @@ export function drawSamples(program: OperatorProgram, shapes: readonly (readonly
 
 /**
  * Compares a live layer, in evaluation, with a file. `written` is the program that the file was written from, to tell where they part. Throws
- * FormatError that names the first layer that differs, and by how much.
+ * FormatError that names the first layer or operator that differs, and by how much.
  */
 export async function proveEqual(
   live: Exportable,
@@ -133,10 +134,17 @@ async function firstDifference(
     const d = distance(value, own)
     if (d > tolerance) return `the first layer that differs is ${path} (${type}), by ${d}`
   }
+  const run = (program: OperatorProgram) => outputsOf(new TranslatedLayer(program), sample)
+  if (live instanceof TranslatedLayer && live.program !== written) {
+    const found = await firstInProgram(live.program, written, run, distance, tolerance)
+    if (found) return inWords(found)
+  }
   for (const [name, { array }] of written.parameters) {
     const other = reread.parameters.get(name)?.array
     if (other && distance(array, other) > tolerance) return `the file holds other values of the parameter '${name}'`
   }
+  const found = await firstInProgram(written, reread, run, distance, tolerance)
+  if (found) return `${inWords(found)} in the file as it is read again`
   return 'the program agrees with the layer, the file as it is read again does not: please report this model'
 }
 
@@ -163,25 +171,24 @@ async function layerValues(
   }
 }
 
-/** Where another runtime parts from the program: the first operation, or layer, whose value differs. */
+/** Where another runtime parts from the program: the first operation whose value differs. */
 async function firstForeignDifference(
   written: OperatorProgram,
   foreign: ForeignRuntime,
   sample: readonly HostArray[],
   tolerance: number,
 ): Promise<string> {
-  const outputs = lastOfOrigins(written)
-  if (outputs.length === 0) return 'the program names no layers'
-  const inner = { ...written, outputs }
-  const own = await outputsOf(new TranslatedLayer(inner), sample)
-  const session = await foreign.open(inner)
-  const theirs = await session.run(sample).finally(() => session.dispose())
-  for (const [i, { name }] of outputs.entries()) {
-    const d = distance(own[i]!, theirs[i]!)
-    if (d > tolerance) return `the first layer that differs is ${name}, by ${d}`
+  const ours = (program: OperatorProgram) => outputsOf(new TranslatedLayer(program), sample)
+  const theirs = async (program: OperatorProgram): Promise<readonly HostArray[]> => {
+    const session = await foreign.open(program)
+    return session.run(sample).finally(() => session.dispose())
   }
-  return 'no layer differs when their values are outputs'
+  const found = await firstInRuntime(written, ours, theirs, distance, tolerance)
+  return found ? inWords(found) : 'no operator differs when their values are outputs'
 }
+
+const inWords = ({ place, difference }: OperatorDifference): string =>
+  `the first operator that differs is ${place}, by ${difference}`
 
 /** The last value of each origin that the operations name, as outputs of that name. */
 function lastOfOrigins(program: OperatorProgram): { readonly name: string; readonly value: string }[] {

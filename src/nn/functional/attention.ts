@@ -18,8 +18,8 @@ import { softmax } from './activation.ts'
 import { checkProbability } from './draws.ts'
 import { dropout } from './dropout.ts'
 
-/** Fewer queries leave the lanes of a tile idle. */
-const fewestQueries = 16
+/** Steps of a decoder have fewer: nearly all lanes of a tile would be idle. Short sequences run in the kernels of long ones. */
+const fewestQueries = 4
 
 export interface AttentionOptions {
   /**

@@ -4,9 +4,9 @@
  */
 import { ArgumentError, ShapeError } from '../../common/errors.ts'
 import { formatShape, numel } from '../../common/shape.ts'
-import { binary, iota, reduce, reshape, slice, unary, where, window } from '../../graph/build.ts'
+import { binary, custom, iota, reduce, reshape, slice, unary, where, window } from '../../graph/build.ts'
 import { spread } from '../../graph/gradient.ts'
-import type { Node } from '../../graph/node.ts'
+import type { CustomGradient, Node } from '../../graph/node.ts'
 import { checkFloat, constantLike } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
 import { asOperator, noteOperator, notesOperators, type OperatorAttribute } from '../../tensor/tracer.ts'
@@ -112,12 +112,17 @@ function tapNumbers(shape: readonly number[], tapAxes: readonly number[]): Node 
   return numbers!
 }
 
-/** The maximum over the taps; for gradients by way of the first tap that attains it. */
+/** The maximum over the taps. Its gradient goes to the first tap that attains it. */
 export function maximumOver(node: Node, tapAxes: readonly number[]): Node {
-  if (!node.needsGrad) return reduce('reduceMax', node, tapAxes)
-  const chosen = spread(reduce('argmax', node, tapAxes), node.shape, tapAxes)
-  const picked = where(binary('eq', tapNumbers(node.shape, tapAxes), chosen), node, constantLike(node, 0))
-  return reduce('reduceSum', picked, tapAxes)
+  const most = reduce('reduceMax', node, tapAxes)
+  if (!most.needsGrad) return most
+  const gradient: CustomGradient = ({ sources }, given) => {
+    const from = sources[1]!
+    const chosen = spread(reduce('argmax', from, tapAxes), from.shape, tapAxes)
+    const g = spread(given.get(0)!, from.shape, tapAxes)
+    return [null, where(binary('eq', tapNumbers(from.shape, tapAxes), chosen), g, constantLike(g, 0))]
+  }
+  return custom([most], [node], gradient)[0]!
 }
 
 /** Flat spatial offset of the tap that `argmax` chose; `source` gives the coordinate on one axis from position and tap. */

@@ -102,6 +102,11 @@ export function emitVector(em: Emitter, e: Expr, group: number): void {
       return emitSplat(em, e, shape)
     case 'zip': {
       // The two or four lanes of each operand that this group takes: where they begin, counted from the operand's first lane.
+      if (e.run === groupLanes)
+        return em.value(
+          group % 2 === 0 ? e.a : e.b,
+          (group >> 1) + (e.half === 'low' ? 0 : e.type.lanes / groupLanes / 2),
+        )
       const half = e.span === 'four' ? groupLanes : e.type.lanes
       const start = (e.span === 'four' ? group * groupLanes : group * 2) + (e.half === 'low' ? 0 : half / 2)
       const from = Math.floor(start / groupLanes)

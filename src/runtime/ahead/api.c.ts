@@ -94,9 +94,9 @@ static void bind(i64 *code) {
       step += 1 + step[1];
       continue;
     }
-    i64 *launch = step + 4;
-    for (i64 j = 0; j < step[2]; j++, launch += launch[WORDS]) bind_launch(launch);
-    step += 4 + step[3];
+    i64 *launch = step + LOOP_HEADER;
+    for (i64 j = 0; j < step[LAUNCHES]; j++, launch += launch[WORDS]) bind_launch(launch);
+    step += LOOP_HEADER + step[BODY];
   }
 }
 

@@ -6,6 +6,7 @@ import { dtypes, sizeOf } from '../../common/dtype.ts'
 import { numel, type Shape } from '../../common/shape.ts'
 import { renderKernel, translationUnit, type CKernel } from '../../render/c.ts'
 import { constantText, stringText } from '../../render/c-text.ts'
+import { launchesOf } from '../../schedule/plan.ts'
 import { encodePlan, type Word } from '../cpu/encode.ts'
 import { executorIncludes, executorSource } from '../cpu/executor.c.ts'
 import { apiSource, tableTypes } from './api.c.ts'
@@ -91,9 +92,8 @@ class KernelTable {
 
   /** Numbers of the kernels that a program's launches name; those that none names have none. */
   numbersOf({ plan, kernels }: AheadProgram): number[] {
-    const launches = plan.steps.flatMap((s) => (s.kind === 'loop' ? s.steps : [s]))
     const numbers: number[] = []
-    for (const { kernel } of launches) {
+    for (const { kernel } of launchesOf(plan)) {
       if (numbers[kernel] !== undefined) continue
       const printed = renderKernel(kernels[kernel]!, this.#vectorBytes)
       let number = this.#numbers.get(printed.name)

@@ -8,10 +8,9 @@ import { isThreadCount } from '../../common/thread-count.ts'
 import type { Capabilities } from '../../codegen/capabilities.ts'
 import { crossCompiler, defaultCompiler, probeCompiler, type Compiler } from '../compiler.ts'
 import { detectCpuFeatures, vectorBytes } from '../cpu-features.ts'
+import { isTargetName, targetNames, type TargetName } from './target-names.ts'
 
-export const targetNames = ['x86-64-v3', 'x86-64-v4', 'aarch64', 'native'] as const
-/** Levels of x86-64 as its psABI defines them (v3: AVX2 and FMA; v4: AVX-512), 64-bit Arm with NEON, and this machine. */
-export type TargetName = (typeof targetNames)[number]
+export { isTargetName, targetNames, type TargetName }
 
 export interface Target {
   readonly name: TargetName
@@ -58,10 +57,6 @@ const rows: Readonly<Record<Exclude<TargetName, 'native'>, TargetRow>> = {
     vectorBytes: 16,
     cacheBytes: [32 << 10, 256 << 10, 1 << 20],
   },
-}
-
-export function isTargetName(name: string): name is TargetName {
-  return (targetNames as readonly string[]).includes(name)
 }
 
 /**

@@ -12,6 +12,7 @@ import type { Argument, Launch, Loop, Plan } from '../../schedule/plan.ts'
 import { compilerCandidates } from '../compiler.ts'
 import { CpuBackend } from './backend.ts'
 import { KernelLibrary } from './kernel-library.ts'
+import type { RunTimes } from '../run-times.ts'
 import { nativeRuntime } from './native.ts'
 
 let root: string
@@ -180,9 +181,9 @@ describe.runIf(hasCompiler).each([1, 2, 5])('on %i threads', (threads) => {
     const [steps, n] = [20, 33]
     const input = Float32Array.from({ length: steps * n }, (_, i) => Math.sin(i))
     const args = [at('output', 0), at('leaf', 0, 0, n * 4), at('output', 1, 0, n * 4)]
-    const loop: Loop = { kind: 'loop', count: steps, steps: [launch(0, n, args)] }
+    const loop: Loop = { kind: 'loop', count: steps, steps: [launch(0, n, args)], besideNext: false }
     const program = await cpu.compile(planOf([loop]), [recurrence()])
-    const [state, trace] = [cpu.allocate(n * 4), cpu.allocate(steps * n * 4)]
+    const [state, trace] = [upload(new Float32Array(n)), cpu.allocate(steps * n * 4)]
     await cpu.run(program, [upload(input)], [state, trace], [])
     const wanted = new Float32Array(steps * n)
     for (let i = 0; i < steps * n; i++) wanted[i] = (i < n ? 0 : wanted[i - n]! * 0.5) + input[i]!
@@ -190,11 +191,41 @@ describe.runIf(hasCompiler).each([1, 2, 5])('on %i threads', (threads) => {
     expect(floats(await cpu.read(state))).toEqual(floats(await cpu.read(trace)).slice(-n))
   })
 
+  test('loops beside each other give what they give one after another, with their times', async () => {
+    const [steps, n] = [50, 40]
+    const inputs = [0, 1].map((k) => Float32Array.from({ length: steps * n }, (_, i) => Math.sin(i + k)))
+    const loop = (k: number): Loop => ({
+      kind: 'loop',
+      count: steps,
+      steps: [launch(0, n, [at('output', 2 * k), at('leaf', k, 0, n * 4), at('output', 2 * k + 1, 0, n * 4)])],
+      besideNext: k === 0,
+    })
+    const last = launch(0, n, [at('output', 4), at('output', 1), at('output', 5)])
+    const plan = planOf([loop(0), loop(1), last])
+    const program = await cpu.compile(plan, [recurrence()])
+    const outs = [n, steps * n, n, steps * n, n, n].map((size) => upload(new Float32Array(size)))
+    const times = await new Promise<RunTimes>((tell, fail) => {
+      const settled = (fault: Error | null, t?: RunTimes): void => (t ? tell(t) : fail(fault ?? new Error('no times')))
+      void cpu.run(program, inputs.map(upload), outs, [], settled, true)
+    })
+    inputs.forEach((input, k) => {
+      const wanted = new Float32Array(steps * n)
+      for (let i = 0; i < steps * n; i++) wanted[i] = (i < n ? 0 : wanted[i - n]! * 0.5) + input[i]!
+      expect(floats(cpu.readSync(outs[2 * k + 1]!))).toEqual(wanted)
+    })
+    const launches = times.launches(plan)
+    expect(launches).toHaveLength(2 * steps + 1)
+    expect(launches.map((l) => l.iteration)).toEqual([...Array(steps).keys(), ...Array(steps).keys(), 0])
+    for (const own of [launches.slice(0, steps), launches.slice(steps, 2 * steps)])
+      own.forEach((l, i) => expect(l.start).toBeGreaterThanOrEqual(own[i - 1]?.end ?? 0))
+    expect(launches.at(-1)!.start).toBeGreaterThanOrEqual(Math.max(...launches.slice(0, -1).map((l) => l.end)))
+  })
+
   test('an empty extent and a loop of no iterations do nothing', async () => {
     const args = [at('output', 0), at('leaf', 0), at('output', 1)]
-    const loop: Loop = { kind: 'loop', count: 0, steps: [launch(0, 4, args)] }
+    const loop: Loop = { kind: 'loop', count: 0, steps: [launch(0, 4, args)], besideNext: false }
     const program = await cpu.compile(planOf([loop, launch(0, 0, args), launch(0, 2, args)]), [recurrence()])
-    const [state, out] = [cpu.allocate(16), cpu.allocate(16)]
+    const [state, out] = [upload(new Float32Array(4)), upload(new Float32Array(4))]
     await cpu.run(program, [upload(Float32Array.of(1, 2, 3, 4))], [state, out], [])
     expect([...floats(await cpu.read(out))]).toEqual([1, 2, 0, 0])
   })

@@ -4,7 +4,8 @@
  * JavaScript as float64) and compiled models (../ahead/api.c.ts, addresses are pointers).
  *
  * A program is an array of 64-bit words: [arena bytes, steps, then each step]. A step is a launch (0, launch words) or a loop
- * (1, count, launches, words of the body, body). Launch words: [words, function, extent, grain, scratch bytes, arguments,
+ * (1, count, launches, words of the body, threads, body). A loop whose `threads` is not 0 may run at the same time as the loop behind it, which
+ * is better where there are at most that many threads to each loop. Launch words: [words, function, extent, grain, scratch bytes, arguments,
  * relocations, the arguments, the relocations]; a relocation is [argument, kind, slot, byte offset, step] and says what to write to
  * an argument before the launch. Slots are addresses of leaves and of outputs, and float64 scalars. Times are float64, too:
  * nanoseconds on a monotonic clock, start and end of each launch as it is executed.
@@ -65,13 +66,15 @@ static void release(region *r) {
 /* Memory of at least this size at a 64-byte boundary; what was in it is lost when it grows. NULL where there is none left. */
 static char *reserve(region *r, i64 bytes) {
   if (bytes <= r->size) return r->memory;
-  const i64 page = 1 << 21;
+  /* Large pages spare look-ups of addresses, and are memory in use from their first byte on: small regions do without. */
+  const int is_large = bytes > 1 << 20;
+  const i64 page = is_large ? 1 << 21 : 1 << 16;
   i64 size = (bytes + page - 1) / page * page;
   release(r);
   void *memory = mmap(0, (size_t)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return 0;
 #ifdef MADV_HUGEPAGE
-  madvise(memory, (size_t)size, MADV_HUGEPAGE);
+  if (is_large) madvise(memory, (size_t)size, MADV_HUGEPAGE);
 #endif
   r->memory = memory;
   r->size = size;
@@ -84,6 +87,11 @@ static int start_thread(pthread_t *thread, void *(*body)(void *), void *argument
   /* Signals are the business of the program around this: its own threads take them. */
   pthread_sigmask(SIG_SETMASK, &all, &old);
   int error = pthread_create(thread, 0, body, argument);
+#ifdef SCHED_BATCH
+  /* Woken, they take a core that is idle, not the one of the thread that woke it, which still has a little to do. */
+  struct sched_param parameters = { 0 };
+  if (!error) pthread_setschedparam(*thread, SCHED_BATCH, &parameters);
+#endif
   pthread_sigmask(SIG_SETMASK, &old, 0);
   return error;
 }
@@ -283,6 +291,50 @@ static void run_launch(executor *e, i64 *launch, run_slots *slots, i64 iteration
   if (slots->times) *slots->times++ = (double)now();
 }
 
+enum { COUNT = 1, LAUNCHES, BODY, THREADS, LOOP_HEADER };
+
+/* Where the times of what follows a loop begin. */
+static double *times_behind(double *times, const i64 *loop) { return times ? times + 2 * loop[COUNT] * loop[LAUNCHES] : 0; }
+
+/* Loops that run beside each other: each one as a whole on the thread that takes it. args: executor, first loop, slots. */
+static void run_beside(const i64 *args, i64 begin, i64 end, char *scratch, int *status) {
+  executor *e = (executor *)(intptr_t)args[0];
+  i64 *loop = (i64 *)(intptr_t)args[1];
+  run_slots slots = *(const run_slots *)(intptr_t)args[2];
+  for (i64 i = 0; i < end; i++, loop += LOOP_HEADER + loop[BODY]) {
+    double *next = times_behind(slots.times, loop);
+    for (i64 iteration = 0; i >= begin && iteration < loop[COUNT]; iteration++) {
+      if (__atomic_load_n(&e->halted, __ATOMIC_RELAXED) || __atomic_load_n(status, __ATOMIC_RELAXED)) return;
+      i64 *launch = loop + LOOP_HEADER;
+      for (i64 j = 0; j < loop[LAUNCHES]; j++, launch += launch[WORDS]) {
+        relocate(launch, e->arena.memory, &slots, iteration);
+        if (slots.times) *slots.times++ = (double)now();
+        if (launch[EXTENT] > 0)
+          ((kernel)(intptr_t)launch[FUNCTION])(launch + LAUNCH_HEADER, 0, launch[EXTENT], scratch, status);
+        if (slots.times) *slots.times++ = (double)now();
+      }
+    }
+    slots.times = next;
+  }
+}
+
+/* Runs the loops that may run at the same time as this one, where they should, and returns how many they were, else 0. */
+static i64 try_beside(executor *e, i64 *loop, run_slots *slots, int *status) {
+  i64 loops = 1, scratch = 0, threads = loop[THREADS];
+  if (threads == 0 || e->pool->active <= 1) return 0;
+  for (i64 *l = loop;; l += LOOP_HEADER + l[BODY], loops++) {
+    i64 *launch = l + LOOP_HEADER;
+    for (i64 j = 0; j < l[LAUNCHES]; j++, launch += launch[WORDS])
+      if (launch[SCRATCH] > scratch) scratch = launch[SCRATCH];
+    if (l[THREADS] == 0) break;
+  }
+  if (e->pool->active > threads * loops) return 0;
+  const i64 args[] = { (i64)(intptr_t)e, (i64)(intptr_t)loop, (i64)(intptr_t)slots };
+  parallel_for(e->pool, run_beside, args, loops, 1, scratch, &e->scratch, status);
+  for (i64 i = 0; i < loops; i++, loop += LOOP_HEADER + loop[BODY]) slots->times = times_behind(slots->times, loop);
+  return loops;
+}
+
 /* A fault ends the run: what would be computed from it, and overwrite parameters, is left out. */
 static int run_program(executor *e, i64 *code, run_slots *slots) {
   int status = 0;
@@ -294,12 +346,14 @@ static int run_program(executor *e, i64 *code, run_slots *slots) {
       step += 1 + step[1];
       continue;
     }
-    for (i64 iteration = 0; iteration < step[1] && !status; iteration++) {
+    const i64 beside = try_beside(e, step, slots, &status);
+    for (i64 j = 1; j < beside; j++, i++) step += LOOP_HEADER + step[BODY];
+    for (i64 iteration = 0; beside == 0 && iteration < step[COUNT] && !status; iteration++) {
       if (__atomic_load_n(&e->halted, __ATOMIC_RELAXED)) break;
-      i64 *launch = step + 4;
-      for (i64 j = 0; j < step[2] && !status; j++, launch += launch[WORDS]) run_launch(e, launch, slots, iteration, &status);
+      i64 *launch = step + LOOP_HEADER;
+      for (i64 j = 0; j < step[LAUNCHES] && !status; j++, launch += launch[WORDS]) run_launch(e, launch, slots, iteration, &status);
     }
-    step += 4 + step[3];
+    step += LOOP_HEADER + step[BODY];
   }
   return status;
 }

@@ -1,10 +1,8 @@
 /**
  * Compiled kernels: looked up in this process, then on disk, then compiled. Kernels that are missing are spread over a few translation
- * units, which compile in parallel. A unit is a shared object named by the SHA-256 of its source, beside a list of the kernels in it,
- * so that any plan finds what another plan or process has compiled.
+ * units, which compile in parallel. A unit is a shared object named by the SHA-256 of its source.
  */
-import { createHash } from 'node:crypto'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { threadId } from 'node:worker_threads'
@@ -12,12 +10,12 @@ import { CompileError } from '../../common/errors.ts'
 import { translationUnit, type CKernel } from '../../render/c.ts'
 import { compileSharedObject, compileSharedObjectSync } from '../compiler.ts'
 import { kernelFlags } from './flags.ts'
+import { KernelFiles, LIST, lineOf, sha256, type KernelIdentity } from './kernel-files.ts'
 import type { NativeRuntime } from './native.ts'
 
 /** Less text than this is not worth another compiler process: gcc 12 takes about 0.2 s for it, and 0.05 s to start and link. */
 const CHARACTERS_PER_UNIT = 10_000
 const MAX_UNITS = 4
-const LIST = '.kernels'
 
 interface Unit {
   readonly kernels: readonly CKernel[]
@@ -25,27 +23,13 @@ interface Unit {
   readonly path: string
 }
 
-/** What tells a compiled kernel from all others: its name, a short hash, and the digest of its text. */
-export interface KernelIdentity {
-  readonly name: string
-  readonly digest: string
-}
-
-export class KernelLibrary {
-  private readonly native: NativeRuntime
-  private readonly directory: string | null
+export class KernelLibrary extends KernelFiles {
   private readonly maxUnits: number
-  private readonly addresses = new Map<string, number>()
-  private readonly libraries = new Map<string, number>()
-  /** Files by kernel on disk. */
-  private readonly files = new Map<string, string>()
-  private readonly listsRead = new Set<string>()
   private readonly compiling = new Map<string, Promise<void>>()
 
   /** `directory` keeps units for other processes; null: they are gone when this one ends. */
   constructor(native: NativeRuntime, directory: string | null, cores: number) {
-    this.native = native
-    this.directory = directory
+    super(native, directory)
     this.maxUnits = Math.min(MAX_UNITS, Math.max(2, cores))
   }
 
@@ -63,6 +47,12 @@ export class KernelLibrary {
     for (const k of own) this.compiling.delete(k.name)
     for (const r of results) if (r.status === 'rejected') throw r.reason
     return this.addressesOf(kernels)
+  }
+
+  /** What other processes find a compiled kernel by. */
+  identityOf(kernel: CKernel): KernelIdentity {
+    const known = named(kernel)
+    return { ...known, file: this.fileNameOf(known) }
   }
 
   private async compile(unit: Unit): Promise<void> {
@@ -87,55 +77,14 @@ export class KernelLibrary {
     return this.addressesOf(kernels)
   }
 
-  /** Addresses of kernels that were compiled before, by any process; null where one is missing. */
-  find(kernels: readonly KernelIdentity[]): number[] | null {
-    const unknown = kernels.filter((k) => !this.addresses.has(k.name))
-    if (unknown.some((k) => !this.files.has(lineOf(k)))) this.readLists()
-    for (const k of unknown) {
-      const path = this.files.get(lineOf(k))
-      if (path === undefined || !this.open(path, [k])) return null
-    }
-    return this.addressesOf(kernels)
-  }
-
-  private addressesOf(kernels: readonly { readonly name: string }[]): number[] {
-    return kernels.map((k) => this.addresses.get(k.name)!)
-  }
-
   /** Opens what lies on disk; gives the kernels that do not, each once. */
   private openKnown(kernels: readonly CKernel[]): CKernel[] {
     const wanted = [...new Map(kernels.map((k) => [k.name, k])).values()].filter((k) => !this.addresses.has(k.name))
-    if (wanted.some((k) => !this.files.has(lineOf(identityOf(k))))) this.readLists()
+    this.look(wanted.map(named))
     return wanted.filter((k) => {
-      const path = this.files.get(lineOf(identityOf(k)))
+      const path = this.fileOf(named(k))
       return path === undefined || !this.open(path, [k])
     })
-  }
-
-  /** Reads the lists of units that other processes may have added. */
-  private readLists(): void {
-    if (this.directory === null) return
-    for (const name of readdirSync(this.directory)) {
-      if (!name.endsWith(LIST) || this.listsRead.has(name)) continue
-      this.listsRead.add(name)
-      const path = join(this.directory, name.slice(0, -LIST.length))
-      if (!existsSync(path)) continue
-      for (const line of readFileSync(join(this.directory, name), 'utf8').split('\n')) this.files.set(line, path)
-    }
-  }
-
-  /** Whether a shared object could be opened and has the kernels; a damaged one is forgotten and removed. */
-  private open(path: string, kernels: readonly { readonly name: string }[]): boolean {
-    const library = this.libraries.get(path) || this.native.load(path)
-    const found = library === 0 ? [] : kernels.map((k) => this.native.symbol(library, k.name))
-    if (library === 0 || found.includes(0)) {
-      rmSync(path, { force: true })
-      rmSync(path + LIST, { force: true })
-      return false
-    }
-    this.libraries.set(path, library)
-    kernels.forEach((k, i) => this.addresses.set(k.name, found[i]!))
-    return true
   }
 
   /** Spreads kernels over units of about equal size: the longest first, each to the shortest unit. */
@@ -163,9 +112,11 @@ export class KernelLibrary {
       )
     }
     if (this.directory === null) return
+    const kernels = unit.kernels.map(named)
+    this.note(kernels, unit.path)
     const list = unit.path + LIST
     const temporary = `${list}.${process.pid}.${threadId}.tmp`
-    writeFileSync(temporary, unit.kernels.map((k) => lineOf(identityOf(k))).join('\n'), { mode: 0o600 })
+    writeFileSync(temporary, kernels.map(lineOf).join('\n'), { mode: 0o600 })
     renameSync(temporary, list)
   }
 
@@ -177,20 +128,13 @@ export class KernelLibrary {
 
 const digests = new WeakMap<CKernel, string>()
 
-export function identityOf(kernel: CKernel): KernelIdentity {
+const named = (kernel: CKernel): { name: string; digest: string } => ({ name: kernel.name, digest: digestOf(kernel) })
+
+function digestOf(kernel: CKernel): string {
   let digest = digests.get(kernel)
   if (!digest) {
     digest = sha256([...kernel.helpers.values(), kernel.text].join('\n')).slice(0, 32)
     digests.set(kernel, digest)
   }
-  return { name: kernel.name, digest }
-}
-
-/** A kernel in the list of a unit. */
-function lineOf({ name, digest }: KernelIdentity): string {
-  return `${name} ${digest}`
-}
-
-export function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
+  return digest
 }

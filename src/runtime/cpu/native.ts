@@ -47,11 +47,18 @@ export interface NativeRuntime {
   sharedCopy(source: number, bytes: number): number
   sharedFind(key: string, bytes: number): number
   sharedAllocate(bytes: number): number
+  /** Not zeroed. */
+  sharedReserve(bytes: number): number
   sharedPublish(address: number, key: string): number
+  sharedAlias(address: number, key: string): void
   sharedRelease(address: number): void
   sharedSerial(address: number): number
   sharedCount(): number
   sharedBytes(): number
+  /** A checksum of memory. */
+  checksum(address: number, bytes: number): number
+  /** Reads a part of a file into memory on a thread of libuv's pool; gives the checksum of what was read, -1 where it cannot be read whole. */
+  readFile(path: string, offset: number, target: number, bytes: number): Promise<number>
   /** Tells the collector that so many bytes more (or less) hang on objects of this thread. */
   weigh(bytes: number): void
 }
@@ -112,7 +119,11 @@ function compileRuntime(path: string): void {
 }
 
 function bind(library: ReturnType<typeof koffi.load>, weigh: NativeRuntime['weigh']): NativeRuntime {
+  library.func('void longzhou_keep_freed_memory()')()
   const wait = library.func('double longzhou_wait(double ticket)')
+  const readFile = library.func(
+    'double longzhou_read_file(const char *path, double offset, int64_t target, int64_t bytes)',
+  )
   return {
     submit: library.func(
       'double longzhou_submit(int64_t code, int64_t slots, int leaves, int outputs, int scalars, int64_t times, int threads)',
@@ -133,11 +144,20 @@ function bind(library: ReturnType<typeof koffi.load>, weigh: NativeRuntime['weig
     sharedCopy: library.func('int64_t longzhou_shared_copy(int64_t source, int64_t bytes)'),
     sharedFind: library.func('int64_t longzhou_shared_find(const char *key, int64_t bytes)'),
     sharedAllocate: library.func('int64_t longzhou_shared_allocate(int64_t bytes)'),
+    sharedReserve: library.func('int64_t longzhou_shared_reserve(int64_t bytes)'),
     sharedPublish: library.func('int64_t longzhou_shared_publish(int64_t address, const char *key)'),
+    sharedAlias: library.func('void longzhou_shared_alias(int64_t address, const char *key)'),
     sharedRelease: library.func('void longzhou_shared_release(int64_t address)'),
     sharedSerial: library.func('double longzhou_shared_serial(int64_t address)'),
     sharedCount: library.func('double longzhou_shared_count()'),
     sharedBytes: library.func('double longzhou_shared_bytes()'),
+    checksum: library.func('double longzhou_checksum(int64_t address, int64_t bytes)'),
+    readFile: (...given) =>
+      new Promise((resolve, reject) =>
+        readFile.async(...given, (error: Error | null, checksum: number) =>
+          error ? reject(error) : resolve(checksum),
+        ),
+      ),
     weigh,
   }
 }

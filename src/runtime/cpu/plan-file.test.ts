@@ -39,7 +39,7 @@ const stored: StoredPlan = {
     {
       title: 'add',
       structure: '1-2',
-      identity: { name: 'k_1', digest: 'ab' },
+      identity: { name: 'k_1', file: `${'0'.repeat(32)}.so`, digest: 'ab' },
       parameters: [
         { kind: 'buffer', dtype: 'float32', access: 'read' },
         { kind: 'buffer', dtype: 'bool', access: 'update' },
@@ -52,7 +52,10 @@ const stored: StoredPlan = {
       ],
     },
   ],
-  plan: { arenaBytes: 512, steps: [launch(64), { kind: 'loop', count: 4, steps: [launch(300, -100)] }] },
+  plan: {
+    arenaBytes: 512,
+    steps: [launch(64), { kind: 'loop', count: 4, steps: [launch(300, -100)], besideNext: false }],
+  },
   constants: [{ bytes: 40, recipe: 'r', leaves: [1] }],
   prologue: [
     {
@@ -90,8 +93,8 @@ test('memory that the program does not have is refused', () => {
 
   steps(launch(513))
   steps(launch(-1))
-  steps({ kind: 'loop', count: 5, steps: [launch(300, -100)] })
-  steps({ kind: 'loop', count: 4, steps: [launch(300, 100)] })
+  steps({ kind: 'loop', count: 5, steps: [launch(300, -100)], besideNext: false })
+  steps({ kind: 'loop', count: 4, steps: [launch(300, 100)], besideNext: false })
   steps({ ...launch(0), kernel: 1 })
   steps({ ...launch(0), arguments: launch(0).arguments.slice(1) })
   steps({ ...launch(0), extent: 1.5 })

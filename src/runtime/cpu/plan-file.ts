@@ -3,11 +3,13 @@
  * names memory that its program does not have, is no plan.
  */
 import { dtypes, type DType } from '../../common/dtype.ts'
+import { FormatError } from '../../common/errors.ts'
 import type { CompiledKernel, Parameter } from '../../codegen/kernel.ts'
 import type { Constant } from '../../codegen/prologue.ts'
 import type { Argument, BufferRef, Launch, Loop } from '../../schedule/plan.ts'
 import type { MadePlan, PlanRequest } from '../backend.ts'
-import { sha256, type KernelIdentity } from './kernel-library.ts'
+import type { KernelIdentity } from './kernel-files.ts'
+import { check, integer, list, oneOf, seal, text, unseal } from './sealed.ts'
 
 /** A kernel that lies compiled on disk. */
 export type StoredKernel = CompiledKernel & { readonly identity: KernelIdentity }
@@ -71,54 +73,32 @@ function parameterJson(p: Parameter): Json {
 /** The text of a plan: a digest, and on the next line what it is of. */
 export function writePlan({ plan, kernels, constants, prologue }: StoredPlan): string {
   const content: Json = [
-    kernels.map((k) => [k.title, k.structure, k.identity.name, k.identity.digest, k.parameters.map(parameterJson)]),
+    kernels.map((k) => [
+      k.title,
+      k.structure,
+      k.identity.name,
+      k.identity.digest,
+      k.identity.file,
+      k.parameters.map(parameterJson),
+    ]),
     plan.arenaBytes,
-    plan.steps.map((s) => (s.kind === 'loop' ? [s.count, s.steps.map(launchJson)] : launchJson(s))),
+    plan.steps.map((s) => (s.kind === 'loop' ? [s.count, s.steps.map(launchJson), s.besideNext] : launchJson(s))),
     constants.map((c) => [c.bytes, c.recipe, c.leaves]),
     prologue.map((p) => [launchJson(p.launch), p.writes]),
   ]
-  const text = JSON.stringify(content)
-  return `${sha256(text)}\n${text}`
+  return seal(content)
 }
 
 // ---- reading ------------------------------------------------------------------------------------------------------------
 
-class Damaged extends Error {}
+const integers = (value: unknown, low: number, high?: number): number[] => list(value).map((v) => integer(v, low, high))
 
-function check(holds: boolean): asserts holds {
-  if (!holds) throw new Damaged()
-}
-
-function list(value: Json | undefined, length?: number): readonly Json[] {
-  check(Array.isArray(value) && (length === undefined || value.length === length))
-  return value as readonly Json[]
-}
-
-function text(value: Json | undefined): string {
-  check(typeof value === 'string')
-  return value
-}
-
-function integer(value: Json | undefined, low: number, high = Number.MAX_SAFE_INTEGER): number {
-  check(Number.isSafeInteger(value) && (value as number) >= low && (value as number) <= high)
-  return value as number
-}
-
-const integers = (value: Json | undefined, low: number, high?: number): number[] =>
-  list(value).map((v) => integer(v, low, high))
-
-function amount(value: Json | undefined): number {
+function amount(value: unknown): number {
   check(typeof value === 'number' && value >= 0)
   return value
 }
 
-function oneOf<T extends string>(names: readonly T[], value: Json | undefined): T {
-  const found = names.find((n) => n === value)
-  check(found !== undefined)
-  return found
-}
-
-function parameterOf(value: Json): Parameter {
+function parameterOf(value: unknown): Parameter {
   if (value === 0) return { kind: 'index' }
   if (typeof value === 'string') return { kind: 'scalar', type: oneOf(scalarTypes, value) }
   const [dtype, access] = list(value)
@@ -126,12 +106,12 @@ function parameterOf(value: Json): Parameter {
   return { kind: 'buffer', dtype: oneOf<DType>(dtypes, dtype), access: oneOf(accesses, access) }
 }
 
-function kernelOf(value: Json): StoredKernel {
-  const [title, structure, name, digest, parameters] = list(value, 5)
+function kernelOf(value: unknown): StoredKernel {
+  const [title, structure, name, digest, file, parameters] = list(value, 6)
   return {
     title: text(title),
     structure: text(structure),
-    identity: { name: text(name), digest: text(digest) },
+    identity: { name: text(name), digest: text(digest), file: text(file) },
     parameters: list(parameters).map(parameterOf),
   }
 }
@@ -161,7 +141,7 @@ class LaunchReader {
   }
 
   /** `count`: how often the loop runs in which the launch stands. */
-  launch(value: Json, count = 1): Launch {
+  launch(value: unknown, count = 1): Launch {
     const [kernel, extent, grain, scratchBytes, flops, bytes, shapes, given] = list(value, 8)
     const number = integer(kernel, 0, this.#kernels.length - 1)
     const { parameters } = this.#kernels[number]!
@@ -179,14 +159,15 @@ class LaunchReader {
     }
   }
 
-  step(value: Json): Launch | Loop {
+  step(value: unknown): Launch | Loop {
     const entries = list(value)
-    if (entries.length !== 2) return this.launch(value)
-    const count = integer(entries[0], 0)
-    return { kind: 'loop', count, steps: list(entries[1]).map((l) => this.launch(l, count)) }
+    if (entries.length !== 3) return this.launch(value)
+    const [count, steps, besideNext] = [integer(entries[0], 0), list(entries[1]), entries[2]]
+    check(typeof besideNext === 'boolean')
+    return { kind: 'loop', count, steps: steps.map((l) => this.launch(l, count)), besideNext }
   }
 
-  #argument(value: Json, parameter: Parameter, count: number): Argument {
+  #argument(value: unknown, parameter: Parameter, count: number): Argument {
     switch (parameter.kind) {
       case 'index':
         return { kind: 'index', value: integer(value, -Number.MAX_SAFE_INTEGER) }
@@ -201,7 +182,7 @@ class LaunchReader {
     }
   }
 
-  #memory(value: Json, count: number): BufferRef {
+  #memory(value: unknown, count: number): BufferRef {
     const [spaceNumber, slot, byteOffset, step] = list(value, 4)
     const space = spaces[integer(spaceNumber, 0, spaces.length - 1)]!
     const sizes = this.#spaces[space]
@@ -217,18 +198,26 @@ class LaunchReader {
   }
 }
 
-function constantOf(value: Json, leaves: number): Constant {
+/** Checks that what may run at the same time as the next step has a loop there. */
+function besideLoops(steps: readonly (Launch | Loop)[]): readonly (Launch | Loop)[] {
+  steps.forEach((s, i) => check(s.kind === 'launch' || !s.besideNext || steps[i + 1]?.kind === 'loop'))
+  return steps
+}
+
+function constantOf(value: unknown, leaves: number): Constant {
   const [bytes, recipe, own] = list(value, 3)
   return { bytes: integer(bytes, 0), recipe: text(recipe), leaves: integers(own, 0, leaves - 1) }
 }
 
 /** The plan of a request; null where the text is damaged, or no plan of this request. */
-export function readPlan(file: string, request: PlanRequest): StoredPlan | null {
-  const end = file.indexOf('\n')
-  const content = file.slice(end + 1)
-  if (end < 0 || sha256(content) !== file.slice(0, end)) return null
+export function readPlan(
+  file: string,
+  request: Pick<PlanRequest, 'leaves' | 'outputs' | 'scalars'>,
+): StoredPlan | null {
+  const content = unseal(file)
+  if (content === null) return null
   try {
-    const [kernelList, arenaBytes, steps, constantList, prologue] = list(JSON.parse(content) as Json, 5)
+    const [kernelList, arenaBytes, steps, constantList, prologue] = list(content, 5)
     const kernels = list(kernelList).map(kernelOf)
     const constants = list(constantList).map((c) => constantOf(c, request.leaves.length))
     const constantBytes = constants.map((c) => c.bytes)
@@ -242,7 +231,7 @@ export function readPlan(file: string, request: PlanRequest): StoredPlan | null 
     })
     const first = new LaunchReader(kernels, { leaf: leaves, output: constantBytes, arena: [], scalars })
     return {
-      plan: { arenaBytes: arena, steps: list(steps).map((s) => main.step(s)) },
+      plan: { arenaBytes: arena, steps: besideLoops(list(steps).map((s) => main.step(s))) },
       kernels,
       constants,
       prologue: list(prologue).map((p) => {
@@ -251,7 +240,7 @@ export function readPlan(file: string, request: PlanRequest): StoredPlan | null 
       }),
     }
   } catch (error) {
-    if (error instanceof Damaged || error instanceof SyntaxError) return null
+    if (error instanceof FormatError) return null
     throw error
   }
 }

@@ -5,12 +5,12 @@
  */
 import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, rmSync } from 'node:fs'
-import { readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { threadId } from 'node:worker_threads'
 import type { PlanRequest } from '../backend.ts'
 import { generatorVersion } from './generator-version.ts'
 import { readPlan, writePlan, type StoredPlan } from './plan-file.ts'
+import { replaceCachedText } from './replace.ts'
 
 /** Bytes of plans that are kept: a few hundred training steps, or thousands of small programs. The oldest go first. */
 const mostBytes = 64 << 20
@@ -43,14 +43,11 @@ export class PlanStore {
 
   /** Keeps a plan for other processes. What goes wrong is not told: they plan for themselves. */
   async write(request: PlanRequest, plan: StoredPlan): Promise<void> {
-    const path = this.#path(request)
-    const temporary = `${path}.${process.pid}.${threadId}.${this.#writes}.tmp`
     try {
       if (this.#writes++ % writesBetweenTrims === 0) await this.#trim()
-      await writeFile(temporary, writePlan(plan), { mode: 0o600 })
-      await rename(temporary, path)
+      await replaceCachedText(this.#path(request), writePlan(plan))
     } catch {
-      await rm(temporary, { force: true }).catch(() => {})
+      // A disk that is full, or not ours to write.
     }
   }
 

@@ -21,12 +21,16 @@ typedef struct shared {
   i64 bytes;
   double serial; /* never used again in this process */
   int references, listed;
+  struct alias *alias; /* a second key; NULL: none */
 } shared;
+
+typedef struct alias { struct alias *next; u64 hash; char *key; shared *of; } alias;
 
 _Static_assert(sizeof(shared) <= SHARED_HEADER, "the header of shared memory is too large");
 
 static struct {
   shared *buckets[SHARED_BUCKETS];
+  alias *aliases[SHARED_BUCKETS];
   double serials, count, bytes;
   pthread_mutex_t lock;
 } registry = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -39,28 +43,73 @@ static char *memory_of(shared *s) { return (char *)s + SHARED_HEADER; }
 static shared *shared_at(i64 address) { return (shared *)(intptr_t)(address - SHARED_HEADER); }
 static i64 address_of(shared *s) { return s ? (i64)(intptr_t)memory_of(s) : 0; }
 
-/* Equal contents have equal hashes; others are told apart by comparing them. */
-static u64 hash_contents(const char *bytes, i64 count) {
-  const u64 odd = 0x9e3779b97f4a7c15u;
-  u64 lanes[4] = { 1, 2, 3, 4 }, last[4] = { 0 };
-  i64 i = 0;
-  for (;; i += 32) {
-    const i64 left = count - i < 32 ? count - i : 32;
-    if (left <= 0) break;
+/* Contents are hashed from their beginning, in parts of whole blocks of 32 bytes but for the last. */
+typedef struct { u64 lanes[4]; i64 count; } hash_state;
+
+static const u64 HASH_ODD = 0x9e3779b97f4a7c15u;
+
+static hash_state hash_begin(void) { return (hash_state){ { 1, 2, 3, 4 }, 0 }; }
+
+static void hash_part(hash_state *state, const char *bytes, i64 count) {
+  u64 last[4] = { 0 };
+  for (i64 i = 0; i < count; i += 32) {
+    const i64 left = count - i;
     u64 words[4];
-    if (left == 32) memcpy(words, bytes + i, 32);
+    if (left >= 32) memcpy(words, bytes + i, 32);
     else {
       memcpy(last, bytes + i, (size_t)left);
       memcpy(words, last, 32);
     }
     for (int k = 0; k < 4; k++) {
-      lanes[k] = (lanes[k] ^ words[k]) * odd;
-      lanes[k] ^= lanes[k] >> 29;
+      state->lanes[k] = (state->lanes[k] ^ words[k]) * HASH_ODD;
+      state->lanes[k] ^= state->lanes[k] >> 29;
     }
   }
-  u64 hash = (u64)count * odd;
-  for (int k = 0; k < 4; k++) hash = (hash ^ lanes[k]) * odd, hash ^= hash >> 32;
+  state->count += count;
+}
+
+static u64 hash_end(const hash_state *state) {
+  u64 hash = (u64)state->count * HASH_ODD;
+  for (int k = 0; k < 4; k++) hash = (hash ^ state->lanes[k]) * HASH_ODD, hash ^= hash >> 32;
   return hash;
+}
+
+/* Equal contents have equal hashes; others are told apart by comparing them. */
+static u64 hash_contents(const char *bytes, i64 count) {
+  hash_state state = hash_begin();
+  hash_part(&state, bytes, count);
+  return hash_end(&state);
+}
+
+/* As many bits as a float64 holds: tells damage, not malice. */
+static double checksum_of(u64 hash) { return (double)(hash >> 11); }
+
+double longzhou_checksum(i64 address, i64 bytes) { return checksum_of(hash_contents((const char *)(intptr_t)address, bytes)); }
+
+/* Reads a part of a file into memory; the checksum of what was read, -1 where it cannot be read whole. */
+double longzhou_read_file(const char *path, double offset, i64 target, i64 bytes) {
+  enum { PART = 1 << 18 };
+  int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return -1;
+  hash_state state = hash_begin();
+  char *to = (char *)(intptr_t)target;
+  i64 done = 0;
+  while (done < bytes) {
+    /* Whole parts, so that each is hashed while it lies in a cache. */
+    const i64 part = bytes - done < PART ? bytes - done : PART;
+    i64 had = 0;
+    while (had < part) {
+      ssize_t got = pread(file, to + done + had, (size_t)(part - had), (off_t)offset + done + had);
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) break;
+      had += got;
+    }
+    if (had < part) break;
+    hash_part(&state, to + done, part);
+    done += part;
+  }
+  close(file);
+  return done < bytes ? -1 : checksum_of(hash_end(&state));
 }
 
 static u64 hash_key(const char *key, i64 bytes) { return hash_contents(key, (i64)strlen(key)) + (u64)bytes; }
@@ -69,6 +118,9 @@ static u64 hash_key(const char *key, i64 bytes) { return hash_contents(key, (i64
 static shared *lookup(u64 hash, i64 bytes, const char *key) {
   for (shared *s = registry.buckets[hash % SHARED_BUCKETS]; s; s = s->next) {
     if (s->hash == hash && s->bytes == bytes && (key ? s->key && !strcmp(s->key, key) : !s->key)) return s;
+  }
+  for (alias *a = key ? registry.aliases[hash % SHARED_BUCKETS] : 0; a; a = a->next) {
+    if (a->hash == hash && a->of->bytes == bytes && !strcmp(a->key, key)) return a->of;
   }
   return 0;
 }
@@ -80,6 +132,13 @@ static void drop(shared *s) {
     shared **at = &registry.buckets[s->hash % SHARED_BUCKETS];
     while (*at != s) at = &(*at)->next;
     *at = s->next;
+  }
+  if (s->alias) {
+    alias **at = &registry.aliases[s->alias->hash % SHARED_BUCKETS];
+    while (*at != s->alias) at = &(*at)->next;
+    *at = s->alias->next;
+    free(s->alias->key);
+    free(s->alias);
   }
   registry.count--;
   registry.bytes -= (double)s->bytes;
@@ -191,6 +250,9 @@ i64 longzhou_shared_copy(i64 source, i64 bytes) {
 /* What was published under a key; 0 where nothing was. */
 i64 longzhou_shared_find(const char *key, i64 bytes) { return address_of(take(hash_key(key, bytes), bytes, key)); }
 
+/* As the next, with anything in it. */
+i64 longzhou_shared_reserve(i64 bytes) { return address_of(allocate_shared(bytes)); }
+
 /* Memory of zeros that nobody else finds before it is published. 0 where there is no memory left. */
 i64 longzhou_shared_allocate(i64 bytes) {
   shared *s = allocate_shared(bytes);
@@ -216,6 +278,25 @@ i64 longzhou_shared_publish(i64 address, const char *key) {
   free(copy);
   longzhou_shared_release(address);
   return address_of(known);
+}
+
+/* Lets others find memory that is listed under one more key. What has two keys, or a key that something else has, stays as it is. */
+void longzhou_shared_alias(i64 address, const char *key) {
+  shared *own = shared_at(address);
+  alias *a = malloc(sizeof *a);
+  char *copy = strdup(key);
+  pthread_mutex_lock(&registry.lock);
+  const u64 hash = hash_key(key, own->bytes);
+  int fits = a && copy && own->listed && !own->alias && !lookup(hash, own->bytes, key);
+  if (fits) {
+    alias **first = &registry.aliases[hash % SHARED_BUCKETS];
+    *a = (alias){ *first, hash, copy, own };
+    own->alias = *first = a;
+  }
+  pthread_mutex_unlock(&registry.lock);
+  if (fits) return;
+  free(a);
+  free(copy);
 }
 
 /* A number that no other shared memory of the process has or had. */

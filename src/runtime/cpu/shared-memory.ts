@@ -21,10 +21,23 @@ export class SharedBuffer implements CpuBuffer {
     this.lease = { bytes }
   }
 
+  /** The memory itself, for those who hold the buffer as long as they look. */
+  inPlace(): Uint8Array {
+    return new Uint8Array(koffi.view(this.address, this.bytes))
+  }
+
   /** A copy: the memory may go while somebody still looks at what was read from it. */
   get view(): Uint8Array {
-    return new Uint8Array(koffi.view(this.address, this.bytes)).slice()
+    return this.inPlace().slice()
   }
+}
+
+/** A part of a file, and the checksum that `NativeRuntime.checksum` gives of what it should hold. */
+export interface FilePart {
+  readonly path: string
+  readonly offset: number
+  readonly bytes: number
+  readonly checksum: number
 }
 
 export class CpuSharedMemory implements SharedMemory {
@@ -71,6 +84,22 @@ export class CpuSharedMemory implements SharedMemory {
   allocate(bytes: number): DeviceBuffer {
     checkMemory(bytes, 'the packed weights of a model')
     return this.#own(this.#native.sharedAllocate(bytes), bytes)
+  }
+
+  /** What was published under a key, else a part of a file with this checksum, published under it. Null where the file does not have it. */
+  async load(key: string, { path, offset, bytes, checksum }: FilePart): Promise<DeviceBuffer | null> {
+    const known = this.find(key, bytes)
+    if (known) return known
+    checkMemory(bytes, 'the weights of a model')
+    const own = this.#own(this.#native.sharedReserve(bytes), bytes)
+    if ((await this.#native.readFile(path, offset, own.address, bytes)) === checksum) return this.publish(key, own)
+    this.release(own)
+    return null
+  }
+
+  /** Lets `load` find a buffer of here under a key of its contents, besides what it is found by already. */
+  alias(buffer: SharedBuffer, key: string): void {
+    this.#native.sharedAlias(buffer.address, key)
   }
 
   publish(key: string, buffer: DeviceBuffer): DeviceBuffer {

@@ -5,7 +5,7 @@ import type { Kernel } from '../../codegen/kernel.ts'
 import { verifyKernel } from '../../codegen/verify.ts'
 import { renderC } from '../../render/c.ts'
 import type { Plan } from '../../schedule/plan.ts'
-import type { Backend, Capabilities, MemoryInfo, Program } from '../backend.ts'
+import type { Backend, Capabilities, MemoryInfo, Program, Settled } from '../backend.ts'
 
 export interface NullProgram extends Program {
   readonly plan: Plan
@@ -48,7 +48,14 @@ export class NullBackend implements Backend {
     return program
   }
 
-  run(): Promise<void> {
+  run(
+    _program: Program,
+    _leaves: readonly DeviceBuffer[],
+    _outputs: readonly DeviceBuffer[],
+    _scalars: readonly number[],
+    settled?: Settled,
+  ): Promise<void> {
+    settled?.(null)
     return Promise.resolve()
   }
 

@@ -89,7 +89,7 @@ describe('plans on the wasm device', () => {
       { kind: 'number', value: 0 },
     ] as const
     const program = await backend.compile(
-      planOf([{ kind: 'loop', count: 3, steps: [launchOf(0, args, 1), launchOf(0, back, 1)] }]),
+      planOf([{ kind: 'loop', count: 3, steps: [launchOf(0, args, 1), launchOf(0, back, 1)], besideNext: false }]),
       [axpy()],
     )
     const x = floats(backend, range(12))
@@ -111,7 +111,10 @@ describe('plans on the wasm device', () => {
       { kind: 'index', value: 4 },
       { kind: 'number', value: 1 },
     ] as const
-    const plan = planOf([launchOf(0, args, 0), { kind: 'loop', count: 0, steps: [launchOf(0, args, 1)] }])
+    const plan = planOf([
+      launchOf(0, args, 0),
+      { kind: 'loop', count: 0, steps: [launchOf(0, args, 1)], besideNext: false },
+    ])
     const [x, out] = [floats(backend, range(4)), floats(backend, [7, 7, 7, 7])]
     await backend.run(await backend.compile(plan, [axpy()]), [x], [out], [])
     expect(contents(backend, out)).toEqual([7, 7, 7, 7])

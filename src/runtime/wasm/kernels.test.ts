@@ -48,6 +48,18 @@ test.each([4, 8])('blocks of 4 x 4 in rows of %i lanes are turned', (lanes) => {
   expect([...got]).toEqual(expected)
 })
 
+test('sixteen rows of sixteen lanes are turned', () => {
+  const k = new KernelBuilder('turned')
+  const [x, out] = [k.buffer('float32', 'read'), k.buffer('float32', 'write')]
+  k.parallel('i', () => {
+    const rows = Array.from({ length: 16 }, (_, n) => ir.load(x, n * 16, 16))
+    ir.transposeSixteen(k, rows).forEach((row, n) => k.store(out, n * 16, row))
+  })
+  const [given, got] = [arrayOf('float32', 256, (i) => i), arrayOf('float32', 256, () => 0)]
+  runKernel(relaxed, k.build(), [given, got], 1)
+  expect([...got]).toEqual(Array.from({ length: 256 }, (_, i) => (i % 16) * 16 + Math.floor(i / 16)))
+})
+
 test.each([4, 8, 16])('two rows of %i lanes are joined by turns', (lanes) => {
   const k = new KernelBuilder('joined')
   const [x, out] = [k.buffer('float32', 'read'), k.buffer('float32', 'write')]

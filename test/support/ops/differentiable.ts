@@ -81,6 +81,12 @@ const viewRows: Row[] = [
   ['pad', 'on both sides', [values([2, 2])], squared((x) => g.pad(x, [1, 0], [0, 2]))],
   ['slice', 'of a part', [values([4, 3])], squared((x) => g.slice(x, [1, 0], [3, 2]))],
   ['slice', 'with steps', [values([7, 2])], squared((x) => g.slice(x, [1, 0], [7, 2], [3, 1]))],
+  [
+    'slice',
+    'with steps, of more rows than a vector has lanes',
+    [values([40, 2])],
+    squared((x) => g.slice(x, [1, 0], [37, 2], [9, 1])),
+  ],
   ['slice', 'of the last one, by a step beyond the end', [values([5])], squared((x) => g.slice(x, [4], [5], [3]))],
   ['slice', 'of nothing', [values([3])], squared((x) => g.slice(x, [2], [2], [2]))],
   ['flip', 'of two axes', [values([2, 3])], squared((x) => g.flip(x, [0, 1]))],

@@ -1,10 +1,13 @@
 /** What `longzhou bench` runs by itself in this process: one workload, its kernels, a walk, or some cases of the sweep. */
 import { text } from 'node:stream/consumers'
 import { CpuBackend } from '../../../runtime/cpu/backend.ts'
+import { formatArena } from '../../../runtime/arena-summary.ts'
 import { formatKernels } from '../../../runtime/kernel-summary.ts'
 import { backendOf, getDevice } from '../../../tensor/device.ts'
+import { UsageError } from '../../errors.ts'
 import { formatTable } from '../../ui.ts'
 import type { Alone, BenchArguments } from './arguments.ts'
+import { arenaOf } from './arena.ts'
 import { profileKernels } from './kernels.ts'
 import { parseCases, runSweepCase } from './sweep.ts'
 import { randomCases, sweepCases, type SweepCase } from './sweep-cases.ts'
@@ -20,22 +23,32 @@ function useThreads(threads: number | undefined): void {
   if (threads !== undefined && backend instanceof CpuBackend) backend.setNumThreads(threads)
 }
 
-async function workload(name: string, { steps, bfloat16, json }: BenchArguments): Promise<void> {
+async function workload(name: string, { steps, bfloat16, recomputes, json }: BenchArguments): Promise<void> {
   const chosen = WORKLOADS.find((w) => w.name === name)!
-  const run = await runWorkload(chosen, { steps, bfloat16 })
+  const run = await runWorkload(chosen, { steps, bfloat16, recomputes })
   if (json) return say(JSON.stringify(run))
   say(`${name}: ${chosen.description}`)
   say(formatTable(Object.entries(run).map(([key, value]) => [key, String(value)])))
 }
 
-async function kernels(name: string, { steps, bfloat16, json }: BenchArguments): Promise<void> {
-  const profile = await profileKernels(name, { steps, bfloat16 })
+async function kernels(name: string, { steps, bfloat16, recomputes, json }: BenchArguments): Promise<void> {
+  const profile = await profileKernels(name, { steps, bfloat16, recomputes })
   if (json) return say(JSON.stringify(profile))
   const { device, threads, stepMs, runs } = profile
   say(
     `${name} on ${device}, ${threads} threads: ${stepMs.toFixed(1)} ms a step in ${runs} plans, mean of ${steps} steps`,
   )
   say(formatKernels(profile))
+}
+
+/** What fills the arena of a workload's step. */
+async function arena(name: string, { bfloat16, recomputes, json }: BenchArguments): Promise<void> {
+  const { plan, peak } = await arenaOf(
+    WORKLOADS.find((w) => w.name === name)!,
+    { bfloat16, recomputes },
+  )
+  if (json) return say(JSON.stringify({ model: name, arenaBytes: plan.arenaBytes, ...peak }))
+  say(formatArena(peak, plan.arenaBytes))
 }
 
 const walkLine = (r: WalkRun): string =>
@@ -72,14 +85,16 @@ async function sweep(pattern: string, { seed, budgetMs, json }: BenchArguments):
   }
 }
 
-const RUNS = { workload, kernels, walk, sweep } satisfies Record<
+const RUNS = { workload, kernels, arena, walk, sweep } satisfies Record<
   Alone,
   (name: string, args: BenchArguments) => Promise<void>
 >
 
 export async function runAlone({ what, name }: { what: Alone; name: string }, args: BenchArguments): Promise<void> {
-  // Before the device is made: a walk measures planning, not what an earlier one left on disk.
-  if (what === 'walk') process.env['LONGZHOU_PLAN_CACHE'] = '0'
+  // Before the device is made: a walk measures planning, not what an earlier one left on disk, where values of the arena have no names.
+  if (what === 'walk' || what === 'arena') process.env['LONGZHOU_PLAN_CACHE'] = '0'
+  const cannot = args.recomputes && !WORKLOADS.find((w) => w.name === name)?.canRecompute
+  if (cannot) throw new UsageError(`--recompute: ${name} has no layers that it can compute again`)
   useThreads(args.threads)
   await RUNS[what](name, args)
 }

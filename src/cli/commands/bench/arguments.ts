@@ -3,12 +3,12 @@ import { MAX_THREADS } from '../../../common/thread-count.ts'
 import { UsageError } from '../../errors.ts'
 
 /** Parts of the comparison, in the order in which they run. */
-export const PARTS = ['training', 'kernels', 'first', 'walks', 'sweep', 'inference'] as const
+export const PARTS = ['training', 'amp', 'kernels', 'first', 'walks', 'sweep', 'inference'] as const
 export type Part = (typeof PARTS)[number]
 
 /** What is run by itself, ours alone; null for the comparison. */
-export type Alone = 'workload' | 'kernels' | 'walk' | 'sweep'
-const ALONE = ['workload', 'kernels', 'walk', 'sweep'] as const
+export type Alone = 'workload' | 'kernels' | 'arena' | 'walk' | 'sweep'
+const ALONE = ['workload', 'kernels', 'arena', 'walk', 'sweep'] as const
 
 export interface BenchArguments {
   readonly alone: { readonly what: Alone; readonly name: string } | null
@@ -20,6 +20,7 @@ export interface BenchArguments {
   /** Of the random shapes; undefined for a new one. */
   readonly seed: number | undefined
   readonly bfloat16: boolean
+  readonly recomputes: boolean
   readonly quick: boolean
   readonly resume: boolean
   readonly page: boolean
@@ -62,12 +63,17 @@ export function checkBenchArguments(
   })
   const alone = chosen[0] ?? null
   if (chosen.length > 1) throw new UsageError(`give --${chosen[0]!.what} or --${chosen[1]!.what}, not both`)
-  const known = alone?.what === 'workload' ? workloads : alone?.what === 'walk' ? walks : null
+  const known =
+    alone?.what === 'workload' || alone?.what === 'arena' ? workloads : alone?.what === 'walk' ? walks : null
   if (alone && known && !known.includes(alone.name))
-    throw new UsageError(`there is no ${alone.what} '${alone.name}'; there are: ${known.join(', ')}`)
+    throw new UsageError(
+      `there is no ${alone.what === 'walk' ? 'walk' : 'workload'} '${alone.name}'; there are: ${known.join(', ')}`,
+    )
   if (amp !== undefined && amp !== 'bf16') throw new UsageError(`--amp is '${amp}', expected bf16`)
-  if (amp !== undefined && alone?.what !== 'workload' && alone?.what !== 'kernels')
-    throw new UsageError('--amp goes with --workload or --kernels')
+  const isStep = alone?.what === 'workload' || alone?.what === 'kernels' || alone?.what === 'arena'
+  if (amp !== undefined && !isStep) throw new UsageError('--amp goes with --workload, --kernels or --arena')
+  const recomputes = args['recompute'] === true
+  if (recomputes && !isStep) throw new UsageError('--recompute goes with --workload, --kernels or --arena')
   const own = ['quick', 'resume', 'page', 'rounds', 'only'].find(
     (name) => args[name] !== undefined && args[name] !== false,
   )
@@ -83,6 +89,7 @@ export function checkBenchArguments(
     budgetMs: wholeNumber(args, 'budget-ms', 1, 60_000) ?? 200,
     seed: wholeNumber(args, 'seed', 0, 2 ** 31),
     bfloat16: amp === 'bf16',
+    recomputes,
     quick,
     resume,
     page,

@@ -13,6 +13,7 @@ import { kernelsResult, walkResult } from './compare.ts'
 import { inferenceResult, memoryRatio, type InferenceRun } from './inference.ts'
 import { plotRoofline } from './roofline-plot.ts'
 import { parseCases } from './sweep.ts'
+import { variantResult } from './variants.ts'
 import { bytesOf, flopsOf, outputShape, randomCases, sweepCases, type ConvCase } from './sweep-cases.ts'
 
 const checkBenchArguments = (args: Readonly<Record<string, unknown>>): BenchArguments =>
@@ -20,7 +21,7 @@ const checkBenchArguments = (args: Readonly<Record<string, unknown>>): BenchArgu
 
 describe('arguments', () => {
   test('defaults, and those of a quick run', () => {
-    const flags = { bfloat16: false, quick: false, resume: false, page: false, json: false }
+    const flags = { bfloat16: false, recomputes: false, quick: false, resume: false, page: false, json: false }
     const numbers = { steps: 7, rounds: 5, threads: undefined, budgetMs: 200, seed: undefined }
     expect(checkBenchArguments({})).toEqual({ alone: null, parts: PARTS, ...numbers, ...flags })
     expect(checkBenchArguments({ quick: true })).toMatchObject({ steps: 3, rounds: 1, quick: true })
@@ -46,12 +47,14 @@ describe('arguments', () => {
     [{ steps: '0' }, "--steps is '0', expected a whole number from 1 to 100000"],
     [{ threads: '1.5' }, "--threads is '1.5', expected a whole number from 1 to 1024"],
     [{ workload: 'crnn_b16', amp: 'fp16' }, "--amp is 'fp16', expected bf16"],
-    [{ amp: 'bf16' }, '--amp goes with --workload or --kernels'],
+    [{ amp: 'bf16' }, '--amp goes with --workload, --kernels or --arena'],
+    [{ sweep: 'conv', recompute: true }, '--recompute goes with --workload, --kernels or --arena'],
+    [{ arena: 'crnn' }, "there is no workload 'crnn'; there are: seed_cnn_b64, crnn_b16"],
     [{ workload: 'crnn_b16', sweep: 'conv' }, 'give --workload or --sweep, not both'],
     [{ sweep: 'conv', quick: true }, '--quick belongs to the comparison, not to --sweep'],
     [{ kernels: 'crnn_b16', only: 'sweep' }, '--only belongs to the comparison, not to --kernels'],
     [{ walk: 'widths' }, "there is no walk 'widths'; there are: crnn_widths"],
-    [{ only: 'sweeps' }, "--only is 'sweeps', expected some of training, kernels, first, walks, sweep, inference"],
+    [{ only: 'sweeps' }, "--only is 'sweeps', expected some of training, amp, kernels, first, walks, sweep, inference"],
   ])('%o is refused', (args, message) => {
     expect(() => checkBenchArguments(args)).toThrow(new UsageError(message))
   })
@@ -170,7 +173,31 @@ test('inference summed up: the best number of threads of ours over the faster pe
   expect(memoryRatio(alone)).toBeNaN()
 })
 
-const measured = { workloads, first_steps: firstSteps, walks, sweep, inference }
+const variantRun = (workload: string, ms: number, arena: number): WorkloadRun => ({
+  peer: 'longzhou',
+  workload,
+  ms_median: ms,
+  ms_min: ms,
+  first_s: 1,
+  loss: 2,
+  peak_mb: 100,
+  arena_mb: arena,
+})
+const plain = [variantRun('ernie', 200, 100), variantRun('ernie', 400, 100)]
+const variants = [
+  variantResult('ernie', 'bf16', [variantRun('ernie', 120, 55), variantRun('ernie', 200, 55)], plain)!,
+  variantResult('ernie', 'recompute', [variantRun('ernie', 300, 40), undefined], plain)!,
+]
+
+test('a variant beside float32, by rounds that have both', () => {
+  expect(variants).toEqual([
+    expect.objectContaining({ ms_median: 160, float32_ms: 300, time: 0.55, arena_mb: 55, memory: 0.55, loss: 2 }),
+    expect.objectContaining({ ms_median: 300, float32_ms: 300, time: 1.5, memory: 0.4 }),
+  ])
+  expect(variantResult('ernie', 'bf16', [undefined], [variantRun('ernie', 1, 1)])).toBeUndefined()
+})
+
+const measured = { workloads, variants, first_steps: firstSteps, walks, sweep, inference }
 
 test('a walk summed up', () => {
   const times = { plan_ms_median: 20, plan_ms_max: 30 }
@@ -204,12 +231,18 @@ test('budgets: kept, missed, not measured', () => {
     [2, false],
     [2.5, true],
     [1.25, false],
+    [1.818, true],
+    [0.55, true],
+    [0.4, true],
+    [1.5, false],
     [0.45, true],
     [0.45, true],
     [0.9, true],
   ])
   expect(
-    budgetsOf({ workloads: [], first_steps: [], walks: [], sweep: [], inference: [] }).every((b) => b.holds === null),
+    budgetsOf({ workloads: [], variants: [], first_steps: [], walks: [], sweep: [], inference: [] }).every(
+      (b) => b.holds === null,
+    ),
   ).toBe(true)
 })
 

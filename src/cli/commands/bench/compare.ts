@@ -24,7 +24,8 @@ import {
   walkOfLongzhou,
   type Contestant,
 } from './contestants.ts'
-import { inferenceResult, inferenceRounds, runnersOf } from './inference.ts'
+import { builtWords } from './built.ts'
+import { arithmeticBounds, inferenceResult, inferenceRounds, runnersOf } from './inference.ts'
 import { filesOf, INFERENCE_CASES } from './inference-cases.ts'
 import { median, round, type KernelProfile, type SweepRun, type WalkRun, type WorkloadRun } from './measure.ts'
 import { empty, ResultsFile } from './results-file.ts'
@@ -38,6 +39,7 @@ import {
   type WalkResult,
 } from './results.ts'
 import { bytesOf, flopsOf, randomCases, sweepCases, type SweepCase } from './sweep-cases.ts'
+import { VARIED, variantsOf, type VariantOptions } from './variants.ts'
 import { WALKS } from './walks.ts'
 import { WORKLOADS } from './workloads.ts'
 
@@ -77,6 +79,7 @@ export async function compare(options: CompareOptions): Promise<ResultsFile> {
 
 const SECTIONS = {
   training: 'workloads',
+  amp: 'variants',
   kernels: 'kernels',
   first: 'first_steps',
   walks: 'walks',
@@ -86,6 +89,7 @@ const SECTIONS = {
 
 const RUNS: Readonly<Record<Part, (c: Comparison) => Promise<void>>> = {
   training: (c) => c.training(),
+  amp: (c) => c.variants(),
   kernels: (c) => c.kernels(),
   first: (c) => c.firstSteps(),
   walks: (c) => c.walks(),
@@ -193,6 +197,17 @@ class Comparison {
       }
     }
     return rounds
+  }
+
+  /** Workloads in other variants, each beside itself in float32. */
+  async variants(): Promise<void> {
+    for (const name of VARIED) {
+      if (!this.#workloads.includes(name) || this.#results.variants.some((v) => v.workload === name)) continue
+      const attempt: VariantOptions['attempt'] = (what, run) => this.#attempt(what, run)
+      const found = await variantsOf(name, { ...this.#options, attempt })
+      const variants = [...this.#results.variants, ...found]
+      await this.#save({ variants: inOrder(variants, (v) => v.workload, VARIED) })
+    }
   }
 
   async kernels(): Promise<void> {
@@ -307,8 +322,11 @@ class Comparison {
 
   /** Networks beside ONNX Runtime and Paddle Inference. */
   async inference(): Promise<void> {
-    const { folder, quick } = this.#options
-    const { runners, absent } = runnersOf(folder)
+    const { folder, quick, say } = this.#options
+    await this.#roofline()
+    const { roofline } = this.#results
+    const ours = await this.#attempt('build of the package', () => builtWords(folder, say))
+    const { runners, absent } = runnersOf(folder, ours)
     for (const { peer: name, why } of absent) this.#problem(`inference, ${name}`, why)
     const scratch = await mkdtemp(join(tmpdir(), 'longzhou-bench-'))
     try {
@@ -320,7 +338,9 @@ class Comparison {
           ...this.#options,
           attempt: (what, run) => this.#attempt(what, run),
         })
-        const result = inferenceResult(test.name, runners, rounds)
+        const { macs } = files
+        const bounds = roofline && arithmeticBounds(macs, (threads) => roofOf(roofline, threads).gflops)
+        const result = inferenceResult(test.name, runners, rounds, { macs, ...(bounds && { bounds }) })
         const inference = [...this.#results.inference, result]
         const names = INFERENCE_CASES.map((c) => c.name)
         await this.#save({ inference: inOrder(inference, (c) => c.case, names) })

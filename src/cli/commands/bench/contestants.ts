@@ -66,12 +66,12 @@ function ourCommand(words: readonly string[], cacheDirectory?: string): Command 
   return cacheDirectory === undefined ? command : { ...command, environment: { LONGZHOU_CACHE_DIR: cacheDirectory } }
 }
 
-/** Longzhou, with a cache directory other than the user's where one is given. */
-export function longzhou(cacheDirectory?: string): Contestant {
+/** Longzhou, with a cache directory other than the user's where one is given, and with these words more. */
+export function longzhou(cacheDirectory?: string, more: readonly string[] = []): Contestant {
   return {
     name: 'longzhou',
     train: async (workload, settings) => {
-      const words = ['--workload', workload, ...settingWords(settings)]
+      const words = ['--workload', workload, ...more, ...settingWords(settings)]
       return (await linesOf(ourCommand(words, cacheDirectory), workloadRun))[0]!
     },
   }

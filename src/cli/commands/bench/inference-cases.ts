@@ -3,12 +3,14 @@ import { mkdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { HostArray } from '../../../common/dtype.ts'
 import type { Shape } from '../../../common/shape.ts'
+import { flops } from '../../../hapi/index.ts'
 import { writeNpy } from '../../../io/files.ts'
 import { readModel, writeModel } from '../../../io/formats/model-files.ts'
 import { drawSamples } from '../../../io/formats/proof.ts'
 import { exportProgram } from '../../../io/formats/program/export/export.ts'
 import type { Exportable } from '../../../io/formats/program/export/record.ts'
 import type { OperatorProgram } from '../../../io/formats/program/program.ts'
+import { TranslatedLayer } from '../../../io/formats/program/translated-layer.ts'
 import { InputSpec } from '../../../jit/input-spec.ts'
 import { seed } from '../../../tensor/index.ts'
 import { LineRecognizer, ResNet18ImageNet } from './inference-networks.ts'
@@ -32,6 +34,8 @@ export interface InferenceFiles {
   readonly legacy: string
   readonly onnx: string
   readonly inputs: readonly { readonly name: string; readonly file: string }[]
+  /** Multiply-accumulates of products and convolutions in one run, counted as if each were done directly. */
+  readonly macs: number
 }
 
 async function exported(layer: Exportable, shape: readonly (number | null)[], dtype: 'float32' | 'int64' = 'float32') {
@@ -140,5 +144,7 @@ export async function filesOf(test: InferenceCase, folder: string, scratch: stri
     await writeNpy(file, array)
     inputs.push({ name, file })
   }
-  return { paddle, legacy, onnx, inputs }
+  const dtypes = program.inputs.map((i) => i.dtype)
+  const shapes = test.shapes.map((s) => [...s])
+  return { paddle, legacy, onnx, inputs, macs: flops(new TranslatedLayer(program), shapes, { dtypes }) }
 }

@@ -37,11 +37,23 @@ export interface InferenceRow {
   readonly peak_mb: number
 }
 
+/** What a network's arithmetic takes with one number of threads where multiply-adds never wait. */
+export interface ArithmeticBound {
+  readonly threads: number
+  readonly ms: number
+}
+
 export interface InferenceResult {
   readonly case: string
   readonly rows: readonly InferenceRow[]
   /** Our time over that of the fastest peer, each at its best number of threads: the median over rounds. Absent without a peer. */
   readonly ratio?: number
+  /** Multiply-accumulates of a run, counted directly. */
+  readonly macs?: number
+  /** By the speed of float32 multiply-adds that was measured on the machine; absent where it was not. */
+  readonly bounds?: readonly ArithmeticBound[]
+  /** The least bound over the time of the fastest peer at its best number of threads: a lower ratio takes fewer multiplications than the network has. */
+  readonly bound_ratio?: number
 }
 
 /** A program with a number of threads. */
@@ -73,7 +85,10 @@ const peers = [
 ] as const
 
 /** Ours and the peers that are installed, with one thread and with two; `absent` says what is missing. */
-export function runnersOf(folder: string): { runners: Runner[]; absent: { peer: string; why: string }[] } {
+export function runnersOf(
+  folder: string,
+  ours: (words: readonly string[]) => readonly string[] = freshWords,
+): { runners: Runner[]; absent: { peer: string; why: string }[] } {
   const words = (files: InferenceFiles, threads: number, repeat: number): string[] => [
     ...files.inputs.flatMap(({ name, file }) => ['--input', `${name}=${file}`]),
     '--threads',
@@ -86,7 +101,7 @@ export function runnersOf(folder: string): { runners: Runner[]; absent: { peer: 
       name: 'longzhou',
       threads,
       run: (files, _, repeat) =>
-        lineOf(process.execPath, freshWords(['infer', files.paddle, ...words(files, threads, repeat), '--json'])),
+        lineOf(process.execPath, ours(['infer', files.paddle, ...words(files, threads, repeat), '--json'])),
     }),
   ]
   const absent: { peer: string; why: string }[] = []
@@ -141,11 +156,17 @@ export async function inferenceRounds(
   return rounds
 }
 
+/** Of a network with so many multiply-accumulates, at GFLOP/s of float32 multiply-adds by the number of threads. */
+export function arithmeticBounds(macs: number, gflopsOf: (threads: number) => number): ArithmeticBound[] {
+  return [1, 2].map((threads) => ({ threads, ms: round((2 * macs) / gflopsOf(threads) / 1e6, 3) }))
+}
+
 /** Sums up the rounds of a case; `rounds[i][r]` is round r of runner i. */
 export function inferenceResult(
   name: string,
   runners: readonly Pick<Runner, 'name' | 'threads'>[],
   rounds: InferenceRounds,
+  work: Pick<InferenceResult, 'macs' | 'bounds'> = {},
 ): InferenceResult {
   const rows = runners.flatMap(({ threads }, i): InferenceRow[] => {
     const runs = rounds[i]!.filter((run) => run !== undefined)
@@ -173,7 +194,16 @@ export function inferenceResult(
   const count = Math.max(0, ...rounds.map((runs) => runs.length))
   const over = (isOurs: boolean): (number | undefined)[] => Array.from({ length: count }, (_, r) => best(isOurs, r))
   const ratio = pairedRatio(over(true), over(false))
-  return { case: name, rows, ...(!Number.isNaN(ratio) && { ratio: round(ratio, 3) }) }
+  const least = Math.min(...(work.bounds ?? []).map((b) => b.ms))
+  const peer = median(over(false).filter((ms) => ms !== undefined))
+  const boundRatio = least / peer
+  return {
+    case: name,
+    rows,
+    ...(!Number.isNaN(ratio) && { ratio: round(ratio, 3) }),
+    ...work,
+    ...(Number.isFinite(boundRatio) && { bound_ratio: round(boundRatio, 3) }),
+  }
 }
 
 /** Our peak of memory over the least of the peers'; NaN without one. */

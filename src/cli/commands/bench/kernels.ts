@@ -12,25 +12,24 @@ import { observeRuns, type ProfiledRun } from '../../../tensor/profile.ts'
 import { UsageError } from '../../errors.ts'
 import type { KernelProfile } from './measure.ts'
 import { INFERENCE_CASES, inputsOf, programOf, type InferenceCase } from './inference-cases.ts'
-import { prepareWorkload, WORKLOADS } from './workloads.ts'
+import { prepareWorkload, WORKLOADS, type StepSettings } from './workloads.ts'
 
-export interface ProfileOptions {
+export interface ProfileOptions extends StepSettings {
   /** Steps that are profiled, after two that plan, compile and warm up. */
   readonly steps: number
-  readonly bfloat16: boolean
 }
 
 /** What takes one step of a workload, runs a network of the inference benchmark, or the function `step` that a module exports. Throws UsageError. */
-async function stepOf(model: string, bfloat16: boolean): Promise<() => unknown> {
+async function stepOf(model: string, settings: StepSettings): Promise<() => unknown> {
   const workload = WORKLOADS.find((w) => w.name === model)
-  if (workload) return prepareWorkload(workload, bfloat16)
+  if (workload) return prepareWorkload(workload, settings)
   const inference = INFERENCE_CASES.find((c) => c.name === model)
   if (inference) return runOf(inference)
   const names = [...WORKLOADS, ...INFERENCE_CASES].map((w) => w.name).join(', ')
   const path = resolve(model)
   if (!existsSync(path))
     throw new UsageError(`--kernels is '${model}', expected a workload (${names}) or a module's path`)
-  if (bfloat16) throw new UsageError('--amp goes with a workload; a module chooses its own precision')
+  if (settings.bfloat16) throw new UsageError('--amp goes with a workload; a module chooses its own precision')
   const { step } = (await import(pathToFileURL(path).href)) as Record<string, unknown>
   if (typeof step !== 'function')
     throw new UsageError(`${model} does not export a function 'step', which takes one step when it is called`)
@@ -46,10 +45,11 @@ async function runOf(test: InferenceCase): Promise<() => unknown> {
 }
 
 /** Profiles steps on the current device. */
-export async function profileKernels(model: string, { steps, bfloat16 }: ProfileOptions): Promise<KernelProfile> {
+export async function profileKernels(model: string, options: ProfileOptions): Promise<KernelProfile> {
+  const { steps } = options
   const backend = backendOf(getDevice())
   if (backend instanceof CpuBackend) await machineRoofline(backend)
-  const step = await stepOf(model, bfloat16)
+  const step = await stepOf(model, options)
   for (let i = 0; i < 2; i++) await step()
   await synchronize()
   const runs: ProfiledRun[] = []

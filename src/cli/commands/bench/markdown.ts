@@ -11,6 +11,7 @@ import {
   type WalkResult,
   type WorkloadResult,
 } from './results.ts'
+import type { VariantResult } from './variants.ts'
 
 /** A table whose columns line up in the source too, in the form that the project's formatter leaves alone. */
 export function markdownTable(rows: readonly (readonly string[])[], alignment: Alignment = []): string {
@@ -48,6 +49,22 @@ function workloadTable(workloads: readonly WorkloadResult[]): string {
   return markdownTable([head, ...rows], ['left', 'left', ...Array<'right'>(7).fill('right')])
 }
 
+function variantsTable(variants: readonly VariantResult[]): string {
+  const head = ['workload', 'variant', 'ms', 'float32 ms', 'time', 'speed', 'MiB of a step', 'memory', 'loss']
+  const rows = variants.map((v) => [
+    v.workload,
+    v.variant,
+    milliseconds(v.ms_median),
+    milliseconds(v.float32_ms),
+    fixed(v.time, 2),
+    fixed(1 / v.time, 2),
+    fixed(v.arena_mb, 0),
+    fixed(v.memory, 2),
+    fixed(v.loss, 4),
+  ])
+  return markdownTable([head, ...rows], ['left', 'left', ...Array<'right'>(7).fill('right')])
+}
+
 function inferenceTable(inference: readonly InferenceResult[]): string {
   const head = ['network', 'program', 'threads', 'ms', 'best ms', 'ours / theirs', 'load ms', 'first ms', 'peak MiB']
   const rows = inference.flatMap(({ case: name, rows: programs, ratio }) =>
@@ -64,6 +81,18 @@ function inferenceTable(inference: readonly InferenceResult[]): string {
     ]),
   )
   return markdownTable([head, ...rows], ['left', 'left', ...Array<'right'>(7).fill('right')])
+}
+
+/** What arithmetic alone allows. */
+function boundsTable(inference: readonly InferenceResult[]): string {
+  const head = ['network', 'M multiply-adds', 'ms, 1 thread', 'ms, 2 threads', 'over the faster peer']
+  const rows = inference.map(({ case: name, macs, bounds, bound_ratio: ratio }) => [
+    name,
+    fixed(macs === undefined ? undefined : macs / 1e6, 1),
+    ...[1, 2].map((threads) => fixed(bounds?.find((b) => b.threads === threads)?.ms, 2)),
+    fixed(ratio, 2),
+  ])
+  return markdownTable([head, ...rows], ['left', ...Array<'right'>(4).fill('right')])
 }
 
 const percent = (share: number | null | undefined): string =>
@@ -184,6 +213,11 @@ export function renderPage(results: Results, plot: string | null = null): string
     'A step is forward, loss, backward, optimizer, clearing gradients and reading the loss. Peak memory is that of the whole process, with interpreter and libraries; JS time is what recording and submitting a step takes of the JS thread.',
     workloadTable(workloads),
   ]
+  if (results.variants.length > 0) {
+    const explanation =
+      'Workloads in bfloat16 mixed precision (O1), and with each encoder layer computed again in the backward pass, in turn with themselves in float32. Memory is that which a step plans for what it computes and keeps for its gradients.'
+    parts.push('## Mixed precision and recomputation', explanation, variantsTable(results.variants))
+  }
   if (firstSteps.length > 0) {
     const rows = firstSteps.map((f) => [
       f.workload,
@@ -224,6 +258,10 @@ export function renderPage(results: Results, plot: string | null = null): string
     const explanation =
       'Networks beside ONNX Runtime and Paddle Inference with oneDNN, batch and sizes as their names say. The ratio is that of the best number of threads of ours over the best of the faster peer; loading and the first run, with all planning in it and kernels in the disk cache, are apart.'
     parts.push('## Inference', explanation, inferenceTable(results.inference))
+    const bounded = results.inference.filter((c) => c.bounds)
+    const what =
+      'What arithmetic alone would take: multiply-adds of products and convolutions, each done directly, at the speed of float32 multiply-adds in registers that was measured on this machine; nothing for memory, activations, pools and norms. The last column is the least of these times over that of the faster peer: below it a program must do without some of the multiplications, as Winograd does for 3x3 windows, or multiply in less than float32.'
+    if (bounded.length > 0) parts.push(what, boundsTable(bounded))
   }
   if (problems.length > 0) parts.push('## Not run', problems.map((problem) => `- ${problem}`).join('\n'))
   return `${parts.join('\n\n')}\n`

@@ -14,6 +14,8 @@ export const workloadRun = z.object({
   peak_mb: z.number(),
   /** Time on the JS thread until a step is recorded and submitted; Longzhou's alone. */
   js_ms: z.number().optional(),
+  /** Memory that a step plans for what it computes and keeps for its gradients, in MiB; Longzhou's alone. */
+  arena_mb: z.number().optional(),
 })
 export type WorkloadRun = z.infer<typeof workloadRun>
 
@@ -64,6 +66,9 @@ export const kernelProfile = z.object({
   ),
 })
 export type KernelProfile = z.infer<typeof kernelProfile>
+
+/** Runs of one contestant by round; undefined where a run failed. */
+export type Rounds<T> = readonly (T | undefined)[]
 
 export function round(value: number, digits = 2): number {
   return Number(value.toFixed(digits))

@@ -9,6 +9,7 @@ import {
   flatten,
   getItem,
   mean,
+  recompute,
   slice,
   squeeze,
   tanh,
@@ -132,6 +133,8 @@ export interface EncoderSizes {
   readonly positions?: number
   /** Default 2. */
   readonly classes?: number
+  /** Whether the backward pass computes each encoder layer again from its input. Default false. */
+  readonly recomputes?: boolean
 }
 
 /** Classifies token sequences [N, T] as BERT and ERNIE do: embeddings, post-norm encoder layers, tanh pooling of the first token. */
@@ -143,9 +146,11 @@ export class EncoderClassifier extends nn.Layer {
   encoder: nn.TransformerEncoder
   pool: nn.Linear
   fc: nn.Linear
+  readonly recomputes: boolean
 
   constructor(sizes: EncoderSizes) {
     super()
+    this.recomputes = sizes.recomputes ?? false
     const { layers, hidden, heads, feedForward, vocabulary = 40_000, positions = 512, classes = 2 } = sizes
     this.word = new nn.Embedding(vocabulary, hidden)
     this.position = new nn.Embedding(positions, hidden)
@@ -160,7 +165,12 @@ export class EncoderClassifier extends nn.Layer {
   forward(ids: Tensor): Tensor {
     const places = this.position(arange(ids.shape[1]!))
     const embedded = this.norm(add(add(this.word(ids), places), this.segment(zerosLike(ids))))
-    const states = this.encoder(dropout(embedded, 0.1, { training: this.training }))
+    const dropped = dropout(embedded, 0.1, { training: this.training })
+    const states = this.recomputes ? this.recomputed(dropped) : this.encoder(dropped)
     return this.fc(tanh(this.pool(getItem(states, slice(), 0))))
+  }
+
+  private recomputed(x: Tensor): Tensor {
+    return [...this.encoder.layers].reduce((states, layer) => recompute((y: Tensor) => layer(y), states), x)
   }
 }

@@ -99,6 +99,7 @@ export class ResultsFile {
 export const empty = {
   roofline: null,
   workloads: [],
+  variants: [],
   kernels: [],
   first_steps: [],
   walks: [],

@@ -1,7 +1,8 @@
 /** The form of bench/results.json, and what its numbers say about the budgets. */
 import type { Roofline } from '../../../runtime/roofline.ts'
 import { memoryRatio, type InferenceResult } from './inference.ts'
-import { geometricMean, median, pairedRatio, round, type SweepRun, type WorkloadRun } from './measure.ts'
+import { geometricMean, median, pairedRatio, round, type Rounds, type SweepRun, type WorkloadRun } from './measure.ts'
+import type { VariantResult } from './variants.ts'
 
 /** A contestant on a workload, over all rounds. */
 export interface ContestantResult {
@@ -88,6 +89,7 @@ export interface Results {
   readonly versions: Readonly<Record<string, string>>
   readonly settings: { readonly threads: number; readonly rounds: number; readonly steps: number }
   readonly workloads: readonly WorkloadResult[]
+  readonly variants: readonly VariantResult[]
   readonly kernels: readonly KernelsResult[]
   readonly first_steps: readonly FirstStepResult[]
   readonly walks: readonly WalkResult[]
@@ -105,9 +107,6 @@ export interface Budget {
   readonly measured: number | null
   readonly holds: boolean | null
 }
-
-/** Runs of one contestant by round; undefined where a run failed. */
-export type Rounds<T> = readonly (T | undefined)[]
 
 /** Sums up the rounds of a workload, ours first. Contestants without a single run are left out. */
 export function workloadResult(
@@ -187,9 +186,9 @@ export function efficiencyOfRandom(sweep: readonly SweepResult[]): number {
 
 /** The project's budgets that this benchmark measures. */
 export function budgetsOf(
-  results: Pick<Results, 'workloads' | 'first_steps' | 'walks' | 'sweep' | 'inference'>,
+  results: Pick<Results, 'workloads' | 'variants' | 'first_steps' | 'walks' | 'sweep' | 'inference'>,
 ): Budget[] {
-  const { workloads, first_steps: firstSteps, walks, sweep, inference } = results
+  const { workloads, variants, first_steps: firstSteps, walks, sweep, inference } = results
   const rows = workloads.map(({ contestants }) => {
     const named = (prefix: string) => contestants.find((c) => c.peer.startsWith(prefix))
     return { ours: named('longzhou'), torch: named('torch'), paddle: named('paddle') }
@@ -201,6 +200,8 @@ export function budgetsOf(
   const firstStep = firstSteps.find((f) => f.workload.startsWith('resnet18'))
   const named = sweep.filter((s) => s.seed === undefined)
   const speeds = named.flatMap((s) => s.speed ?? [])
+  const ofVariant = (name: VariantResult['variant']): VariantResult[] => variants.filter((v) => v.variant === name)
+  const [low, again] = [ofVariant('bf16'), ofVariant('recompute')] as const
   const inferenceRatios = inference.flatMap((c) => c.ratio ?? [])
   const inferenceMemory = inference.map(memoryRatio).filter((ratio) => !Number.isNaN(ratio))
   return [
@@ -216,6 +217,16 @@ export function budgetsOf(
     budget('compiler calls for new sizes', 0, '', largest(walks.map((w) => w.compiles))),
     budget('JS time of a ResNet-18 step', 3, ' ms', rows[resnet]?.ours?.js_ms ?? NaN),
     budget("peak memory over PyTorch's, worst workload", 1, 'x', largest(memory)),
+    budget(
+      'bfloat16 training step, speed over float32, worst workload',
+      1.6,
+      'x',
+      smallest(low.map((v) => 1 / v.time)),
+      true,
+    ),
+    budget('bfloat16 memory of a step over float32, worst workload', 0.6, 'x', largest(low.map((v) => v.memory))),
+    budget('recomputed layers of ERNIE-nano, memory of a step', 0.5, 'x', largest(again.map((v) => v.memory))),
+    budget('recomputed layers of ERNIE-nano, time of a step', 1.35, 'x', largest(again.map((v) => v.time))),
     budget('inference over the faster peer, geometric mean', 0.6, 'x', geometricMean(inferenceRatios)),
     budget('inference over the faster peer, worst case', 0.6, 'x', largest(inferenceRatios)),
     budget("peak memory of inference over the peers', worst case", 1, 'x', largest(inferenceMemory)),

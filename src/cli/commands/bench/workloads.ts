@@ -6,6 +6,7 @@ import { autoCast } from '../../../amp/index.ts'
 import * as nn from '../../../nn/index.ts'
 import { Adam, AdamW, Momentum, type Optimizer } from '../../../optimizer/index.ts'
 import { full, randint, randn, realize, seed } from '../../../tensor/index.ts'
+import { observePlans } from '../../../tensor/profile.ts'
 import type { Tensor } from '../../../tensor/tensor.ts'
 import { CRNN, EncoderClassifier, ResNet18, SeedCNN } from './networks.ts'
 import { median, round, type WorkloadRun } from './measure.ts'
@@ -22,7 +23,17 @@ interface Training {
 export interface Workload {
   readonly name: string
   readonly description: string
-  readonly make: () => Training
+  /** Whether its layers can be computed again in the backward pass. */
+  readonly canRecompute?: boolean
+  readonly make: (settings?: Pick<StepSettings, 'recomputes'>) => Training
+}
+
+/** How a workload is trained. */
+export interface StepSettings {
+  /** Forward and loss in bfloat16 mixed precision. Default false. */
+  readonly bfloat16?: boolean
+  /** Layers are computed again in the backward pass instead of kept; for workloads that can. Default false. */
+  readonly recomputes?: boolean
 }
 
 const { crossEntropy, ctcLoss } = nn.functional
@@ -72,8 +83,9 @@ export const WORKLOADS: readonly Workload[] = [
   {
     name: 'ernie_nano_b16_s128',
     description: 'four encoder layers of width 312 over 40,000 tokens, batch 16 of 128 tokens, AdamW',
-    make: () => ({
-      model: new EncoderClassifier({ layers: 4, hidden: 312, heads: 12, feedForward: 1248 }),
+    canRecompute: true,
+    make: ({ recomputes = false } = {}) => ({
+      model: new EncoderClassifier({ layers: 4, hidden: 312, heads: 12, feedForward: 1248, recomputes }),
       input: randint(40_000, null, [16, 128]),
       target: randint(2, null, [16]),
       loss: crossEntropy,
@@ -82,11 +94,9 @@ export const WORKLOADS: readonly Workload[] = [
   },
 ]
 
-export interface RunOptions {
+export interface RunOptions extends StepSettings {
   /** Timed steps, after the first and one to warm up. */
   readonly steps: number
-  /** Forward and loss in bfloat16 mixed precision. Default false. */
-  readonly bfloat16?: boolean
 }
 
 /** One training step: its loss, its time, and the time until it was recorded and submitted. */
@@ -120,16 +130,19 @@ export async function trainingStep(
 }
 
 /** A step of a workload on the current device, always from the same parameters and on the same data. */
-export function prepareWorkload(workload: Workload, bfloat16 = false): Promise<() => Promise<Step>> {
+export function prepareWorkload(workload: Workload, settings: StepSettings = {}): Promise<() => Promise<Step>> {
   seed(0)
-  return trainingStep(workload.make(), bfloat16)
+  return trainingStep(workload.make(settings), settings.bfloat16)
 }
 
 /** Runs a workload on the current device in this process, which should do nothing else: the peak of memory is the process's. */
 export async function runWorkload(workload: Workload, options: RunOptions): Promise<WorkloadRun> {
-  const { steps, bfloat16 = false } = options
-  const step = await prepareWorkload(workload, bfloat16)
+  const { steps, bfloat16 = false, recomputes = false } = options
+  const step = await prepareWorkload(workload, options)
+  let arenaBytes = 0
+  const end = observePlans(({ plan }) => (arenaBytes = Math.max(arenaBytes, plan.arenaBytes)))
   const first = await step()
+  end()
   let last = await step()
   const times: number[] = []
   const jsTimes: number[] = []
@@ -139,7 +152,7 @@ export async function runWorkload(workload: Workload, options: RunOptions): Prom
     jsTimes.push(last.jsMs)
   }
   return {
-    peer: bfloat16 ? 'longzhou+bf16' : 'longzhou',
+    peer: ['longzhou', ...(bfloat16 ? ['bf16'] : []), ...(recomputes ? ['recompute'] : [])].join('+'),
     workload: workload.name,
     ms_median: round(median(times)),
     ms_min: round(Math.min(...times)),
@@ -147,5 +160,6 @@ export async function runWorkload(workload: Workload, options: RunOptions): Prom
     loss: round(last.loss, 4),
     peak_mb: round(process.resourceUsage().maxRSS / 1024, 1),
     js_ms: round(median(jsTimes)),
+    arena_mb: round(arenaBytes / 2 ** 20, 1),
   }
 }

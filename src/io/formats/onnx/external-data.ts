@@ -8,6 +8,7 @@ import { allocateBytes } from '../../../common/memory.ts'
 import { sizeOf } from '../../../common/dtype.ts'
 import { FormatError } from '../../../common/errors.ts'
 import { numel } from '../../../common/shape.ts'
+import { noteRead } from '../../file-trace.ts'
 import { withStorageErrors } from '../../storage-error.ts'
 import type { OnnxGraph, OnnxTensor } from './model.ts'
 import { tensorDType, type ExternalBytes } from './tensor-data.ts'
@@ -33,6 +34,8 @@ export async function externalPath(modelPath: string, location: string): Promise
   if (location === '' || /[\0\\:]/.test(location) || location.startsWith('/') || parts.includes('..')) throw refused
   const directory = await withStorageErrors('reading', modelPath, () => realpath(dirname(resolve(modelPath))))
   const path = join(directory, ...parts)
+  // Not where links lead: they may lead elsewhere later.
+  noteRead(path)
   const real = await withStorageErrors('reading', path, () => realpath(path))
   if (!real.startsWith(directory.endsWith(sep) ? directory : directory + sep)) throw refused
   return real

@@ -55,27 +55,18 @@ function full(operation: Operation, writing: LegacyWriting): void {
   writing.fill(out, Number(writing.attribute(operation, 'value')), dtype, shape)
 }
 
+/** A value that is known is an attribute: Paddle Lite takes no other. */
 function fullWithTensor(operation: Operation, writing: LegacyWriting): void {
   const out = result(operation)
   const { dtype } = writing.info(out)
+  const value = operand(operation, 'value')
+  const known = writing.constantIn(value)
   const names = slotNames(operation.inputs['shape'])
-  const inputs: SlotDesc[] = [slot('ValueTensor', operand(operation, 'value'))]
+  const inputs: SlotDesc[] = known === undefined ? [slot('ValueTensor', value)] : []
   const isList = names.length > 1 || (names.length === 1 && writing.info(names[0]!).shape.length === 0)
   if (names.length > 0) inputs.push(slot(isList ? 'ShapeTensorList' : 'ShapeTensor', ...names))
   const shape = names.length > 0 ? writing.info(out).shape : numbers(writing.attribute(operation, 'shape'))
-  writing.emit(
-    'fill_constant',
-    inputs,
-    [slot('Out', out)],
-    [
-      { name: 'shape', type: 'longs', value: shape },
-      { name: 'value', type: 'float', value: 0 },
-      { name: 'str_value', type: 'string', value: '' },
-      int('dtype', varTypeOf(dtype)),
-      bool('force_cpu', false),
-      int('place_type', -1),
-    ],
-  )
+  writing.fill(out, known ?? null, dtype, shape, inputs)
 }
 
 /** An array of given numbers, `values` or the integers of a shape. */

@@ -31,6 +31,9 @@ import {
 /** What Paddle 2.6.2 writes as its version. */
 const VERSION = 2_006_002
 
+/** Programs run without; Paddle's optimizers ask every operator that reads a parameter for it, in static graphs. */
+const DEVICE: AttributeDesc = { name: 'op_device', type: 'string', value: '' }
+
 /** Throws FormatError that lists every operator for which the legacy format has none. */
 export function legacyFromProgram(given: OperatorProgram): ProgramDesc {
   const missing = new Set(given.operations.map((o) => o.type).filter((t) => !specialWriters[t] && !legacyFor(t)))
@@ -91,9 +94,14 @@ export class LegacyWriting {
   readonly #program: OperatorProgram
   readonly #ops: OpDesc[] = []
   readonly #extra = new Map<string, ValueInfo>()
+  readonly #constants = new Map<string, number>()
 
   constructor(program: OperatorProgram) {
     this.#program = program
+    for (const { type, outputs, attributes } of program.operations) {
+      const { value } = attributes
+      if (type === 'full' && typeof value === 'number') this.#constants.set(slotNames(outputs['out'])[0] ?? '', value)
+    }
     // Paddle Lite knows no constants without axes.
     for (const name of loneConstants(program)) this.#extra.set(name, { ...program.values.get(name)!, shape: [1] })
   }
@@ -118,7 +126,7 @@ export class LegacyWriting {
     outputs: readonly SlotDesc[],
     attributes: readonly AttributeDesc[],
   ): void {
-    this.#ops.push({ type, inputs, outputs, attributes, isTarget: false })
+    this.#ops.push({ type, inputs, outputs, attributes: [...attributes, DEVICE], isTarget: false })
   }
 
   /** The value of an attribute: the operation's, or the table's where it is left out. */
@@ -135,22 +143,27 @@ export class LegacyWriting {
     return name
   }
 
-  fill(name: string, value: number, dtype: DType, shape: readonly number[]): void {
-    const words = Number.isNaN(value)
-      ? 'nan'
-      : value === Infinity
-        ? 'inf'
-        : value === -Infinity
-          ? '-inf'
-          : String(value)
+  /** The number in a value that an operation makes of one; undefined where it is not known. */
+  constantIn(name: string): number | undefined {
+    return this.#constants.get(name)
+  }
+
+  /** `fill_constant`; null: the operands tell the value. */
+  fill(
+    name: string,
+    value: number | null,
+    dtype: DType,
+    shape: readonly number[],
+    inputs: readonly SlotDesc[] = [],
+  ): void {
     this.emit(
       'fill_constant',
-      [],
+      inputs,
       [slot('Out', name)],
       [
         { name: 'shape', type: 'longs', value: shape },
-        { name: 'value', type: 'float', value: Number.isFinite(value) ? value : 0 },
-        { name: 'str_value', type: 'string', value: words },
+        { name: 'value', type: 'float', value: value !== null && Number.isFinite(value) ? value : 0 },
+        { name: 'str_value', type: 'string', value: value === null ? '' : inWords(value) },
         { name: 'dtype', type: 'int', value: varTypeOf(dtype) },
         { name: 'force_cpu', type: 'boolean', value: false },
         { name: 'place_type', type: 'int', value: -1 },
@@ -246,7 +259,7 @@ export class LegacyWriting {
       attributes: [column(i)],
       isTarget: false,
     }))
-    const ops = [...feeds.reverse(), ...this.#ops, ...fetches]
+    const ops = [...feeds.reverse(), ...withoutIdle([...this.#ops, ...fetches])]
     const used = new Set(ops.flatMap((o) => [...o.inputs, ...o.outputs]).flatMap((s) => s.variables))
     const vars: VarDesc[] = []
     for (const name of used) {
@@ -333,6 +346,17 @@ function variable(
     // Intermediate floats pass gradients on: what stops them cannot be trained on.
     stopGradient: persistable ? !trainable : isInput || !isFloat(dtype),
   }
+}
+
+/** Constants that nobody reads any more, because they became attributes, make Paddle's predictor crash. */
+function withoutIdle(ops: readonly OpDesc[]): OpDesc[] {
+  const read = new Set(ops.flatMap((o) => o.inputs).flatMap((s) => s.variables))
+  return ops.filter((o) => o.type !== 'fill_constant' || o.outputs.some((s) => s.variables.some((v) => read.has(v))))
+}
+
+function inWords(value: number): string {
+  if (Number.isNaN(value)) return 'nan'
+  return Number.isFinite(value) ? String(value) : value > 0 ? 'inf' : '-inf'
 }
 
 /** Where a tensor sets an attribute, the attribute itself says nothing. */

@@ -3,6 +3,7 @@ import { readdir, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { HostArray } from '../../../common/dtype.ts'
 import { FormatError, StorageError } from '../../../common/errors.ts'
+import { noteAbsent } from '../../file-trace.ts'
 import { readBytes } from '../../files.ts'
 import { withStorageErrors } from '../../storage-error.ts'
 import type { OperatorProgram } from '../program/program.ts'
@@ -45,10 +46,12 @@ function isJson(file: string): boolean {
 }
 
 async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
+  const found = await stat(path).then(
     (s) => s.isFile(),
     () => false,
   )
+  if (!found) noteAbsent(path)
+  return found
 }
 
 const USUAL_NAMES = [
@@ -70,6 +73,8 @@ async function findProgram(path: string): Promise<string> {
   if (found?.isDirectory()) {
     const names = await withStorageErrors('reading', path, () => readdir(path))
     const usual = USUAL_NAMES.find((n) => names.includes(n))
+    for (const name of USUAL_NAMES.slice(0, usual ? USUAL_NAMES.indexOf(usual) : undefined))
+      noteAbsent(join(path, name))
     if (usual) return join(path, usual)
     const programs = names.filter(
       (n) => n.endsWith('.pdmodel') || (isJson(n) && names.includes(n.replace(/json$/, 'pdiparams'))),

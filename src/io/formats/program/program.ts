@@ -55,3 +55,11 @@ export function slotNames(slot: string | readonly string[] | null | undefined): 
   if (slot === null || slot === undefined) return []
   return typeof slot === 'string' ? [slot] : slot
 }
+
+/** An operation in words: its operator, its first result, its number in the program from 0, and where it comes from. */
+export function placeOf({ type, outputs, origin }: Operation, index: number): string {
+  const [name] = Object.values(outputs).flatMap(slotNames)
+  const number = `operator ${index}`
+  const from = origin === undefined || origin === '' || origin === number ? '' : `, ${origin}`
+  return `${type}${name === undefined ? '' : ` '${name}'`} (${number}${from})`
+}

@@ -14,7 +14,7 @@ import { isHostTensor, markComputed, onDevice } from './host-values.ts'
 import { resultsBySlot } from './operator.ts'
 import { findOperator, operatorNames, operatorOf } from './operators/table.ts'
 import { nearestName } from '../../../common/nearest-name.ts'
-import { slotNames, type Operation, type OperatorProgram } from './program.ts'
+import { placeOf, slotNames, type Operation, type OperatorProgram } from './program.ts'
 
 /** Operators that the table lacks, with how often and where they stand. Empty: the program can run. */
 export function missingOperators(program: OperatorProgram): ReadonlyMap<string, readonly string[]> {
@@ -106,7 +106,7 @@ export class TranslatedLayer extends Layer {
     const values = new Map<string, Tensor>(this.#state)
     program.inputs.forEach((input, i) => values.set(input.name, inputs[i]!))
     program.operations.forEach((operation, i) => {
-      this.#run(operation, values)
+      this.#run(operation, i, values)
       for (const slot of Object.values(operation.inputs))
         for (const name of slotNames(slot)) if (this.#lastUse.get(name) === i) values.delete(name)
     })
@@ -119,7 +119,7 @@ export class TranslatedLayer extends Layer {
     return outputs.length === 1 ? outputs[0]! : outputs
   }
 
-  #run(operation: Operation, values: Map<string, Tensor>): void {
+  #run(operation: Operation, index: number, values: Map<string, Tensor>): void {
     const row = operatorOf(operation.type)
     const variable = (slot: string): boolean => row.attributes[slot]?.variable ?? false
     const operands = Object.entries(operation.inputs).flatMap(([slot, names]) =>
@@ -139,7 +139,11 @@ export class TranslatedLayer extends Layer {
       noteOperator(
         operation.type,
         () => results,
-        () => ({ inputs: operandsOf(operation, variable, call), attributes: call.resolved() }),
+        () => ({
+          inputs: operandsOf(operation, variable, call),
+          attributes: call.resolved(),
+          place: placeOf(operation, index),
+        }),
       )
     markComputed(
       tensorsIn(results),

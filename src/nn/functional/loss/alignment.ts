@@ -1,8 +1,7 @@
 /** What losses over alignments (CTC, transducers) share: probabilities in log space without infinities, and their reductions. */
 import { formatShape, sameShape } from '../../../common/shape.ts'
 import { ShapeError } from '../../../common/errors.ts'
-import { binary, cast, detach, iota, pad, reduce, sliceAxis, unary, where } from '../../../graph/build.ts'
-import { spread } from '../../../graph/gradient.ts'
+import { binary, cast, detach, iota, pad, sliceAxis, unary, where } from '../../../graph/build.ts'
 import type { Node } from '../../../graph/node.ts'
 import { checkInteger, constantLike } from '../../../tensor/promotion.ts'
 import type { Tensor } from '../../../tensor/tensor.ts'
@@ -18,12 +17,6 @@ export function logAddExp(terms: readonly Node[]): Node {
   const most = detach(terms.reduce((a, b) => binary('max', a, b)))
   const total = terms.map((t) => unary('exp', sub(t, most))).reduce(add)
   return add(most, unary('log', total))
-}
-
-/** log of the sum of e^x along an axis, which goes. */
-export function logSumExp(x: Node, axis: number): Node {
-  const most = detach(reduce('reduceMax', x, [axis]))
-  return add(most, unary('log', reduce('reduceSum', unary('exp', sub(x, spread(most, x.shape, [axis]))), [axis])))
 }
 
 /** x moved `by` places up its last axis; impossible where nothing arrives. */

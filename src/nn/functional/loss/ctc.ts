@@ -19,10 +19,11 @@ import {
 } from '../../../graph/build.ts'
 import { spread } from '../../../graph/gradient.ts'
 import type { Node } from '../../../graph/node.ts'
+import { logSumExpNode } from '../../../graph/softmax.ts'
 import { checkInteger, constantLike, floatNode } from '../../../tensor/promotion.ts'
 import { Tensor } from '../../../tensor/tensor.ts'
 import { runLoop } from '../../../tensor/loop.ts'
-import { impossible, lengthNode, logAddExp, logSumExp, shiftUp, withScaledGradient } from './alignment.ts'
+import { impossible, lengthNode, logAddExp, shiftUp, withScaledGradient } from './alignment.ts'
 import { checkedClasses } from './labels.ts'
 import { reduced, type Reduction } from './reduction.ts'
 
@@ -60,7 +61,7 @@ function emissions(x: Node, symbols: Node): Node {
   )
   const index = binary('add', binary('mul', row, constant(classes, 'int64', shape)), broadcastTo(symbols, shape))
   const picked = gather(reshape(x, [numel(x.shape)]), index, 0)
-  return binary('sub', picked, spread(logSumExp(x, 2), shape, [2]))
+  return binary('sub', picked, spread(logSumExpNode(x, [2]), shape, [2]))
 }
 
 /** The loss of each sequence, [B]; about -`impossible` where the label does not fit. */
@@ -97,7 +98,7 @@ function ctcNode(x: Node, labels: Node, times: Node, lengths: Node, blank: numbe
     binary('le', position, end),
     binary('ge', position, binary('sub', end, constantLike(end, 1))),
   )
-  return unary('neg', logSumExp(where(isEnd, last[0]!, constant(impossible, x.dtype, states)), 1))
+  return unary('neg', logSumExpNode(where(isEnd, last[0]!, constant(impossible, x.dtype, states)), [1]))
 }
 
 /**
