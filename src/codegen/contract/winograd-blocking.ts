@@ -1,8 +1,7 @@
 /** What a convolution in Winograd's form keeps in which cache: which steps are one, in what blocks, and how many images go through them at a time. */
 import type { Capabilities } from '../capabilities.ts'
-import { type RegisterTile } from './blocking.ts'
+import { registerTile, type RegisterTile } from './blocking.ts'
 import { ALL_POINTS } from './winograd-patches.ts'
-import type { FusedBlocks } from './winograd-fused.ts'
 
 /** A run of images (of the first letter of them) that goes through all steps before the next one. */
 export interface Part {
@@ -44,45 +43,18 @@ export function rowPanels(tile: RegisterTile): { readonly width: number; readonl
 /** Share of the second-level cache that a task's own points may fill. */
 const OWN_SHARE = 0.35
 
+/**
+ * Two vectors side by side, one tile for all numbers of channels: its kernels are long.
+ */
+export function ownTile(capabilities: Capabilities): RegisterTile {
+  const wide = registerTile(capabilities)
+  return { ...wide, vectors: 2, columns: 2 * wide.lanes }
+}
+
 /** Bytes of the points of `depth` patches of `width` elements. */
 const pointBytes = (depth: number, width: number): number => 4 * ALL_POINTS * depth * width
 
 /** Whether tasks make the points of their tiles themselves: those of one panel leave room for weights and sums. */
-export function makesOwnTiles(channels: number, tile: RegisterTile, capabilities: Capabilities): boolean {
-  return pointBytes(channels, tile.columns) <= OWN_SHARE * capabilities.cacheBytes[1]
-}
-
-/** Blocks of tasks that make the points of their tiles: all rows pass one panel of sums. */
-export function ownTileBlocks(size: {
-  readonly rowPanels: number
-  readonly columnPanels: number
-  readonly channels: number
-}): FusedBlocks {
-  return { rows: size.rowPanels, rowsAtOnce: 1, columns: 1, depth: size.channels }
-}
-
-/** Tiles up to which tasks make the points of their weights themselves: each makes them once, since it takes all tiles. */
-const FEW_TILES = 64
-
-export function makesOwnWeights(tiles: number): boolean {
-  return tiles <= FEW_TILES
-}
-
-/** Filters whose points and sums lie in the second-level cache at a time, and channels. */
-const OWN_WEIGHTS = { filters: 48, channels: 64 }
-
-/** Blocks of tasks that make the points of their weights. */
-export function ownWeightBlocks(
-  size: {
-    readonly rowPanels: number
-    readonly columnPanels: number
-    readonly channels: number
-    readonly width: number
-  },
-  threads: number,
-): FusedBlocks {
-  const rows = Math.ceil(size.rowPanels / (2 * threads))
-  const most = Math.max(1, Math.floor(OWN_WEIGHTS.filters / size.width))
-  const depth = Math.ceil(size.channels / Math.ceil(size.channels / OWN_WEIGHTS.channels))
-  return { rows, rowsAtOnce: Math.min(rows, most), columns: size.columnPanels, depth }
+export function makesOwnTiles(channels: number, capabilities: Capabilities): boolean {
+  return pointBytes(channels, ownTile(capabilities).columns) <= OWN_SHARE * capabilities.cacheBytes[1]
 }

@@ -2,7 +2,7 @@
  * The first step of a convolution in Winograd's form: patches of an operand become points, lanes side by side, in the panels that the
  * micro-kernel reads: [panel][point][depth][free element in the panel].
  */
-import { add, and, div, le, load, min, mul, rem, sub, transposeFours, type BufferParameter } from '../builder.ts'
+import { add, and, div, index, le, load, min, mul, rem, sub, transposeFours, type BufferParameter } from '../builder.ts'
 import type { Expr } from '../kernel.ts'
 import { Assembler, isStride, type Memory } from './assembler.ts'
 import { axesSize, FlatAxes, loopRuns, mergeAxes, type Axis } from './axes.ts'
@@ -239,20 +239,26 @@ export class PatchReader {
     k.loop('d', 0, count, 1, (d) => {
       const patch = k.let('patch', add(this.gathered.at, mul(d, this.patchSize)))
       const out = k.let('out', add(target.at, mul(d, width)))
-      const vectors = (y: number, from: number, count: number): Expr[] =>
-        Array.from({ length: count }, (_, n) =>
-          k.let('x', load(this.gathered.buffer, add(patch, y * rowSize + (from + n) * lanes), lanes)),
+      const vectors = (y: Expr, from: number, count: number): Expr[] => {
+        const row = k.let('row', add(patch, mul(y, rowSize)))
+        return Array.from({ length: count }, (_, n) =>
+          k.let('x', load(this.gathered.buffer, add(row, (from + n) * lanes), lanes)),
         )
-      const row = (y: number): Expr[] => {
+      }
+      const row = (y: Expr): Expr[] => {
         if (!pieces) return vectors(y, 0, side)
-        if (taps) return taps.slice(side * y, side * (y + 1))
         const turned = pieces.map((_, p) => transposeFours(k, vectors(y, p * FOUR, FOUR)))
         return [...turned[0]!, ...(turned[1] ?? []).slice(2 * FOUR - side)]
       }
-      const taps = this.run === 0 || !pieces ? null : this.taps(pieces.map((_, p) => vectors(0, p * FOUR, FOUR)))
-      emitTransform(k, this.matrix, side, this.halfway, lanes, row, (x, values) =>
-        values.forEach((value, y) => k.store(target.buffer, add(out, mul(target.pointStride, y * POINTS + x)), value)),
-      )
+      const lines = (): Expr[][] => {
+        const taps = this.taps(TAP_PIECES.map((_, p) => vectors(index(0), p * FOUR, FOUR)))
+        return Array.from({ length: side }, (_, y) => taps.slice(side * y, side * (y + 1)))
+      }
+      const { halfway, matrix } = this
+      emitTransform(k, matrix, side, halfway, lanes, this.run === 0 ? row : lines(), (x, values) => {
+        const first = k.let('point', add(out, mul(target.pointStride, x)))
+        values.forEach((value, y) => k.store(target.buffer, add(first, mul(target.pointStride, y * POINTS)), value))
+      })
     })
   }
 
@@ -302,22 +308,27 @@ export function emitPanels(
   return { memory, count, depth, width, stride }
 }
 
-/** matrix * input * matrix^T, line by line: of rows of the input come columns of the output, of columns rows. */
+/**
+ * matrix * input * matrix^T, line by line: of rows of the input come columns of the output, of columns rows. Lines are at hand or are got one
+ * by one, in a loop: laid out, the transforms are most of a kernel's text and of the time to compile it.
+ */
 export function emitTransform(
   k: Assembler,
   matrix: Matrix,
   side: number,
   halfway: { buffer: BufferParameter; at: Expr },
   lanes: number,
-  input: (line: number) => readonly Expr[],
-  output: (line: number, values: readonly Expr[]) => void,
+  input: readonly (readonly Expr[])[] | ((line: Expr) => readonly Expr[]),
+  output: (line: Expr, values: readonly Expr[]) => void,
 ): void {
-  const place = (m: number, n: number): Expr => add(halfway.at, (m * side + n) * lanes)
-  for (let n = 0; n < side; n++) {
-    apply(k, matrix, input(n)).forEach((value, m) => k.store(halfway.buffer, place(m, n), value))
-  }
-  for (let m = 0; m < matrix.length; m++) {
-    const line = Array.from({ length: side }, (_, n) => k.let('x', load(halfway.buffer, place(m, n), lanes)))
+  const place = (m: Expr, n: Expr): Expr => add(halfway.at, mul(add(mul(m, side), n), lanes))
+  const first = (line: readonly Expr[], n: Expr): void =>
+    apply(k, matrix, line).forEach((value, m) => k.store(halfway.buffer, place(index(m), n), value))
+  if (typeof input === 'function') k.loop('line', 0, side, 1, (n) => first(input(n), n))
+  else input.forEach((line, n) => first(line, index(n)))
+  k.loop('line', 0, matrix.length, 1, (m) => {
+    const start = k.let('start', place(m, index(0)))
+    const line = Array.from({ length: side }, (_, n) => k.let('x', load(halfway.buffer, add(start, n * lanes), lanes)))
     output(m, apply(k, matrix, line))
-  }
+  })
 }

@@ -163,15 +163,17 @@ export class ResultWriter {
     k.loop('r', 0, rows, 1, (r) => {
       const at = k.let('at', add(sums.at, mul(r, columns)))
       const to = k.let('to', add(scattered.at, mul(r, this.rowSize)))
-      const column = (x: number): Expr[] =>
-        Array.from({ length: POINTS }, (_, y) =>
-          k.let('x', load(sums.buffer, add(at, mul(sums.pointStride, y * POINTS + x)), lanes)),
+      const column = (x: Expr): Expr[] => {
+        const first = k.let('point', add(at, mul(sums.pointStride, x)))
+        return Array.from({ length: POINTS }, (_, y) =>
+          k.let('x', load(sums.buffer, add(first, mul(sums.pointStride, y * POINTS)), lanes)),
         )
-      emitTransform(k, matrix, POINTS, this.halfway, lanes, column, (y, row) =>
-        (this.isWide ? transposeFours(k, row) : row).forEach((value, x) =>
-          k.store(scattered.buffer, add(to, (y * side + x) * lanes), value),
-        ),
-      )
+      }
+      emitTransform(k, matrix, POINTS, this.halfway, lanes, column, (y, row) => {
+        const start = k.let('start', add(to, mul(y, side * lanes)))
+        const values = this.isWide ? transposeFours(k, row) : row
+        values.forEach((value, x) => k.store(scattered.buffer, add(start, x * lanes), value))
+      })
     })
   }
 

@@ -3,85 +3,19 @@
  * some more memory. The output, the gradient of the input (a convolution with the weights turned around) and the gradient of the weights
  * are three uses of the same kernels.
  */
-import { hasTerm, letterStride, reachOf, type AffineCase, type AffineDim } from './affine.ts'
+import { letterStride, reachOf, type AffineCase, type AffineDim } from './affine.ts'
 import { axesSize, type Axis } from './axes.ts'
 import { narrowTile, registerTile, roundUp, type RegisterTile } from './blocking.ts'
 import { StepList } from './form.ts'
 import type { ContractProblem, LoweredContract } from './problem.ts'
 import { relayout, type Source } from './relayout.ts'
-import {
-  makesOwnTiles,
-  makesOwnWeights,
-  ownTileBlocks,
-  ownWeightBlocks,
-  partsOf,
-  rowPanels,
-  type Part,
-} from './winograd-blocking.ts'
-import { ALL_POINTS, emitPanels, type Panels, type PatchSource } from './winograd-patches.ts'
+import { makesOwnTiles, ownTile, partsOf, rowPanels, type Part } from './winograd-blocking.ts'
+import { ALL_POINTS, emitPanels, type Panels } from './winograd-patches.ts'
 import { emitFused } from './winograd-fused.ts'
 import { emitPanelProduct } from './winograd-product.ts'
+import { rolesOf, type Roles, type Window } from './winograd-roles.ts'
 import { emitResults, type ResultAxis, type Sums, type TileResult } from './winograd-results.ts'
 import { INPUT, RESULT, TAPS, TILE, transpose, WEIGHT } from './winograd-transforms.ts'
-
-/** A window of three taps: coordinate = position + tap + shift, or the taps turned around. */
-interface Window {
-  readonly position: number
-  readonly tap: number
-  /** Coordinate of the first tap, in the order of the operand's elements, at position 0. */
-  readonly low: number
-  readonly isTurned: boolean
-  /** Positions. */
-  readonly size: number
-}
-
-/** The letters of a convolution by what they do. */
-interface Roles {
-  /** The operand with windows. */
-  readonly windowed: 'lhs' | 'rhs'
-  readonly other: 'lhs' | 'rhs'
-  readonly windows: readonly [y: Window, x: Window]
-  /** In the windowed operand: images (each with its own tiles) and channels. */
-  readonly images: readonly number[]
-  readonly channels: readonly number[]
-  /** In the other operand only. */
-  readonly filters: readonly number[]
-  /** Whether the sum goes over positions and the taps are results. */
-  readonly isWeightGradient: boolean
-}
-
-function windowOf(dim: AffineDim, c: AffineCase, taps: ReadonlySet<number>): Window | null {
-  const tap = dim.terms.find((t) => taps.has(t.letter))
-  const position = dim.terms.find((t) => !taps.has(t.letter))
-  if (dim.terms.length !== 2 || !tap || !position || position.factor !== 1 || Math.abs(tap.factor) !== 1) return null
-  if (c.sizes.get(tap.letter) !== TAPS) return null
-  const isTurned = tap.factor < 0
-  const low = dim.shift - (isTurned ? TAPS - 1 : 0)
-  return { position: position.letter, tap: tap.letter, low, isTurned, size: c.sizes.get(position.letter)! }
-}
-
-function rolesOf(c: AffineCase, taps: ReadonlySet<number>): Roles | null {
-  const windowed = c.rhs.some((d) => d.terms.length > 1) ? 'rhs' : 'lhs'
-  const other = windowed === 'lhs' ? 'rhs' : 'lhs'
-  const isPlain = (d: AffineDim): boolean => d.terms.length === 1 && d.terms[0]!.factor === 1 && d.shift === 0
-  const windowDims = c[windowed].filter((d) => !isPlain(d))
-  if (windowDims.length !== 2 || ![...c[other], ...c.out].every(isPlain)) return null
-  const [y, x] = windowDims.map((d) => windowOf(d, c, taps))
-  if (!y || !x) return null
-  const windowLetters = new Set([y, x].flatMap((w) => [w.position, w.tap]))
-  const has = (letter: number): string =>
-    [c[windowed], c[other], c.out].map((dims) => Number(hasTerm(dims, letter))).join('')
-  const isWeightGradient = hasTerm(c.out, y.tap)
-  // Where positions and taps stand besides the windows.
-  const wanted = isWeightGradient ? ['110', '101'] : ['101', '110']
-  if (![y, x].every((w) => has(w.position) === wanted[0] && has(w.tap) === wanted[1])) return null
-  const others = [...c.sizes.keys()].filter((l) => !windowLetters.has(l))
-  const images = others.filter((l) => has(l) === wanted[0])
-  const channels = others.filter((l) => has(l) === wanted[1])
-  const filters = others.filter((l) => has(l) === '011')
-  if (images.length + channels.length + filters.length !== others.length) return null
-  return { windowed, other, windows: [y, x], images, channels, filters, isWeightGradient }
-}
 
 /**
  * Least products that each transformed element is used for (channels times filters over their sum), of channels or filters, of tiles, and
@@ -136,6 +70,7 @@ export function winogradForm(
 
 /** Tiles of which the last panel of columns is half empty on average. */
 const TYPICAL_TILES = 256
+
 class Convolution {
   private readonly problem: ContractProblem
   private readonly c: AffineCase
@@ -155,11 +90,8 @@ class Convolution {
     const { roles, list } = this
     const parts = this.parts()
     if (!roles.isWeightGradient) {
-      if (this.ownsWeights) this.emitFilters()
-      else {
-        const panels = this.weightPanels()
-        list.parts(parts, (part) => this.of(part).emitTiles(panels))
-      }
+      const panels = this.weightPanels()
+      list.parts(parts, (part) => this.of(part).emitTiles(panels))
       return
     }
     let sums: Sums | undefined
@@ -204,20 +136,17 @@ class Convolution {
     return new Convolution(some, { ...c, sizes }, roles, this.title, this.list)
   }
 
-  private weights(): PatchSource {
-    const { roles } = this
+  private weightPanels(): Panels {
+    const { roles, title, list } = this
     const weights = this.c[roles.other]
-    return {
+    const source = {
       view: this.turned(roles.other),
       patch: this.tapSteps(weights),
       free: this.axes(roles.filters, weights),
       depth: this.axes(roles.channels, weights),
       isInRuns: false,
     }
-  }
-
-  private weightPanels(): Panels {
-    return emitPanels(this.weights(), WEIGHT, rowPanels(this.tile()), `weight panels of ${this.title}`, this.list)
+    return emitPanels(source, WEIGHT, rowPanels(this.tile()), `weight panels of ${title}`, list)
   }
 
   private paddedImage(): { source: Source; dims: AffineDim[] } {
@@ -226,71 +155,33 @@ class Convolution {
     return this.padded(roles.windowed, along)
   }
 
-  private tiles(): PatchSource {
-    const { roles } = this
+  /** Everything from the images to the results. */
+  private emitTiles(weights: Panels): void {
+    const { roles, title, list } = this
+    const tile = this.tile()
     const image = this.paddedImage()
-    return {
+    const source = {
       view: image.source,
       patch: this.steps(image.dims, 'position'),
       free: this.tileAxes(image.dims),
       depth: this.axes(roles.channels, image.dims),
       isInRuns: this.isInRuns(image.dims),
     }
-  }
-
-  /** Everything from the images to the results. */
-  private emitTiles(weights: Panels): void {
-    const { title, list } = this
-    const tile = this.tile()
-    const source = this.tiles()
-    const shape = { width: tile.columns, lanes: tile.lanes }
-    const to = { result: this.result(source.isInRuns), matrix: RESULT, tile }
+    const result = this.result(source.isInRuns)
     if (this.ownsTiles) {
-      const columnPanels = Math.ceil(axesSize(source.free) / tile.columns)
-      const blocks = ownTileBlocks({ rowPanels: weights.count, columnPanels, channels: weights.depth })
-      emitFused({ panels: weights }, { own: { source, matrix: INPUT, shape } }, blocks, to, title, list)
+      emitFused(weights, source, result, tile, title, list)
       return
     }
+    const shape = { width: tile.columns, lanes: tile.lanes }
     const columns = emitPanels(source, INPUT, shape, `input panels of ${title}`, list)
     const sums = emitPanelProduct(weights, columns, tile, this.problem.capabilities, title, list)
-    emitResults(sums, RESULT, tile, to.result, `results of ${title}`, list)
+    emitResults(sums, RESULT, tile, result, `results of ${title}`, list)
   }
 
-  /** The same where tiles are few: tasks are blocks of filters, whose weights' points they make. */
-  private emitFilters(): void {
-    const { title, list } = this
-    const tile = this.tile()
-    const source = this.tiles()
-    const weights = this.weights()
-    const shape = rowPanels(tile)
-    const columns = emitPanels(
-      source,
-      INPUT,
-      { width: tile.columns, lanes: tile.lanes },
-      `input panels of ${title}`,
-      list,
-    )
-    const size = {
-      rowPanels: Math.ceil(axesSize(weights.free) / shape.width),
-      columnPanels: columns.count,
-      channels: columns.depth,
-      width: shape.width,
-    }
-    const blocks = ownWeightBlocks(size, this.problem.capabilities.threads)
-    const to = { result: this.result(source.isInRuns), matrix: RESULT, tile }
-    emitFused({ own: { source: weights, matrix: WEIGHT, shape } }, { panels: columns }, blocks, to, title, list)
-  }
-
+  /** Whether one task takes tiles through all steps. */
   private get ownsTiles(): boolean {
-    const { roles } = this
-    return makesOwnTiles(axesSize(this.axes(roles.channels, [])), this.tile(), this.problem.capabilities)
-  }
-
-  /** Weights that never change have their points made once for all runs. */
-  private get ownsWeights(): boolean {
     const { roles, problem } = this
-    const tiles = axesSize(this.axes(roles.images, [])) * roles.windows.reduce((n, w) => n * this.tilesOf(w), 1)
-    return !this.ownsTiles && makesOwnWeights(tiles) && problem.constant?.[roles.other] !== true
+    return !roles.isWeightGradient && makesOwnTiles(axesSize(this.axes(roles.channels, [])), problem.capabilities)
   }
 
   /** Adds what these images give to the sums of the earlier ones. */
@@ -327,6 +218,7 @@ class Convolution {
   private tile(): RegisterTile {
     const { capabilities } = this.problem
     const { roles } = this
+    if (this.ownsTiles) return ownTile(capabilities)
     const wide = registerTile(capabilities)
     const narrow = narrowTile(capabilities, 2 * wide.lanes)
     const [rows, channels] = [roles.filters, roles.channels].map((l) => axesSize(this.axes(l, []))) as [number, number]
