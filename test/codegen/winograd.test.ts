@@ -224,17 +224,23 @@ describe('images that go through the steps in parts', () => {
 })
 
 describe('steps that are one', () => {
-  const titles = (c: ContractCase): string[] =>
-    lowerContract(problemOf(c)).steps.map((s) => s.kernel.title.split(' ').slice(0, 2).join(' '))
+  const titles = (c: ContractCase, given: Partial<ContractProblem> = {}): string[] =>
+    lowerContract(problemOf(c, given)).steps.map((s) => s.kernel.title.split(' ').slice(0, 2).join(' '))
 
   test('where the points of all channels of some tiles fit a cache', () => {
     expect(titles(whole)).toEqual(['weight panels', 'lay out', 'winograd convolution'])
   })
 
-  test('and steps one by one where they do not', () => {
+  const oneByOne = ['weight panels', 'lay out', 'input panels', 'winograd convolution', 'results of']
+
+  test('and one by one where they do not', () => {
     const deep = conv({ batch: 32, inChannels: 256, outChannels: 32, size: [8, 8] })
 
-    expect(titles(deep)).toEqual(['weight panels', 'lay out', 'input panels', 'winograd convolution', 'results of'])
+    expect(titles(deep)).toEqual(oneByOne)
+  })
+
+  test('or where a network that never changes has so few tiles that all fit', () => {
+    expect(titles(whole, { constant: { lhs: false, rhs: true } })).toEqual(oneByOne)
   })
 })
 

@@ -4,7 +4,7 @@
  * are three uses of the same kernels.
  */
 import { letterStride, reachOf, type AffineCase, type AffineDim } from './affine.ts'
-import { axesSize, type Axis } from './axes.ts'
+import { type Axis } from './axes.ts'
 import { narrowTile, registerTile, roundUp, type RegisterTile } from './blocking.ts'
 import { StepList } from './form.ts'
 import type { ContractProblem, LoweredContract } from './problem.ts'
@@ -77,13 +77,23 @@ class Convolution {
   private readonly roles: Roles
   private readonly title: string
   private readonly list: StepList
+  /** Whether one task takes tiles through all steps. */
+  private readonly ownsTiles: boolean
 
-  constructor(problem: ContractProblem, c: AffineCase, roles: Roles, title: string, list: StepList) {
+  constructor(
+    problem: ContractProblem,
+    c: AffineCase,
+    roles: Roles,
+    title: string,
+    list: StepList,
+    whole?: Convolution,
+  ) {
     this.problem = problem
     this.c = c
     this.roles = roles
     this.title = title
     this.list = list
+    this.ownsTiles = whole?.ownsTiles ?? (!roles.isWeightGradient && this.tasksPay())
   }
 
   emit(): void {
@@ -99,17 +109,31 @@ class Convolution {
     if (sums) emitResults(sums, transpose(WEIGHT), this.tile(), this.result(), `results of ${this.title}`, list)
   }
 
+  private tasksPay(): boolean {
+    const { roles, problem } = this
+    const [channels, filters] = [this.sizeOf(roles.channels), this.sizeOf(roles.filters)]
+    const known = problem.constant?.[roles.other] === true ? this.tilesPerImage() * this.sizeOf(roles.images) : null
+    return makesOwnTiles({ channels, filters, tiles: known }, problem.capabilities)
+  }
+
   private parts(): Part[] {
     const { c, roles } = this
     const { cacheBytes } = this.problem.capabilities
     const [letter] = roles.images
     if (letter === undefined) return [{ from: 0, size: 1 }]
-    const size = (letters: readonly number[]): number => letters.reduce((n, l) => n * c.sizes.get(l)!, 1)
-    const tiles = size(roles.images.slice(1)) * roles.windows.reduce((n, w) => n * this.tilesOf(w), 1)
-    const [channels, filters] = [size(roles.channels), size(roles.filters)]
+    const tiles = this.sizeOf(roles.images.slice(1)) * this.tilesPerImage()
+    const [channels, filters] = [this.sizeOf(roles.channels), this.sizeOf(roles.filters)]
     const bytes = 4 * ALL_POINTS
     const perImage = { bytes: bytes * tiles * (channels + filters), tiles }
     return partsOf(c.sizes.get(letter)!, perImage, bytes * channels * filters, cacheBytes[1])
+  }
+
+  private sizeOf(letters: readonly number[]): number {
+    return letters.reduce((n, l) => n * this.c.sizes.get(l)!, 1)
+  }
+
+  private tilesPerImage(): number {
+    return this.roles.windows.reduce((n, w) => n * this.tilesOf(w), 1)
   }
 
   /** The same convolution of some images. */
@@ -133,7 +157,7 @@ class Convolution {
       }),
     }
     const sizes = new Map([...c.sizes, [letter, size]])
-    return new Convolution(some, { ...c, sizes }, roles, this.title, this.list)
+    return new Convolution(some, { ...c, sizes }, roles, this.title, this.list, this)
   }
 
   private weightPanels(): Panels {
@@ -178,12 +202,6 @@ class Convolution {
     emitResults(sums, RESULT, tile, result, `results of ${title}`, list)
   }
 
-  /** Whether one task takes tiles through all steps. */
-  private get ownsTiles(): boolean {
-    const { roles, problem } = this
-    return !roles.isWeightGradient && makesOwnTiles(axesSize(this.axes(roles.channels, [])), problem.capabilities)
-  }
-
   /** Adds what these images give to the sums of the earlier ones. */
   private emitWeightGradient(earlier: Sums | undefined): Sums {
     const { roles, title, list } = this
@@ -221,7 +239,7 @@ class Convolution {
     if (this.ownsTiles) return ownTile(capabilities)
     const wide = registerTile(capabilities)
     const narrow = narrowTile(capabilities, 2 * wide.lanes)
-    const [rows, channels] = [roles.filters, roles.channels].map((l) => axesSize(this.axes(l, []))) as [number, number]
+    const [rows, channels] = [this.sizeOf(roles.filters), this.sizeOf(roles.channels)]
     const lost = (t: RegisterTile): number =>
       (roundUp(rows, rowPanels(t).width) / rows) *
       (roles.isWeightGradient ? roundUp(channels, t.columns) / channels : 1 + t.columns / TYPICAL_TILES)
