@@ -7,7 +7,7 @@ import { dtypes } from '../common/dtype.ts'
 import { Hash } from '../common/hash.ts'
 import { RecentMap } from '../common/recent-map.ts'
 import { numel } from '../common/shape.ts'
-import type { ContractAxis, Node, NodeOf } from '../graph/node.ts'
+import { newWalk, type ContractAxis, type Node, type NodeOf } from '../graph/node.ts'
 import { opTable } from '../graph/ops.ts'
 
 /** Nodes by their places in the program. */
@@ -44,10 +44,13 @@ const dtypeNumbers = new Map(dtypes.map((d, i) => [d, i]))
 export function classOf(nodes: readonly Node[], role: (node: Node) => number, inBody: boolean): ProgramClass {
   const hash = new Hash()
   hash.add(inBody ? 1 : 0)
-  const places = new Map<Node, number>()
+  const walk = newWalk()
   const lookedUp = new Map<Node, number[]>()
   let volume = 0
-  for (const node of nodes) {
+  for (let place = 0; place < nodes.length; place++) {
+    const node = nodes[place]!
+    node.walk = walk
+    node.place = place
     hash.add(opNumbers.get(node.op)!)
     hash.add(dtypeNumbers.get(node.dtype)! * 16 + role(node))
     hash.add(node.shape.length)
@@ -55,8 +58,7 @@ export function classOf(nodes: readonly Node[], role: (node: Node) => number, in
     if (!isDecisions(node)) for (const d of node.shape) hash.add(Math.min(d, 2))
     addAttributes(hash, node)
     if (node.op === 'gather' || node.op === 'scatter') addRange(hash, node, lookedUp)
-    for (const s of node.sources) hash.add(places.get(s) ?? -1)
-    places.set(node, places.size)
+    for (const s of node.sources) hash.add(s.walk === walk ? s.place : -1)
     volume += numel(node.shape)
   }
   return { key: `${hash.toString()}-${nodes.length}`, volume }
