@@ -47,7 +47,7 @@ const fusedRow = 65536
 export class Fusion {
   readonly #materialized = new Set<Node>()
   readonly #nodes: readonly Node[]
-  readonly #users = new Map<Node, Node[]>()
+  #usersOf: Map<Node, Node[]> | null = null
   readonly #repeats = new Map<Node, number>()
   readonly #joins = new Map<Node, Join>()
   /** The nodes through which joins read their parts. */
@@ -56,13 +56,6 @@ export class Fusion {
   /** `required`: results, and nodes that proved impossible to fuse. `given`: nodes that are in memory from the start. */
   constructor(nodes: readonly Node[], required: Iterable<Node>, given: ReadonlySet<Node>, decided = false) {
     this.#nodes = nodes
-    for (const n of nodes) {
-      for (const s of n.sources) {
-        const users = this.#users.get(s)
-        if (users) users.push(n)
-        else this.#users.set(s, [n])
-      }
-    }
     this.#findJoins()
     if (decided) {
       for (const n of required) this.#materialized.add(n)
@@ -84,6 +77,20 @@ export class Fusion {
   /** A decision that was made before: what is in memory, the given nodes among it. */
   static decided(nodes: readonly Node[], materialized: Iterable<Node>): Fusion {
     return new Fusion(nodes, materialized, new Set(), true)
+  }
+
+  /** Who reads each node. Few ask for it where all is decided. */
+  get #users(): ReadonlyMap<Node, Node[]> {
+    if (this.#usersOf) return this.#usersOf
+    const made = new Map<Node, Node[]>()
+    for (const n of this.#nodes) {
+      for (const s of n.sources) {
+        const users = made.get(s)
+        if (users) users.push(n)
+        else made.set(s, [n])
+      }
+    }
+    return (this.#usersOf = made)
   }
 
   isMaterialized = (node: Node): boolean => this.#materialized.has(node)
