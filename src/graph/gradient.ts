@@ -141,7 +141,13 @@ export const gradientRules: { readonly [K in OpName]?: Rule<K> } = {
     const condition = isRectifier(n) ? binary('gt', n as Node, like(n as Node, 0)) : n.sources[0]!
     return [null, where(condition, g, like(g, 0)), where(condition, like(g, 0), g)]
   },
-  cast: (n, g) => [isFloat(n.sources[0]!.dtype) ? cast(g, n.sources[0]!.dtype) : null],
+  cast: (n, g) => {
+    const { dtype } = n.sources[0]!
+    if (!isFloat(dtype)) return [null]
+    // What was widened for this cast's sake is what it was before.
+    const isWidened = g.op === 'cast' && g.sources[0]!.dtype === dtype && sizeOf(dtype) < sizeOf(g.dtype)
+    return [isWidened ? g.sources[0]! : cast(g, dtype)]
+  },
 
   reshape: (n, g) => [reshape(g, n.sources[0]!.shape)],
   permute: (n, g) => {
@@ -308,7 +314,7 @@ export function differentiate(
     if (isTuple(node)) {
       const given = tupleCotangents.get(node)
       if (!given) continue
-      const gradients = tupleGradient(node, given)
+      const gradients = tupleGradient(node, given, (n) => n.owner !== null || wanted.has(n))
       gradients.forEach((g, i) => send(node.sources[i]!, g))
       continue
     }
@@ -339,16 +345,20 @@ function isTuple(node: Node): node is Tuple & Node {
   return node.op === 'scan' || node.op === 'custom' || node.op === 'attention' || node.op === 'attentionGradient'
 }
 
-function tupleGradient(node: Tuple & Node, given: ReadonlyMap<number, Node>): readonly (Node | null)[] {
+function tupleGradient(
+  node: Tuple & Node,
+  given: ReadonlyMap<number, Node>,
+  isAsked: (source: Node) => boolean,
+): readonly (Node | null)[] {
   switch (node.op) {
     case 'scan':
       return scanGradient(node, given)
     case 'custom':
-      return node.attributes.gradient(node, given)
+      return node.attributes.gradient(node, given, isAsked)
     case 'attention':
-      return node.attributes.gradient(node, given)
+      return node.attributes.gradient(node, given, isAsked)
     case 'attentionGradient':
-      return node.attributes.gradient(node, given)
+      return node.attributes.gradient(node, given, isAsked)
   }
 }
 
