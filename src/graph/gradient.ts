@@ -362,6 +362,10 @@ function tupleGradient(
   }
 }
 
+/** Whether two nodes are one value: one node, or equal casts of one. */
+const isSameValue = (a: Node, b: Node): boolean =>
+  a === b || (a.op === 'cast' && b.op === 'cast' && a.dtype === b.dtype && a.sources[0] === b.sources[0])
+
 /**
  * The gradient of a loop is a loop that runs the other way. It carries the gradients of the carries; what it stacks are the
  * gradients of the sequences. A constant of the loop that meets a contraction (a recurrent weight) is not accumulated step by
@@ -439,12 +443,11 @@ function scanGradient(loop: NodeOf<'scan'>, given: ReadonlyMap<number, Node>): (
   const operands = liveHoists.flatMap((h, i) =>
     dHoisted[i] ? [{ ...h, g: dHoisted[i], other: h.contraction.sources[1 - h.side]! }] : [],
   )
-  const newOutputs = [
-    ...dCarries,
-    ...accumulated,
-    ...stackedSequences.map((s) => s.g),
-    ...operands.flatMap((o) => [o.g, o.other]),
-  ]
+  // The gradient of a sequence that is added to a product (the inputs' part of the gates) is that of the product, too: one stack is enough.
+  const stackedOnce: Node[] = []
+  for (const n of [...stackedSequences.map((s) => s.g), ...operands.flatMap((o) => [o.g, o.other])])
+    if (!stackedOnce.some((known) => isSameValue(known, n))) stackedOnce.push(n)
+  const newOutputs = [...dCarries, ...accumulated, ...stackedOnce]
 
   // What the forward loop saved replaces what it computed; carries are read from their stack.
   const savedParams = saved.map((s, i) => (i < nCarries ? s : param(i, s.dtype, s.shape)))
@@ -469,11 +472,11 @@ function scanGradient(loop: NodeOf<'scan'>, given: ReadonlyMap<number, Node>): (
   const gradients: (Node | null)[] = loop.sources.map(() => null)
   floatCarries.forEach((i, k) => (gradients[i] = results[k]!))
   direct.forEach((i, k) => (gradients[nCarries + nSequences + i] = results[floatCarries.length + k]!))
-  let at = floatCarries.length + direct.length
-  for (const s of stackedSequences) gradients[nCarries + s.at] = results[at++]!
+  const stackOf = (n: Node): Node =>
+    results[floatCarries.length + direct.length + stackedOnce.findIndex((known) => isSameValue(known, n))]!
+  for (const s of stackedSequences) gradients[nCarries + s.at] = stackOf(s.g)
   for (const o of operands) {
-    const g = results[at++]!
-    const other = results[at++]!
+    const [g, other] = [stackOf(o.g), stackOf(o.other)]
     const { lhs, rhs, out } = o.contraction.attributes
     const time = -1
     const shape = constantParams[o.constant]!.shape
