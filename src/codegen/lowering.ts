@@ -162,6 +162,7 @@ class GraphLowering {
       out: { shape: contract.shape, strides: contiguousStrides(contract.shape), offset: 0 },
       ...(fused ? { epilogue: fused.epilogue, outDType: fused.dtype } : {}),
       constant: { lhs: this.#plan.isFixed(lhs.base), rhs: this.#plan.isFixed(rhs.base) },
+      inLoop: this.#inBody,
       capabilities: this.#plan.capabilities,
     })
     if (lowered.siblings) this.#plan.addSiblings(lowered.siblings)

@@ -9,7 +9,7 @@ import { opInfo } from '../graph/ops.ts'
 import { drawnNodes, isElementwise, isUniform } from './draws.ts'
 import { joinOf, runOf, type Join } from './joins.ts'
 import { operationWeight } from './weight.ts'
-import { stridedView } from './views.ts'
+import { elementsOf, isWidening, stridedView } from './views.ts'
 
 /** Ops with kernels of their own, whose results are always in memory. */
 const ownKernel = new Set([
@@ -140,7 +140,7 @@ export class Fusion {
       } else if (n.op === 'scatter' || n.op === 'argsort' || n.op === 'cumulate' || n.op === 'scan') {
         // What is added to is computed where the sum will be.
         for (const s of n.op === 'scatter' ? n.sources.slice(1) : n.sources) this.#materialized.add(s)
-      } else if (n.op === 'gather') this.#materialized.add(n.sources[0]!)
+      } else if (n.op === 'gather') this.#materialized.add(elementsOf(n.sources[0]!, this.isMaterialized))
     }
   }
 
@@ -172,7 +172,7 @@ export class Fusion {
     for (const n of this.#nodes) {
       if (n.op !== 'contract' || !isFloat(n.dtype)) continue
       const last = this.#lastOfEpilogue(n, places)
-      if (last) this.#materialized.add(last)
+      if (last) this.#materialized.add(narrowest(last))
     }
   }
 
@@ -300,12 +300,6 @@ function isApart(n: Node): boolean {
 /** What to store instead of a float cast to a wider dtype: what was cast, which takes less memory and is as good. */
 function narrowest(node: Node): Node {
   let n = node
-  while (
-    n.op === 'cast' &&
-    isFloat(n.dtype) &&
-    isFloat(n.sources[0]!.dtype) &&
-    sizeOf(n.sources[0]!.dtype) < sizeOf(n.dtype)
-  )
-    n = n.sources[0]!
+  while (isWidening(n)) n = n.sources[0]!
   return n
 }

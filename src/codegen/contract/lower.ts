@@ -19,7 +19,7 @@ import {
 import { isNarrow } from './blocking.ts'
 import { lowerDirect } from './direct.ts'
 import { formSize, StepList, type Form, type FormAxis } from './form.ts'
-import type { GemmOptions } from './gemm.ts'
+import { lowerGemm, type GemmOptions } from './gemm.ts'
 import { isWindow } from './letters.ts'
 import { lowerNest } from './nest.ts'
 import type { ContractProblem, LoweredContract } from './problem.ts'
@@ -117,8 +117,10 @@ function product(c: Contraction, absent: ReadonlySet<number>): LoweredContract {
       lowerSplitGemm(form, problem.capabilities, list)
     } else {
       const rows = rowsMode(form, c.taps.size > 0, problem.capabilities)
-      const columns = form.b.isConstant ? 'once' : 'task'
-      lowerProduct(form, problem.capabilities, { rows, columns, splits: 1, splitStride: 0 }, list)
+      const options = { rows, columns: form.b.isConstant ? 'once' : 'task', splits: 1, splitStride: 0 } as const
+      // The product of pairs packs its columns each time: the weights of a recurrence, for a few rows.
+      if (problem.inLoop && form.b.isConstant) lowerGemm(form, problem.capabilities, options, list)
+      else lowerProduct(form, problem.capabilities, options, list)
     }
   })
   return list
