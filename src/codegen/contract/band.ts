@@ -2,7 +2,22 @@
  * Rows of a plane copied to scratch, with zeros where windows leave it, so that vectors are read there without tests; and vectors that cover
  * a run of memory to its last element.
  */
-import { add, constant, div, gather, ge, index, load, lt, max, min, mul, sub, and, type BufferParameter } from '../builder.ts'
+import {
+  add,
+  constant,
+  div,
+  gather,
+  ge,
+  index,
+  load,
+  lt,
+  max,
+  min,
+  mul,
+  sub,
+  and,
+  type BufferParameter,
+} from '../builder.ts'
 import type { Expr } from '../kernel.ts'
 import type { Assembler } from './assembler.ts'
 

@@ -63,13 +63,19 @@ export function lowerDepthwiseGradient(
   )
   const source = k.memory(d.windowed.view.memory, d.windowed.view.dtype, 'read')
   const other = k.memory(d.other.view.memory, d.other.view.dtype, 'read')
-  const out: FormView = { memory: { kind: 'out' }, dtype: problem.outDType ?? problem.dtype, offset: problem.out.offset }
+  const out: FormView = {
+    memory: { kind: 'out' },
+    dtype: problem.outDType ?? problem.dtype,
+    offset: problem.out.offset,
+  }
   const store = new ResultStore(k, out, problem.epilogue)
   const taskAxes = new FlatAxes(k, tasks, 2 + store.views)
   const aroundAxes = new FlatAxes(k, around, 2)
   const right = x.tapStrides.map((v) => k.stride(v))
   const down = (y?.tapStrides ?? x.tapStrides.map(() => 0)).map((v) => k.stride(v))
-  const sourceAt = k.size(d.windowed.view.offset + originOf(d.windowed.dims[0]!.filter((dim) => dim.terms.length === 1)))
+  const sourceAt = k.size(
+    d.windowed.view.offset + originOf(d.windowed.dims[0]!.filter((dim) => dim.terms.length === 1)),
+  )
   const otherAt = k.size(d.other.view.offset + originOf(d.other.dims[0]!))
   const band = k.reserve('float32', ((rows - 1) * stepY + spanY) * run * step + lanes + BAND_SLACK)
   const beside = k.reserve('float32', rows * x.count + lanes + BAND_SLACK)
@@ -84,8 +90,7 @@ export function lowerDepthwiseGradient(
 
   k.parallel('t', (t) => {
     const bases = taskAxes.locate(k, t).offsets
-    for (let n = 0; n < x.taps * tapsY; n++)
-      k.store(sums.buffer, add(sums.at, n * lanes), constant(0, 'f32', lanes))
+    for (let n = 0; n < x.taps * tapsY; n++) k.store(sums.buffer, add(sums.at, n * lanes), constant(0, 'f32', lanes))
     const rowSize = k.let('rowSize', mul(runSize, step))
     const wholeX = k.let('wholeX', sub(width, rem(width, lanes)))
     const isInside = k.let('isInside', lt(ramp(wholeX, lanes), splat(convert(width, 'i32'), lanes)))
@@ -170,9 +175,7 @@ export function lowerDepthwiseGradient(
       k.loop('tx', 0, x.taps, 1, (tx) => {
         const at = bases
           .slice(2)
-          .map((o, v) =>
-            add(add(o, store.offsets[v]!), add(mul(ty, down[v]!), mul(tx, right[v]!))),
-          )
+          .map((o, v) => add(add(o, store.offsets[v]!), add(mul(ty, down[v]!), mul(tx, right[v]!))))
         const sum = load(sums.buffer, add(sums.at, mul(add(mul(ty, x.taps), tx), lanes)), lanes)
         store.store(k.let('sum', reduceLanes('add', sum)), at, right, 1)
       }),

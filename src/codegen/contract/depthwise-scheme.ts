@@ -121,7 +121,9 @@ export function depthwiseOf(d: DepthwiseProblem): Depthwise | null {
       step: position.factor,
       dilation: tap?.factor ?? 0,
       shift: dim.shift,
-      tapStrides: (isGradient ? [c.out, ...beside] : [d.other.dims[i]!]).map((v) => (tap ? letterStride(v, tap.letter) : 0)),
+      tapStrides: (isGradient ? [c.out, ...beside] : [d.other.dims[i]!]).map((v) =>
+        tap ? letterStride(v, tap.letter) : 0,
+      ),
       outStep: outDim?.terms[0]!.factor ?? 1,
       outShift: outDim?.shift ?? 0,
     }
@@ -133,16 +135,13 @@ export function depthwiseOf(d: DepthwiseProblem): Depthwise | null {
   const all = cases.reduce((n, c) => n + (c.y?.taps ?? 1) * c.x.taps, 0)
   if (all > MOST_TAPS) return null
   const views = isGradient ? [otherDims] : [one.out, ...beside]
-  const strides = (l: number): number[] =>
-    views.map((v) => v.find((dim) => hasTerm([dim], l))!.stride)
+  const strides = (l: number): number[] => views.map((v) => v.find((dim) => hasTerm([dim], l))!.stride)
   const xPosition = positions.at(-1)!
   const scheme: Depthwise = {
     y: yNumber < 0 ? null : axisOf(yNumber),
     x: axisOf(xNumber),
     cases,
-    tasks: rest
-      .filter((l) => hasTerm(one.out, l))
-      .map((l) => axis(l, [dims, otherDims, one.out, ...beside])),
+    tasks: rest.filter((l) => hasTerm(one.out, l)).map((l) => axis(l, [dims, otherDims, one.out, ...beside])),
     around: around.map((l) => axis(l, [dims, otherDims])),
     down: yNumber < 0 ? views.map(() => 0) : strides(positions[0]!),
     right: strides(xPosition),

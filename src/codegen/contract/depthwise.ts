@@ -5,7 +5,22 @@
  * as even and odd ones, lie side by side.
  */
 import type { Capabilities } from '../capabilities.ts'
-import { add, constant, div, fma, gt, index, load, min, mul, rem, splat, sub, zip, type BufferParameter } from '../builder.ts'
+import {
+  add,
+  constant,
+  div,
+  fma,
+  gt,
+  index,
+  load,
+  min,
+  mul,
+  rem,
+  splat,
+  sub,
+  zip,
+  type BufferParameter,
+} from '../builder.ts'
 import type { Expr } from '../kernel.ts'
 import { Assembler } from './assembler.ts'
 import { axesSize, FlatAxes, mergeAxes } from './axes.ts'
@@ -51,11 +66,20 @@ export function lowerDepthwise(d: DepthwiseProblem, s: Depthwise, capabilities: 
   const rows = bandRows(countY, tile.rows, { elements: rowElements, stepY, spanY }, axesSize(tasks), capabilities)
   const bands = Math.ceil(countY / rows)
 
-  const name = s.cases.map(({ x, y }) => [x, y].map((a) => (a ? `${a.taps} ${a.step} ${a.dilation} ${a.outStep}` : '-')).join(' ')).join(' | ')
-  const k = new Assembler(`depthwise ${lanes} ${name} of ${parts.map((p) => p.cases.map((c) => c.number).join(' ')).join(' | ')}`, d.title)
+  const name = s.cases
+    .map(({ x, y }) => [x, y].map((a) => (a ? `${a.taps} ${a.step} ${a.dilation} ${a.outStep}` : '-')).join(' '))
+    .join(' | ')
+  const k = new Assembler(
+    `depthwise ${lanes} ${name} of ${parts.map((p) => p.cases.map((c) => c.number).join(' ')).join(' | ')}`,
+    d.title,
+  )
   const source = k.memory(d.windowed.view.memory, d.windowed.view.dtype, 'read')
   const other = k.memory(d.other.view.memory, d.other.view.dtype, 'read')
-  const out: FormView = { memory: { kind: 'out' }, dtype: problem.outDType ?? problem.dtype, offset: problem.out.offset }
+  const out: FormView = {
+    memory: { kind: 'out' },
+    dtype: problem.outDType ?? problem.dtype,
+    offset: problem.out.offset,
+  }
   const store = new ResultStore(k, out, problem.epilogue)
   const taskAxes = new FlatAxes(k, tasks, 2 + store.views)
   const down = s.down.map((v) => k.stride(v))
@@ -107,10 +131,31 @@ export function lowerDepthwise(d: DepthwiseProblem, s: Depthwise, capabilities: 
       const starts = own.map((c) => k.let('start', add(band.at, add(mul(c.at[0], rowSize), c.at[1]))))
       const emitTile = (q: Expr, shape: Tile): void => {
         const rowAt = k.let('row', mul(q, mul(rowSize, stepY)))
+        const outStep = p.y?.outStep ?? 1
+        const resultAt = (row: Expr): Expr[] => {
+          const y = k.let('y', add(mul(add(first, row), outStep), place.shift))
+          return bases.slice(2).map((o, v) => k.let('at', add(o, mul(y, down[v]!))))
+        }
+        // Lines of the tile below, or of the next plane.
+        const ahead = Array.from({ length: shape.rows }, (_, r) => resultAt(add(q, shape.rows + r)))
         k.loop('x', 0, countSize, shape.vectors * lanes, (x) => {
+          for (const { buffer, view } of store.streams(right)) {
+            for (const row of ahead) {
+              const at = k.let('ahead', add(row[view]!, mul(x, interleaved)))
+              for (let v = 0; v < shape.vectors * interleaved; v++) k.prefetch(buffer, add(at, v * lanes))
+            }
+          }
           const sums = own.map((c, i) => {
             const at = k.let('at', add(add(starts[i]!, rowAt), x))
-            return sumsOf(k, band.buffer, at, { x: c.x, y: c.y, stepY, step, rowSize, runSize }, weights[i]!, shape, lanes)
+            return sumsOf(
+              k,
+              band.buffer,
+              at,
+              { x: c.x, y: c.y, stepY, step, rowSize, runSize },
+              weights[i]!,
+              shape,
+              lanes,
+            )
           })
           for (let r = 0; r < shape.rows; r++) {
             const to = k.let('to', add(results.at, add(mul(resultSize, r), mul(x, interleaved))))
@@ -125,13 +170,16 @@ export function lowerDepthwise(d: DepthwiseProblem, s: Depthwise, capabilities: 
             }
           }
         })
-        const outStep = p.y?.outStep ?? 1
         k.loop('r', 0, min(shape.rows, sub(ownCount, q)), 1, (r) => {
-          const y = k.let('y', add(mul(add(first, add(q, r)), outStep), place.shift))
-          const at = bases.slice(2).map((o, v) => k.let('at', add(o, mul(y, down[v]!))))
+          const at = resultAt(add(q, r))
           const row = k.let('row', add(results.at, mul(r, resultSize)))
           eachVector(k, widthSize, lanes, (x, own) =>
-            store.store(load(results.buffer, add(row, x), own), at.map((o, v) => add(o, mul(x, right[v]!))), right, own),
+            store.store(
+              load(results.buffer, add(row, x), own),
+              at.map((o, v) => add(o, mul(x, right[v]!))),
+              right,
+              own,
+            ),
           )
         })
       }
@@ -173,7 +221,11 @@ function bandRows(
 ): number {
   const fitting = Math.floor((capabilities.cacheBytes[0] / 8 / row.elements - row.spanY) / row.stepY) + 1
   const wanted = capabilities.threads === 1 ? 1 : Math.ceil((4 * capabilities.threads) / Math.max(1, tasks))
-  const bands = Math.max(1, Math.ceil(count / Math.max(multiple, fitting)), Math.min(wanted, Math.floor(count / (4 * multiple))))
+  const bands = Math.max(
+    1,
+    Math.ceil(count / Math.max(multiple, fitting)),
+    Math.min(wanted, Math.floor(count / (4 * multiple))),
+  )
   return roundUp(Math.ceil(count / bands), multiple)
 }
 
@@ -229,7 +281,12 @@ function sumsOf(
 }
 
 /** By row of a band, counted from that of the first result's first tap: the results and the taps that meet there. */
-export function meetings(rows: number, taps: number, step: number, dilation: number): Map<number, [row: number, tap: number][]> {
+export function meetings(
+  rows: number,
+  taps: number,
+  step: number,
+  dilation: number,
+): Map<number, [row: number, tap: number][]> {
   const found = new Map<number, [number, number][]>()
   for (let r = 0; r < rows; r++) {
     for (let y = 0; y < taps; y++) {

@@ -195,7 +195,15 @@ function alongVectors(c: Contraction, absentOrEmpty: ReadonlySet<number>): Lower
     })
   const list = new StepList()
   const view = (side: Side): DepthwiseProblem['windowed'] => ({ view: side.source, dims: side.dims })
-  const d = { problem, cases, windowed: view(unchanged(c, windowed)), other: view(unchanged(c, other)), absent, taps, title }
+  const d = {
+    problem,
+    cases,
+    windowed: view(unchanged(c, windowed)),
+    other: view(unchanged(c, other)),
+    absent,
+    taps,
+    title,
+  }
   const depthwise = depthwiseOf(d)
   if (depthwise) {
     const lower = depthwise.isGradient ? lowerDepthwiseGradient : lowerDepthwise
