@@ -17,6 +17,9 @@ import {
   type AffineDim,
 } from './affine.ts'
 import { isNarrow } from './blocking.ts'
+import { lowerDepthwise } from './depthwise.ts'
+import { lowerDepthwiseGradient } from './depthwise-gradient.ts'
+import { depthwiseOf, type DepthwiseProblem } from './depthwise-scheme.ts'
 import { lowerDirect } from './direct.ts'
 import { formSize, StepList, type Form, type FormAxis } from './form.ts'
 import { lowerGemm, type GemmOptions } from './gemm.ts'
@@ -193,6 +196,22 @@ function alongVectors(c: Contraction, absentOrEmpty: ReadonlySet<number>): Lower
       return lowerDirect({ problem, case: one, ...operands, absent, taps, isCopied: copied !== null, title }, list)
     })
   const list = new StepList()
+  const view = (side: Side): DepthwiseProblem['windowed'] => ({ view: side.source, dims: side.dims })
+  const d = {
+    problem,
+    cases,
+    windowed: view(unchanged(c, windowed)),
+    other: view(unchanged(c, other)),
+    absent,
+    taps,
+    title,
+  }
+  const depthwise = depthwiseOf(d)
+  if (depthwise) {
+    const lower = depthwise.isGradient ? lowerDepthwiseGradient : lowerDepthwise
+    lower(d, depthwise, problem.capabilities, list)
+    return list
+  }
   const sides = { lhs: turned(c, 'lhs', absent, list), rhs: turned(c, 'rhs', absent, list) }
   if (emit(null, sides, list)) return list
   const later = new StepList()
