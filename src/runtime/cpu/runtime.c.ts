@@ -22,7 +22,8 @@ typedef double address;
 ${executorSource}
 enum { QUEUE = 4096 };
 
-static thread_pool pool = { .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER, .resume = PTHREAD_COND_INITIALIZER };
+static thread_pool pool = {
+  .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER, .resume = PTHREAD_COND_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER };
 static executor machine = { .pool = &pool };
 
 /* -- The queue --------------------------------------------------------------------------------------------------------------- */
