@@ -96,7 +96,7 @@ export class CpuMachine {
     const source = allocateBuffer(data.length)
     source.view.set(data)
     const copy = (): number => this.native.copy(target.address, source.address, data.length)
-    target.lastTicket = this.queue.submit(copy, undefined, target, source).ticket
+    target.lastTicket = this.queue.submit(copy, undefined, false, target, source).ticket
   }
 
   async read(buffer: DeviceBuffer): Promise<Uint8Array> {
@@ -155,7 +155,7 @@ export class CpuMachine {
         awaited ? SHORT_NS : 0,
       )
     const tell = times && ((fault: Error | null): void => settled?.(fault, this.runTimes(times.values)))
-    const { ticket, done } = this.queue.submit(submit, tell ?? settled, p, buffers, times)
+    const { ticket, done } = this.queue.submit(submit, tell ?? settled, awaited, p, buffers, times)
     for (const b of buffers) b.lastTicket = ticket
     return done
   }
