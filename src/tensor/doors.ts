@@ -13,7 +13,11 @@ import { Tensor } from './tensor.ts'
  */
 export async function realize(tensors: Tensor | readonly Tensor[]): Promise<void> {
   const list = tensors instanceof Tensor ? [tensors] : tensors
-  submit(list.map((t) => t.node), [], true)
+  submit(
+    list.map((t) => t.node),
+    [],
+    true,
+  )
   await Promise.all([...new Set(list.map((t) => t.place))].map((device) => laneOf(backendOf(device)).synchronize()))
 }
 

@@ -193,15 +193,9 @@ export class Lane {
       else if (job.done) job.done(inherited)
       else if (inherited !== undefined) this.#skip(job, inherited)
     }
-    this.#backend.run!(
-      program,
-      job.leaves,
-      job.outputs,
-      job.scalars,
-      settled,
-      isProfiling(),
-      job.isAwaited,
-    ).catch(() => {})
+    this.#backend.run!(program, job.leaves, job.outputs, job.scalars, settled, isProfiling(), job.isAwaited).catch(
+      () => {},
+    )
   }
 
   /** Why a job has no values to work on: the failure of one before it. */

@@ -86,7 +86,7 @@ export function lowerRowProduct(form: Form, capabilities: Capabilities, list: St
         k.store(sums, add(at, v), sum)
       }
       let first: Expr = index(0)
-      for (const n of [...new Set([lanes, 4, 1])]) {
+      for (const n of new Set([lanes, 4, 1])) {
         const end = n === 1 ? width : k.let('end', sub(width, rem(width, n)))
         k.loop('v', first, end, n, (v) => step(v, n))
         first = end
