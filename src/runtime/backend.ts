@@ -86,7 +86,8 @@ export interface Backend {
   /**
    * Submits a program: `leaves` and `outputs` by number, `scalars` the numbers of this run. Resolves when it has run; rejects with a typed
    * error where a kernel meets an index out of range, and leaves the rest of the program out. `timed` runs tell `settled` when each launch
-   * began and ended; others pay nothing for it.
+   * began and ended; others pay nothing for it. `awaited`: the caller does nothing but wait for this run, so that a short one may run in this
+   * thread, and have run when this returns.
    */
   run?(
     program: Program,
@@ -95,6 +96,7 @@ export interface Backend {
     scalars: readonly number[],
     settled?: Settled,
     timed?: boolean,
+    awaited?: boolean,
   ): Promise<void>
   /** Waits for everything submitted. */
   synchronize(): Promise<void>

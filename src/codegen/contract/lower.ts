@@ -31,6 +31,7 @@ import { afterRelayout, leavesAxes, reaches, relayout, type Source } from './rel
 import { lowerUnpackedGradient } from './unpacked-gradient.ts'
 import { lowerUnpackedProduct } from './unpacked-product.ts'
 import { isReadable, vectorWindow, type VectorWindow } from './unpacked.ts'
+import { lowerRowProduct } from './row-product.ts'
 import { isSmallResult, lowerSplitGemm } from './split.ts'
 import { siblingsOnce } from './siblings.ts'
 import { winogradForm } from './winograd.ts'
@@ -71,7 +72,7 @@ export function lowerContract(problem: ContractProblem): LoweredContract {
 function directly(c: Contraction): LoweredContract {
   const absent = absentLetters(c)
   const { left, right } = sortLetters(c.cases[0]!, absent)
-  if (left.length === 0 || right.length === 0) return alongVectors(c, absent)
+  if (left.length === 0 || right.length === 0) return rowProduct(c, absent) ?? alongVectors(c, absent)
   return unpacked(c, absent) ?? product(c, absent)
 }
 
@@ -178,6 +179,17 @@ function rowsMode(form: Form, isConvolution: boolean, capabilities: Capabilities
   const isInOrder = form.contracted.at(-1)?.a === 1
   const isAddressed = capabilities.vectorBytes > 16 || form.b.isConstant === true
   return isNarrow(formSize(form.columns), capabilities) || (isAddressed && isInOrder) ? 'direct' : 'task'
+}
+
+/** One row times a large matrix. */
+function rowProduct(c: Contraction, absent: ReadonlySet<number>): LoweredContract | null {
+  const { problem, cases } = c
+  const [one] = cases as readonly [AffineCase]
+  const isPlain = [...one.lhs, ...one.rhs].every((d) => d.terms.length === 1 && d.shift === 0)
+  if (c.taps.size > 0 || cases.length > 1 || problem.dtype !== 'float32' || !isPlain) return null
+  const list = new StepList()
+  const form = formOf(c, one, [sourceOf(problem, 'lhs'), sourceOf(problem, 'rhs')], absent)
+  return lowerRowProduct(form, problem.capabilities, list) ? list : null
 }
 
 /** One operand has no free letters: loops with vectors, on planes in scratch or, failing that, on a copy of the operand. */

@@ -122,6 +122,13 @@ function gatherRows(): Kernel {
 }
 
 /** Does nothing, but for as long as an optimiser cannot see through. */
+function tripled(): Kernel {
+  const k = new KernelBuilder('tripled')
+  const [x, out] = [k.buffer('float32', 'read'), k.buffer('float32', 'write')]
+  k.parallel('i', (i) => k.store(out, i, ir.mul(ir.load(x, i), 3)))
+  return k.build()
+}
+
 function idle(work: number): Kernel {
   const k = new KernelBuilder('idle')
   const out = k.buffer('float32', 'write')
@@ -329,6 +336,33 @@ describe.runIf(hasCompiler)('the queue', () => {
     const out = cpu.allocate(4)
     const runs = Array.from({ length: 5000 }, () => cpu.run(program, [], [out], []))
     await expect(Promise.all(runs)).resolves.toHaveLength(5000)
+  })
+
+  test('a short run that somebody waits for has run when it is submitted, and others before it have', async () => {
+    cpu.setNumThreads(2)
+    const long = await cpu.compile(planOf([launch(0, 64, [at('output', 0)])]), [idle(40_000)])
+    const scaled = await cpu.compile(planOf([launch(0, 4, [at('leaf', 0), at('output', 0)])]), [tripled()])
+    const [x, other, out] = [upload(Float32Array.of(1, 2, 3, 4)), cpu.allocate(64 * 4), cpu.allocate(16)]
+    let settled = 0
+    const wait = (): Promise<void> => cpu.run(scaled, [x], [out], [], () => settled++, false, true)
+    // The first run tells how long it takes; a busy machine may make any of them long.
+    let isAtOnce = false
+    for (let i = 0; i < 1000 && !isAtOnce; i++) {
+      const run = wait()
+      isAtOnce = settled === i + 1
+      await run
+    }
+    expect(isAtOnce).toBe(true)
+    expect([...floats(cpu.readSync(out))]).toEqual([3, 6, 9, 12])
+    // It keeps its place behind runs that wait.
+    const order: string[] = []
+    const runs = [cpu.run(long, [], [other], []), cpu.run(scaled, [x], [out], [], undefined, false, true)]
+    await Promise.all(runs.map((run, i) => run.then(() => order.push(['long', 'short'][i]!))))
+    expect(order).toEqual(['long', 'short'])
+    settled = 0
+    await Promise.all(Array.from({ length: 5000 }, wait))
+    expect(settled).toBe(5000)
+    await cpu.run(long, [], [other], [])
   })
 
   test('runs may differ in how many threads work for them', async () => {

@@ -19,6 +19,12 @@ import type { CpuProgram } from './program.ts'
 import { RunQueue } from './run-queue.ts'
 import { CpuSharedMemory, SharedBuffer } from './shared-memory.ts'
 
+/**
+ * Runs of less nanoseconds do not leave the thread that waits for them: handing one over and being told of its end takes a tenth of a millisecond
+ * where threads have to be woken for it. Timers wait no longer than this.
+ */
+const SHORT_NS = 2_000_000
+
 let machine: CpuMachine | undefined
 
 function adopt(made: CpuMachine): void {
@@ -90,7 +96,7 @@ export class CpuMachine {
     const source = allocateBuffer(data.length)
     source.view.set(data)
     const copy = (): number => this.native.copy(target.address, source.address, data.length)
-    target.lastTicket = this.queue.submit(copy, undefined, target, source).ticket
+    target.lastTicket = this.queue.submit(copy, undefined, false, target, source).ticket
   }
 
   async read(buffer: DeviceBuffer): Promise<Uint8Array> {
@@ -113,6 +119,7 @@ export class CpuMachine {
     scalars: readonly number[],
     settled?: Settled,
     timed = false,
+    awaited = false,
   ): Promise<void> {
     const p = program as CpuProgram
     if (leaves.length < p.needs.leaves || outputs.length < p.needs.outputs || scalars.length < p.needs.scalars) {
@@ -144,9 +151,11 @@ export class CpuMachine {
         scalars.length,
         times?.address ?? 0,
         p.threads,
+        p.taken.address,
+        awaited ? SHORT_NS : 0,
       )
     const tell = times && ((fault: Error | null): void => settled?.(fault, this.runTimes(times.values)))
-    const { ticket, done } = this.queue.submit(submit, tell ?? settled, p, buffers, times)
+    const { ticket, done } = this.queue.submit(submit, tell ?? settled, awaited, p, buffers, times)
     for (const b of buffers) b.lastTicket = ticket
     return done
   }

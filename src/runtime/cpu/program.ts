@@ -12,6 +12,8 @@ export interface CpuProgram extends Program {
   readonly threads: number
   readonly needs: Needs
   readonly arenaBytes: number
+  /** Where native code keeps the nanoseconds that the last run took; 0 before the first. */
+  readonly taken: { readonly words: BigInt64Array; readonly address: number }
   /** Numbers that a timed run writes. */
   readonly timeCount: number
 }
@@ -26,5 +28,13 @@ export function encodeProgram(
   const { words, needs } = encodePlan(plan, kernels, addresses)
   const memory = allocateWords(words.length)
   words.forEach((w, i) => (memory.words[i] = BigInt(w)))
-  return { kernels: kernels.length, ...memory, threads, needs, arenaBytes: plan.arenaBytes, timeCount: timeCount(plan) }
+  return {
+    kernels: kernels.length,
+    ...memory,
+    threads,
+    needs,
+    arenaBytes: plan.arenaBytes,
+    taken: allocateWords(1),
+    timeCount: timeCount(plan),
+  }
 }
