@@ -17,6 +17,7 @@ import {
   type AffineDim,
 } from './affine.ts'
 import { isNarrow } from './blocking.ts'
+import { lowerDepthwise } from './depthwise.ts'
 import { lowerDirect } from './direct.ts'
 import { formSize, StepList, type Form, type FormAxis } from './form.ts'
 import type { GemmOptions } from './gemm.ts'
@@ -188,7 +189,8 @@ function alongVectors(c: Contraction, absentOrEmpty: ReadonlySet<number>): Lower
         dims: side.dims[i]!,
       })
       const operands = { windowed: view(copied ?? sides[windowed]), other: view(sides[other]) }
-      return lowerDirect({ problem, case: one, ...operands, absent, taps, isCopied: copied !== null, title }, list)
+      const direct = { problem, case: one, ...operands, absent, taps, isCopied: copied !== null, title }
+      return (copied === null && lowerDepthwise(direct, list)) || lowerDirect(direct, list)
     })
   const list = new StepList()
   const sides = { lhs: turned(c, 'lhs', absent, list), rhs: turned(c, 'rhs', absent, list) }

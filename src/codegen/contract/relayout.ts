@@ -18,6 +18,7 @@ import {
   min,
   mul,
   rem,
+  splat,
   sub,
   type BufferParameter,
 } from '../builder.ts'
@@ -197,6 +198,60 @@ export function copyRows(
         )
       })
     }
+  })
+}
+
+/**
+ * As `copyRows`, for short rows of an operand whose inner elements are neighbours, by whole vectors: zeros at both ends first, which what lies
+ * inside overwrites from its beginning to a vector that ends where it ends. Runs are a vector long or longer.
+ */
+export function copyRuns(
+  k: Assembler,
+  b: CopyBuffers,
+  middle: CopyAxis,
+  inner: CopyAxis,
+  place: Pick<CopyPlace, 'outerAt' | 'target'>,
+  { phases, run, lanes }: { readonly phases: number; readonly run: Expr; readonly lanes: number },
+): void {
+  const zeros = splat(b.zero, lanes)
+  const ceilPhases = (x: Expr): Expr => (phases === 1 ? x : div(add(x, phases - 1), phases))
+  const all = phases === 1 ? run : k.let('all', mul(run, phases))
+  const bounds = Array.from({ length: phases }, (_, phase) => {
+    const begin = k.let('begin', min(run, max(ceilPhases(sub(sub(0, inner.low), phase)), 0)))
+    return { begin, end: k.let('end', max(begin, min(run, ceilPhases(sub(sub(inner.size, inner.low), phase))))) }
+  })
+  k.loop('row', 0, middle.length, 1, (row) => {
+    const c = k.let('c', add(row, middle.low))
+    const start = k.let('start', add(add(place.outerAt, mul(c, middle.stride)), inner.low))
+    const target = k.let('to', add(place.target, mul(row, all)))
+    const fill = (at: Expr, from: Expr, to: Expr, end: Expr): void =>
+      k.loop('i', from, to, lanes, (i) => k.store(b.to, add(at, min(i, sub(end, lanes))), zeros))
+    const inside = and(ge(c, 0), lt(c, middle.size))
+    k.if(
+      inside,
+      () =>
+        bounds.forEach(({ begin, end }, phase) => {
+          const to = k.let('to', add(target, mul(run, phase)))
+          const from = k.let('from', add(start, phase))
+          const element = (i: Expr, lanes: number): Expr => {
+            const at = add(from, mul(i, phases))
+            return phases === 1 || lanes === 1 ? load(b.from, at, lanes) : gather(b.from, at, index(phases), lanes)
+          }
+          fill(to, index(0), begin, run)
+          fill(to, end, run, run)
+          const stop = k.let('stop', sub(end, lanes))
+          k.if(
+            ge(stop, begin),
+            () =>
+              k.loop('i', begin, end, lanes, (i) => {
+                const at = k.let('at', min(i, stop))
+                k.store(b.to, add(to, at), element(at, lanes))
+              }),
+            () => k.loop('i', begin, end, 1, (i) => k.store(b.to, add(to, i), element(i, 1))),
+          )
+        }),
+      () => fill(target, index(0), all, all),
+    )
   })
 }
 
