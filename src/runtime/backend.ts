@@ -96,6 +96,16 @@ export interface Backend {
     settled?: Settled,
     timed?: boolean,
   ): Promise<void>
+  /**
+   * Runs a program on this thread, where it is known to be so short that handing it over would take longer than that is worth, and nothing is
+   * submitted. Whether it did; throws what the run met. Backends that have one thread anyway lack it.
+   */
+  runShort?(
+    program: Program,
+    leaves: readonly DeviceBuffer[],
+    outputs: readonly DeviceBuffer[],
+    scalars: readonly number[],
+  ): boolean
   /** Waits for everything submitted. */
   synchronize(): Promise<void>
   synchronizeSync(): void

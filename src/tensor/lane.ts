@@ -189,6 +189,14 @@ export class Lane {
       else if (job.done) job.done(inherited)
       else if (inherited !== undefined) this.#skip(job, inherited)
     }
+    // Somebody waits for the results of such a job, and has nothing else to do here until then.
+    if (job.done && !isProfiling()) {
+      try {
+        if (this.#backend.runShort?.(program, job.leaves, job.outputs, job.scalars)) return settled(null)
+      } catch (error) {
+        return settled(error as Error)
+      }
+    }
     this.#backend.run!(program, job.leaves, job.outputs, job.scalars, settled, isProfiling()).catch(() => {})
   }
 

@@ -88,7 +88,8 @@ export class KeptSession implements Session {
     })
     expectArrays(run.outputs)
     const outputs = run.outputs.map((o) => this.#machine.allocate(numel(o.shape) * sizeOf(o.dtype)))
-    await this.#machine.run(program, leaves, outputs, run.scalars)
+    if (!this.#machine.runShort(program, leaves, outputs, run.scalars))
+      await this.#machine.run(program, leaves, outputs, run.scalars)
     // Nobody else holds the memory of an output.
     return run.outputs.map(({ dtype, shape }, i) => fromBytes(dtype, [...shape], cpuBuffer(outputs[i]!).view))
   }

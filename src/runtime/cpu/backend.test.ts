@@ -349,6 +349,27 @@ describe.runIf(hasCompiler)('the queue', () => {
     expect(first![0]).toBe(Array.from({ length: 300 }, (_, i) => (i % 7) - 3).reduce((a, b) => a + b))
   })
 
+  test('a program that is known to be short runs on this thread, unless something is under way, in any order with others', async () => {
+    const x = upload(new Float32Array(300).fill(2))
+    const plan = planOf([
+      launch(0, 1, [at('leaf', 0), at('output', 0), { kind: 'scratch' }, index(300)], { scratchBytes: 4 * 300 + 64 }),
+    ])
+    const program = cpu.compileSync(plan, [rowSums()])
+    const long = await cpu.compile(planOf([launch(0, 64, [at('output', 0)])]), [idle(400_000)])
+    const [out, other] = [cpu.allocate(4), cpu.allocate(64 * 4)]
+    expect(cpu.runShort(program, [x], [out], [])).toBe(false)
+    // Until nothing else takes the processor, so that a run has been seen to be short.
+    for (let n = 0; n < 200 && !cpu.runShort(program, [x], [out], []); n++) await cpu.run(program, [x], [out], [])
+    expect(floats(cpu.readSync(out))[0]).toBe(600)
+    const before = cpu.run(long, [], [other], [])
+    expect(cpu.runShort(program, [x], [out], [])).toBe(false)
+    await before
+    cpu.write(x, bytesOf(new Float32Array(300).fill(3)))
+    for (let n = 0; n < 200 && !cpu.runShort(program, [x], [out], []); n++) await cpu.run(program, [x], [out], [])
+    expect(floats(cpu.readSync(out))[0]).toBe(900)
+    expect(() => cpu.runShort(program, [], [], [])).toThrow(InternalError)
+  })
+
   test('buffers are aligned, counted, and freed when nobody has them', async () => {
     const before = cpu.memory().liveBytes
     const one = cpu.allocate(1 << 20) as ReturnType<CpuBackend['allocate']> & { address: number }

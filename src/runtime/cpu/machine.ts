@@ -16,8 +16,12 @@ import { RunTimes } from '../run-times.ts'
 import { allocateBuffer, allocateNumbers, memoryUse, type CpuBuffer } from './memory.ts'
 import { nativeRuntime, type NativeRuntime } from './native.ts'
 import type { CpuProgram } from './program.ts'
-import { RunQueue } from './run-queue.ts'
+import { faultOf, RunQueue } from './run-queue.ts'
 import { CpuSharedMemory, SharedBuffer } from './shared-memory.ts'
+import { ShortRuns } from './short-runs.ts'
+
+/** Status of a run that was not begun, since others are under way (runtime.c.ts). */
+const UNDER_WAY = -2
 
 let machine: CpuMachine | undefined
 
@@ -29,6 +33,7 @@ export class CpuMachine {
   readonly native: NativeRuntime
   readonly shared: CpuSharedMemory
   private readonly queue: RunQueue
+  private readonly shortRuns = new ShortRuns()
   protected readonly features = detectCpuFeatures()
   protected readonly vectorBytes: number
   private readonly bfloat16: Capabilities['bfloat16']
@@ -115,40 +120,74 @@ export class CpuMachine {
     timed = false,
   ): Promise<void> {
     const p = program as CpuProgram
-    if (leaves.length < p.needs.leaves || outputs.length < p.needs.outputs || scalars.length < p.needs.scalars) {
-      throw new InternalError(
-        `a run gives ${leaves.length} leaves, ${outputs.length} outputs and ${scalars.length} scalars to a program that needs ${p.needs.leaves}, ${p.needs.outputs} and ${p.needs.scalars}`,
-      )
-    }
-    // The arena grows when the run starts, and is used at once: then it is too late to refuse.
+    checkNumbers(p, leaves, outputs, scalars)
     try {
-      if (p.arenaBytes > this.native.arenaBytes())
-        checkMemory(p.arenaBytes, 'the memory for intermediates of a program')
+      this.checkArena(p)
     } catch (error) {
       settled?.(error as Error)
       return Promise.reject(error)
     }
-    const buffers = leaves.concat(outputs) as CpuBuffer[]
-    const count = buffers.length + scalars.length
-    if (count > this.slots.values.length) this.slots = allocateNumbers(2 * count)
-    const { values, address } = this.slots
-    for (let i = 0; i < buffers.length; i++) values[i] = buffers[i]!.address
-    for (let i = 0; i < scalars.length; i++) values[buffers.length + i] = scalars[i]!
+    const buffers = this.fillSlots(leaves, outputs, scalars)
     const times = timed ? allocateNumbers(p.timeCount) : null
     const submit = (): number =>
       this.native.submit(
         p.address,
-        address,
+        this.slots.address,
         leaves.length,
         outputs.length,
         scalars.length,
         times?.address ?? 0,
         p.threads,
       )
-    const tell = times && ((fault: Error | null): void => settled?.(fault, this.runTimes(times.values)))
-    const { ticket, done } = this.queue.submit(submit, tell ?? settled, p, buffers, times)
+    const started = performance.now()
+    const tell = (fault: Error | null): void => {
+      p.lastMs = performance.now() - started
+      settled?.(fault, times ? this.runTimes(times.values) : undefined)
+    }
+    const { ticket, done } = this.queue.submit(submit, tell, p, buffers, times)
     for (const b of buffers) b.lastTicket = ticket
     return done
+  }
+
+  runShort(
+    program: Program,
+    leaves: readonly DeviceBuffer[],
+    outputs: readonly DeviceBuffer[],
+    scalars: readonly number[],
+  ): boolean {
+    const p = program as CpuProgram
+    if (!this.shortRuns.mayRun(p.lastMs)) return false
+    checkNumbers(p, leaves, outputs, scalars)
+    this.checkArena(p)
+    this.fillSlots(leaves, outputs, scalars)
+    const started = performance.now()
+    const status = this.native.run(p.address, this.slots.address, leaves.length, outputs.length, p.threads)
+    if (status === UNDER_WAY) return false
+    p.lastMs = performance.now() - started
+    this.shortRuns.note(p.lastMs)
+    const fault = faultOf(status)
+    if (fault) throw fault
+    return true
+  }
+
+  /** The arena grows when the run starts, and is used at once: then it is too late to refuse. @throws OutOfMemoryError */
+  private checkArena({ arenaBytes }: CpuProgram): void {
+    if (arenaBytes > this.native.arenaBytes()) checkMemory(arenaBytes, 'the memory for intermediates of a program')
+  }
+
+  /** Writes addresses and scalars of a run to the slots. All its buffers. */
+  private fillSlots(
+    leaves: readonly DeviceBuffer[],
+    outputs: readonly DeviceBuffer[],
+    scalars: readonly number[],
+  ): CpuBuffer[] {
+    const buffers = leaves.concat(outputs) as CpuBuffer[]
+    const count = buffers.length + scalars.length
+    if (count > this.slots.values.length) this.slots = allocateNumbers(2 * count)
+    const { values } = this.slots
+    for (let i = 0; i < buffers.length; i++) values[i] = buffers[i]!.address
+    for (let i = 0; i < scalars.length; i++) values[buffers.length + i] = scalars[i]!
+    return buffers
   }
 
   synchronize(): Promise<void> {
@@ -174,6 +213,20 @@ export class CpuMachine {
   private blockUntil(ticket: number): void {
     const fault = this.queue.waitSync(ticket)
     if (fault) throw fault
+  }
+}
+
+/** @throws InternalError where a run lacks what the program takes. */
+function checkNumbers(
+  { needs }: CpuProgram,
+  leaves: readonly unknown[],
+  outputs: readonly unknown[],
+  scalars: readonly unknown[],
+): void {
+  if (leaves.length < needs.leaves || outputs.length < needs.outputs || scalars.length < needs.scalars) {
+    throw new InternalError(
+      `a run gives ${leaves.length} leaves, ${outputs.length} outputs and ${scalars.length} scalars to a program that needs ${needs.leaves}, ${needs.outputs} and ${needs.scalars}`,
+    )
   }
 }
 

@@ -26,6 +26,8 @@ export interface NativeRuntime {
     times: number,
     threads: number,
   ): number
+  /** Runs a program on this thread, whose slots it reads where they lie: its fault, or -2 where something is queued or runs, which comes first. */
+  run(code: number, slots: number, leaves: number, outputs: number, threads: number): number
   copy(target: number, source: number, bytes: number): number
   finished(): number
   status(ticket: number): number
@@ -128,6 +130,7 @@ function bind(library: ReturnType<typeof koffi.load>, weigh: NativeRuntime['weig
     submit: library.func(
       'double longzhou_submit(int64_t code, int64_t slots, int leaves, int outputs, int scalars, int64_t times, int threads)',
     ),
+    run: library.func('int longzhou_run(int64_t code, int64_t slots, int leaves, int outputs, int threads)'),
     copy: library.func('double longzhou_copy(int64_t target, int64_t source, int64_t bytes)'),
     finished: library.func('double longzhou_finished()'),
     status: library.func('int longzhou_status(double ticket)'),

@@ -14,6 +14,8 @@ export interface CpuProgram extends Program {
   readonly arenaBytes: number
   /** Numbers that a timed run writes. */
   readonly timeCount: number
+  /** Milliseconds that the last run took, waiting for others counted. */
+  lastMs: number
 }
 
 /** `addresses` are those of the compiled kernels, by number. */
@@ -26,5 +28,14 @@ export function encodeProgram(
   const { words, needs } = encodePlan(plan, kernels, addresses)
   const memory = allocateWords(words.length)
   words.forEach((w, i) => (memory.words[i] = BigInt(w)))
-  return { kernels: kernels.length, ...memory, threads, needs, arenaBytes: plan.arenaBytes, timeCount: timeCount(plan) }
+  const { arenaBytes } = plan
+  return {
+    kernels: kernels.length,
+    ...memory,
+    threads,
+    needs,
+    arenaBytes,
+    timeCount: timeCount(plan),
+    lastMs: Infinity,
+  }
 }

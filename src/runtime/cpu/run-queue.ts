@@ -122,7 +122,8 @@ export class RunQueue {
   }
 }
 
-function faultOf(status: number): Error | null {
+/** What a run met, by the status that native code gives. */
+export function faultOf(status: number): Error | null {
   switch (status) {
     case 0:
       return null

@@ -43,9 +43,24 @@ static struct {
   i64 submitted, finished;
   int executor_sleeps, waiters, threads;
   int started;
+  int borrowed; /* whether a caller runs a program itself */
   pthread_mutex_t lock;
-  pthread_cond_t arrived, completed;
-} queue = { .threads = 1, .lock = PTHREAD_MUTEX_INITIALIZER, .arrived = PTHREAD_COND_INITIALIZER, .completed = PTHREAD_COND_INITIALIZER };
+  pthread_cond_t arrived, completed, returned;
+} queue = { .threads = 1, .lock = PTHREAD_MUTEX_INITIALIZER, .arrived = PTHREAD_COND_INITIALIZER,
+            .completed = PTHREAD_COND_INITIALIZER, .returned = PTHREAD_COND_INITIALIZER };
+
+/* Until no caller runs a program itself. */
+static void wait_for_callers(void) {
+  pthread_mutex_lock(&queue.lock);
+  while (queue.borrowed) pthread_cond_wait(&queue.returned, &queue.lock);
+  pthread_mutex_unlock(&queue.lock);
+}
+
+static int run_on_pool(i64 *code, const double *slots, int leaves, int outputs, double *times, int threads) {
+  resize_pool(&pool, threads > 0 ? threads : __atomic_load_n(&queue.threads, __ATOMIC_RELAXED));
+  run_slots all = { slots, slots + leaves, slots + leaves + outputs, times };
+  return run_program(&machine, code, &all);
+}
 
 static void *serve(void *unused) {
   (void)unused;
@@ -60,14 +75,12 @@ static void *serve(void *unused) {
       queue.executor_sleeps = 0;
       pthread_mutex_unlock(&queue.lock);
     }
+    wait_for_callers();
     entry *e = &queue.entries[ticket % QUEUE];
     if (e->code) {
-      resize_pool(&pool, e->threads > 0 ? e->threads : __atomic_load_n(&queue.threads, __ATOMIC_RELAXED));
-      const double *outputs = e->slots + e->leaves;
       double *times = e->times;
-      run_slots slots = { e->slots, outputs, outputs + e->outputs, times ? times + 2 : 0 };
       if (times) times[0] = (double)now();
-      e->status = run_program(&machine, e->code, &slots);
+      e->status = run_on_pool(e->code, e->slots, e->leaves, e->outputs, times ? times + 2 : 0, e->threads);
       if (times) times[1] = (double)now();
       free(e->slots);
     } else {
@@ -136,6 +149,23 @@ double longzhou_submit(i64 code, i64 slots, int leaves, int outputs, int scalars
   return ticket;
 }
 
+enum { UNDER_WAY = -2 };
+
+/* Runs a program on the calling thread, with the pool's others, and gives its fault; UNDER_WAY where anything is queued or runs: that comes first. */
+int longzhou_run(i64 code, i64 slots, int leaves, int outputs, int threads) {
+  pthread_mutex_lock(&queue.lock);
+  const int is_free = !queue.borrowed && queue.submitted == __atomic_load_n(&queue.finished, __ATOMIC_ACQUIRE);
+  if (is_free) queue.borrowed = 1;
+  pthread_mutex_unlock(&queue.lock);
+  if (!is_free) return UNDER_WAY;
+  int status = run_on_pool((i64 *)(intptr_t)code, (const double *)(intptr_t)slots, leaves, outputs, 0, thread_count(threads));
+  pthread_mutex_lock(&queue.lock);
+  queue.borrowed = 0;
+  pthread_cond_broadcast(&queue.returned);
+  pthread_mutex_unlock(&queue.lock);
+  return status;
+}
+
 double longzhou_copy(i64 target, i64 source, i64 bytes) {
   return enqueue((entry){ .target = (char *)(intptr_t)target, .source = (const char *)(intptr_t)source, .bytes = bytes });
 }
@@ -176,6 +206,7 @@ double longzhou_arena_bytes(void) { return (double)__atomic_load_n(&machine.aren
 /* Ends the current run after its launch and skips the others: memory that they name is about to go. */
 void longzhou_halt(void) {
   __atomic_store_n(&machine.halted, 1, __ATOMIC_SEQ_CST);
+  wait_for_callers();
   longzhou_wait((double)__atomic_load_n(&queue.submitted, __ATOMIC_SEQ_CST));
 }
 
