@@ -138,6 +138,7 @@ export class CpuMachine {
         scalars.length,
         times?.address ?? 0,
         p.threads,
+        p.flushesSubnormals ? 1 : 0,
       )
     const started = performance.now()
     const tell = (fault: Error | null): void => {
@@ -161,7 +162,9 @@ export class CpuMachine {
     this.checkArena(p)
     this.fillSlots(leaves, outputs, scalars)
     const started = performance.now()
-    const status = this.native.run(p.address, this.slots.address, leaves.length, outputs.length, p.threads)
+    const flushes = p.flushesSubnormals ? 1 : 0
+    const { address } = this.slots
+    const status = this.native.run(p.address, address, leaves.length, outputs.length, p.threads, flushes)
     if (status === UNDER_WAY) return false
     p.lastMs = performance.now() - started
     this.shortRuns.note(p.lastMs)

@@ -15,7 +15,8 @@ import { sharedMemorySource } from './shared-memory.c.ts'
 export interface NativeRuntime {
   /**
    * Queues a program with a copy of its slots; the ticket, 0 where the queue is full, -1 where memory or threads are. `times` is where the
-   * executor writes when launches ran, 0 for nowhere; `threads` how many may work for it, 0 for as many as `setThreads` says.
+   * executor writes when launches ran, 0 for nowhere; `threads` how many may work for it, 0 for as many as `setThreads` says; `flushes` whether
+   * it takes subnormal numbers for zero, 0 or 1.
    */
   submit(
     code: number,
@@ -25,9 +26,10 @@ export interface NativeRuntime {
     scalars: number,
     times: number,
     threads: number,
+    flushes: number,
   ): number
   /** Runs a program on this thread, whose slots it reads where they lie: its fault, or -2 where something is queued or runs, which comes first. */
-  run(code: number, slots: number, leaves: number, outputs: number, threads: number): number
+  run(code: number, slots: number, leaves: number, outputs: number, threads: number, flushes: number): number
   copy(target: number, source: number, bytes: number): number
   finished(): number
   status(ticket: number): number
@@ -128,9 +130,11 @@ function bind(library: ReturnType<typeof koffi.load>, weigh: NativeRuntime['weig
   )
   return {
     submit: library.func(
-      'double longzhou_submit(int64_t code, int64_t slots, int leaves, int outputs, int scalars, int64_t times, int threads)',
+      'double longzhou_submit(int64_t code, int64_t slots, int leaves, int outputs, int scalars, int64_t times, int threads, int flushes)',
     ),
-    run: library.func('int longzhou_run(int64_t code, int64_t slots, int leaves, int outputs, int threads)'),
+    run: library.func(
+      'int longzhou_run(int64_t code, int64_t slots, int leaves, int outputs, int threads, int flushes)',
+    ),
     copy: library.func('double longzhou_copy(int64_t target, int64_t source, int64_t bytes)'),
     finished: library.func('double longzhou_finished()'),
     status: library.func('int longzhou_status(double ticket)'),

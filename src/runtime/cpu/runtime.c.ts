@@ -32,6 +32,7 @@ typedef struct {
   double *slots, *times;
   int leaves, outputs;
   int threads; /* that may work for it; 0: as many as longzhou_set_threads says */
+  int flushes; /* whether it takes subnormal numbers for zero */
   char *target;
   const char *source;
   i64 bytes;
@@ -56,8 +57,9 @@ static void wait_for_callers(void) {
   pthread_mutex_unlock(&queue.lock);
 }
 
-static int run_on_pool(i64 *code, const double *slots, int leaves, int outputs, double *times, int threads) {
+static int run_on_pool(i64 *code, const double *slots, int leaves, int outputs, double *times, int threads, int flushes) {
   resize_pool(&pool, threads > 0 ? threads : __atomic_load_n(&queue.threads, __ATOMIC_RELAXED));
+  __atomic_store_n(&pool.flushes, flushes, __ATOMIC_RELAXED);
   run_slots all = { slots, slots + leaves, slots + leaves + outputs, times };
   return run_program(&machine, code, &all);
 }
@@ -80,7 +82,7 @@ static void *serve(void *unused) {
     if (e->code) {
       double *times = e->times;
       if (times) times[0] = (double)now();
-      e->status = run_on_pool(e->code, e->slots, e->leaves, e->outputs, times ? times + 2 : 0, e->threads);
+      e->status = run_on_pool(e->code, e->slots, e->leaves, e->outputs, times ? times + 2 : 0, e->threads, e->flushes);
       if (times) times[1] = (double)now();
       free(e->slots);
     } else {
@@ -136,15 +138,16 @@ static double enqueue(entry e) {
 
 static int thread_count(int threads) { return threads < MAX_THREADS ? threads : MAX_THREADS; }
 
-/* Times: where they go, 0 where nobody asks for them. Threads: that may work for this run, 0 for as many as usual. */
-double longzhou_submit(i64 code, i64 slots, int leaves, int outputs, int scalars, i64 times, int threads) {
+/* Times: where they go, 0 where nobody asks for them. Threads: that may work for this run, 0 for as many as usual. Flushes: whether it takes
+   subnormal numbers for zero. */
+double longzhou_submit(i64 code, i64 slots, int leaves, int outputs, int scalars, i64 times, int threads, int flushes) {
   int count = leaves + outputs + scalars;
   double *copy = malloc((size_t)(count > 0 ? count : 1) * sizeof(double));
   if (!copy) return -1;
   memcpy(copy, (const void *)(intptr_t)slots, (size_t)count * sizeof(double));
   double ticket = enqueue((entry){
     .code = (i64 *)(intptr_t)code, .slots = copy, .leaves = leaves, .outputs = outputs, .times = (double *)(intptr_t)times,
-    .threads = thread_count(threads) });
+    .threads = thread_count(threads), .flushes = flushes });
   if (ticket <= 0) free(copy);
   return ticket;
 }
@@ -152,13 +155,16 @@ double longzhou_submit(i64 code, i64 slots, int leaves, int outputs, int scalars
 enum { UNDER_WAY = -2 };
 
 /* Runs a program on the calling thread, with the pool's others, and gives its fault; UNDER_WAY where anything is queued or runs: that comes first. */
-int longzhou_run(i64 code, i64 slots, int leaves, int outputs, int threads) {
+int longzhou_run(i64 code, i64 slots, int leaves, int outputs, int threads, int flushes) {
   pthread_mutex_lock(&queue.lock);
   const int is_free = !queue.borrowed && queue.submitted == __atomic_load_n(&queue.finished, __ATOMIC_ACQUIRE);
   if (is_free) queue.borrowed = 1;
   pthread_mutex_unlock(&queue.lock);
   if (!is_free) return UNDER_WAY;
-  int status = run_on_pool((i64 *)(intptr_t)code, (const double *)(intptr_t)slots, leaves, outputs, 0, thread_count(threads));
+  int status = run_on_pool((i64 *)(intptr_t)code, (const double *)(intptr_t)slots, leaves, outputs, 0, thread_count(threads),
+                           flushes);
+  /* JavaScript's arithmetic knows them. */
+  flush_subnormals(0);
   pthread_mutex_lock(&queue.lock);
   queue.borrowed = 0;
   pthread_cond_broadcast(&queue.returned);
