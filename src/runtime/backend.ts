@@ -58,6 +58,11 @@ export interface RecalledPlan extends MadePlan {
 export interface ProgramOptions {
   /** Threads that may work for its runs, at most. Default: as many as for all others. */
   readonly threads?: number
+  /**
+   * Whether numbers below the smallest normal one (1.2e-38 in float32) count as zero, where the device can choose: arithmetic on them takes a hundred
+   * times as long on many processors. Default false.
+   */
+  readonly flushesSubnormals?: boolean
   /** Directory that keeps what is compiled for it; false: nothing is kept. Default: the process's, where the backend keeps anything at all. */
   readonly cache?: string | false
 }

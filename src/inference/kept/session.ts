@@ -103,7 +103,8 @@ export class KeptSession implements Session {
       this.#model.forget(shapes)
       return null
     }
-    return { run, program: encodeProgram(run.plan, run.kernels, addresses, this.#threads), pieces }
+    const options = { flushesSubnormals: true, ...(this.#threads !== undefined && { threads: this.#threads }) }
+    return { run, program: encodeProgram(run.plan, run.kernels, addresses, options), pieces }
   }
 
   async #load(run: KeptRun): Promise<DeviceBuffer[] | null> {

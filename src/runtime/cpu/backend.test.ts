@@ -383,6 +383,28 @@ describe.runIf(hasCompiler)('the queue', () => {
     expect(first![0]).toBe(Array.from({ length: 300 }, (_, i) => (i % 7) - 3).reduce((a, b) => a + b))
   })
 
+  test('a program takes subnormal numbers for zero where it is asked to, and no other run does', async () => {
+    const n = 4 * BLOCK
+    const plan = planOf([
+      launch(0, 4, [at('leaf', 0), at('leaf', 1), at('output', 0), index(n), { kind: 'scalar', slot: 0 }]),
+    ])
+    const [flushing, exact] = [true, false].map((flushesSubnormals) =>
+      cpu.compileSync(plan, [axpy()], { flushesSubnormals }),
+    )
+    const [x, y] = [upload(new Float32Array(n).fill(1e-20)), upload(new Float32Array(n))]
+    const product = async (program: typeof exact): Promise<number[]> => {
+      const out = cpu.allocate(4 * n)
+      // Awaited ones run in this thread once they are known to be short.
+      await cpu.run(program!, [x, y], [out], [1e-20], undefined, false, true)
+      return [...new Set(floats(cpu.readSync(out)))]
+    }
+    for (let i = 0; i < 6; i++) {
+      expect(await product(flushing)).toEqual([0])
+      expect(await product(exact)).toEqual([Math.fround(Math.fround(1e-20) * Math.fround(1e-20))])
+    }
+    expect(Math.fround(1e-20) * 1e-300).toBeGreaterThan(0)
+  })
+
   test('buffers are aligned, counted, and freed when nobody has them', async () => {
     const before = cpu.memory().liveBytes
     const one = cpu.allocate(1 << 20) as ReturnType<CpuBackend['allocate']> & { address: number }

@@ -18,12 +18,7 @@ import { nativeRuntime, type NativeRuntime } from './native.ts'
 import type { CpuProgram } from './program.ts'
 import { RunQueue } from './run-queue.ts'
 import { CpuSharedMemory, SharedBuffer } from './shared-memory.ts'
-
-/**
- * Runs of less nanoseconds do not leave the thread that waits for them: handing one over and being told of its end takes a tenth of a millisecond
- * where threads have to be woken for it. Timers wait no longer than this.
- */
-const SHORT_NS = 2_000_000
+import { ShortRuns } from './short-runs.ts'
 
 let machine: CpuMachine | undefined
 
@@ -35,6 +30,7 @@ export class CpuMachine {
   readonly native: NativeRuntime
   readonly shared: CpuSharedMemory
   private readonly queue: RunQueue
+  private readonly shortRuns = new ShortRuns()
   protected readonly features = detectCpuFeatures()
   protected readonly vectorBytes: number
   private readonly bfloat16: Capabilities['bfloat16']
@@ -142,6 +138,7 @@ export class CpuMachine {
     for (let i = 0; i < buffers.length; i++) values[i] = buffers[i]!.address
     for (let i = 0; i < scalars.length; i++) values[buffers.length + i] = scalars[i]!
     const times = timed ? allocateNumbers(p.timeCount) : null
+    const here = awaited ? this.shortRuns.mostNs() : 0
     const submit = (): number =>
       this.native.submit(
         p.address,
@@ -151,12 +148,14 @@ export class CpuMachine {
         scalars.length,
         times?.address ?? 0,
         p.threads,
+        p.flushesSubnormals ? 1 : 0,
         p.taken.address,
-        awaited ? SHORT_NS : 0,
+        here,
       )
     const tell = times && ((fault: Error | null): void => settled?.(fault, this.runTimes(times.values)))
     const { ticket, done } = this.queue.submit(submit, tell ?? settled, awaited, p, buffers, times)
     for (const b of buffers) b.lastTicket = ticket
+    if (here > 0 && this.queue.hasFinished(ticket)) this.shortRuns.note(Number(p.taken.words[0]))
     return done
   }
 

@@ -33,6 +33,7 @@ typedef struct {
   double *slots, *times;
   int leaves, outputs;
   int threads; /* that may work for it; 0: as many as longzhou_set_threads says */
+  int flushes; /* whether it takes subnormal numbers for zero */
   i64 *taken;  /* what the last run of this code took, in nanoseconds */
   char *target;
   const char *source;
@@ -57,6 +58,7 @@ static int is_waiting(void) {
 /* Runs a program, on the executor's thread or in its place. */
 static void run_entry(entry *e) {
   resize_pool(&pool, e->threads > 0 ? e->threads : __atomic_load_n(&queue.threads, __ATOMIC_RELAXED));
+  __atomic_store_n(&pool.flushes, e->flushes, __ATOMIC_RELAXED);
   const double *outputs = e->slots + e->leaves;
   double *times = e->times;
   run_slots slots = { e->slots, outputs, outputs + e->outputs, times ? times + 2 : 0 };
@@ -149,6 +151,8 @@ static int run_here(entry e) {
     entry *place = &queue.entries[ticket % QUEUE];
     *place = e;
     run_entry(place);
+    /* JavaScript's arithmetic knows subnormal numbers. */
+    flush_subnormals(0);
     /* In this order: the executor must not take it for one that waits. */
     __atomic_store_n(&queue.finished, ticket, __ATOMIC_SEQ_CST);
     __atomic_store_n(&queue.submitted, ticket, __ATOMIC_SEQ_CST);
@@ -160,13 +164,14 @@ static int run_here(entry e) {
 
 static int thread_count(int threads) { return threads < MAX_THREADS ? threads : MAX_THREADS; }
 
-/* Times: where they go, 0 where nobody asks for them. Threads: that may work for this run, 0 for as many as usual. Taken: where the time of each run
+/* Times: where they go, 0 where nobody asks for them. Threads: that may work for this run, 0 for as many as usual. Flushes: whether
+   it takes subnormal numbers for zero. Taken: where the time of each run
    of this code is kept, in nanoseconds, 0 before the first. Most: of runs that took less, the thread that asks may run one itself; it has then run
    when this returns. */
-double longzhou_submit(i64 code, i64 slots, int leaves, int outputs, int scalars, i64 times, int threads, i64 taken, i64 most) {
+double longzhou_submit(i64 code, i64 slots, int leaves, int outputs, int scalars, i64 times, int threads, int flushes, i64 taken, i64 most) {
   entry e = {
     .code = (i64 *)(intptr_t)code, .slots = (double *)(intptr_t)slots, .leaves = leaves, .outputs = outputs,
-    .times = (double *)(intptr_t)times, .threads = thread_count(threads), .taken = (i64 *)(intptr_t)taken };
+    .times = (double *)(intptr_t)times, .threads = thread_count(threads), .flushes = flushes, .taken = (i64 *)(intptr_t)taken };
   const i64 last = __atomic_load_n(e.taken, __ATOMIC_RELAXED);
   if (last > 0 && last < most && run_here(e)) return (double)last_ticket;
   int count = leaves + outputs + scalars;
