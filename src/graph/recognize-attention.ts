@@ -167,18 +167,17 @@ function viewsOf(n: Node): { readonly base: Node; readonly views: readonly Node[
 
 /** The letters of a tensor's axes behind views; null where a view does more than turning axes and adding or leaving out those of one element. */
 function through(views: readonly Node[], letters: readonly (number | null)[]): readonly (number | null)[] | null {
-  let now: readonly (number | null)[] | null = letters
+  let now = letters
   for (const view of views) {
-    if (!now) return null
     if (view.op === 'permute') {
-      const before: readonly (number | null)[] = now
+      const before = now
       now = view.attributes.order.map((i) => before[i]!)
       continue
     }
     const from = view.sources[0]!.shape.filter((d) => d !== 1)
     const to = view.shape.filter((d) => d !== 1)
     if (from.length !== to.length || from.some((d, i) => d !== to[i])) return null
-    const rest = now.filter((l) => l !== null)
+    const rest: (number | null)[] = now.filter((l) => l !== null)
     now = view.shape.map((d) => (d === 1 ? null : rest.shift()!))
   }
   return now
