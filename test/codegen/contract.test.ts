@@ -134,7 +134,7 @@ describe('matrix products', () => {
       [2049, 130],
       [9, 30_001],
     ] as const) {
-      expect(lower(row(n, k)).steps.map((s) => s.kernel.title)).toEqual(['row of matmul', 'add parts of row of matmul'])
+      expect(lower(row(n, k)).steps.map((s) => s.kernel.title)).toEqual(['row of matmul', 'add parts of matmul'])
       expectResult(row(n, k))
       expectResult(column(n, k), { lhs: { offset: 3 }, rhs: { flipped: [0] } })
       expectResult(row(n, k), { capabilities: { ...capabilities, vectorBytes: 64 } })
