@@ -110,6 +110,7 @@ test.runIf(python)(
       const sample = { inputs, outputs: [await out.hostArray()] }
       jobs.push(await writeJob(`lone-${i}-${program.operations[0]!.type}`, program, [sample]))
     }
+    expect(jobs).toHaveLength(cases.length)
     await judge(jobs)
   },
 )
