@@ -1,11 +1,25 @@
 /** What autoCast casts, what decorate casts, and GradScaler's algorithm. */
 import { beforeEach, describe, expect, test } from 'vitest'
 import { ArgumentError, AutogradError } from '../common/errors.ts'
+import { topologicalOrder } from '../graph/node.ts'
 import * as nn from '../nn/index.ts'
 import { SGD } from '../optimizer/index.ts'
-import { add, exp, matmul, mean, multiply, ones, setDevice, square, sum, tanh, toTensor } from '../tensor/index.ts'
+import {
+  add,
+  exp,
+  grad,
+  matmul,
+  mean,
+  multiply,
+  ones,
+  setDevice,
+  square,
+  sum,
+  tanh,
+  toTensor,
+} from '../tensor/index.ts'
 import type { Tensor } from '../tensor/tensor.ts'
-import { autoCast, autoCastState, blackList, decorate, GradScaler, whiteList } from './index.ts'
+import { autoCast, autoCastState, type AutoCastOptions, blackList, decorate, GradScaler, whiteList } from './index.ts'
 import { paddleName } from './lists.ts'
 
 const F = nn.functional
@@ -50,6 +64,37 @@ describe('autoCast', () => {
     expect(() => autoCast({ customWhiteList: ['sum'], customBlackList: ['reduce_sum'] }, () => 0)).toThrow(
       ArgumentError,
     )
+  })
+
+  test('computes the products of recurrences low and their states wide, unless a list names them', async () => {
+    const rnn = new nn.LSTM(2, 3, { direction: 'bidirect' })
+    const inputs = ones([2, 5, 2])
+    const run = async (options: AutoCastOptions): Promise<number[]> => {
+      const [output, [h, c]] = autoCast({ dtype: 'bfloat16', ...options }, () => rnn(inputs))
+      expect([output, h, c].map((t) => t.dtype)).toEqual(['float32', 'float32', 'float32'])
+      return (await output.flatten().array()) as number[]
+    }
+    const wide = await run({ enable: false })
+    const low = await run({})
+    expect(low).not.toEqual(wide)
+    for (const [i, v] of low.entries()) expect(Math.abs(v - wide[i]!)).toBeLessThan(0.01)
+    expect(await run({ customBlackList: ['rnn'] })).toEqual(wide)
+    expect(await run({ customBlackList: ['matmul'] })).toEqual(wide)
+    const [output] = autoCast({ dtype: 'bfloat16', customWhiteList: ['rnn'] }, () => rnn(inputs))
+    expect(output.dtype).toBe('bfloat16')
+  })
+
+  test.each([false, true])('stacks each value of a recurrence once on the way back: %s', (enable) => {
+    const lstm = new nn.LSTM(3, 2)
+    const [y] = autoCast({ enable, dtype: 'bfloat16' }, () => lstm(ones([2, 4, 3])))
+    const gradients = grad(sum(y), lstm.parameters())
+    const loops = topologicalOrder(gradients.map((g) => g.node)).filter((n) => n.op === 'scan')
+    expect(loops.length).toBe(2)
+    for (const { attributes } of loops) {
+      // Equal casts of one value are one value.
+      const stacks = attributes.body.outputs.slice(attributes.carries).map((o) => (o.op === 'cast' ? o.sources[0]! : o))
+      expect(new Set(stacks).size).toBe(stacks.length)
+    }
   })
 
   test('at O2 keeps only the shortest list wide', () => {

@@ -61,8 +61,14 @@ function makePolicy(options: AutoCastOptions, level: 'O1' | 'O2', low: AmpDtype)
   const white = new Set([...whiteList(), ...customWhite].filter((op) => !customBlack.includes(op)))
   const black = new Set([...blackList(level), ...customBlack].filter((op) => !customWhite.includes(op)))
   const promotes = level === 'O1' || (options.usePromote ?? true)
+  const named = new Set([...customWhite, ...customBlack])
+  // The products of a recurrence, `rnn.matmul`, go by `rnn` where the lists of the scope name it, else by `matmul`.
+  const nameOf = (op: string): string => {
+    const [outer, inner] = op.split('.') as [string, string?]
+    return paddleName(inner === undefined || named.has(paddleName(outer)) ? outer : inner)
+  }
   return (op, operands) => {
-    const name = paddleName(op)
+    const name = nameOf(op)
     const wide = black.has(name) || (promotes && !white.has(name) && operands.some((n) => n.dtype === 'float32'))
     const dtype = wide ? 'float32' : low
     return operands.map((n) => (adaptable(n) ? cast(n, dtype) : n))

@@ -13,34 +13,55 @@ export interface Variable {
   readonly quotient?: { readonly of: Affine; readonly divisor: number; readonly whole: boolean }
 }
 
-export interface Affine {
+export class Affine {
   readonly constant: number
   /** Coefficients that are not zero, by variable. */
   readonly terms: ReadonlyMap<Variable, number>
+  #key: string | null = null
+
+  constructor(constant: number, terms: ReadonlyMap<Variable, number>) {
+    this.constant = constant
+    this.terms = terms
+  }
+
+  /** Equal for equal forms over the same variables in the same order. */
+  get key(): string {
+    if (this.#key === null) {
+      let key = `${this.constant}`
+      for (const [v, c] of this.terms) key += `,${c}*${v.key}`
+      this.#key = key
+    }
+    return this.#key
+  }
 }
 
+const noTerms: ReadonlyMap<Variable, number> = new Map()
+
 export function affineConstant(value: number): Affine {
-  return { constant: value, terms: new Map() }
+  return new Affine(value, noTerms)
 }
 
 export function affineVariable(v: Variable): Affine {
-  return v.extent === 1 ? affineConstant(0) : { constant: 0, terms: new Map([[v, 1]]) }
+  return v.extent === 1 ? affineConstant(0) : new Affine(0, new Map([[v, 1]]))
 }
 
 export function affineAdd(a: Affine, b: Affine): Affine {
+  if (b.terms.size === 0) return b.constant === 0 ? a : new Affine(a.constant + b.constant, a.terms)
   const terms = new Map(a.terms)
   for (const [v, c] of b.terms) {
     const sum = (terms.get(v) ?? 0) + c
     if (sum === 0) terms.delete(v)
     else terms.set(v, sum)
   }
-  return { constant: a.constant + b.constant, terms }
+  return new Affine(a.constant + b.constant, terms)
 }
 
 export function affineScale(a: Affine, factor: number): Affine {
   if (factor === 1) return a
   if (factor === 0) return affineConstant(0)
-  return { constant: a.constant * factor, terms: new Map([...a.terms].map(([v, c]) => [v, c * factor])) }
+  const terms = new Map<Variable, number>()
+  for (const [v, c] of a.terms) terms.set(v, c * factor)
+  return new Affine(a.constant * factor, terms)
 }
 
 /** Least and greatest value over the extents of the variables. */
@@ -64,16 +85,25 @@ export function affineLoops(a: Affine, into: Set<Variable> = new Set()): Set<Var
 }
 
 export function affineKey(a: Affine): string {
-  let key = `${a.constant}`
-  for (const [v, c] of a.terms) key += `,${c}*${v.key}`
-  return key
+  return a.key
 }
 
 /** Sum of coordinate * stride. */
 export function linearize(coordinates: readonly Affine[], strides: readonly number[]): Affine {
-  let sum = affineConstant(0)
-  coordinates.forEach((c, i) => (sum = affineAdd(sum, affineScale(c, strides[i]!))))
-  return sum
+  let constant = 0
+  const terms = new Map<Variable, number>()
+  for (let i = 0; i < coordinates.length; i++) {
+    const { constant: own, terms: from } = coordinates[i]!
+    const stride = strides[i]!
+    if (stride === 0) continue
+    constant += own * stride
+    for (const [v, c] of from) {
+      const sum = (terms.get(v) ?? 0) + c * stride
+      if (sum === 0) terms.delete(v)
+      else terms.set(v, sum)
+    }
+  }
+  return new Affine(constant, terms)
 }
 
 /** Asks for a loop to be split into an outer and an inner one of `inner` iterations, so that a reshape becomes affine. */
@@ -126,12 +156,15 @@ export function delinearize(linear: Affine, shape: Shape): Affine[] {
 
 /** Quotient and remainder of a non-negative form by `size`. */
 function divide(a: Affine, size: number): [Affine, Affine] {
-  let quotient = affineConstant(Math.floor(a.constant / size))
-  let remainder = affineConstant(a.constant - Math.floor(a.constant / size) * size)
+  const rows = new Map<Variable, number>()
+  const rest = new Map<Variable, number>()
   for (const [v, c] of a.terms) {
-    if (c % size === 0) quotient = affineAdd(quotient, { constant: 0, terms: new Map([[v, c / size]]) })
-    else remainder = affineAdd(remainder, { constant: 0, terms: new Map([[v, c]]) })
+    if (c % size === 0) rows.set(v, c / size)
+    else rest.set(v, c)
   }
+  const whole = Math.floor(a.constant / size)
+  const quotient = new Affine(whole, rows)
+  const remainder = new Affine(a.constant - whole * size, rest)
   const [low, high] = affineRange(remainder)
   if (low >= 0 && high < size) return [quotient, remainder]
   // A loop that runs over several rows can be split where the row length divides it.
@@ -140,10 +173,10 @@ function divide(a: Affine, size: number): [Affine, Affine] {
       throw new SplitRequest(v, size / c)
   }
   const [least, most] = affineRange(a)
-  const rows = Math.floor(most / size) + 1
+  const count = Math.floor(most / size) + 1
   const key = affineKey(a)
   if (least < 0) throw new RangeError('quotient of a negative index')
-  const q: Variable = { key: `(${key})/${size}`, extent: rows, quotient: { of: a, divisor: size, whole: true } }
+  const q: Variable = { key: `(${key})/${size}`, extent: count, quotient: { of: a, divisor: size, whole: true } }
   const r: Variable = { key: `(${key})%${size}`, extent: size, quotient: { of: a, divisor: 1, whole: false } }
   return [affineVariable(q), affineVariable(r)]
 }

@@ -34,17 +34,22 @@ export interface BufferParameter {
   readonly dtype: DType
 }
 
+const types = new Map<ScalarType, Type[]>()
+
+/** One object for equal types: kernels are made of thousands of expressions. */
 export function typeOf(scalar: ScalarType, lanes = 1): Type {
-  return { scalar, lanes }
+  let known = types.get(scalar)
+  if (!known) types.set(scalar, (known = []))
+  return (known[lanes] ??= { scalar, lanes })
 }
 
 /** The type that elements of a dtype have in registers. */
 export function registerType(dtype: DType, lanes = 1): Type {
-  return { scalar: registerTypes[dtype], lanes }
+  return typeOf(registerTypes[dtype], lanes)
 }
 
 export function constant(value: number | bigint, scalar: ScalarType, lanes = 1): Expr {
-  return { kind: 'const', type: { scalar, lanes }, value: normalizeConstant(value, scalar) }
+  return { kind: 'const', type: typeOf(scalar, lanes), value: normalizeConstant(value, scalar) }
 }
 
 export const index = (value: number): Expr => constant(value, 'index')
@@ -66,14 +71,18 @@ export function coerce(x: Operand, type: Type): Expr {
   return x.type.lanes === 1 && type.lanes > 1 ? splat(x, type.lanes) : x
 }
 
-/** Brings operands to one number of lanes; the first expression among them decides the type of numbers. */
-function unify(operands: readonly Operand[]): Expr[] {
-  const expressions = operands.filter(isExpr)
-  const first = expressions[0]
+/** What operands are brought to: as many lanes as any of them has; the first expression among them decides the type of numbers. */
+function commonType(operands: readonly Operand[]): Type {
+  let first: Expr | null = null
+  let lanes = 1
+  for (const x of operands) {
+    if (!isExpr(x)) continue
+    first ??= x
+    lanes = Math.max(lanes, x.type.lanes)
+  }
   if (!first)
     throw new InternalError('an operation of the kernel IR needs at least one operand that is no plain number')
-  const lanes = Math.max(...expressions.map((e) => e.type.lanes))
-  return operands.map((x) => coerce(x, { scalar: first.type.scalar, lanes }))
+  return typeOf(first.type.scalar, lanes)
 }
 
 function requireSame(what: string, a: Expr, b: Expr): void {
@@ -87,15 +96,17 @@ export function unary(op: UnaryIr, x: Expr): Expr {
 }
 
 export function binary(op: BinaryIr, x: Operand, y: Operand): Expr {
-  const [a, b] = unify([x, y]) as [Expr, Expr]
+  const type = commonType([x, y])
+  const [a, b] = [coerce(x, type), coerce(y, type)]
   requireSame(op, a, b)
   return foldBinary({ kind: 'binary', type: a.type, op, a, b })
 }
 
 export function compare(op: CompareIr, x: Operand, y: Operand): Expr {
-  const [a, b] = unify([x, y]) as [Expr, Expr]
+  const type = commonType([x, y])
+  const [a, b] = [coerce(x, type), coerce(y, type)]
   requireSame(op, a, b)
-  return { kind: 'compare', type: { scalar: 'mask', lanes: a.type.lanes }, op, a, b }
+  return { kind: 'compare', type: typeOf('mask', a.type.lanes), op, a, b }
 }
 
 export const neg = (x: Expr): Expr => unary('neg', x)
@@ -130,17 +141,18 @@ export const gt = (a: Operand, b: Operand): Expr => compare('gt', a, b)
 export const ge = (a: Operand, b: Operand): Expr => compare('ge', a, b)
 
 export function select(condition: Expr, x: Operand, y: Operand): Expr {
-  const [p, q] = unify([x, y]) as [Expr, Expr]
-  const lanes = Math.max(condition.type.lanes, p.type.lanes)
-  const type = { scalar: p.type.scalar, lanes }
-  const [c, a, b] = [coerce(condition, { scalar: 'mask', lanes }), coerce(p, type), coerce(q, type)]
+  const common = commonType([x, y])
+  const lanes = Math.max(condition.type.lanes, common.lanes)
+  const type = typeOf(common.scalar, lanes)
+  const [c, a, b] = [coerce(condition, typeOf('mask', lanes)), coerce(x, type), coerce(y, type)]
   requireSame('select', a, b)
   return { kind: 'select', type, condition: c, a, b }
 }
 
 /** a * b + c in one rounding where the device can. */
 export function fma(x: Operand, y: Operand, z: Operand): Expr {
-  const [a, b, c] = unify([x, y, z]) as [Expr, Expr, Expr]
+  const type = commonType([x, y, z])
+  const [a, b, c] = [coerce(x, type), coerce(y, type), coerce(z, type)]
   requireSame('fma', a, b)
   requireSame('fma', a, c)
   return { kind: 'fma', type: a.type, a, b, c }
@@ -155,12 +167,12 @@ export function convert(x: Expr, scalar: ScalarType): Expr {
       return constant(value, scalar, x.type.lanes)
     }
   }
-  return { kind: 'convert', type: { scalar, lanes: x.type.lanes }, x }
+  return { kind: 'convert', type: typeOf(scalar, x.type.lanes), x }
 }
 
 export function bitcast(x: Expr, scalar: ScalarType): Expr {
   if (x.type.scalar === scalar) return x
-  return { kind: 'bitcast', type: { scalar, lanes: x.type.lanes }, x }
+  return { kind: 'bitcast', type: typeOf(scalar, x.type.lanes), x }
 }
 
 export function load(buffer: BufferParameter, at: Operand, lanes = 1): Expr {
@@ -187,12 +199,12 @@ export function gather(buffer: BufferParameter, at: Operand, stride: Operand, la
 export function splat(x: Expr, lanes: number): Expr {
   if (lanes === 1) return x
   if (x.kind === 'const') return constant(x.value, x.type.scalar, lanes)
-  return { kind: 'splat', type: { scalar: x.type.scalar, lanes }, x }
+  return { kind: 'splat', type: typeOf(x.type.scalar, lanes), x }
 }
 
 /** Pairs of neighbours in a 16-bit buffer as i32, from element `at` on. */
 export function pairs(buffer: BufferParameter, at: Operand, lanes = 1): Expr {
-  return { kind: 'pairs', type: { scalar: 'i32', lanes }, buffer: buffer.parameter, at: coerce(at, typeOf('index')) }
+  return { kind: 'pairs', type: typeOf('i32', lanes), buffer: buffer.parameter, at: coerce(at, typeOf('index')) }
 }
 
 /** c + a * b for pairs of bfloat16: two products a lane. */
@@ -231,12 +243,12 @@ export function transposeSixteen(scope: Scope, rows: readonly Expr[]): Expr[] {
 /** base, base + 1, ... as i32 lanes; just the base for one lane. */
 export function ramp(base: Expr, lanes: number): Expr {
   if (lanes === 1) return convert(base, 'i32')
-  return { kind: 'ramp', type: { scalar: 'i32', lanes }, base }
+  return { kind: 'ramp', type: typeOf('i32', lanes), base }
 }
 
 export function reduceLanes(op: ReduceIr, x: Expr): Expr {
   if (x.type.lanes === 1) return x
-  return { kind: 'reduceLanes', type: { scalar: x.type.scalar, lanes: 1 }, op, x }
+  return { kind: 'reduceLanes', type: typeOf(x.type.scalar), op, x }
 }
 
 export function call(fn: CallIr, ...args: readonly Expr[]): Expr {

@@ -6,6 +6,7 @@ import { isFloat, type DType } from '../common/dtype.ts'
 import { contiguousStrides, numel } from '../common/shape.ts'
 import type { Node } from '../graph/node.ts'
 import { opInfo, type OpName } from '../graph/ops.ts'
+import { elementsOf } from '../schedule/views.ts'
 import {
   affineAdd,
   affineConstant,
@@ -265,25 +266,29 @@ export class ExpressionBuilder {
 
   #gathered(node: Node & { op: 'gather' }, c: readonly Affine[], guards: readonly Bound[]): Expression {
     const [source, index] = node.sources as [Node, Node]
-    if (!this.#surroundings.isMaterialized(source)) throw new MaterializeRequest(source)
+    const memory = elementsOf(source, this.#surroundings.isMaterialized)
+    if (!this.#surroundings.isMaterialized(memory)) throw new MaterializeRequest(memory)
     const { axis } = node.attributes
     const rank = index.shape.length
     const strides = contiguousStrides(source.shape)
-    const picked = this.at(index, c.slice(axis, axis + rank), guards)
+    const place = this.at(index, c.slice(axis, axis + rank), guards)
     const others = [...c.slice(0, axis), affineConstant(0), ...c.slice(axis + rank)]
     const at = linearize(others, strides)
-    const loops = union([affineLoops(at), picked.loops, ...guards.map((g) => affineLoops(g.at))])
-    return {
+    const loops = union([affineLoops(at), place.loops, ...guards.map((g) => affineLoops(g.at))])
+    const picked: Expression = {
       kind: 'gather',
-      dtype: node.dtype,
+      dtype: memory.dtype,
       loops,
-      source,
+      source: memory,
       at,
-      index: picked,
+      index: place,
       stride: strides[axis]!,
       size: source.shape[axis]!,
       guards,
     }
+    return memory.dtype === node.dtype
+      ? picked
+      : { kind: 'operation', dtype: node.dtype, loops, op: 'cast', args: [picked] }
   }
 
   /** A reduction over a handful of elements, as one expression. */

@@ -1,5 +1,5 @@
 /**
- * Groupings: which nodes of a program are kept in memory and which of these one kernel computes together. To find one is most of planning.
+ * Groupings: which nodes of a program are kept in memory, which of these one kernel computes together, and in which order. To find one is most of planning.
  * It hardly depends on sizes, so programs of one class (alike but for sizes) share it as long as they are about equally large: a new batch,
  * width or length takes over what was found for another one. Whoever does so checks that it can.
  */
@@ -7,14 +7,16 @@ import { dtypes } from '../common/dtype.ts'
 import { Hash } from '../common/hash.ts'
 import { RecentMap } from '../common/recent-map.ts'
 import { numel } from '../common/shape.ts'
-import type { ContractAxis, Node } from '../graph/node.ts'
+import { newWalk, type ContractAxis, type Node, type NodeOf } from '../graph/node.ts'
 import { opTable } from '../graph/ops.ts'
 
 /** Nodes by their places in the program. */
 export interface Grouping {
   readonly materialized: readonly number[]
-  /** What each kernel, or run of kernels, was made for, in order. */
+  /** What each kernel, or run of kernels, was made for, in the order of their first runs. */
   readonly groups: readonly GroupPlaces[]
+  /** The numbers of the groups as they run: a group that stands here twice is computed again. */
+  readonly order: readonly number[]
   /** Elements of all nodes together. */
   readonly volume: number
 }
@@ -35,20 +37,28 @@ export interface ProgramClass {
 const opNumbers = new Map(Object.keys(opTable).map((op, i) => [op, i]))
 const dtypeNumbers = new Map(dtypes.map((d, i) => [d, i]))
 
-/** What a program has in common with others of other sizes. `role` tells what else the plan knows of a node: whether it is given, a result. */
-export function classOf(nodes: readonly Node[], role: (node: Node) => number): ProgramClass {
+/**
+ * What a program, or the body of a loop, has in common with others of other sizes. `role` tells what else the plan knows of a node: whether it is
+ * given, a result.
+ */
+export function classOf(nodes: readonly Node[], role: (node: Node) => number, inBody: boolean): ProgramClass {
   const hash = new Hash()
-  const places = new Map<Node, number>()
+  hash.add(inBody ? 1 : 0)
+  const walk = newWalk()
+  const lookedUp = new Map<Node, number[]>()
   let volume = 0
-  for (const node of nodes) {
+  for (let place = 0; place < nodes.length; place++) {
+    const node = nodes[place]!
+    node.walk = walk
+    node.place = place
     hash.add(opNumbers.get(node.op)!)
     hash.add(dtypeNumbers.get(node.dtype)! * 16 + role(node))
     hash.add(node.shape.length)
     // The words of decisions that attention keeps are read by its gradient alone: whether one is enough changes nothing.
     if (!isDecisions(node)) for (const d of node.shape) hash.add(Math.min(d, 2))
     addAttributes(hash, node)
-    for (const s of node.sources) hash.add(places.get(s) ?? -1)
-    places.set(node, places.size)
+    if (node.op === 'gather' || node.op === 'scatter') addRange(hash, node, lookedUp)
+    for (const s of node.sources) hash.add(s.walk === walk ? s.place : -1)
     volume += numel(node.shape)
   }
   return { key: `${hash.toString()}-${nodes.length}`, volume }
@@ -56,6 +66,19 @@ export function classOf(nodes: readonly Node[], role: (node: Node) => number): P
 
 function isDecisions({ op, dtype, sources }: Node): boolean {
   return op === 'output' && dtype === 'int32' && sources[0]?.op === 'attention'
+}
+
+/**
+ * How the axis that an index looks up compares with others that it looks up: the narrowest is where a run fails that has an index out of range,
+ * and in the order of kernels nothing is overwritten before that.
+ */
+function addRange(hash: Hash, node: NodeOf<'gather'> | NodeOf<'scatter'>, lookedUp: Map<Node, number[]>): void {
+  const [table, index] = (node.op === 'gather' ? node.sources : [node, node.sources[1]!]) as readonly [Node, Node]
+  const size = table.shape[node.attributes.axis] ?? 0
+  const others = lookedUp.get(index)
+  for (const other of others ?? []) hash.add(Math.sign(size - other))
+  if (others) others.push(size)
+  else lookedUp.set(index, [size])
 }
 
 /** Attributes that are no sizes. */

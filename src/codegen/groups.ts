@@ -16,11 +16,13 @@ import { boxesOf, type Box } from './boxes.ts'
 import { fuseEpilogue, type FusedContract } from './epilogue.ts'
 import { MaterializeRequest, type Surroundings } from './expression.ts'
 import { classOf, keepGrouping, knownGroupings, type Grouping } from './grouping.ts'
-import { loopsTogether } from './loops-together.ts'
+import { joinLoops, loopsTogether } from './loops-together.ts'
 import { copyNest, joinedParts, partCopies, type JoinedPart, type PartCopy } from './joined.ts'
 import { buildNestOnce } from './nest-memo.ts'
 import type { NestKernel } from './nest.ts'
+import { orderGroups } from './ordering.ts'
 import type { GraphPart } from './pending.ts'
+import { repeatCheap } from './repeats.ts'
 
 /** How many kernels back a sink looks for one to join, and how many results one kernel may have. */
 const siblingReach = 12
@@ -99,7 +101,7 @@ export function tupleOutputs(nodes: readonly Node[], tuple: Node): Node[] {
   return nodes.filter((n) => n.op === 'output' && n.sources[0] === tuple)
 }
 
-/** The groups of a graph in order, and which nodes they find in memory. */
+/** The groups of a graph in the order in which they run, some twice (see repeats.ts), and which nodes they find in memory. */
 export interface Groups {
   readonly groups: readonly KernelGroup[]
   readonly surroundings: Surroundings
@@ -107,10 +109,10 @@ export interface Groups {
   readonly joined: ReadonlyMap<Node, JoinedPart>
 }
 
-/** Groups the nodes of a graph. `scalarSlot`: the numbers of the run's scalars. */
-export function groupNodes(part: GraphPart, scalarSlot: (node: Node) => number): Groups {
+/** Groups the nodes of a graph, or of the body of a loop. `scalarSlot`: the numbers of the run's scalars. */
+export function groupNodes(part: GraphPart, scalarSlot: (node: Node) => number, inBody: boolean): Groups {
   const grouper = new Grouper(part, scalarSlot)
-  const groups = loopsTogether(grouper.group())
+  const groups = grouper.group(inBody)
   return { groups, surroundings: grouper.surroundings, joined: grouper.joined(groups) }
 }
 
@@ -143,18 +145,24 @@ class Grouper {
   }
 
   /** As it was done for a program that differs in sizes only, or anew. */
-  group(): readonly KernelGroup[] {
+  group(inBody: boolean): readonly KernelGroup[] {
     const { nodes, given } = this.#part
     const role = (n: Node): number =>
       (given.has(n) ? 1 : 0) + (this.#results.has(n) ? 2 : 0) + (this.#overwriting.has(n) ? 4 : 0)
-    const program = classOf(nodes, role)
+    const program = classOf(nodes, role, inBody)
     for (const known of knownGroupings(program)) {
       const groups = this.#regroup(known)
       if (groups) return groups
     }
-    const groups = this.#groupAnew()
+    const found = loopsTogether(this.#groupAnew())
+    // A loop's body keeps its order: its values are few, and live for one iteration.
+    const ordered = inBody
+      ? found
+      : orderGroups(repeatCheap(found, this.#part), this.#part, this.#fusion.isMaterialized)
     const places = new Map(nodes.map((n, i) => [n, i]))
     const numbers = (list: readonly Node[]): number[] => list.map((n) => places.get(n)!)
+    const groups = [...new Set(ordered)]
+    const groupNumbers = new Map(groups.map((g, i) => [g, i]))
     keepGrouping(program, {
       materialized: numbers(nodes.filter(this.#fusion.isMaterialized)),
       groups: groups.map((g) => {
@@ -162,9 +170,10 @@ class Grouper {
         const contract = g.kind === 'contract' && chain.length > 0 ? places.get(g.contract)! : -1
         return { sinks: numbers(g.sinks), contract, chain }
       }),
+      order: ordered.map((g) => groupNumbers.get(g)!),
       volume: program.volume,
     })
-    return groups
+    return ordered
   }
 
   #groupAnew(): readonly KernelGroup[] {
@@ -197,12 +206,16 @@ class Grouper {
       for (const s of sinks) computed.add(s)
       groups.push(group)
     }
-    return groups
+    return known.order.map((i) => groups[i]!)
   }
 
   #tryGroup(sinks: readonly Node[], contract?: Node, chain: readonly Node[] = []): KernelGroup | null {
     const [first] = sinks as readonly [Node]
-    if (first.op === 'output') return this.#groupOf(first.sources[0]!)
+    if (first.op === 'output') {
+      const [tuple, ...others] = new Set(sinks.map((s) => s.sources[0]!))
+      const group = this.#groupOf(tuple!)
+      return group.kind === 'loops' ? joinLoops([group, ...others.map((o) => this.#loopGroup(o))]) : group
+    }
     try {
       if (contract?.op === 'contract') return this.#contractGroup(contract, chain, sinks)
       if (sinks.length === 1) return this.#groupOf(first)
@@ -228,7 +241,7 @@ class Grouper {
       case 'cumulate':
         return { kind: 'own', node: sink, sinks: [sink], reads: sink.sources }
       case 'scan':
-        return { kind: 'loops', loops: [sink], sinks: tupleOutputs(this.#part.nodes, sink), reads: sink.sources }
+        return this.#loopGroup(sink)
       case 'attention':
       case 'attentionGradient':
         return this.#attentionGroup(sink)
@@ -237,6 +250,11 @@ class Grouper {
         return join && numel(sink.shape) > 0 ? this.#joinGroup(sink, join) : this.#nestGroup([sink])
       }
     }
+  }
+
+  #loopGroup(loop: Node): LoopGroup {
+    if (loop.op !== 'scan') throw new InternalError(`a loop is expected beside others, not ${loop.op}`)
+    return { kind: 'loops', loops: [loop], sinks: tupleOutputs(this.#part.nodes, loop), reads: loop.sources }
   }
 
   /** What a kernel that copies a value reads: the value, or what it is computed from. */

@@ -32,15 +32,20 @@ export function loopsTogether(groups: readonly KernelGroup[]): readonly KernelGr
     }
     if (together.length === 1) continue
     const moved = new Set(out.slice(at, end))
-    const joined: LoopGroup = {
-      kind: 'loops',
-      loops: together.flatMap((g) => g.loops),
-      sinks: together.flatMap((g) => g.sinks),
-      reads: [...new Set(together.flatMap((g) => g.reads))],
-    }
     const earlier = before.filter((g) => moved.has(g))
-    out.splice(at, end - at, ...earlier, joined, ...behind.filter((g) => moved.has(g)))
+    out.splice(at, end - at, ...earlier, joinLoops(together), ...behind.filter((g) => moved.has(g)))
     at += earlier.length
   }
   return out
+}
+
+/** Loops that need nothing of each other as one group. */
+export function joinLoops(groups: readonly LoopGroup[]): LoopGroup {
+  if (groups.length === 1) return groups[0]!
+  return {
+    kind: 'loops',
+    loops: groups.flatMap((g) => g.loops),
+    sinks: groups.flatMap((g) => g.sinks),
+    reads: [...new Set(groups.flatMap((g) => g.reads))],
+  }
 }

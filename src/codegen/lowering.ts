@@ -19,12 +19,10 @@ import { argsortStep, cumulateStep, scatterStep, type IndexRole } from './index-
 import { copyNest, placeOfPart } from './joined.ts'
 import type { Kernel } from './kernel.ts'
 import { lowerLoops } from './loops.ts'
-import { orderGroups } from './ordering.ts'
 import type { NestKernel } from './nest.ts'
 import type { NestArgument } from './nest-parameters.ts'
 import type { GraphPart, Location, PendingLaunch, PendingStep } from './pending.ts'
 import { bytesOf, describe, Places } from './places.ts'
-import { repeatCheap } from './repeats.ts'
 import type { Step, StepArgument } from './step.ts'
 
 /** What all graphs of a plan share. */
@@ -63,12 +61,7 @@ class GraphLowering {
     this.#part = part
     this.#plan = plan
     this.#inBody = inBody
-    const found = groupNodes(part, (n) => plan.scalarSlot(n))
-    // A loop's body keeps its order: its values are few, and live for one iteration.
-    const { isMaterialized } = found.surroundings
-    this.#groups = inBody
-      ? found
-      : { ...found, groups: orderGroups(repeatCheap(found.groups, part), part, isMaterialized) }
+    this.#groups = groupNodes(part, (n) => plan.scalarSlot(n), inBody)
     this.#places = new Places(part, this.#groups, (bytes, what) => plan.temporary(bytes, what))
   }
 
@@ -169,6 +162,7 @@ class GraphLowering {
       out: { shape: contract.shape, strides: contiguousStrides(contract.shape), offset: 0 },
       ...(fused ? { epilogue: fused.epilogue, outDType: fused.dtype } : {}),
       constant: { lhs: this.#plan.isFixed(lhs.base), rhs: this.#plan.isFixed(rhs.base) },
+      inLoop: this.#inBody,
       capabilities: this.#plan.capabilities,
     })
     if (lowered.siblings) this.#plan.addSiblings(lowered.siblings)

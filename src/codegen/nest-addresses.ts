@@ -29,8 +29,14 @@ export class Level {
     this.loops = new Set([...(parent?.loops ?? []), ...loops])
   }
 
-  find<K>(map: (l: Level) => ReadonlyMap<K, Expr>, key: K): Expr | undefined {
-    return map(this).get(key) ?? this.parent?.find(map, key)
+  /** What is computed of an expression, here or further out. */
+  valueOf(e: Expression): Expr | undefined {
+    return this.values.get(e) ?? this.parent?.valueOf(e)
+  }
+
+  /** What is computed by the name of an address, here or further out. */
+  addressOf(key: string): Expr | undefined {
+    return this.addresses.get(key) ?? this.parent?.addressOf(key)
   }
 }
 
@@ -139,7 +145,7 @@ export class NestAddresses {
   /** Value of an affine form where all its loops exist. */
   address(level: Level, a: Affine): Expr {
     const key = affineKey(a)
-    const known = level.find((l) => l.addresses, `all ${key}`)
+    const known = level.addressOf(`all ${key}`)
     if (known) return known
     const base = level.parent ? this.#baseFrom(level, a) : null
     let sum = base ? base.sum : this.#offset(a)
@@ -192,7 +198,7 @@ export class NestAddresses {
   }
 
   #quotient(level: Level, v: Variable): Expr {
-    const known = level.find((l) => l.addresses, `quotient ${v.key}`)
+    const known = level.addressOf(`quotient ${v.key}`)
     if (known) return known
     const { of, divisor, whole } = v.quotient!
     let x = this.address(level, of)

@@ -5,19 +5,24 @@
 import { dtypes } from '../common/dtype.ts'
 import { Hash } from '../common/hash.ts'
 import { RecentMap } from '../common/recent-map.ts'
-import type { Node } from '../graph/node.ts'
-import { addSignature, NumberList } from '../schedule/signature.ts'
+import { newWalk, type Node } from '../graph/node.ts'
+import { addSignature } from '../schedule/signature.ts'
 import { PartitionRequest } from './affine.ts'
 import { MaterializeRequest, type Surroundings } from './expression.ts'
 import { buildNest, type NestKernel } from './nest.ts'
 import type { NestArgument } from './nest-parameters.ts'
 
-/** A nest whose sources and scalars are places in the walk, or the place of the node that must be in memory first, or where to cut. */
+/** An argument with nodes named by their places in the walk: whoever kept a node would keep the program that it was recorded in. */
+type KeptArgument =
+  | Exclude<NestArgument, { readonly kind: 'source' | 'scalar' }>
+  | { readonly kind: 'source'; readonly place: number }
+  | { readonly kind: 'scalar'; readonly place: number }
+
+/** A nest whose nodes are places in the walk, or the place of the node that must be in memory first, or where to cut. */
 type Kept =
   | {
-      readonly nest: NestKernel
-      /** By argument: the place of a source or of a scalar; -1 for all others. */
-      readonly places: readonly number[]
+      readonly nest: Omit<NestKernel, 'arguments' | 'shifted'>
+      readonly arguments: readonly KeptArgument[]
       readonly shifted: readonly number[]
     }
   | { readonly wanted: number }
@@ -36,13 +41,15 @@ export function buildNestOnce(
   const known = kept.getOrMake(place, () => build(sinks, surroundings, nodes, strides))
   if ('cut' in known) throw known.cut
   if ('wanted' in known) throw new MaterializeRequest(nodes[known.wanted]!)
-  const { nest, places, shifted } = known
-  const bind = (a: NestArgument, i: number): NestArgument => {
-    const node = nodes[places[i]!]
-    if (node === undefined) return a
-    return a.kind === 'source' ? { kind: 'source', node } : { kind: 'scalar', slot: surroundings.scalarSlot(node) }
+  const bind = (a: KeptArgument): NestArgument => {
+    if (a.kind === 'source') return { kind: 'source', node: nodes[a.place]! }
+    return a.kind === 'scalar' ? { kind: 'scalar', slot: surroundings.scalarSlot(nodes[a.place]!) } : a
   }
-  return { ...nest, arguments: nest.arguments.map(bind), shifted: new Set(shifted.map((p) => nodes[p]!)) }
+  return {
+    ...known.nest,
+    arguments: known.arguments.map(bind),
+    shifted: new Set(known.shifted.map((p) => nodes[p]!)),
+  }
 }
 
 function build(
@@ -53,13 +60,14 @@ function build(
 ): Kept {
   const place = (node: Node): number => nodes.indexOf(node)
   try {
-    const nest = buildNest(sinks, surroundings, strides)
+    const { arguments: given, shifted, ...nest } = buildNest(sinks, surroundings, strides)
     const scalars = nodes.filter((n) => n.op === 'scalar')
-    const places = nest.arguments.map((a) => {
-      if (a.kind === 'source') return place(a.node)
-      return a.kind === 'scalar' ? place(scalars.find((n) => surroundings.scalarSlot(n) === a.slot)!) : -1
+    const named = given.map((a): KeptArgument => {
+      if (a.kind === 'source') return { kind: 'source', place: place(a.node) }
+      if (a.kind !== 'scalar') return a
+      return { kind: 'scalar', place: place(scalars.find((n) => surroundings.scalarSlot(n) === a.slot)!) }
     })
-    return { nest, places, shifted: [...nest.shifted].map(place) }
+    return { nest, arguments: named, shifted: [...shifted].map(place) }
   } catch (request) {
     if (request instanceof PartitionRequest) return { cut: request }
     if (!(request instanceof MaterializeRequest)) throw request
@@ -67,36 +75,35 @@ function build(
   }
 }
 
-/** The nodes that a nest computes or reads, in the order of a walk from the sinks, and numbers that tell the whole from others. */
+/** The nodes that a nest computes or reads, in the order of a walk from the sinks, and a hash that tells the whole from others. */
 function walk(sinks: readonly Node[], surroundings: Surroundings): { key: string; nodes: Node[] } {
-  const inside = new Set(sinks)
-  const places = new Map<Node, number>()
+  const mark = newWalk()
   const nodes: Node[] = []
-  const list = new NumberList()
-  const { numbers } = list
-  numbers.push(surroundings.isWhole === true ? 1 : 0)
-  const visit = (node: Node): void => {
-    const known = places.get(node)
-    if (known !== undefined) {
-      numbers.push(-2, known)
-      return
-    }
-    places.set(node, nodes.push(node) - 1)
-    const isSource = !inside.has(node) && surroundings.isMaterialized(node)
-    if (isSource) {
-      numbers.push(-3, dtypes.indexOf(node.dtype), node.shape.length, ...node.shape)
-      return
-    }
-    numbers.push(-4)
-    addSignature(node, undefined, list)
-    numbers.push(-6)
-    for (const s of node.sources) visit(s)
-  }
-  for (const s of sinks) {
-    numbers.push(-5, surroundings.overwrites(s) ? 1 : 0)
-    visit(s)
-  }
   const hash = new Hash()
-  hash.addAll(numbers)
-  return { key: `${hash.toString()}-${numbers.length}`, nodes }
+  const visit = (node: Node, isSink: boolean): void => {
+    if (node.walk === mark) {
+      hash.add(-2)
+      hash.add(node.place)
+      return
+    }
+    node.walk = mark
+    node.place = nodes.push(node) - 1
+    if (!isSink && !sinks.includes(node) && surroundings.isMaterialized(node)) {
+      hash.add(-3)
+      hash.add(dtypes.indexOf(node.dtype))
+      hash.add(node.shape.length)
+      hash.addAll(node.shape)
+      return
+    }
+    hash.add(-4)
+    addSignature(node, undefined, hash)
+    hash.add(-6)
+    for (const s of node.sources) visit(s, false)
+  }
+  hash.add(surroundings.isWhole === true ? 1 : 0)
+  for (const s of sinks) {
+    hash.add(surroundings.overwrites(s) ? -7 : -5)
+    visit(s, true)
+  }
+  return { key: `${hash.toString()}-${nodes.length}`, nodes }
 }

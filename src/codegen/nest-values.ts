@@ -10,8 +10,10 @@ import type { NestParameters } from './nest-parameters.ts'
 import { emitRandom } from './random.ts'
 
 /** Whether all loops of `inner` are among `outer`. */
-export const covers = (outer: ReadonlySet<Variable>, inner: ReadonlySet<Variable>): boolean =>
-  [...inner].every((v) => outer.has(v))
+export function covers(outer: ReadonlySet<Variable>, inner: ReadonlySet<Variable>): boolean {
+  for (const v of inner) if (!outer.has(v)) return false
+  return true
+}
 
 export class NestValues {
   readonly #ir: ir.KernelBuilder
@@ -26,7 +28,7 @@ export class NestValues {
 
   /** Computes, at this level, whatever inside `roots` depends on no deeper loop. */
   hoist(level: Level, roots: readonly Expression[], addresses: readonly Affine[]): void {
-    const known = (e: Expression): boolean => level.find((l) => l.values, e) !== undefined
+    const known = (e: Expression): boolean => level.valueOf(e) !== undefined
     const seen = new Set<Expression>()
     const walk = (e: Expression): void => {
       if (seen.has(e) || known(e)) return
@@ -52,21 +54,21 @@ export class NestValues {
   }
 
   #reductionsKnown(level: Level, e: Expression): boolean {
-    let all = true
-    const walk = (x: Expression): void => {
-      if (level.find((l) => l.values, x)) return
-      if (x.kind === 'reduction') all = false
-      else if (x.kind === 'operation') x.args.forEach(walk)
-      else if (x.kind === 'guard') walk(x.x)
-      else if (x.kind === 'gather') walk(x.index)
+    const seen = new Set<Expression>()
+    const isKnown = (x: Expression): boolean => {
+      if (seen.has(x) || level.valueOf(x)) return true
+      seen.add(x)
+      if (x.kind === 'reduction') return false
+      if (x.kind === 'operation') return x.args.every(isKnown)
+      if (x.kind === 'guard') return isKnown(x.x)
+      return x.kind !== 'gather' || isKnown(x.index)
     }
-    walk(e)
-    return all
+    return isKnown(e)
   }
 
   /** The value where its loops exist. Throws MaterializeRequest for a reduction that no phase has computed. */
   value(level: Level, e: Expression): Expr {
-    const known = level.find((l) => l.values, e)
+    const known = level.valueOf(e)
     if (known) return known
     const made = this.#ir.let('v', this.#emit(level, e))
     level.values.set(e, made)
@@ -129,7 +131,7 @@ export class NestValues {
     let all: Expr | null = null
     for (const b of bounds) {
       const key = `inside ${affineKey(b.at)}<${b.high}`
-      let test = level.find((l) => l.addresses, key)
+      let test = level.addressOf(key)
       if (!test) {
         const x = this.#ir.let('x', this.#addresses.address(level, b.at))
         test = this.#ir.let(
@@ -146,8 +148,8 @@ export class NestValues {
   /** Offset of the slice that a dynamic index picks; out of range is reported and reads the first slice. */
   #gatherBase(level: Level, e: Expression & { kind: 'gather' }): Expr {
     const key = `gather ${affineKey(e.at)} ${e.size} ${e.stride}`
-    const holder = level.find((l) => l.values, e.index)
-    const cached = holder && level.find((l) => l.addresses, `${key} ${describe(holder)}`)
+    const holder = level.valueOf(e.index)
+    const cached = holder && level.addressOf(`${key} ${describe(holder)}`)
     if (cached) return cached
     const value = this.value(level, e.index)
     const size = this.#parameters.index(`size ${key}`, e.size)

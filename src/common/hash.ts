@@ -6,12 +6,23 @@ export class Hash {
 
   /** Mixes in one integer; its low 32 bits count. */
   add(n: number): void {
-    this.#a = Math.imul(this.#a ^ n, 0x01000193) + (this.#a >>> 15)
+    this.#a = (Math.imul(this.#a ^ n, 0x01000193) + (this.#a >>> 15)) | 0
     this.#b = Math.imul(this.#b + n, 0xc2b2ae35 | 0) ^ (this.#b >>> 13)
   }
 
   addAll(numbers: readonly number[]): void {
     for (let i = 0; i < numbers.length; i++) this.add(numbers[i]!)
+  }
+
+  /** Forgets what was mixed in. */
+  reset(): void {
+    this.#a = 0x9e3779b9 | 0
+    this.#b = 0x85ebca6b | 0
+  }
+
+  /** 53 bits, as many as a number holds. */
+  toNumber(): number {
+    return (this.#a >>> 0) * 0x200000 + (this.#b >>> 11)
   }
 
   /** 16 hexadecimal digits. */

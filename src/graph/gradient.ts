@@ -141,7 +141,13 @@ export const gradientRules: { readonly [K in OpName]?: Rule<K> } = {
     const condition = isRectifier(n) ? binary('gt', n as Node, like(n as Node, 0)) : n.sources[0]!
     return [null, where(condition, g, like(g, 0)), where(condition, like(g, 0), g)]
   },
-  cast: (n, g) => [isFloat(n.sources[0]!.dtype) ? cast(g, n.sources[0]!.dtype) : null],
+  cast: (n, g) => {
+    const { dtype } = n.sources[0]!
+    if (!isFloat(dtype)) return [null]
+    // What was widened for this cast's sake is what it was before.
+    const isWidened = g.op === 'cast' && g.sources[0]!.dtype === dtype && sizeOf(dtype) < sizeOf(g.dtype)
+    return [isWidened ? g.sources[0]! : cast(g, dtype)]
+  },
 
   reshape: (n, g) => [reshape(g, n.sources[0]!.shape)],
   permute: (n, g) => {
@@ -308,7 +314,7 @@ export function differentiate(
     if (isTuple(node)) {
       const given = tupleCotangents.get(node)
       if (!given) continue
-      const gradients = tupleGradient(node, given)
+      const gradients = tupleGradient(node, given, (n) => n.owner !== null || wanted.has(n))
       gradients.forEach((g, i) => send(node.sources[i]!, g))
       continue
     }
@@ -339,18 +345,26 @@ function isTuple(node: Node): node is Tuple & Node {
   return node.op === 'scan' || node.op === 'custom' || node.op === 'attention' || node.op === 'attentionGradient'
 }
 
-function tupleGradient(node: Tuple & Node, given: ReadonlyMap<number, Node>): readonly (Node | null)[] {
+function tupleGradient(
+  node: Tuple & Node,
+  given: ReadonlyMap<number, Node>,
+  isAsked: (source: Node) => boolean,
+): readonly (Node | null)[] {
   switch (node.op) {
     case 'scan':
       return scanGradient(node, given)
     case 'custom':
-      return node.attributes.gradient(node, given)
+      return node.attributes.gradient(node, given, isAsked)
     case 'attention':
-      return node.attributes.gradient(node, given)
+      return node.attributes.gradient(node, given, isAsked)
     case 'attentionGradient':
-      return node.attributes.gradient(node, given)
+      return node.attributes.gradient(node, given, isAsked)
   }
 }
+
+/** Whether two nodes are one value: one node, or equal casts of one. */
+const isSameValue = (a: Node, b: Node): boolean =>
+  a === b || (a.op === 'cast' && b.op === 'cast' && a.dtype === b.dtype && a.sources[0] === b.sources[0])
 
 /**
  * The gradient of a loop is a loop that runs the other way. It carries the gradients of the carries; what it stacks are the
@@ -429,12 +443,11 @@ function scanGradient(loop: NodeOf<'scan'>, given: ReadonlyMap<number, Node>): (
   const operands = liveHoists.flatMap((h, i) =>
     dHoisted[i] ? [{ ...h, g: dHoisted[i], other: h.contraction.sources[1 - h.side]! }] : [],
   )
-  const newOutputs = [
-    ...dCarries,
-    ...accumulated,
-    ...stackedSequences.map((s) => s.g),
-    ...operands.flatMap((o) => [o.g, o.other]),
-  ]
+  // The gradient of a sequence that is added to a product (the inputs' part of the gates) is that of the product, too: one stack is enough.
+  const stackedOnce: Node[] = []
+  for (const n of [...stackedSequences.map((s) => s.g), ...operands.flatMap((o) => [o.g, o.other])])
+    if (!stackedOnce.some((known) => isSameValue(known, n))) stackedOnce.push(n)
+  const newOutputs = [...dCarries, ...accumulated, ...stackedOnce]
 
   // What the forward loop saved replaces what it computed; carries are read from their stack.
   const savedParams = saved.map((s, i) => (i < nCarries ? s : param(i, s.dtype, s.shape)))
@@ -459,11 +472,11 @@ function scanGradient(loop: NodeOf<'scan'>, given: ReadonlyMap<number, Node>): (
   const gradients: (Node | null)[] = loop.sources.map(() => null)
   floatCarries.forEach((i, k) => (gradients[i] = results[k]!))
   direct.forEach((i, k) => (gradients[nCarries + nSequences + i] = results[floatCarries.length + k]!))
-  let at = floatCarries.length + direct.length
-  for (const s of stackedSequences) gradients[nCarries + s.at] = results[at++]!
+  const stackOf = (n: Node): Node =>
+    results[floatCarries.length + direct.length + stackedOnce.findIndex((known) => isSameValue(known, n))]!
+  for (const s of stackedSequences) gradients[nCarries + s.at] = stackOf(s.g)
   for (const o of operands) {
-    const g = results[at++]!
-    const other = results[at++]!
+    const [g, other] = [stackOf(o.g), stackOf(o.other)]
     const { lhs, rhs, out } = o.contraction.attributes
     const time = -1
     const shape = constantParams[o.constant]!.shape

@@ -96,10 +96,11 @@ export interface AttributesOf {
   attentionGradient: AttentionAttributes & { readonly gradient: TupleGradient<'attentionGradient'> }
 }
 
-/** The gradient of each source, given those of the results that have one. */
+/** The gradient of each source, given those of the results that have one. `isAsked`: whether somebody wants to see the gradient of a source itself. */
 export type TupleGradient<K extends 'custom' | 'attention' | 'attentionGradient'> = (
   node: NodeOf<K>,
   given: ReadonlyMap<number, Node>,
+  isAsked: (source: Node) => boolean,
 ) => readonly (Node | null)[]
 export type CustomGradient = TupleGradient<'custom'>
 

@@ -62,7 +62,11 @@ export class ProgramSession implements Session {
     checkPrecision(precision, device, this.#backend)
     if (threads !== undefined) checkThreads(threads, device)
     this.#precision = precision
-    this.#programOptions = { ...(threads !== undefined && { threads }), ...(cache !== undefined && { cache }) }
+    this.#programOptions = {
+      flushesSubnormals: true,
+      ...(threads !== undefined && { threads }),
+      ...(cache !== undefined && { cache }),
+    }
     const constants = (this.#constants = new ConstantStore(device))
     // The layer copies the parameters to the device: what was read from the file may go.
     const parameters = new Map(program.parameters)

@@ -4,9 +4,10 @@ import type { Shape } from '../common/shape.ts'
 import { cast } from '../graph/build.ts'
 import { foldConstants } from '../graph/fold.ts'
 import type { Node } from '../graph/node.ts'
+import { recognizeAttention } from '../graph/recognize-attention.ts'
 import type { TranslatedLayer } from '../io/formats/program/translated-layer.ts'
 import { noGrad } from '../tensor/autograd.ts'
-import { withDevice } from '../tensor/device.ts'
+import { backendOf, withDevice } from '../tensor/device.ts'
 import { tensorsIn } from '../tensor/nested.ts'
 import { InputPlace } from '../tensor/prepared.ts'
 import { recordAside } from '../tensor/session.ts'
@@ -32,10 +33,12 @@ export function recordInference(
       const isFixed = (leaf: Node): boolean => leaf.op !== 'buffer' || !changing.has(leaf.attributes.storage)
       const outputs = noGrad(() => {
         const out = inPrecision(precision, () => layer(...inputs.map((p) => p.tensor)))
-        return foldConstants(
+        const folded = foldConstants(
           tensorsIn(out).map(({ node }) => (node.dtype === precision ? cast(node, 'float32') : node)),
           isFixed,
         )
+        // Who interprets the graph takes it as the file has it.
+        return backendOf(device).interpret ? folded : recognizeAttention(folded)
       })
       return { inputs, outputs }
     }),

@@ -58,6 +58,11 @@ export interface RecalledPlan extends MadePlan {
 export interface ProgramOptions {
   /** Threads that may work for its runs, at most. Default: as many as for all others. */
   readonly threads?: number
+  /**
+   * Whether numbers below the smallest normal one (1.2e-38 in float32) count as zero, where the device can choose: arithmetic on them takes a hundred
+   * times as long on many processors. Default false.
+   */
+  readonly flushesSubnormals?: boolean
   /** Directory that keeps what is compiled for it; false: nothing is kept. Default: the process's, where the backend keeps anything at all. */
   readonly cache?: string | false
 }
@@ -86,7 +91,8 @@ export interface Backend {
   /**
    * Submits a program: `leaves` and `outputs` by number, `scalars` the numbers of this run. Resolves when it has run; rejects with a typed
    * error where a kernel meets an index out of range, and leaves the rest of the program out. `timed` runs tell `settled` when each launch
-   * began and ended; others pay nothing for it.
+   * began and ended; others pay nothing for it. `awaited`: the caller does nothing but wait for this run, so that a short one may run in this
+   * thread, and have run when this returns.
    */
   run?(
     program: Program,
@@ -95,6 +101,7 @@ export interface Backend {
     scalars: readonly number[],
     settled?: Settled,
     timed?: boolean,
+    awaited?: boolean,
   ): Promise<void>
   /** Waits for everything submitted. */
   synchronize(): Promise<void>

@@ -194,46 +194,53 @@ function share(
   leafNumbers: ReadonlyMap<Storage, number>,
   targets: readonly CaptureOutput[],
 ): SharedProgram {
-  const canonical = new Map<Node, Node>()
-  const shared = new Map<number, { node: Node; signature: number[] }[]>()
-  const positions = new Map<Node, number>()
+  const walk = newWalk()
+  /** By place in `order`: the number of the node that stands for it among those that are made. */
+  const canonical = new Int32Array(order.length)
+  const made: Node[] = []
+  /** By number: when a node was recorded first. Leaves by their numbers: when they were made differs from step to step. */
+  const recorded = new Float64Array(order.length)
+  const numbers = new Map<number, number>()
   const slots = new Map<Node, number>()
-  let nodes: Node[] = []
-  /** Place in the order of recording. */
-  const recorded = new Map<Node, number>()
+  const hash = new Hash()
   let scalars = 0
   let hasBarriers = false
-  for (const node of order) {
+  for (let place = 0; place < order.length; place++) {
+    const node = order[place]!
+    node.walk = walk
+    node.place = place
     const storage = memoryOf(node)
-    const slot = storage ? leafNumbers.get(storage)! : node.op === 'scalar' ? scalars++ : undefined
-    const sources = storage ? [] : node.sources.map((s) => canonical.get(resolve(s))!)
-    const list = new NumberList()
-    if (storage) addLeaf(node, slot!, list)
-    else addSignature(node, slot, list)
-    for (const s of sources) list.add(positions.get(s)!)
-    const { numbers } = list
-    let h = 17
-    for (const n of numbers) h = Math.imul(h ^ n, 0x01000193) + (h >>> 11)
-    const bucket = shared.get(h)
-    const known = node.op === 'scalar' ? undefined : bucket?.find((k) => sameShape(k.signature, numbers))
-    if (known) {
-      if (!storage) recorded.set(known.node, Math.min(recorded.get(known.node)!, node.id))
-      canonical.set(node, known.node)
+    const isScalar = node.op === 'scalar' && !storage
+    const slot = storage ? leafNumbers.get(storage)! : isScalar ? scalars++ : undefined
+    hash.reset()
+    if (storage) addLeaf(node, slot!, hash)
+    else addSignature(node, slot, hash)
+    const sources: Node[] = []
+    if (!storage)
+      for (const s of node.sources) {
+        const source = canonical[resolve(s).place]!
+        hash.add(source)
+        sources.push(made[source]!)
+      }
+    // The number of a scalar is its own, so scalars are never shared.
+    const key = hash.toNumber()
+    const known = numbers.get(key)
+    if (known !== undefined && sameShape(made[known]!.shape, node.shape)) {
+      canonical[place] = known
+      if (!storage) recorded[known] = Math.min(recorded[known]!, node.id)
       continue
     }
     hasBarriers ||= node.op === 'barrier'
-    const made = storage ? asLeaf(node, storage) : overSources(node, sources)
-    if (bucket) bucket.push({ node: made, signature: numbers })
-    else shared.set(h, [{ node: made, signature: numbers }])
-    positions.set(made, nodes.length)
-    // Leaves by their numbers: when they were made differs from step to step.
-    recorded.set(made, storage ? slot! - leafNumbers.size : node.id)
-    nodes.push(made)
-    if (slot !== undefined) slots.set(made, slot)
-    canonical.set(node, made)
+    const own = storage ? asLeaf(node, storage) : overSources(node, sources)
+    const number = made.push(own) - 1
+    canonical[place] = number
+    numbers.set(key, number)
+    recorded[number] = storage ? slot! - leafNumbers.size : node.id
+    if (slot !== undefined) slots.set(own, slot)
   }
-  let outputs = targets.map(({ node, write }): CaptureOutput => ({ node: canonical.get(node)!, write }))
-  nodes.sort((a, b) => recorded.get(a)! - recorded.get(b)!)
+  const inOrder = Array.from(made, (_, i) => i).sort((a, b) => recorded[a]! - recorded[b]!)
+  let nodes = inOrder.map((i) => made[i]!)
+  let outputs = targets.map(({ node, write }): CaptureOutput => ({ node: made[canonical[node.place]!]!, write }))
   if (hasBarriers) {
     const plain = withoutBarriers(
       nodes,

@@ -9,7 +9,7 @@ import { opInfo } from '../graph/ops.ts'
 import { drawnNodes, isElementwise, isUniform } from './draws.ts'
 import { joinOf, runOf, type Join } from './joins.ts'
 import { operationWeight } from './weight.ts'
-import { stridedView } from './views.ts'
+import { elementsOf, isWidening, stridedView } from './views.ts'
 
 /** Ops with kernels of their own, whose results are always in memory. */
 const ownKernel = new Set([
@@ -47,7 +47,7 @@ const fusedRow = 65536
 export class Fusion {
   readonly #materialized = new Set<Node>()
   readonly #nodes: readonly Node[]
-  readonly #users = new Map<Node, Node[]>()
+  #usersOf: Map<Node, Node[]> | null = null
   readonly #repeats = new Map<Node, number>()
   readonly #joins = new Map<Node, Join>()
   /** The nodes through which joins read their parts. */
@@ -56,13 +56,6 @@ export class Fusion {
   /** `required`: results, and nodes that proved impossible to fuse. `given`: nodes that are in memory from the start. */
   constructor(nodes: readonly Node[], required: Iterable<Node>, given: ReadonlySet<Node>, decided = false) {
     this.#nodes = nodes
-    for (const n of nodes) {
-      for (const s of n.sources) {
-        const users = this.#users.get(s)
-        if (users) users.push(n)
-        else this.#users.set(s, [n])
-      }
-    }
     this.#findJoins()
     if (decided) {
       for (const n of required) this.#materialized.add(n)
@@ -84,6 +77,20 @@ export class Fusion {
   /** A decision that was made before: what is in memory, the given nodes among it. */
   static decided(nodes: readonly Node[], materialized: Iterable<Node>): Fusion {
     return new Fusion(nodes, materialized, new Set(), true)
+  }
+
+  /** Who reads each node. Few ask for it where all is decided. */
+  get #users(): ReadonlyMap<Node, Node[]> {
+    if (this.#usersOf) return this.#usersOf
+    const made = new Map<Node, Node[]>()
+    for (const n of this.#nodes) {
+      for (const s of n.sources) {
+        const users = made.get(s)
+        if (users) users.push(n)
+        else made.set(s, [n])
+      }
+    }
+    return (this.#usersOf = made)
   }
 
   isMaterialized = (node: Node): boolean => this.#materialized.has(node)
@@ -133,7 +140,7 @@ export class Fusion {
       } else if (n.op === 'scatter' || n.op === 'argsort' || n.op === 'cumulate' || n.op === 'scan') {
         // What is added to is computed where the sum will be.
         for (const s of n.op === 'scatter' ? n.sources.slice(1) : n.sources) this.#materialized.add(s)
-      } else if (n.op === 'gather') this.#materialized.add(n.sources[0]!)
+      } else if (n.op === 'gather') this.#materialized.add(elementsOf(n.sources[0]!, this.isMaterialized))
     }
   }
 
@@ -165,7 +172,7 @@ export class Fusion {
     for (const n of this.#nodes) {
       if (n.op !== 'contract' || !isFloat(n.dtype)) continue
       const last = this.#lastOfEpilogue(n, places)
-      if (last) this.#materialized.add(last)
+      if (last) this.#materialized.add(narrowest(last))
     }
   }
 
@@ -293,12 +300,6 @@ function isApart(n: Node): boolean {
 /** What to store instead of a float cast to a wider dtype: what was cast, which takes less memory and is as good. */
 function narrowest(node: Node): Node {
   let n = node
-  while (
-    n.op === 'cast' &&
-    isFloat(n.dtype) &&
-    isFloat(n.sources[0]!.dtype) &&
-    sizeOf(n.sources[0]!.dtype) < sizeOf(n.dtype)
-  )
-    n = n.sources[0]!
+  while (isWidening(n)) n = n.sources[0]!
   return n
 }

@@ -12,24 +12,34 @@ const round = (bytes: number): number => Math.ceil(bytes / alignment) * alignmen
 
 /** Byte offsets that keep overlapping lifetimes apart, and the size of the arena: largest first, each at the lowest place that is free. */
 export function planMemory(lifetimes: readonly Lifetime[]): { offsets: number[]; arenaBytes: number } {
-  const offsets = new Array<number>(lifetimes.length).fill(0)
+  const count = lifetimes.length
+  const offsets = new Array<number>(count).fill(0)
   const order = lifetimes.map((_, i) => i).sort((a, b) => lifetimes[b]!.bytes - lifetimes[a]!.bytes || a - b)
-  /** What has a place, by ascending offset. */
-  const placed: number[] = []
+  // What has a place, by ascending offset, in columns: all of it is looked through for each that follows.
+  const begins = new Float64Array(count)
+  const ends = new Float64Array(count)
+  const firsts = new Int32Array(count)
+  const lasts = new Int32Array(count)
+  let placed = 0
   let arenaBytes = 0
   for (const i of order) {
-    const mine = lifetimes[i]!
-    const size = round(mine.bytes)
+    const { bytes, first, last } = lifetimes[i]!
+    const size = round(bytes)
     let at = 0
-    for (const j of placed) {
-      const other = lifetimes[j]!
-      if (other.first > mine.last || mine.first > other.last) continue
-      if (offsets[j]! - at >= size) break
-      at = Math.max(at, offsets[j]! + round(other.bytes))
+    for (let j = 0; j < placed; j++) {
+      if (firsts[j]! > last || first > lasts[j]!) continue
+      if (begins[j]! - at >= size) break
+      at = Math.max(at, ends[j]!)
     }
+    let behind = placed
+    while (behind > 0 && begins[behind - 1]! > at) behind--
+    for (const column of [begins, ends, firsts, lasts]) column.copyWithin(behind + 1, behind, placed)
+    begins[behind] = at
+    ends[behind] = at + size
+    firsts[behind] = first
+    lasts[behind] = last
+    placed++
     offsets[i] = at
-    const behind = placed.findIndex((j) => offsets[j]! > at)
-    placed.splice(behind < 0 ? placed.length : behind, 0, i)
     arenaBytes = Math.max(arenaBytes, at + size)
   }
   return { offsets, arenaBytes }

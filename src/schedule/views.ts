@@ -1,4 +1,5 @@
 /** Views as strides: where a chain of views over a value in memory is one strided window on it, contractions read through it. */
+import { isFloat, sizeOf } from '../common/dtype.ts'
 import { contiguousStrides, numel, type Shape } from '../common/shape.ts'
 import type { Node } from '../graph/node.ts'
 
@@ -27,6 +28,26 @@ export function stridedView(node: Node, isMaterialized: (n: Node) => boolean): S
     view = applyView(v, view) ?? { base: v, shape: v.shape, strides: contiguousStrides(v.shape), offset: 0 }
   }
   return view
+}
+
+/** Whether a node casts a float to a wider dtype, which changes no value. */
+export function isWidening(node: Node): boolean {
+  const from = node.sources[0]
+  return (
+    node.op === 'cast' &&
+    from !== undefined &&
+    isFloat(node.dtype) &&
+    isFloat(from.dtype) &&
+    sizeOf(from.dtype) < sizeOf(node.dtype)
+  )
+}
+
+/** The node whose memory holds the elements of another, in its order: that node, or what it only reshapes or widens. */
+export function elementsOf(node: Node, isMaterialized: (n: Node) => boolean): Node {
+  let base = node
+  while (!isMaterialized(base) && (base.op === 'reshape' || base.op === 'detach' || isWidening(base)))
+    base = base.sources[0]!
+  return base
 }
 
 function applyView(node: Node, x: StridedView): StridedView | null {

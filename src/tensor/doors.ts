@@ -13,7 +13,11 @@ import { Tensor } from './tensor.ts'
  */
 export async function realize(tensors: Tensor | readonly Tensor[]): Promise<void> {
   const list = tensors instanceof Tensor ? [tensors] : tensors
-  submit(list.map((t) => t.node))
+  submit(
+    list.map((t) => t.node),
+    [],
+    true,
+  )
   await Promise.all([...new Set(list.map((t) => t.place))].map((device) => laneOf(backendOf(device)).synchronize()))
 }
 
@@ -26,7 +30,7 @@ export async function synchronize(device: string = getDevice()): Promise<void> {
 /** The values of many tensors as they are now, read through one plan. */
 export async function hostArrays(tensors: readonly Tensor[]): Promise<HostArray[]> {
   const nodes = tensors.map((t) => readable(t.node))
-  submit(nodes)
+  submit(nodes, [], true)
   const bytes = await Promise.all(nodes.map(readNode))
   return tensors.map(({ dtype, shape, size }, i) => {
     return { dtype, shape, data: viewHost(dtype, bytes[i]!.buffer, bytes[i]!.byteOffset, size) }

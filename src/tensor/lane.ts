@@ -41,6 +41,8 @@ interface Job {
   readonly scalars: readonly number[]
   /** Who is told how the job ended, instead of the next door. */
   readonly done?: (fault: unknown) => void
+  /** Whether the caller does nothing but wait for it. */
+  readonly isAwaited: boolean
 }
 
 /** A program that is run many times: its plan, and what it computes from leaves that never change. */
@@ -74,13 +76,15 @@ export class Lane {
   }
 
   /**
-   * Submits a captured program. Planning happens now, compiling and running on their own. `fresh`: the outputs that overwrite nothing.
+   * Submits a captured program. Planning happens now, compiling and running on their own. `fresh`: the outputs that overwrite nothing;
+   * `isAwaited`: that the caller does nothing but wait for them.
    */
   run(
     program: Capture,
     leaves: readonly DeviceBuffer[],
     outputs: readonly DeviceBuffer[],
     fresh: readonly DeviceBuffer[],
+    isAwaited: boolean,
   ): void {
     if (this.#backend.interpret) {
       try {
@@ -93,7 +97,7 @@ export class Lane {
       return
     }
     if (this.#running >= maxAhead && this.#queue.length === 0 && this.#backend.capabilities.blocking) this.#block()
-    this.#queue.push({ cached: this.#planOf(program), leaves, outputs, fresh, scalars: program.scalars })
+    this.#queue.push({ cached: this.#planOf(program), leaves, outputs, fresh, scalars: program.scalars, isAwaited })
     this.#pump()
   }
 
@@ -112,7 +116,7 @@ export class Lane {
     return new Promise((resolve, reject) => {
       const done = (fault: unknown): void =>
         fault === null || fault === undefined ? resolve() : reject(fault as Error)
-      this.#queue.push({ cached, leaves, outputs, fresh: outputs, scalars, done })
+      this.#queue.push({ cached, leaves, outputs, fresh: outputs, scalars, done, isAwaited: true })
       this.#pump()
     })
   }
@@ -189,7 +193,9 @@ export class Lane {
       else if (job.done) job.done(inherited)
       else if (inherited !== undefined) this.#skip(job, inherited)
     }
-    this.#backend.run!(program, job.leaves, job.outputs, job.scalars, settled, isProfiling()).catch(() => {})
+    this.#backend.run!(program, job.leaves, job.outputs, job.scalars, settled, isProfiling(), job.isAwaited).catch(
+      () => {},
+    )
   }
 
   /** Why a job has no values to work on: the failure of one before it. */

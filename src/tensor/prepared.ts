@@ -75,7 +75,7 @@ export class PreparedComputation {
     })
     const outputs = this.#outputs.map((o) => this.#backend.allocate(numel(o.shape) * sizeOf(o.dtype)))
     if (!this.#plan) {
-      this.#lane.run(this.#capture, leaves, outputs, outputs)
+      this.#lane.run(this.#capture, leaves, outputs, outputs, true)
       return outputs
     }
     const constants = await (this.#constants ??= this.#computeConstants(this.#plan))

@@ -52,9 +52,9 @@ function settle(node: Node, storage: Storage): void {
 /**
  * Submits one plan (one for each device) that computes `wanted`, what is not stale of `optional`, and all writes recorded so far; of what is
  * wanted before its gradient is recorded, what that gradient will need stays in memory. Returns at once where the backend runs on its own; the values are there when the device's lane is through. Throws StaleTensorError, DeviceError,
- * ShapeError before anything changes.
+ * ShapeError before anything changes. `isAwaited`: the caller does nothing but wait for it.
  */
-export function submit(wanted: readonly Node[], optional: readonly Node[] = []): void {
+export function submit(wanted: readonly Node[], optional: readonly Node[] = [], isAwaited = false): void {
   checkNotTracing('a value is read, or a step taken,')
   const writes = pendingWrites()
   const isMissing = (n: Node): boolean => storageOf(n) === null && !isStable(n)
@@ -64,7 +64,7 @@ export function submit(wanted: readonly Node[], optional: readonly Node[] = []):
   if (captured.roots.length === 0 && writes.length === 0) return
   const plans = devicesOf(captured.program, writes).length > 1 ? splitByDevice(captured) : [captured]
   const devices = plans.map(deviceOf)
-  plans.forEach((plan, i) => run(plan, devices[i]!))
+  plans.forEach((plan, i) => run(plan, devices[i]!, isAwaited))
   clearRecording(writes.length > 0)
 }
 
@@ -75,13 +75,13 @@ interface Captured {
   readonly program: Capture
 }
 
-function run({ roots, writes, program }: Captured, device: string): void {
+function run({ roots, writes, program }: Captured, device: string, isAwaited: boolean): void {
   const backend = backendOf(device)
   const storages = program.targets.map((o) => o.write ?? allocate(backend, device, o.node))
   const leaves = program.leaves.map((l) => l.buffer)
   const buffers = storages.map((s) => (s.readers > 0 ? backend.allocate(s.bytes) : s.buffer))
   const fresh = buffers.filter((b, i) => program.targets[i]!.write?.buffer !== b)
-  laneOf(backend).run(program, leaves, buffers, fresh)
+  laneOf(backend).run(program, leaves, buffers, fresh, isAwaited)
   storages.forEach((s, i) => (s.buffer = buffers[i]!))
   settleWrites(writes)
   roots.forEach((r, i) => settle(r, storages[i]!))
@@ -160,7 +160,7 @@ export function readNodeSync(node: Node): Uint8Array {
 /** The storage of a node's value, which is submitted if it is only recorded. */
 function computed(node: Node): Storage {
   const wanted = readable(node)
-  submit([wanted])
+  submit([wanted], [], true)
   return storageOf(wanted) ?? (wanted.op === 'buffer' ? wanted.attributes.storage : unreachable())
 }
 

@@ -2,6 +2,8 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { batched, capabilities, compute, expectResult, lower, matmul } from '../support/contract-expect.ts'
 import { convolution, gradientOf, type ContractCase, type ConvolutionCase } from '../support/naive-contract.ts'
+import { ContractRunner } from '../support/contract-runner.ts'
+import { lowerContract } from '../../src/codegen/contract/lower.ts'
 import { contiguousStrides, numel } from '../../src/common/shape.ts'
 import { add, max, mul } from '../../src/codegen/builder.ts'
 import { structureOf } from '../../src/codegen/structure.ts'
@@ -110,6 +112,56 @@ describe('matrix products', () => {
       }),
       { numRuns: 15 },
     )
+  })
+
+  test('of one row and a large matrix, which are summed in parts', () => {
+    const row = (n: number, k: number): ContractCase => ({
+      name: 'row',
+      spec: { lhs: [1], rhs: [1, 2], out: [2] },
+      lhs: [k],
+      rhs: [k, n],
+      out: [n],
+    })
+    const column = (n: number, k: number): ContractCase => ({
+      name: 'column',
+      spec: { lhs: [1, 0], rhs: [1], out: [0] },
+      lhs: [k, n],
+      rhs: [k],
+      out: [n],
+    })
+    for (const [n, k] of [
+      [400, 700],
+      [2049, 130],
+      [9, 30_001],
+    ] as const) {
+      expect(lower(row(n, k)).steps.map((s) => s.kernel.title)).toEqual(['row of matmul', 'add parts of matmul'])
+      expectResult(row(n, k))
+      expectResult(column(n, k), { lhs: { offset: 3 }, rhs: { flipped: [0] } })
+      expectResult(row(n, k), { capabilities: { ...capabilities, vectorBytes: 64 } })
+    }
+    expectResult(row(400, 700), { rhs: { order: [1, 0] } })
+  })
+
+  test('whose neighbours in memory are not numbers', () => {
+    // The last vector of a row is loaded with what follows behind the row: columns that are not there must not show.
+    const [m, n, k] = [11, 21, 30]
+    const wide = 64
+    const x = Float32Array.from({ length: m * k }, (_, i) => (i % 7) - 3)
+    const y = Float32Array.from({ length: k * wide }, (_, i) => (i % wide < n ? (i % 5) - 2 : NaN))
+    const problem = {
+      ...matmul(m, n, k),
+      lhs: { shape: [m, k], strides: [k, 1], offset: 0 },
+      rhs: { shape: [k, n], strides: [wide, 1], offset: 0 },
+      out: { shape: [m, n], strides: [n, 1], offset: 0 },
+    }
+    const lowered = lowerContract({ ...problem, dtype: 'float32', capabilities })
+    const memory = { lhs: x, rhs: y.subarray(0, (k - 1) * wide + n), out: new Float32Array(m * n) }
+    new ContractRunner(lowered, memory, 1).run()
+    for (let i = 0; i < m; i++)
+      for (let j = 0; j < n; j++) {
+        const sum = Array.from({ length: k }, (_, p) => x[i * k + p]! * y[p * wide + j]!).reduce((s, v) => s + v)
+        expect(memory.out[i * n + j]).toBe(sum)
+      }
   })
 
   test('of operands that are kept from run to run, which launches of their own pack', () => {

@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { arenaOf } from '../../src/cli/commands/bench/arena.ts'
 import { EncoderClassifier } from '../../src/cli/commands/bench/networks.ts'
-import type { StepSettings, Workload } from '../../src/cli/commands/bench/workloads.ts'
+import { WORKLOADS, type StepSettings, type Workload } from '../../src/cli/commands/bench/workloads.ts'
 import { nn, optimizer, randint, randn, setDevice } from '../../src/index.ts'
 
 const batch = 8
@@ -65,5 +65,12 @@ describe('a training step', () => {
     const [again, low] = [await bytesOf({ recomputes: true }), await bytesOf({ bfloat16: true })]
     expect(again).toBeLessThan(0.5 * kept)
     expect(low).toBeLessThan(0.6 * kept)
+  })
+  test('of a text reader in bfloat16 takes less than 0.6: normalisations, recurrences and the loss keep nothing wide but states', async () => {
+    const reader = WORKLOADS.find((w) => w.name === 'crnn_b16')!
+    const [kept, low] = [await arenaOf(reader, {}), await arenaOf(reader, { bfloat16: true })]
+    expect(low.plan.arenaBytes).toBeLessThan(0.6 * kept.plan.arenaBytes)
+    const wide = low.peak.values.filter((v) => v.what.includes('float32') && v.bytes > 2 ** 20)
+    for (const v of wide) expect(v.what).toMatch(/^result \d of scan float32\[79, 16, 256\]$/)
   })
 })

@@ -102,6 +102,33 @@ describe.each(devices)('ctcLoss on %s', (device) => {
     )
   })
 
+  test.each(['bfloat16', 'float16'] as const)(
+    'gives logits in %s the gradient of float32, rounded once',
+    async (dtype) => {
+      const low = rand([4, 4, 4]).multiply(6).astype(dtype)
+      const wide = low.astype('float32')
+      for (const x of [low, wide]) x.stopGradient = false
+      const loss = (x: Tensor): Tensor => ctcLoss(x, int(labels), int(times), int(lengths), { reduction: 'sum' })
+      const flat = async (x: Tensor): Promise<number[]> => (await x.astype('float32').flatten().array()) as number[]
+      const exact = await flat(grad(loss(wide), wide)[0]!)
+      const half = dtype === 'bfloat16' ? 2 ** -8 : 2 ** -11
+      // Symbols that stand in a label several times (the blanks) would be rounded several times if they were added up.
+      for (const [i, got] of (await flat(grad(loss(low), low)[0]!)).entries())
+        expect(Math.abs(got - exact[i]!)).toBeLessThanOrEqual(1.01 * half * Math.abs(exact[i]!) + 3e-7)
+
+      // Who asks for the gradient of what was widened gets all its digits, and may differentiate again.
+      const inside = low.astype('float32')
+      const [asked] = grad(loss(inside), inside)
+      for (const [i, got] of (await flat(asked!)).entries()) expect(got).toBeCloseTo(exact[i]!, 6)
+      const again = (x: Tensor): Tensor =>
+        grad(grad(loss(x), x, { createGraph: true })[0]!.astype('float32').square().sum(), x)[0]!
+      const second = await flat(again(wide))
+      const most = Math.max(...second.map(Math.abs))
+      for (const [i, got] of (await flat(again(low))).entries())
+        expect(Math.abs(got - second[i]!)).toBeLessThan(0.02 * most)
+    },
+  )
+
   test('a label that does not fit costs infinity, or 0 if so wished, and has no gradient', async () => {
     const x = rand([3, 2, 4])
     x.stopGradient = false

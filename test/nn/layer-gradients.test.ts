@@ -1,6 +1,6 @@
 /** First and second gradients of the functions of layers, by finite differences in float64. */
 import { beforeAll, describe, it } from 'vitest'
-import { nn, setDevice, toTensor, type Tensor } from '../../src/index.ts'
+import { nn, ones, setDevice, toTensor, zeros, type Tensor } from '../../src/index.ts'
 import { gradcheck, type Argument, type Differentiable, type GradcheckOptions } from '../gradcheck.ts'
 
 const F = nn.functional
@@ -25,6 +25,10 @@ const half = (): Tensor =>
     ],
     'float64',
   )
+
+/** Batch normalisation of two channels by the statistics of the batch. */
+const trained = (a: Tensor, options: nn.functional.BatchNormOptions): Tensor =>
+  F.batchNorm(a, zeros([2], 'float64'), ones([2], 'float64'), { ...options, training: true })
 
 const activations: Row[] = [
   ['relu', (a) => F.relu(a!), [x]],
@@ -75,6 +79,12 @@ const maps: Row[] = [
 const norms: Row[] = [
   ['layerNorm', (a, w, b) => F.layerNorm(a!, 3, { weight: w!, bias: b! }), [x, { shape: [3] }, { shape: [3] }]],
   ['rmsNorm', (a, w) => F.rmsNorm(a!, 3, { weight: w! }), [x, { shape: [3] }]],
+  [
+    'batchNorm',
+    (a, w, b) => trained(a!, { weight: w!, bias: b! }),
+    [{ shape: [3, 2, 2] }, { shape: [2] }, { shape: [2] }],
+  ],
+  ['batchNorm, channels last', (a) => trained(a!, { dataFormat: 'NLC' }), [{ shape: [2, 2, 2] }]],
   ['groupNorm', (a) => F.groupNorm(a!, 2), [{ shape: [2, 4, 2] }]],
   ['instanceNorm', (a) => F.instanceNorm(a!), [{ shape: [2, 2, 3] }]],
   ['localResponseNorm', (a) => F.localResponseNorm(a!, 3, { alpha: 0.5 }), [{ shape: [1, 4, 2] }]],

@@ -2,11 +2,10 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { compileModel, isTargetName, targetNames, type TargetName } from '../../inference/index.ts'
-import type { Shape } from '../../common/shape.ts'
-import type { OperatorProgram } from '../../io/formats/program/program.ts'
 import type { CliCommand } from '../commands.ts'
 import { UsageError } from '../errors.ts'
 import { readModelArgument } from '../model-argument.ts'
+import { shapeChoices } from '../shape-argument.ts'
 import { formatBytes, formatTable } from '../ui.ts'
 
 export const command: CliCommand = {
@@ -18,7 +17,7 @@ export const command: CliCommand = {
     shape: {
       type: 'string',
       description:
-        'NAME=1x3x640x640, more inputs behind commas; once for each choice of shapes that the model is to run at. Needed where the model leaves sizes open',
+        'NAME=1x3x640x640, more inputs behind commas, or with ranges NAME=1..8x3x48x320..640:32; once for each choice of shapes that the model is to run at. Needed where the model leaves sizes open',
     },
     emit: {
       type: 'string',
@@ -38,7 +37,9 @@ export const command: CliCommand = {
     const directory = resolve(String(args['out']))
     const started = performance.now()
     const model = await readModelArgument(args['model'])
-    const shapes = ((args['shape'] ?? []) as readonly string[]).map((text) => shapesOf(text, model))
+    const shapes = ((args['shape'] ?? []) as readonly string[]).flatMap((text) =>
+      shapeChoices(text, model.inputs, 'compile'),
+    )
     const manifest = await compileModel({
       model,
       directory,
@@ -80,20 +81,4 @@ function targetOf(value: unknown): TargetName {
 function emitOf(value: unknown): 'library' | 'c' {
   if (value === 'library' || value === 'c') return value
   throw new UsageError(`compile: --emit must be library or c, got '${String(value)}'`)
-}
-
-/** `x=1x3x640x640,y=1`; of a model with one input NAME= may be left out. */
-function shapesOf(text: string, { inputs }: OperatorProgram): Record<string, Shape> {
-  return Object.fromEntries(
-    text.split(',').map((part): [string, Shape] => {
-      const at = part.lastIndexOf('=')
-      const name = at > 0 ? part.slice(0, at) : inputs.length === 1 ? inputs[0]!.name : ''
-      const sizes = part.slice(at + 1)
-      if (name === '' || !/^\d+(x\d+)*$/.test(sizes))
-        throw new UsageError(
-          `compile: --shape '${text}' must look like ${inputs.map((i) => `${i.name}=${i.shape.map((d) => (d < 0 ? 'N' : d)).join('x')}`).join(',')}, with numbers for N`,
-        )
-      return [name, sizes.split('x').map(Number)]
-    }),
-  )
 }

@@ -17,9 +17,12 @@ import {
   type AffineDim,
 } from './affine.ts'
 import { isNarrow } from './blocking.ts'
+import { lowerDepthwise } from './depthwise.ts'
+import { lowerDepthwiseGradient } from './depthwise-gradient.ts'
+import { depthwiseOf, type DepthwiseProblem } from './depthwise-scheme.ts'
 import { lowerDirect } from './direct.ts'
 import { formSize, StepList, type Form, type FormAxis } from './form.ts'
-import type { GemmOptions } from './gemm.ts'
+import { lowerGemm, type GemmOptions } from './gemm.ts'
 import { isWindow } from './letters.ts'
 import { lowerNest } from './nest.ts'
 import type { ContractProblem, LoweredContract } from './problem.ts'
@@ -28,6 +31,7 @@ import { afterRelayout, leavesAxes, reaches, relayout, type Source } from './rel
 import { lowerUnpackedGradient } from './unpacked-gradient.ts'
 import { lowerUnpackedProduct } from './unpacked-product.ts'
 import { isReadable, vectorWindow, type VectorWindow } from './unpacked.ts'
+import { lowerRowProduct } from './row-product.ts'
 import { isSmallResult, lowerSplitGemm } from './split.ts'
 import { siblingsOnce } from './siblings.ts'
 import { winogradForm } from './winograd.ts'
@@ -68,7 +72,7 @@ export function lowerContract(problem: ContractProblem): LoweredContract {
 function directly(c: Contraction): LoweredContract {
   const absent = absentLetters(c)
   const { left, right } = sortLetters(c.cases[0]!, absent)
-  if (left.length === 0 || right.length === 0) return alongVectors(c, absent)
+  if (left.length === 0 || right.length === 0) return rowProduct(c, absent) ?? alongVectors(c, absent)
   return unpacked(c, absent) ?? product(c, absent)
 }
 
@@ -117,8 +121,10 @@ function product(c: Contraction, absent: ReadonlySet<number>): LoweredContract {
       lowerSplitGemm(form, problem.capabilities, list)
     } else {
       const rows = rowsMode(form, c.taps.size > 0, problem.capabilities)
-      const columns = form.b.isConstant ? 'once' : 'task'
-      lowerProduct(form, problem.capabilities, { rows, columns, splits: 1, splitStride: 0 }, list)
+      const options = { rows, columns: form.b.isConstant ? 'once' : 'task', splits: 1, splitStride: 0 } as const
+      // The product of pairs packs its columns each time: the weights of a recurrence, for a few rows.
+      if (problem.inLoop && form.b.isConstant) lowerGemm(form, problem.capabilities, options, list)
+      else lowerProduct(form, problem.capabilities, options, list)
     }
   })
   return list
@@ -175,6 +181,17 @@ function rowsMode(form: Form, isConvolution: boolean, capabilities: Capabilities
   return isNarrow(formSize(form.columns), capabilities) || (isAddressed && isInOrder) ? 'direct' : 'task'
 }
 
+/** One row times a large matrix. */
+function rowProduct(c: Contraction, absent: ReadonlySet<number>): LoweredContract | null {
+  const { problem, cases } = c
+  const [one] = cases as readonly [AffineCase]
+  const isPlain = [...one.lhs, ...one.rhs].every((d) => d.terms.length === 1 && d.shift === 0)
+  if (c.taps.size > 0 || cases.length > 1 || problem.dtype !== 'float32' || !isPlain) return null
+  const list = new StepList()
+  const form = formOf(c, one, [sourceOf(problem, 'lhs'), sourceOf(problem, 'rhs')], absent)
+  return lowerRowProduct(form, problem.capabilities, list) ? list : null
+}
+
 /** One operand has no free letters: loops with vectors, on planes in scratch or, failing that, on a copy of the operand. */
 function alongVectors(c: Contraction, absentOrEmpty: ReadonlySet<number>): LoweredContract {
   const { problem, cases, taps, title } = c
@@ -191,6 +208,22 @@ function alongVectors(c: Contraction, absentOrEmpty: ReadonlySet<number>): Lower
       return lowerDirect({ problem, case: one, ...operands, absent, taps, isCopied: copied !== null, title }, list)
     })
   const list = new StepList()
+  const view = (side: Side): DepthwiseProblem['windowed'] => ({ view: side.source, dims: side.dims })
+  const d = {
+    problem,
+    cases,
+    windowed: view(unchanged(c, windowed)),
+    other: view(unchanged(c, other)),
+    absent,
+    taps,
+    title,
+  }
+  const depthwise = depthwiseOf(d)
+  if (depthwise) {
+    const lower = depthwise.isGradient ? lowerDepthwiseGradient : lowerDepthwise
+    lower(d, depthwise, problem.capabilities, list)
+    return list
+  }
   const sides = { lhs: turned(c, 'lhs', absent, list), rhs: turned(c, 'rhs', absent, list) }
   if (emit(null, sides, list)) return list
   const later = new StepList()

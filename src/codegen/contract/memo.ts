@@ -7,10 +7,10 @@ const kept = new RecentMap<string, LoweredContract>(512)
 
 /** As `lowerContract`. */
 export function lowerContractOnce(problem: ContractProblem): LoweredContract {
-  const { spec, dtype, lhs, rhs, out, outDType, constant, capabilities, epilogue } = problem
+  const { spec, dtype, lhs, rhs, out, outDType, constant, inLoop, capabilities, epilogue } = problem
   const view = (v: ContractProblem['lhs']): unknown[] => [v.shape, v.strides, v.offset]
   const after = epilogue && [epilogue.key, epilogue.operands, epilogue.results, epilogue.scalars, epilogue.title]
   const views = [view(lhs), view(rhs), view(out)]
-  const key = JSON.stringify([spec, dtype, views, outDType, constant, capabilities, after])
+  const key = JSON.stringify([spec, dtype, views, outDType, constant, inLoop, capabilities, after])
   return kept.getOrMake(key, () => lowerContract(problem))
 }

@@ -1,16 +1,18 @@
 /**
  * Packing of an operand into panels, the layout that the micro-kernel reads: `rows` neighbours on the free axis side by side, one group
- * after another along the contracted axis, zeros where the free axis has ended. Where the operand has unit stride along the free axis
+ * after another along the contracted axis; where the free axis has ended stand zeros or other elements of the operand, whose sums nobody takes. Where the operand has unit stride along the free axis
  * whole vectors are copied; elsewhere element by element.
  */
 import {
   add,
   and,
   constant,
+  div,
   index,
   le,
   load,
   lt,
+  max,
   min,
   mul,
   sub,
@@ -28,6 +30,11 @@ export interface PanelSource {
   readonly contracted: FlatAxes
   /** Number of free elements. */
   readonly size: Expr
+  /**
+   * Of a matrix with unit stride along the free axis: the offset behind its last element. A vector that reaches over the end of a row but not over
+   * this is loaded whole, with what follows in memory behind the row. Null for other operands.
+   */
+  readonly end: Expr | null
 }
 
 export interface PanelShape {
@@ -133,7 +140,7 @@ export function emitPackPanel(k: Assembler, source: PanelSource, shape: PanelSha
         k.if(
           v.whole,
           () => emitter.copy([v], lanes),
-          () => emitter.single(index(n * lanes), lanes),
+          () => emitter.last(v, n * lanes),
         )
       })
     },
@@ -211,6 +218,32 @@ class PanelEmitter {
       const four = pieces.slice(p, p + FOUR).map((x) => k.let('x', load(source.buffer, add(x.start, o), FOUR)))
       transposeFours(k, four).forEach((x, n) => k.store(this.place.target, add(add(pieces[p]!.at, d), n * rows), x))
     }
+  }
+
+  /** A vector, `first` in the panel, that reaches over the end of the free axis, or lies behind it. */
+  last(piece: Piece, first: number): void {
+    const { k, source, place } = this
+    const { row, from, to, at } = place
+    const { rows, lanes } = this.shape
+    if (!source.end) {
+      this.single(index(first), lanes)
+      return
+    }
+    const { end } = source
+    const stride = source.contracted.innerStride(0)
+    const inside = (): void => {
+      // Steps of which a whole vector lies before the operand's end: all of a matrix but the last row, or few of them where rows are short.
+      const room = k.let('room', sub(sub(end, lanes), piece.start))
+      const safe = k.let('safe', min(max(from, div(max(add(room, stride), 0), max(stride, 1))), to))
+      const before = new PanelEmitter(k, source, this.shape, { ...place, to: safe })
+      const behind = { ...place, from: safe, at: k.let('at', add(at, mul(sub(safe, from), rows))) }
+      before.copy([piece], lanes)
+      k.if(lt(safe, to), () => new PanelEmitter(k, source, this.shape, behind).single(index(first), lanes))
+    }
+    k.if(lt(add(row, first), source.size), inside, () => {
+      const zero = constant(0, load(place.target, 0).type.scalar, lanes)
+      k.loop('k', 0, sub(to, from), 1, (i) => k.store(place.target, add(piece.at, mul(i, rows)), zero))
+    })
   }
 
   /** Elements one at a time, with zeros behind the end of the free axis. */

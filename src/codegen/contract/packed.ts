@@ -34,10 +34,18 @@ export interface PanelTemplate {
 
 export function panelSource(k: Assembler, form: Form, view: 'a' | 'b'): Omit<PanelSource, 'buffer'> {
   const axes = view === 'a' ? form.rows : form.columns
+  const free = mergeAxes(axesIn(axes, [view]), 1)
+  const contracted = mergeAxes(axesIn(form.contracted, [view]), 1)
+  const all = axesIn([...form.batch, ...axes, ...form.contracted], [view])
+  const isMatrix = free.length === 1 && contracted.length === 1 && free[0]!.strides[0] === 1
+  const hasEnd = isMatrix && all.every((x) => x.strides[0]! >= 0)
+  const end = all.reduce((at, x) => at + Math.max(0, x.size - 1) * x.strides[0]!, form[view].offset + 1)
+  k.note(hasEnd ? 'end' : 'open')
   return {
-    free: new FlatAxes(k, mergeAxes(axesIn(axes, [view]), 1), 1),
-    contracted: new FlatAxes(k, mergeAxes(axesIn(form.contracted, [view]), 1), 1),
+    free: new FlatAxes(k, free, 1),
+    contracted: new FlatAxes(k, contracted, 1),
     size: k.size(formSize(axes)),
+    end: hasEnd ? k.size(end) : null,
   }
 }
 

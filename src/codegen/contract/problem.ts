@@ -56,6 +56,8 @@ export interface ContractProblem {
    * what is made of them alone is computed once. Default none.
    */
   readonly constant?: { readonly lhs: boolean; readonly rhs: boolean }
+  /** Whether it is a step of a loop over time: few rows meet weights, which take longer to pack than to multiply. Default false. */
+  readonly inLoop?: boolean
   readonly capabilities: Capabilities
 }
 

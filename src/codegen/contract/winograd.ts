@@ -3,82 +3,19 @@
  * some more memory. The output, the gradient of the input (a convolution with the weights turned around) and the gradient of the weights
  * are three uses of the same kernels.
  */
-import { hasTerm, letterStride, reachOf, type AffineCase, type AffineDim } from './affine.ts'
-import { axesSize, type Axis } from './axes.ts'
+import { letterStride, reachOf, type AffineCase, type AffineDim } from './affine.ts'
+import { type Axis } from './axes.ts'
 import { narrowTile, registerTile, roundUp, type RegisterTile } from './blocking.ts'
 import { StepList } from './form.ts'
 import type { ContractProblem, LoweredContract } from './problem.ts'
 import { relayout, type Source } from './relayout.ts'
-import {
-  ALL_POINTS,
-  emitPanelProduct,
-  emitPanels,
-  emitResults,
-  type Panels,
-  type ResultAxis,
-  type Sums,
-  type TileResult,
-} from './winograd-kernels.ts'
+import { makesOwnTiles, ownTile, partsOf, rowPanels, type Part } from './winograd-blocking.ts'
+import { ALL_POINTS, emitPanels, type Panels } from './winograd-patches.ts'
+import { emitFused } from './winograd-fused.ts'
+import { emitPanelProduct } from './winograd-product.ts'
+import { rolesOf, type Roles, type Window } from './winograd-roles.ts'
+import { emitResults, type ResultAxis, type Sums, type TileResult } from './winograd-results.ts'
 import { INPUT, RESULT, TAPS, TILE, transpose, WEIGHT } from './winograd-transforms.ts'
-
-/** A window of three taps: coordinate = position + tap + shift, or the taps turned around. */
-interface Window {
-  readonly position: number
-  readonly tap: number
-  /** Coordinate of the first tap, in the order of the operand's elements, at position 0. */
-  readonly low: number
-  readonly isTurned: boolean
-  /** Positions. */
-  readonly size: number
-}
-
-/** The letters of a convolution by what they do. */
-interface Roles {
-  /** The operand with windows. */
-  readonly windowed: 'lhs' | 'rhs'
-  readonly other: 'lhs' | 'rhs'
-  readonly windows: readonly [y: Window, x: Window]
-  /** In the windowed operand: images (each with its own tiles) and channels. */
-  readonly images: readonly number[]
-  readonly channels: readonly number[]
-  /** In the other operand only. */
-  readonly filters: readonly number[]
-  /** Whether the sum goes over positions and the taps are results. */
-  readonly isWeightGradient: boolean
-}
-
-function windowOf(dim: AffineDim, c: AffineCase, taps: ReadonlySet<number>): Window | null {
-  const tap = dim.terms.find((t) => taps.has(t.letter))
-  const position = dim.terms.find((t) => !taps.has(t.letter))
-  if (dim.terms.length !== 2 || !tap || !position || position.factor !== 1 || Math.abs(tap.factor) !== 1) return null
-  if (c.sizes.get(tap.letter) !== TAPS) return null
-  const isTurned = tap.factor < 0
-  const low = dim.shift - (isTurned ? TAPS - 1 : 0)
-  return { position: position.letter, tap: tap.letter, low, isTurned, size: c.sizes.get(position.letter)! }
-}
-
-function rolesOf(c: AffineCase, taps: ReadonlySet<number>): Roles | null {
-  const windowed = c.rhs.some((d) => d.terms.length > 1) ? 'rhs' : 'lhs'
-  const other = windowed === 'lhs' ? 'rhs' : 'lhs'
-  const isPlain = (d: AffineDim): boolean => d.terms.length === 1 && d.terms[0]!.factor === 1 && d.shift === 0
-  const windowDims = c[windowed].filter((d) => !isPlain(d))
-  if (windowDims.length !== 2 || ![...c[other], ...c.out].every(isPlain)) return null
-  const [y, x] = windowDims.map((d) => windowOf(d, c, taps))
-  if (!y || !x) return null
-  const windowLetters = new Set([y, x].flatMap((w) => [w.position, w.tap]))
-  const has = (letter: number): string =>
-    [c[windowed], c[other], c.out].map((dims) => Number(hasTerm(dims, letter))).join('')
-  const isWeightGradient = hasTerm(c.out, y.tap)
-  // Where positions and taps stand besides the windows.
-  const wanted = isWeightGradient ? ['110', '101'] : ['101', '110']
-  if (![y, x].every((w) => has(w.position) === wanted[0] && has(w.tap) === wanted[1])) return null
-  const others = [...c.sizes.keys()].filter((l) => !windowLetters.has(l))
-  const images = others.filter((l) => has(l) === wanted[0])
-  const channels = others.filter((l) => has(l) === wanted[1])
-  const filters = others.filter((l) => has(l) === '011')
-  if (images.length + channels.length + filters.length !== others.length) return null
-  return { windowed, other, windows: [y, x], images, channels, filters, isWeightGradient }
-}
 
 /**
  * Least products that each transformed element is used for (channels times filters over their sum), of channels or filters, of tiles, and
@@ -131,39 +68,8 @@ export function winogradForm(
   }
 }
 
-/** A run of images (of the first letter of them) that goes through all steps before the next one. */
-interface Part {
-  readonly from: number
-  readonly size: number
-}
-
-/**
- * Images go through the steps in parts whose panels and sums stay in the nearer caches. A part is no smaller than what is read again
- * for each (the panels of weights, the sums of their gradient), nor than tiles that fill panels of columns.
- */
-function partsOf(images: number, perImage: { bytes: number; tiles: number }, again: number, cache: number): Part[] {
-  const bytes = Math.max(CACHES * cache, again)
-  const least = Math.max(1, Math.floor(bytes / perImage.bytes), Math.ceil(LEAST_TILES / perImage.tiles))
-  const size = Math.ceil(images / Math.max(1, Math.floor(images / least)))
-  const count = Math.ceil(images / size)
-  return Array.from({ length: count }, (_, i) => ({ from: i * size, size: Math.min(size, images - i * size) }))
-}
-
 /** Tiles of which the last panel of columns is half empty on average. */
 const TYPICAL_TILES = 256
-/**
- * Bytes of a part's panels and sums over those of a core's second-level cache. It does not know the threads, so that no gradient depends on
- * them. A step of ResNet-18 on two threads takes 0.96, 0.97 and 0.93 of its time without parts for 1, 2 and 4.
- */
-const CACHES = 4
-/** Tiles of a part at least: two parts of 256 end in panels mostly empty and gain nothing over one of 512 (128 channels of 16x16). */
-const LEAST_TILES = 320
-
-/** Panels of rows are as wide as a tile of registers is high, or two of them, so that vectors fill them. */
-function rowPanels(tile: RegisterTile): { readonly width: number; readonly lanes: number } {
-  const width = tile.rows % 4 === 0 ? tile.rows : 2 * tile.rows
-  return { width, lanes: width % 8 === 0 ? 8 : 4 }
-}
 
 class Convolution {
   private readonly problem: ContractProblem
@@ -171,13 +77,23 @@ class Convolution {
   private readonly roles: Roles
   private readonly title: string
   private readonly list: StepList
+  /** Whether one task takes tiles through all steps. */
+  private readonly ownsTiles: boolean
 
-  constructor(problem: ContractProblem, c: AffineCase, roles: Roles, title: string, list: StepList) {
+  constructor(
+    problem: ContractProblem,
+    c: AffineCase,
+    roles: Roles,
+    title: string,
+    list: StepList,
+    whole?: Convolution,
+  ) {
     this.problem = problem
     this.c = c
     this.roles = roles
     this.title = title
     this.list = list
+    this.ownsTiles = whole?.ownsTiles ?? (!roles.isWeightGradient && this.tasksPay())
   }
 
   emit(): void {
@@ -193,17 +109,31 @@ class Convolution {
     if (sums) emitResults(sums, transpose(WEIGHT), this.tile(), this.result(), `results of ${this.title}`, list)
   }
 
+  private tasksPay(): boolean {
+    const { roles, problem } = this
+    const [channels, filters] = [this.sizeOf(roles.channels), this.sizeOf(roles.filters)]
+    const known = problem.constant?.[roles.other] === true ? this.tilesPerImage() * this.sizeOf(roles.images) : null
+    return makesOwnTiles({ channels, filters, tiles: known }, problem.capabilities)
+  }
+
   private parts(): Part[] {
     const { c, roles } = this
     const { cacheBytes } = this.problem.capabilities
     const [letter] = roles.images
     if (letter === undefined) return [{ from: 0, size: 1 }]
-    const size = (letters: readonly number[]): number => letters.reduce((n, l) => n * c.sizes.get(l)!, 1)
-    const tiles = size(roles.images.slice(1)) * roles.windows.reduce((n, w) => n * this.tilesOf(w), 1)
-    const [channels, filters] = [size(roles.channels), size(roles.filters)]
+    const tiles = this.sizeOf(roles.images.slice(1)) * this.tilesPerImage()
+    const [channels, filters] = [this.sizeOf(roles.channels), this.sizeOf(roles.filters)]
     const bytes = 4 * ALL_POINTS
     const perImage = { bytes: bytes * tiles * (channels + filters), tiles }
     return partsOf(c.sizes.get(letter)!, perImage, bytes * channels * filters, cacheBytes[1])
+  }
+
+  private sizeOf(letters: readonly number[]): number {
+    return letters.reduce((n, l) => n * this.c.sizes.get(l)!, 1)
+  }
+
+  private tilesPerImage(): number {
+    return this.roles.windows.reduce((n, w) => n * this.tilesOf(w), 1)
   }
 
   /** The same convolution of some images. */
@@ -227,7 +157,7 @@ class Convolution {
       }),
     }
     const sizes = new Map([...c.sizes, [letter, size]])
-    return new Convolution(some, { ...c, sizes }, roles, this.title, this.list)
+    return new Convolution(some, { ...c, sizes }, roles, this.title, this.list, this)
   }
 
   private weightPanels(): Panels {
@@ -238,6 +168,7 @@ class Convolution {
       patch: this.tapSteps(weights),
       free: this.axes(roles.filters, weights),
       depth: this.axes(roles.channels, weights),
+      isInRuns: false,
     }
     return emitPanels(source, WEIGHT, rowPanels(this.tile()), `weight panels of ${title}`, list)
   }
@@ -258,11 +189,17 @@ class Convolution {
       patch: this.steps(image.dims, 'position'),
       free: this.tileAxes(image.dims),
       depth: this.axes(roles.channels, image.dims),
+      isInRuns: this.isInRuns(image.dims),
+    }
+    const result = this.result(source.isInRuns)
+    if (this.ownsTiles) {
+      emitFused(weights, source, result, tile, title, list)
+      return
     }
     const shape = { width: tile.columns, lanes: tile.lanes }
     const columns = emitPanels(source, INPUT, shape, `input panels of ${title}`, list)
     const sums = emitPanelProduct(weights, columns, tile, this.problem.capabilities, title, list)
-    emitResults(sums, RESULT, tile, this.result(), `results of ${title}`, list)
+    emitResults(sums, RESULT, tile, result, `results of ${title}`, list)
   }
 
   /** Adds what these images give to the sums of the earlier ones. */
@@ -277,12 +214,14 @@ class Convolution {
       patch: this.steps(gradient.dims, 'position'),
       free: this.axes(roles.filters, gradient.dims),
       depth: this.tileAxes(gradient.dims),
+      isInRuns: false,
     }
     const b = {
       view: image.source,
       patch: this.steps(image.dims, 'position'),
       free: this.axes(roles.channels, image.dims),
       depth: this.tileAxes(image.dims),
+      isInRuns: false,
     }
     const rows = emitPanels(a, transpose(RESULT), rowPanels(tile), `gradient panels of ${title}`, list)
     const shape = { width: tile.columns, lanes: tile.lanes }
@@ -297,9 +236,10 @@ class Convolution {
   private tile(): RegisterTile {
     const { capabilities } = this.problem
     const { roles } = this
+    if (this.ownsTiles) return ownTile(capabilities)
     const wide = registerTile(capabilities)
     const narrow = narrowTile(capabilities, 2 * wide.lanes)
-    const [rows, channels] = [roles.filters, roles.channels].map((l) => axesSize(this.axes(l, []))) as [number, number]
+    const [rows, channels] = [this.sizeOf(roles.filters), this.sizeOf(roles.channels)]
     const lost = (t: RegisterTile): number =>
       (roundUp(rows, rowPanels(t).width) / rows) *
       (roles.isWeightGradient ? roundUp(channels, t.columns) / channels : 1 + t.columns / TYPICAL_TILES)
@@ -318,6 +258,11 @@ class Convolution {
     const { images, windows } = this.roles
     const along = windows.map((w) => ({ size: this.tilesOf(w), strides: [TILE * letterStride(dims, w.position)] }))
     return [...this.axes(images, dims), ...along]
+  }
+
+  /** Whether rows of tiles are runs of memory, in patches and in the result. */
+  private isInRuns(image: readonly AffineDim[]): boolean {
+    return [image, this.c.out].every((dims) => this.steps(dims, 'position').x === 1)
   }
 
   private steps(dims: readonly AffineDim[], which: 'position' | 'tap'): { y: number; x: number } {
@@ -368,7 +313,7 @@ class Convolution {
     return this.c.out.map((dim, i) => ({ ...dim, stride: strides[i]! }))
   }
 
-  private result(): TileResult {
+  private result(isInRuns = false): TileResult {
     const { problem, c, roles } = this
     const { epilogue } = problem
     const views = [c.out, ...(epilogue?.operands ?? []).map((o) => this.beside(o.strides))]
@@ -391,6 +336,7 @@ class Convolution {
         right: step(x),
         height: TAPS,
         width: TAPS,
+        isInRuns,
       }
     }
     const along = (w: Window): ResultAxis => ({
@@ -408,6 +354,7 @@ class Convolution {
       right: strides(x.position),
       height: y.size,
       width: x.size,
+      isInRuns,
     }
   }
 }

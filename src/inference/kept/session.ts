@@ -88,7 +88,7 @@ export class KeptSession implements Session {
     })
     expectArrays(run.outputs)
     const outputs = run.outputs.map((o) => this.#machine.allocate(numel(o.shape) * sizeOf(o.dtype)))
-    await this.#machine.run(program, leaves, outputs, run.scalars)
+    await this.#machine.run(program, leaves, outputs, run.scalars, undefined, false, true)
     // Nobody else holds the memory of an output.
     return run.outputs.map(({ dtype, shape }, i) => fromBytes(dtype, [...shape], cpuBuffer(outputs[i]!).view))
   }
@@ -103,7 +103,8 @@ export class KeptSession implements Session {
       this.#model.forget(shapes)
       return null
     }
-    return { run, program: encodeProgram(run.plan, run.kernels, addresses, this.#threads), pieces }
+    const options = { flushesSubnormals: true, ...(this.#threads !== undefined && { threads: this.#threads }) }
+    return { run, program: encodeProgram(run.plan, run.kernels, addresses, options), pieces }
   }
 
   async #load(run: KeptRun): Promise<DeviceBuffer[] | null> {

@@ -79,7 +79,7 @@ const hostKernels: Readonly<Record<string, HostKernels>> = {
 const byFloats = new Set(
   (
     'elementwise_add elementwise_sub elementwise_mul elementwise_div elementwise_floordiv elementwise_max elementwise_min elementwise_pow ' +
-    'reduce_sum reduce_max reduce_min reduce_prod reduce_mean scale abs square clip pow concat slice transpose transpose2'
+    'reduce_sum reduce_max reduce_min reduce_prod reduce_mean scale abs square clip pow pad3d concat slice transpose transpose2'
   ).split(' '),
 )
 /** Operands of which only one dtype is read. */

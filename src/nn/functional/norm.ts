@@ -1,5 +1,5 @@
 /**
- * Normalisations, as in paddle.nn.functional.norm: plain compositions of sums and elementwise ops, which the compiler fuses. Statistics of
+ * Normalisations, as in paddle.nn.functional.norm: compositions of sums and elementwise ops, which the compiler fuses. Statistics of
  * float16 and bfloat16 inputs are computed in float32.
  */
 import { ArgumentError, ShapeError } from '../../common/errors.ts'
@@ -9,6 +9,7 @@ import {
   broadcastTo,
   cast,
   contract,
+  custom,
   detach,
   permute,
   reduce,
@@ -17,7 +18,7 @@ import {
   window,
 } from '../../graph/build.ts'
 import { spread } from '../../graph/gradient.ts'
-import { withGrad, type Node } from '../../graph/node.ts'
+import { withGrad, type CustomGradient, type Node } from '../../graph/node.ts'
 import { vectorNorm } from '../../tensor/norm.ts'
 import { checkOptional, checkTensors, constantLike, floatNode } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
@@ -42,6 +43,8 @@ interface Standardized {
   readonly mean: Node
   /** Divided by n, not by n - 1. */
   readonly variance: Node
+  /** 1 / sqrt(variance + epsilon) */
+  readonly scale: Node
 }
 
 /** x with mean 0 and variance 1 over some axes. */
@@ -50,7 +53,7 @@ function standardize(x: Node, axes: readonly number[], epsilon: number): Standar
   const centered = sub(x, spread(mean, x.shape, axes))
   const variance = meanOver(mul(centered, centered), axes)
   const scale = unary('rsqrt', add(variance, constantLike(variance, epsilon)))
-  return { out: mul(centered, spread(scale, x.shape, axes)), mean, variance }
+  return { out: mul(centered, spread(scale, x.shape, axes)), mean, variance, scale }
 }
 
 /** x * weight + bias, each spread by `place`. */
@@ -64,6 +67,34 @@ function affine(
   if (weight) out = mul(out, place(cast(weight.node, x.dtype)))
   if (bias) out = add(out, place(cast(bias.node, x.dtype)))
   return out
+}
+
+/**
+ * The affine map `out` of channels that were standardised as `s`, with the gradient of all of it. With h the standardised x and n elements in a
+ * channel: db = sum(g), dw = sum(g h), dx = w scale (g - (db + h dw) / n) (Ioffe & Szegedy 2015, section 3). Derived op by op, dx takes three
+ * sums of its own.
+ */
+function withChannelGradient(
+  out: Node,
+  x: Node,
+  s: Standardized,
+  axes: readonly number[],
+  { weight, bias }: Pick<BatchNormOptions, 'weight' | 'bias'>,
+): Node {
+  if (!out.needsGrad) return out
+  const share = 1 / numel(axes.map((a) => x.shape[a]!))
+  const gradient: CustomGradient = (node, given) => {
+    const [, from, mean, scale, w] = node.sources as readonly [Node, Node, Node, Node, Node]
+    const over = (v: Node): Node => spread(v, from.shape, axes)
+    const g = given.get(0)!
+    const h = mul(sub(from, over(mean)), over(scale))
+    const [db, dw] = [reduce('reduceSum', g, axes), reduce('reduceSum', mul(g, h), axes)]
+    const common = add(over(times(db, share)), mul(h, over(times(dw, share))))
+    return [null, mul(over(mul(w, scale)), sub(g, common)), null, null, dw, db]
+  }
+  const vector = (v: Tensor | null | undefined, otherwise: number): Node =>
+    v ? cast(v.node, x.dtype) : constantLike(s.mean, otherwise)
+  return custom([out], [x, s.mean, s.scale, vector(weight, 1), vector(bias, 0)], gradient)[0]!
 }
 
 function checkVector(op: string, name: string, v: Tensor | null | undefined, size: number): void {
@@ -120,14 +151,14 @@ export function batchNorm(x: Tensor, runningMean: Tensor, runningVar: Tensor, op
   if (useRunning) {
     const variance = cast(runningVar.node, n.dtype)
     const scale = unary('rsqrt', add(variance, constantLike(variance, epsilon)))
-    out = mul(sub(n, place(cast(runningMean.node, n.dtype))), place(scale))
+    out = affine(mul(sub(n, place(cast(runningMean.node, n.dtype))), place(scale)), weight, bias, place)
   } else {
     const s = standardize(n, others, epsilon)
-    out = s.out
+    out = withChannelGradient(affine(s.out, weight, bias, place), n, s, others, options)
     updateRunning(runningMean, s.mean, momentum)
     updateRunning(runningVar, s.variance, momentum)
   }
-  return asOperator('batch_norm_', new Tensor(cast(affine(out, weight, bias, place), input.dtype)), () => ({
+  return asOperator('batch_norm_', new Tensor(cast(out, input.dtype)), () => ({
     inputs: { x, mean: runningMean, variance: runningVar, scale: weight, bias },
     attributes: {
       is_test: !training,

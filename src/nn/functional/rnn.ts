@@ -45,13 +45,24 @@ const relu = (x: Node): Node => {
   return where(binary('gt', x, zero), x, zero)
 }
 
-/** x [.., k] times w [n, k], transposed where `w` is stored [k, n]. */
-function product(x: Node, w: Node, stored: 'nk' | 'kn' = 'nk'): Node {
-  const inner = x.shape.length - 1
-  const letters = x.shape.map((_, i) => i)
-  const rhs = stored === 'nk' ? [inner + 1, inner] : [inner, inner + 1]
-  const out = [...letters.slice(0, -1), inner + 1]
-  return contract(x, w, { lhs: letters, rhs, out }, [...x.shape.slice(0, -1), w.shape[stored === 'nk' ? 0 : 1]!])
+/** The operands of a product: low where mixed precision computes products so, else of the weight's dtype. */
+function factors(x: Node, w: Node): [Node, Node] {
+  const [a, b] = underPolicy('rnn.matmul', [x, w] as const)
+  return [cast(a, b.dtype), b]
+}
+
+/** Inputs x [B, k] times w [n, k], in the dtype of the products. */
+function product(x: Node, w: Node): Node {
+  const [a, b] = factors(x, w)
+  return contract(a, b, { lhs: [0, 1], rhs: [2, 1], out: [0, 2] }, [a.shape[0]!, b.shape[0]!])
+}
+
+/** A state h [B, k] times w [n, k], or [k, n] if `stored` so, in the state's dtype: low products are rounded, and the sums behind them are not. */
+function stateProduct(h: Node, w: Node, stored: 'nk' | 'kn' = 'nk'): Node {
+  const [a, b] = factors(h, w)
+  const rhs = stored === 'nk' ? [2, 1] : [1, 2]
+  const shape = [a.shape[0]!, b.shape[stored === 'nk' ? 0 : 1]!]
+  return cast(contract(a, b, { lhs: [0, 1], rhs, out: [0, 2] }, shape), h.dtype)
 }
 
 /** [B, gates * hidden] as one [B, hidden] a gate. */
@@ -65,7 +76,7 @@ function gatesOf(x: Node, gates: number): Node[] {
 const elman = (activation: (x: Node) => Node): CellRule => ({
   gates: 1,
   hoistsBias: true,
-  step: (projected, [h], w) => [activation(add(projected, product(h!, w.weightHh)))],
+  step: (projected, [h], w) => [activation(add(projected, stateProduct(h!, w.weightHh)))],
 })
 
 const rules: { readonly [K in CellKind]: CellRule } = {
@@ -75,10 +86,10 @@ const rules: { readonly [K in CellKind]: CellRule } = {
     gates: 4,
     hoistsBias: true,
     step: (projected, [h, c], w) => {
-      const [input, forget, candidate, output] = gatesOf(add(projected, product(h!, w.weightHh)), 4)
+      const [input, forget, candidate, output] = gatesOf(add(projected, stateProduct(h!, w.weightHh)), 4)
       const cell = add(mul(sigmoid(forget!), c!), mul(sigmoid(input!), tanh(candidate!)))
       const hidden = mul(sigmoid(output!), tanh(cell))
-      return [w.weightHo ? product(hidden, w.weightHo, 'kn') : hidden, cell]
+      return [w.weightHo ? stateProduct(hidden, w.weightHo, 'kn') : hidden, cell]
     },
   },
   gru: {
@@ -86,7 +97,7 @@ const rules: { readonly [K in CellKind]: CellRule } = {
     hoistsBias: false,
     step: (projected, [h], w) => {
       const [xr, xz, xc] = gatesOf(projected, 3)
-      const [hr, hz, hc] = gatesOf(product(h!, w.weightHh), 3)
+      const [hr, hz, hc] = gatesOf(stateProduct(h!, w.weightHh), 3)
       const size = hc!.shape[1]!
       const bias = broadcastTo(sliceAxis(w.biasHh, 0, 2 * size, 3 * size), hc!.shape)
       const reset = sigmoid(add(xr!, hr!))
@@ -108,6 +119,11 @@ function inputBias(kind: CellKind, w: CellWeights): Node {
   return add(w.biasIh, pad(sliceAxis(w.biasHh, 0, 0, outside), [0], [rows - outside]))
 }
 
+/** Products of the inputs, [.., gates * hidden], with their bias, in their dtype. */
+function biased(kind: CellKind, products: Node, w: CellWeights): Node {
+  return add(products, broadcastTo(cast(inputBias(kind, w), products.dtype), products.shape))
+}
+
 function checkInput(op: string, x: Node, w: CellWeights): void {
   const inner = x.shape[x.shape.length - 1]
   if (inner !== w.weightIh.shape[1])
@@ -116,18 +132,20 @@ function checkInput(op: string, x: Node, w: CellWeights): void {
     )
 }
 
-/** Inputs, states and weights of a recurrence in one dtype: as mixed precision wants it, else the widest. */
+/**
+ * Inputs, states and weights of a recurrence: states and weights in one dtype, as mixed precision wants it, else the widest; inputs come first,
+ * and as they are, since only products see them. Products are low where mixed precision computes products so, as in Paddle's cells.
+ */
 export function recurrentOperands(nodes: readonly Node[], op: string): Node[] {
   const given = underPolicy('rnn', nodes)
   const dtype = given.reduce((d, n) => promoteTypes(d, n.dtype, op), given[0]!.dtype)
-  return given.map((n) => cast(n, dtype))
+  return given.map((n, i) => (i === 0 ? nodes[i]! : cast(n, dtype)))
 }
 
 /** One step: x [B, input] and states [B, state] give the next states, the output first. */
 export function cellStep(kind: CellKind, x: Node, states: readonly Node[], w: CellWeights, op: string): Node[] {
   checkInput(op, x, w)
-  const projected = product(x, w.weightIh)
-  return rules[kind].step(add(projected, broadcastTo(inputBias(kind, w), projected.shape)), states, w)
+  return rules[kind].step(cast(biased(kind, product(x, w.weightIh), w), states[0]!.dtype), states, w)
 }
 
 export interface RecurrenceOptions extends LoopOptions {
@@ -152,15 +170,15 @@ export function recurrence(
   const rows = w.weightIh.shape[0]!
   const [t, b, k, n] = [0, 1, 2, 3]
   const lhs = options.timeMajor ? [t, b, k] : [b, t, k]
-  const products = contract(x, w.weightIh, { lhs, rhs: [n, k], out: [t, b, n] }, [time, batch, rows])
-  const projected = add(products, broadcastTo(inputBias(kind, w), products.shape))
+  const [inputs, weight] = factors(x, w.weightIh)
+  const products = contract(inputs, weight, { lhs, rhs: [n, k], out: [t, b, n] }, [time, batch, rows])
   const { states, outputs } = runLoop(
     (carried, [slice]) => {
-      const next = rules[kind].step(slice!, carried, w)
+      const next = rules[kind].step(cast(slice!, carried[0]!.dtype), carried, w)
       return { states: next, outputs: [next[0]!] }
     },
     initial,
-    [projected],
+    [biased(kind, products, w)],
     options,
   )
   return { output: outputs[0]!, states }

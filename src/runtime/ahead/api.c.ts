@@ -225,6 +225,7 @@ static int make_model(const char *resident, const char *transient, char *own_wei
   pthread_cond_init(&m->idle, 0);
   pthread_mutex_init(&m->pool.lock, 0);
   pthread_cond_init(&m->pool.wake, 0);
+  pthread_cond_init(&m->pool.ended, 0);
   if (threads <= 0) threads = processors();
   resize_pool(&m->pool, threads < MAX_THREADS ? threads : MAX_THREADS);
   m->constants = aligned_memory(CONSTANT_BYTES);

@@ -122,6 +122,13 @@ function gatherRows(): Kernel {
 }
 
 /** Does nothing, but for as long as an optimiser cannot see through. */
+function tripled(): Kernel {
+  const k = new KernelBuilder('tripled')
+  const [x, out] = [k.buffer('float32', 'read'), k.buffer('float32', 'write')]
+  k.parallel('i', (i) => k.store(out, i, ir.mul(ir.load(x, i), 3)))
+  return k.build()
+}
+
 function idle(work: number): Kernel {
   const k = new KernelBuilder('idle')
   const out = k.buffer('float32', 'write')
@@ -331,6 +338,33 @@ describe.runIf(hasCompiler)('the queue', () => {
     await expect(Promise.all(runs)).resolves.toHaveLength(5000)
   })
 
+  test('a short run that somebody waits for has run when it is submitted, and others before it have', async () => {
+    cpu.setNumThreads(2)
+    const long = await cpu.compile(planOf([launch(0, 64, [at('output', 0)])]), [idle(40_000)])
+    const scaled = await cpu.compile(planOf([launch(0, 4, [at('leaf', 0), at('output', 0)])]), [tripled()])
+    const [x, other, out] = [upload(Float32Array.of(1, 2, 3, 4)), cpu.allocate(64 * 4), cpu.allocate(16)]
+    let settled = 0
+    const wait = (): Promise<void> => cpu.run(scaled, [x], [out], [], () => settled++, false, true)
+    // The first run tells how long it takes; a busy machine may make any of them long.
+    let isAtOnce = false
+    for (let i = 0; i < 1000 && !isAtOnce; i++) {
+      const run = wait()
+      isAtOnce = settled === i + 1
+      await run
+    }
+    expect(isAtOnce).toBe(true)
+    expect([...floats(cpu.readSync(out))]).toEqual([3, 6, 9, 12])
+    // It keeps its place behind runs that wait.
+    const order: string[] = []
+    const runs = [cpu.run(long, [], [other], []), cpu.run(scaled, [x], [out], [], undefined, false, true)]
+    await Promise.all(runs.map((run, i) => run.then(() => order.push(['long', 'short'][i]!))))
+    expect(order).toEqual(['long', 'short'])
+    settled = 0
+    await Promise.all(Array.from({ length: 5000 }, wait))
+    expect(settled).toBe(5000)
+    await cpu.run(long, [], [other], [])
+  })
+
   test('runs may differ in how many threads work for them', async () => {
     const rows = 64
     const x = upload(Float32Array.from({ length: rows * 300 }, (_, i) => (i % 7) - 3))
@@ -347,6 +381,28 @@ describe.runIf(hasCompiler)('the queue', () => {
     const [first] = outs.map((out) => floats(cpu.readSync(out)))
     expect(outs.every((out) => floats(cpu.readSync(out)).every((v, i) => v === first![i]))).toBe(true)
     expect(first![0]).toBe(Array.from({ length: 300 }, (_, i) => (i % 7) - 3).reduce((a, b) => a + b))
+  })
+
+  test('a program takes subnormal numbers for zero where it is asked to, and no other run does', async () => {
+    const n = 4 * BLOCK
+    const plan = planOf([
+      launch(0, 4, [at('leaf', 0), at('leaf', 1), at('output', 0), index(n), { kind: 'scalar', slot: 0 }]),
+    ])
+    const [flushing, exact] = [true, false].map((flushesSubnormals) =>
+      cpu.compileSync(plan, [axpy()], { flushesSubnormals }),
+    )
+    const [x, y] = [upload(new Float32Array(n).fill(1e-20)), upload(new Float32Array(n))]
+    const product = async (program: typeof exact): Promise<number[]> => {
+      const out = cpu.allocate(4 * n)
+      // Awaited ones run in this thread once they are known to be short.
+      await cpu.run(program!, [x, y], [out], [1e-20], undefined, false, true)
+      return [...new Set(floats(cpu.readSync(out)))]
+    }
+    for (let i = 0; i < 6; i++) {
+      expect(await product(flushing)).toEqual([0])
+      expect(await product(exact)).toEqual([Math.fround(Math.fround(1e-20) * Math.fround(1e-20))])
+    }
+    expect(Math.fround(1e-20) * 1e-300).toBeGreaterThan(0)
   })
 
   test('buffers are aligned, counted, and freed when nobody has them', async () => {

@@ -33,11 +33,11 @@ export class CpuBackend extends CpuMachine implements Backend {
 
   async compile(plan: Plan, kernels: readonly Kernel[], options: ProgramOptions = {}): Promise<Program> {
     const addresses = await this.library(options).load(this.render(kernels))
-    return encodeProgram(plan, kernels, addresses, options.threads)
+    return encodeProgram(plan, kernels, addresses, options)
   }
 
   compileSync(plan: Plan, kernels: readonly Kernel[], options: ProgramOptions = {}): Program {
-    return encodeProgram(plan, kernels, this.library(options).loadSync(this.render(kernels)), options.threads)
+    return encodeProgram(plan, kernels, this.library(options).loadSync(this.render(kernels)), options)
   }
 
   compileAhead(kernels: readonly Kernel[], options: ProgramOptions = {}): void {
@@ -69,7 +69,7 @@ export class CpuBackend extends CpuMachine implements Backend {
     const found = this.store(options)?.read(request)
     const addresses = found && this.library(options).find(found.kernels.map((k) => k.identity))
     if (!found || !addresses) return null
-    return { ...found, bind: (plan) => encodeProgram(plan, found.kernels, addresses, options.threads) }
+    return { ...found, bind: (plan) => encodeProgram(plan, found.kernels, addresses, options) }
   }
 
   remember(request: PlanRequest, made: GeneratedPlan, options: ProgramOptions = {}): void {

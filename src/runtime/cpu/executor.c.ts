@@ -43,16 +43,14 @@ static i64 now(void) {
   return (i64)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Spins for SPIN_NS, after which it returns 0: time to sleep. What is waited for may need this very core, so that it is offered
-   now and then. */
+/* Spins for SPIN_NS, after which it returns 0: time to sleep. It does not yield the core meanwhile: since Linux 6.12 who yields forgoes the rest of
+   its slice, and where many times were yielded to nobody, the next thread that comes has the core for milliseconds. */
 static int spin(i64 *since, u32 *count) {
   relax();
   if ((++*count & 63) != 0) return 1;
   i64 t = now();
   if (*since == 0) *since = t;
-  if (t - *since >= SPIN_NS) return 0;
-  sched_yield();
-  return 1;
+  return t - *since < SPIN_NS;
 }
 
 typedef struct { char *memory; i64 size; } region;
@@ -103,19 +101,22 @@ typedef struct {
   kernel fn;
   const i64 *args;
   i64 extent, chunk, chunks, scratch;
+  int parts;
   int *status;
-  /* Generation in the upper half, the next chunk in the lower one. */
-  _Alignas(64) u64 next;
+  /* Chunks are parted among the threads that work, the same part for each in every launch of as many, so that what it has worked on lies in its
+     own caches; a thread that is through takes from the others'. Of each part: the generation in the upper half, the next chunk in the lower one. */
+  _Alignas(64) u64 next[MAX_THREADS];
   _Alignas(64) i64 done;
   _Alignas(64) int sleepers;
-  int stop;
+  int stop, caller_sleeps;
   int busy;    /* whether a loop is under way */
   int threads; /* with the one that asks, which works too; 0 and 1: there are no others */
+  int flushes; /* whether the current run takes subnormal numbers for zero */
   int active;  /* of these, those that work for the current run; the others rest */
   int numbered; /* threads that have taken a number */
   u32 born;     /* generation when the threads were started */
   pthread_mutex_t lock;
-  pthread_cond_t wake, resume;
+  pthread_cond_t wake, resume, ended;
   pthread_t workers[MAX_THREADS];
 } thread_pool;
 
@@ -123,17 +124,35 @@ static const u64 CLOSED = 0xffffffffu;
 
 static void report(int *status, int code) { __atomic_store_n(status, code, __ATOMIC_RELAXED); }
 
-static void run_range(kernel fn, const i64 *args, i64 begin, i64 end, i64 scratch, region *own, int *status) {
+/* Whether this thread takes numbers below the smallest normal one (1.2e-38 in float32) for zero: arithmetic on them takes a hundred times as long. */
+static inline void flush_subnormals(int on) {
+#if defined(__SSE__)
+  const u32 bits = 0x8040, before = __builtin_ia32_stmxcsr(), after = on ? before | bits : before & ~bits;
+  if (before != after) __builtin_ia32_ldmxcsr(after);
+#elif defined(__aarch64__)
+  u64 before;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(before));
+  const u64 bit = (u64)1 << 24, after = on ? before | bit : before & ~bit;
+  if (before != after) __asm__ volatile("msr fpcr, %0" : : "r"(after));
+#else
+  (void)on;
+#endif
+}
+
+static void run_range(kernel fn, const i64 *args, i64 begin, i64 end, i64 scratch, region *own, int flushes, int *status) {
+  flush_subnormals(flushes);
   char *memory = scratch ? reserve(own, scratch) : 0;
   if (scratch && !memory) report(status, FAULT_OUT_OF_MEMORY);
   else fn(args, begin, end, memory, status);
 }
 
-/* Takes chunks of a generation until none is left. The fields are read before the chunk is taken: taking it succeeds only where
-   the generation is still open, so that what was read belongs to it. */
-static void take_chunks(thread_pool *pool, u32 generation, region *own) {
+static i64 first_chunk(i64 chunks, i64 part, i64 parts) { return chunks * part / parts; }
+
+/* Takes chunks of one part until none is left. The fields are read before the chunk is taken: taking it succeeds only where the generation is
+   still open, so that what was read belongs to it. */
+static void take_part(thread_pool *pool, u32 generation, int part, region *own) {
   for (;;) {
-    u64 next = __atomic_load_n(&pool->next, __ATOMIC_ACQUIRE);
+    u64 next = __atomic_load_n(&pool->next[part], __ATOMIC_ACQUIRE);
     i64 index = (u32)next;
     if ((u32)(next >> 32) != generation || (next & CLOSED) == CLOSED) return;
     kernel fn = __atomic_load_n(&pool->fn, __ATOMIC_RELAXED);
@@ -142,17 +161,31 @@ static void take_chunks(thread_pool *pool, u32 generation, region *own) {
     i64 chunk = __atomic_load_n(&pool->chunk, __ATOMIC_RELAXED);
     i64 chunks = __atomic_load_n(&pool->chunks, __ATOMIC_RELAXED);
     i64 scratch = __atomic_load_n(&pool->scratch, __ATOMIC_RELAXED);
+    int parts = __atomic_load_n(&pool->parts, __ATOMIC_RELAXED);
     int *status = __atomic_load_n(&pool->status, __ATOMIC_RELAXED);
+    int flushes = __atomic_load_n(&pool->flushes, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    if (index >= chunks) return;
-    if (!__atomic_compare_exchange_n(&pool->next, &next, next + 1, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) continue;
+    if (index >= first_chunk(chunks, part + 1, parts)) return;
+    if (!__atomic_compare_exchange_n(&pool->next[part], &next, next + 1, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) continue;
     i64 begin = index * chunk, end = begin + chunk < extent ? begin + chunk : extent;
-    run_range(fn, args, begin, end, scratch, own, status);
-    __atomic_fetch_add(&pool->done, 1, __ATOMIC_RELEASE);
+    run_range(fn, args, begin, end, scratch, own, flushes, status);
+    if (__atomic_add_fetch(&pool->done, 1, __ATOMIC_SEQ_CST) == chunks && __atomic_load_n(&pool->caller_sleeps, __ATOMIC_SEQ_CST)) {
+      pthread_mutex_lock(&pool->lock);
+      pthread_cond_signal(&pool->ended);
+      pthread_mutex_unlock(&pool->lock);
+    }
   }
 }
 
-static u32 generation_now(thread_pool *pool) { return (u32)(__atomic_load_n(&pool->next, __ATOMIC_SEQ_CST) >> 32); }
+/* Its own part first. */
+static void take_chunks(thread_pool *pool, u32 generation, int number, region *own) {
+  const int parts = __atomic_load_n(&pool->parts, __ATOMIC_RELAXED);
+  for (int i = number; i < parts; i++) take_part(pool, generation, i, own);
+  for (int i = 0; i < number && i < parts; i++) take_part(pool, generation, i, own);
+}
+
+/* The first part is opened last. */
+static u32 generation_now(thread_pool *pool) { return (u32)(__atomic_load_n(&pool->next[0], __ATOMIC_SEQ_CST) >> 32); }
 
 static int stopped(thread_pool *pool) { return __atomic_load_n(&pool->stop, __ATOMIC_RELAXED); }
 
@@ -182,7 +215,7 @@ static void *work(void *argument) {
     }
     if (stopped(pool)) break;
     seen = generation_now(pool);
-    if (!rests(pool, number)) take_chunks(pool, seen, &own);
+    if (!rests(pool, number)) take_chunks(pool, seen, number, &own);
   }
   release(&own);
   return 0;
@@ -230,13 +263,15 @@ static void resize_pool(thread_pool *pool, int threads) {
 static void parallel_for(thread_pool *pool, kernel fn, const i64 *args, i64 extent, i64 grain, i64 scratch, region *own, int *status) {
   if (extent <= 0) return;
   if (pool->active <= 1 || extent <= grain || __atomic_exchange_n(&pool->busy, 1, __ATOMIC_ACQUIRE)) {
-    run_range(fn, args, 0, extent, scratch, own, status);
+    run_range(fn, args, 0, extent, scratch, own, pool->flushes, status);
     return;
   }
   i64 share = extent / ((i64)pool->active * CHUNKS_PER_THREAD);
   i64 chunk = share <= grain ? grain : (share + grain - 1) / grain * grain;
   u32 generation = generation_now(pool) + 2;
-  __atomic_store_n(&pool->next, (u64)(generation - 1) << 32 | CLOSED, __ATOMIC_RELAXED);
+  const int parts = pool->active;
+  /* Also of threads that rest now: they may still look at a part that they had. */
+  for (int i = 0; i < pool->threads; i++) __atomic_store_n(&pool->next[i], (u64)(generation - 1) << 32 | CLOSED, __ATOMIC_RELAXED);
   __atomic_thread_fence(__ATOMIC_RELEASE);
   __atomic_store_n(&pool->fn, fn, __ATOMIC_RELAXED);
   __atomic_store_n(&pool->args, args, __ATOMIC_RELAXED);
@@ -245,15 +280,23 @@ static void parallel_for(thread_pool *pool, kernel fn, const i64 *args, i64 exte
   i64 chunks = (extent + chunk - 1) / chunk;
   __atomic_store_n(&pool->chunks, chunks, __ATOMIC_RELAXED);
   __atomic_store_n(&pool->scratch, scratch, __ATOMIC_RELAXED);
+  __atomic_store_n(&pool->parts, parts, __ATOMIC_RELAXED);
   __atomic_store_n(&pool->status, status, __ATOMIC_RELAXED);
   __atomic_store_n(&pool->done, 0, __ATOMIC_RELAXED);
-  __atomic_store_n(&pool->next, (u64)generation << 32, __ATOMIC_SEQ_CST);
+  for (int i = parts - 1; i >= 0; i--)
+    __atomic_store_n(&pool->next[i], (u64)generation << 32 | (u64)first_chunk(chunks, i, parts), __ATOMIC_SEQ_CST);
   wake_workers(pool);
-  take_chunks(pool, generation, own);
+  take_chunks(pool, generation, 0, own);
   i64 since = 0;
   u32 count = 0;
   while (__atomic_load_n(&pool->done, __ATOMIC_ACQUIRE) != chunks) {
-    if (!spin(&since, &count)) sched_yield();
+    if (spin(&since, &count)) continue;
+    /* Who has the last chunks may wait for this very core. */
+    pthread_mutex_lock(&pool->lock);
+    __atomic_store_n(&pool->caller_sleeps, 1, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&pool->done, __ATOMIC_SEQ_CST) != chunks) pthread_cond_wait(&pool->ended, &pool->lock);
+    __atomic_store_n(&pool->caller_sleeps, 0, __ATOMIC_RELAXED);
+    pthread_mutex_unlock(&pool->lock);
   }
   __atomic_store_n(&pool->busy, 0, __ATOMIC_RELEASE);
 }

@@ -18,6 +18,7 @@ import { nativeRuntime, type NativeRuntime } from './native.ts'
 import type { CpuProgram } from './program.ts'
 import { RunQueue } from './run-queue.ts'
 import { CpuSharedMemory, SharedBuffer } from './shared-memory.ts'
+import { ShortRuns } from './short-runs.ts'
 
 let machine: CpuMachine | undefined
 
@@ -29,6 +30,7 @@ export class CpuMachine {
   readonly native: NativeRuntime
   readonly shared: CpuSharedMemory
   private readonly queue: RunQueue
+  private readonly shortRuns = new ShortRuns()
   protected readonly features = detectCpuFeatures()
   protected readonly vectorBytes: number
   private readonly bfloat16: Capabilities['bfloat16']
@@ -90,7 +92,7 @@ export class CpuMachine {
     const source = allocateBuffer(data.length)
     source.view.set(data)
     const copy = (): number => this.native.copy(target.address, source.address, data.length)
-    target.lastTicket = this.queue.submit(copy, undefined, target, source).ticket
+    target.lastTicket = this.queue.submit(copy, undefined, false, target, source).ticket
   }
 
   async read(buffer: DeviceBuffer): Promise<Uint8Array> {
@@ -113,6 +115,7 @@ export class CpuMachine {
     scalars: readonly number[],
     settled?: Settled,
     timed = false,
+    awaited = false,
   ): Promise<void> {
     const p = program as CpuProgram
     if (leaves.length < p.needs.leaves || outputs.length < p.needs.outputs || scalars.length < p.needs.scalars) {
@@ -135,6 +138,7 @@ export class CpuMachine {
     for (let i = 0; i < buffers.length; i++) values[i] = buffers[i]!.address
     for (let i = 0; i < scalars.length; i++) values[buffers.length + i] = scalars[i]!
     const times = timed ? allocateNumbers(p.timeCount) : null
+    const here = awaited ? this.shortRuns.mostNs() : 0
     const submit = (): number =>
       this.native.submit(
         p.address,
@@ -144,10 +148,14 @@ export class CpuMachine {
         scalars.length,
         times?.address ?? 0,
         p.threads,
+        p.flushesSubnormals ? 1 : 0,
+        p.taken.address,
+        here,
       )
     const tell = times && ((fault: Error | null): void => settled?.(fault, this.runTimes(times.values)))
-    const { ticket, done } = this.queue.submit(submit, tell ?? settled, p, buffers, times)
+    const { ticket, done } = this.queue.submit(submit, tell ?? settled, awaited, p, buffers, times)
     for (const b of buffers) b.lastTicket = ticket
+    if (here > 0 && this.queue.hasFinished(ticket)) this.shortRuns.note(Number(p.taken.words[0]))
     return done
   }
 

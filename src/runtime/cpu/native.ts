@@ -15,7 +15,9 @@ import { sharedMemorySource } from './shared-memory.c.ts'
 export interface NativeRuntime {
   /**
    * Queues a program with a copy of its slots; the ticket, 0 where the queue is full, -1 where memory or threads are. `times` is where the
-   * executor writes when launches ran, 0 for nowhere; `threads` how many may work for it, 0 for as many as `setThreads` says.
+   * executor writes when launches ran, 0 for nowhere; `threads` how many may work for it, 0 for as many as `setThreads` says; `flushes` whether
+   * it takes subnormal numbers for zero, 0 or 1. `taken` is where
+   * the nanoseconds of each run of this program are written; where the last took less than `most` and no run waits, this thread runs it at once.
    */
   submit(
     code: number,
@@ -25,6 +27,9 @@ export interface NativeRuntime {
     scalars: number,
     times: number,
     threads: number,
+    flushes: number,
+    taken: number,
+    most: number,
   ): number
   copy(target: number, source: number, bytes: number): number
   finished(): number
@@ -126,7 +131,7 @@ function bind(library: ReturnType<typeof koffi.load>, weigh: NativeRuntime['weig
   )
   return {
     submit: library.func(
-      'double longzhou_submit(int64_t code, int64_t slots, int leaves, int outputs, int scalars, int64_t times, int threads)',
+      'double longzhou_submit(int64_t code, int64_t slots, int leaves, int outputs, int scalars, int64_t times, int threads, int flushes, int64_t taken, int64_t most)',
     ),
     copy: library.func('double longzhou_copy(int64_t target, int64_t source, int64_t bytes)'),
     finished: library.func('double longzhou_finished()'),

@@ -64,8 +64,16 @@ export class RunQueue {
     return ticket === 0 || ticket <= this.native.finished()
   }
 
-  /** Submits by `enqueue`, which gives a ticket; `uses` stays referenced until it has run. */
-  submit(enqueue: () => number, settled: Settled | undefined, ...uses: readonly unknown[]): Submitted {
+  /**
+   * Submits by `enqueue`, which gives a ticket; `uses` stays referenced until it has run. What is `awaited` may have run when `enqueue` returns, and
+   * is settled then.
+   */
+  submit(
+    enqueue: () => number,
+    settled: Settled | undefined,
+    awaited: boolean,
+    ...uses: readonly unknown[]
+  ): Submitted {
     if (this.pending.length >= MAX_PENDING) this.waitSync(this.lastTicket - MAX_PENDING / 2)
     let ticket = enqueue()
     // The queue is full of other threads' runs.
@@ -78,7 +86,8 @@ export class RunQueue {
     const done = new Promise<void>((resolve, reject) =>
       this.pending.push(new Pending(ticket, settled, resolve, reject, uses)),
     )
-    if (!this.isWaiting) this.waitForOldest()
+    if (awaited && this.hasFinished(ticket)) this.settle()
+    else if (!this.isWaiting) this.waitForOldest()
     return { ticket, done }
   }
 

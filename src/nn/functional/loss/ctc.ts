@@ -3,13 +3,12 @@
  * recurrent neural networks", ICML 2006): the negative logarithm of the probability of all alignments of a label sequence.
  */
 import { ArgumentError, ShapeError } from '../../../common/errors.ts'
-import { formatShape, numel } from '../../../common/shape.ts'
+import { formatShape } from '../../../common/shape.ts'
 import {
   binary,
   broadcastTo,
   cast,
   constant,
-  gather,
   iota,
   pad,
   reshape,
@@ -23,6 +22,7 @@ import { logSumExpNode } from '../../../graph/softmax.ts'
 import { checkInteger, constantLike, floatNode } from '../../../tensor/promotion.ts'
 import { Tensor } from '../../../tensor/tensor.ts'
 import { runLoop } from '../../../tensor/loop.ts'
+import { emissions } from './emissions.ts'
 import { impossible, lengthNode, logAddExp, shiftUp, withScaledGradient } from './alignment.ts'
 import { checkedClasses } from './labels.ts'
 import { reduced, type Reduction } from './reduction.ts'
@@ -48,20 +48,6 @@ function extendedLabels(labels: Node, lengths: Node, blank: number): Node {
   const pairs = binary('add', pad(blanks, zero, [0, 0, 1]), pad(own, [0, 0, 1], zero))
   const flat = reshape(pairs, [batch, 2 * size])
   return binary('add', pad(flat, [0, 0], [0, 1]), pad(constant(blank, 'int64', [batch, 1]), [0, 2 * size], [0, 0]))
-}
-
-/** log softmax(x)[t, b, symbols[b, s]] as [T, B, S]: the loop over time never sees the classes. */
-function emissions(x: Node, symbols: Node): Node {
-  const [time, batch, classes] = x.shape as [number, number, number]
-  const shape = [time, batch, symbols.shape[1]!]
-  const row = binary(
-    'add',
-    binary('mul', iota(shape, 0, 'int64'), constant(batch, 'int64', shape)),
-    iota(shape, 1, 'int64'),
-  )
-  const index = binary('add', binary('mul', row, constant(classes, 'int64', shape)), broadcastTo(symbols, shape))
-  const picked = gather(reshape(x, [numel(x.shape)]), index, 0)
-  return binary('sub', picked, spread(logSumExpNode(x, [2]), shape, [2]))
 }
 
 /** The loss of each sequence, [B]; about -`impossible` where the label does not fit. */
