@@ -26,6 +26,8 @@ export interface FormView {
 
 export interface Form {
   readonly title: string
+  /** Of a convolution or one of its gradients: packing meets each element once for every tap. */
+  readonly isConvolution: boolean
   readonly a: FormView
   readonly b: FormView
   readonly out: FormView

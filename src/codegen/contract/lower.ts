@@ -374,6 +374,7 @@ function formOf(
   const columns = swap ? letters.left : letters.right
   return {
     title: c.title,
+    isConvolution: taps.size > 0,
     a: view(a),
     b: view(b),
     out: {
