@@ -89,35 +89,6 @@ describe.each([
     expect(found).toEqual(found.map((_, i) => expected(i)))
   })
 
-  // Those of float32 are not split.
-  if (dtype === 'bfloat16')
-    test.runIf(available[bfloat16])('convolutions and both gradients', () => {
-      const axis = fc.record({
-        size: fc.integer({ min: 4, max: 40 }),
-        kernel: fc.integer({ min: 1, max: 3 }),
-        stride: fc.integer({ min: 1, max: 2 }),
-        padding: fc.integer({ min: 0, max: 1 }),
-      })
-      const channels = { batch: size(2), inChannels: size(5), outChannels: size(6), groups: fc.constantFrom(1, 1, 2) }
-      fc.assert(
-        fc.property(fc.record({ ...channels, axes: fc.array(axis, { minLength: 2, maxLength: 2 }) }), (c) => {
-          const of = (key: keyof (typeof c.axes)[number]): number[] => c.axes.map((a) => a[key])
-          const forward = convolution({
-            ...c,
-            size: of('size'),
-            kernel: of('kernel'),
-            stride: of('stride'),
-            padding: of('padding'),
-            dilation: [1, 1],
-          })
-          expectSame(forward)
-          expectSame(gradientOf(forward, 0))
-          expectSame(gradientOf(forward, 1))
-        }),
-        { numRuns: 15 },
-      )
-    })
-
   test('kernels do not depend on sizes', () => {
     const structures = (c: ContractCase): string[] =>
       lower(c, { dtype, capabilities: own }).steps.map((s) => structureOf(s.kernel))
@@ -133,6 +104,39 @@ describe.each([
     expect(structures(small)).toEqual(structures(large))
     expect(structures(gradientOf(small, 0))).toEqual(structures(gradientOf(large, 0)))
     expect(structures(gradientOf(small, 1))).toEqual(structures(gradientOf(large, 1)))
+  })
+})
+
+// Convolutions of float32 are not split into parts.
+describe.each(['pairs', 'tiles'] as const)('of bfloat16 by %s', (bfloat16) => {
+  const own: Capabilities = { ...capabilities, vectorBytes: 64, bfloat16 }
+  const expectSame = (c: ContractCase): void => expectResult(c, { dtype: 'bfloat16', capabilities: own })
+
+  test.runIf(available[bfloat16])('convolutions and both gradients', () => {
+    const axis = fc.record({
+      size: fc.integer({ min: 4, max: 40 }),
+      kernel: fc.integer({ min: 1, max: 3 }),
+      stride: fc.integer({ min: 1, max: 2 }),
+      padding: fc.integer({ min: 0, max: 1 }),
+    })
+    const channels = { batch: size(2), inChannels: size(5), outChannels: size(6), groups: fc.constantFrom(1, 1, 2) }
+    fc.assert(
+      fc.property(fc.record({ ...channels, axes: fc.array(axis, { minLength: 2, maxLength: 2 }) }), (c) => {
+        const of = (key: keyof (typeof c.axes)[number]): number[] => c.axes.map((a) => a[key])
+        const forward = convolution({
+          ...c,
+          size: of('size'),
+          kernel: of('kernel'),
+          stride: of('stride'),
+          padding: of('padding'),
+          dilation: [1, 1],
+        })
+        expectSame(forward)
+        expectSame(gradientOf(forward, 0))
+        expectSame(gradientOf(forward, 1))
+      }),
+      { numRuns: 15 },
+    )
   })
 })
 

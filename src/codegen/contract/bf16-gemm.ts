@@ -25,20 +25,13 @@ import {
 import type { Expr } from '../kernel.ts'
 import { Assembler } from './assembler.ts'
 import { FlatAxes, mergeAxes } from './axes.ts'
-import {
-  BLOCK_PAIRS,
-  emitPackWords,
-  Offsets,
-  panelWords,
-  type PanelPlace,
-  type WordLayout,
-  type WordMemory,
-} from './bf16-pack.ts'
+import { emitPackWords, panelWords, type PanelPlace, type WordLayout } from './bf16-pack.ts'
 import { registerTile, rowLanes, tileName, type RegisterTile } from './blocking.ts'
 import { axesIn, formSize, type Form, type FormAxis, type StepList } from './form.ts'
 import type { GemmOptions } from './gemm.ts'
 import { packPanels, panelSource, type PackedPanels, type PanelTemplate } from './packed.ts'
 import { eachSum, TileStore, type Sums } from './store.ts'
+import { BLOCK_PAIRS, Offsets, type WordMemory } from './word-offsets.ts'
 
 /** Copies of the innermost loop's body, so that its counting does not show. */
 const COPIES = 4

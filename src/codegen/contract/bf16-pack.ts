@@ -3,20 +3,15 @@
  * contracted axis, the first in the low half. A panel has `rows` free elements; what is missing on either axis is zero.
  *
  * A float32 is the exact sum of three bfloat16: its first eight significant bits, the next eight, and the last. Each part has words of its own.
- *
- * Offsets along the contracted axis come from a table in scratch where that axis has several parts (taps and channels), so that pairs may
- * lie on both sides of a border.
  */
 import {
   add,
   and,
   bitcast,
   constant,
-  convert,
   div,
   eq,
   gather,
-  ge,
   index,
   le,
   load,
@@ -29,16 +24,11 @@ import {
   sub,
   transposeSixteen,
   ushr,
-  type BufferParameter,
 } from '../builder.ts'
 import type { Expr } from '../kernel.ts'
 import { isStride, type Assembler } from './assembler.ts'
-import { loopRuns } from './axes.ts'
 import type { PanelSource } from './pack.ts'
-
-/** Pairs that an instruction of tiles takes at once: blocks of the contracted axis are whole numbers of so many. */
-export const BLOCK_PAIRS = 16
-const BLOCK = 2 * BLOCK_PAIRS
+import { BLOCK, BLOCK_PAIRS, storeWord, type Offsets, type WordMemory } from './word-offsets.ts'
 
 /** How the words of a panel lie. */
 export interface WordLayout {
@@ -56,12 +46,6 @@ export interface WordLayout {
 
 export type Parts = 1 | 3
 
-/** A place for words: integers, or the bits of floats in scratch that holds floats too. */
-export interface WordMemory {
-  readonly buffer: BufferParameter
-  readonly at: Expr
-}
-
 export interface PanelPlace {
   /** Offset of the operand's batch. */
   readonly base: Expr
@@ -76,46 +60,6 @@ export interface PanelPlace {
 /** Words of a panel of so many contracted elements. */
 export function panelWords(layout: WordLayout, depth: number): number {
   return layout.parts * layout.rows * BLOCK_PAIRS * Math.ceil(depth / BLOCK)
-}
-
-function storeWord(k: Assembler, to: BufferParameter, at: Expr, word: Expr, stride: number): void {
-  k.store(to, at, to.dtype === 'float32' ? bitcast(word, 'f32') : word, stride)
-}
-
-/** The offsets of a range of the contracted axis, written to scratch once for all panels that use them. */
-export class Offsets {
-  private readonly k: Assembler
-  private readonly source: PanelSource
-  private readonly table: WordMemory | null
-  private readonly from: Expr
-
-  /** `table` holds as many words as the range has elements; it is not used where the axis has one part. */
-  constructor(k: Assembler, source: PanelSource, table: WordMemory, from: Expr, to: Expr) {
-    this.k = k
-    this.source = source
-    this.from = from
-    this.table = source.contracted.sizes.length > 1 ? table : null
-    if (this.table) {
-      loopRuns(k, source.contracted, from, to, (i, offset) =>
-        storeWord(k, table.buffer, add(table.at, i), convert(offset, 'i32'), 1),
-      )
-    }
-  }
-
-  /** Of element `i`, counted from the begin of the range. */
-  at(i: Expr): Expr {
-    const { k, table } = this
-    if (!table) return mul(add(this.from, i), this.source.contracted.innerStride(0))
-    const word = load(table.buffer, add(table.at, i))
-    return k.let('o', convert(table.buffer.dtype === 'float32' ? bitcast(word, 'i32') : word, 'index'))
-  }
-
-  /** Whether a block of elements from `i` on lies side by side in memory; only for axes of unit stride. */
-  isRun(i: Expr): Expr | null {
-    if (!this.table) return null
-    const distance = sub(this.at(add(i, BLOCK - 1)), this.at(i))
-    return and(ge(this.source.contracted.innerSize, BLOCK), eq(distance, BLOCK - 1))
-  }
 }
 
 /** Emits the packing of one panel. */
