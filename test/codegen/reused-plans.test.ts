@@ -1,7 +1,7 @@
 /**
  * A plan for a size that another size's plan was taken over for launches what a plan made afresh launches: the same kernels with the same
- * sizes, strides and numbers, and computes the same values. Sizes are walked at which lowering decides otherwise: Winograd's form or not, remainders
- * of vectors and of pools, products in one block or many.
+ * sizes, strides and numbers, and computes the same values from the same values. Only widths are walked: of other batches, kernels that need
+ * nothing of each other may be joined otherwise.
  */
 import { createHash } from 'node:crypto'
 import { expect, test, vi } from 'vitest'

@@ -305,9 +305,8 @@ describe.runIf(hasCompiler)('the recogniser of receipts', () => {
     for (const target of targets) {
       const directory = place(`receipts-${target}`)
       const manifest = await compileModel({ model: program, directory, target, shapes: widths })
-      // Logits are up to about 20; vectors of another width add in another order.
-      const tolerance = target === 'native' ? 1e-5 : 1e-4
-      expect(await differenceInNode(program, directory, manifest)).toBeLessThan(tolerance)
+      // Logits are up to about 20; vectors of another width add in another order, as does the predictor where it multiplies by tiles.
+      expect(await differenceInNode(program, directory, manifest)).toBeLessThan(1e-4)
       expect(JSON.parse(manifest.metadata['dictionary']!)).toEqual(recognizer.dictionary.characters)
     }
   })
