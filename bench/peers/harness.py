@@ -3,9 +3,10 @@
 import argparse
 import json
 import math
-import resource
 import statistics
 import time
+
+from peak_memory import peak_mib
 
 
 def parse_arguments(description, graph_flag):
@@ -37,6 +38,6 @@ def measure(peer, workload, step, steps):
         "ms_min": round(min(times), 2),
         "first_s": round(first, 3),
         "loss": round(loss, 4) if math.isfinite(loss) else None,
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "peak_mb": round(peak_mib(), 1),
     }
     print(json.dumps(line), flush=True)

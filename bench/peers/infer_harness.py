@@ -2,10 +2,10 @@
 
 import argparse
 import json
-import resource
 import time
 
 import numpy
+from peak_memory import peak_mib
 
 
 def parse_arguments(description):
@@ -35,6 +35,6 @@ def measure(peer, options, load):
         "first_ms": round(first, 2),
         "ms_min": round(rest[0], 3),
         "ms_median": round(rest[len(rest) // 2], 3),
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "peak_mb": round(peak_mib(), 1),
     }
     print(json.dumps(line), flush=True)

@@ -11,6 +11,7 @@ import {
   type PredictorOptions,
 } from '../../inference/index.ts'
 import { readNpy, writeNpy } from '../../io/files.ts'
+import { peakMemory } from '../../runtime/peak-memory.ts'
 import type { CliCommand } from '../commands.ts'
 import { UsageError } from '../errors.ts'
 import { formatTable } from '../ui.ts'
@@ -68,7 +69,7 @@ export const command: CliCommand = {
       first_ms: rounded(first),
       ms_min: rounded(times[0]!),
       ms_median: rounded(times[times.length >> 1]!),
-      peak_mb: rounded(process.resourceUsage().maxRSS / 1024),
+      peak_mb: rounded(peakMemory()),
     }
     if (args['json']) {
       process.stdout.write(`${JSON.stringify(report)}\n`)

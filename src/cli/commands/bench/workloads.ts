@@ -5,6 +5,7 @@
 import { autoCast } from '../../../amp/index.ts'
 import * as nn from '../../../nn/index.ts'
 import { Adam, AdamW, Momentum, type Optimizer } from '../../../optimizer/index.ts'
+import { peakMemory } from '../../../runtime/peak-memory.ts'
 import { full, randint, randn, realize, seed } from '../../../tensor/index.ts'
 import { observePlans } from '../../../tensor/profile.ts'
 import type { Tensor } from '../../../tensor/tensor.ts'
@@ -158,7 +159,7 @@ export async function runWorkload(workload: Workload, options: RunOptions): Prom
     ms_min: round(Math.min(...times)),
     first_s: round(first.ms / 1000, 3),
     loss: round(last.loss, 4),
-    peak_mb: round(process.resourceUsage().maxRSS / 1024, 1),
+    peak_mb: round(peakMemory(), 1),
     js_ms: round(median(jsTimes)),
     arena_mb: round(arenaBytes / 2 ** 20, 1),
   }
