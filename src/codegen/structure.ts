@@ -149,6 +149,7 @@ function mixStatement(s: Stmt): void {
       mixBlock(s.then)
       return mixBlock(s.else)
     case 'tiles':
+      mix(s.parts)
       mix(s.target)
       mix(s.a)
       mix(s.b)
