@@ -19,7 +19,3 @@ export interface Capabilities {
   /** Whether products of float32 may be computed by `tiles` of bfloat16, as sums of products of three parts; true if not given. */
   readonly splitProducts?: boolean
 }
-
-export function hasSplitProducts(capabilities: Capabilities): boolean {
-  return capabilities.bfloat16 === 'tiles' && capabilities.splitProducts !== false
-}

@@ -2,24 +2,10 @@
  * Rows of a plane copied to scratch, with zeros where windows leave it, so that vectors are read there without tests; and vectors that cover
  * a run of memory to its last element.
  */
-import {
-  add,
-  constant,
-  div,
-  gather,
-  ge,
-  index,
-  load,
-  lt,
-  max,
-  min,
-  mul,
-  sub,
-  and,
-  type BufferParameter,
-} from '../builder.ts'
+import { add, constant, gather, ge, index, load, lt, min, mul, sub, and, type BufferParameter } from '../builder.ts'
 import type { Expr } from '../kernel.ts'
 import type { Assembler } from './assembler.ts'
+import { insideOf } from './relayout.ts'
 
 /** Narrowest vectors. */
 const FEWEST_LANES = 4
@@ -74,10 +60,8 @@ export function copyBand(
 ): void {
   const { phases, run } = row
   const zero = constant(0, 'f32', lanes)
-  const ceilPhases = (x: Expr): Expr => (phases === 1 ? x : div(add(x, phases - 1), phases))
   const parts = Array.from({ length: phases }, (_, phase) => {
-    const begin = k.let('begin', min(run, max(ceilPhases(sub(sub(0, row.low), phase)), 0)))
-    const end = k.let('end', max(begin, min(run, ceilPhases(sub(sub(row.size, row.low), phase)))))
+    const { begin, end } = insideOf(k, row, run, phases, phase)
     // The element at which the part inside begins.
     const start = k.let('inside', add(row.low, add(mul(begin, phases), phase)))
     return { begin, end, start, count: k.let('count', sub(end, begin)), place: k.let('place', mul(run, phase)) }

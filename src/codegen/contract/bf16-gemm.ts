@@ -5,7 +5,7 @@
  * What all tasks share (weights) is packed once, by a launch of its own; each task packs what it has of the other operand.
  */
 import { sizeOf, type DType } from '../../common/dtype.ts'
-import { hasSplitProducts, type Capabilities } from '../capabilities.ts'
+import type { Capabilities } from '../capabilities.ts'
 import {
   add,
   bitcast,
@@ -59,7 +59,7 @@ const SPLIT_LEAST = 32
  * weights' gradient from 192 to 149.
  */
 function splitsPay(form: Form, capabilities: Capabilities): boolean {
-  if (!hasSplitProducts(capabilities) || form.isConvolution) return false
+  if (capabilities.bfloat16 !== 'tiles' || capabilities.splitProducts === false || form.isConvolution) return false
   const extents = [form.rows, form.columns, form.contracted].map(formSize)
   const [least, middle] = extents.toSorted((x, y) => x - y) as [number, number]
   const isFixed = form.a.isConstant === true || form.b.isConstant === true
@@ -117,9 +117,8 @@ function chooseBlocking(form: Form, kind: Kind, own: Own, splits: number, capabi
   const block = 2 * BLOCK_PAIRS
   const sum = Math.max(1, formSize(form.contracted))
   const bytes = 2 * kind.rows.parts
-  // A panel of columns in two thirds of the first-level cache; rows and sums pass through. Parts are used several times once they are loaded.
-  const fitting = Math.floor((0.66 * l1) / (2 * tile.columns * block)) * block
-  const deepest = Math.max(block, fitting)
+  // A panel of columns in two thirds of the first-level cache; rows and sums pass through. Parts do not count: each is used several times.
+  const deepest = Math.max(block, Math.floor((0.66 * l1) / (2 * tile.columns * block)) * block)
   const share = Math.ceil(sum / splits)
   const blocks = Math.ceil(share / deepest)
   const depth = Math.ceil(share / blocks / block) * block

@@ -36,15 +36,13 @@ export interface WordLayout {
   readonly rows: number
   /** Free elements that one vector packs; divides `rows`. */
   readonly lanes: number
-  /** `pairs`: [pair][row]. `tiles`: [block of 16 pairs][row][pair]. */
+  /** `pairs`: [pair][row]. `tiles`: [block of 16 pairs][row][pair]. With three parts [block][part] stands before both. */
   readonly order: 'pairs' | 'tiles'
   /** Whether the contracted axis is filled with zeros up to a whole block. */
   readonly wholeBlocks: boolean
   /** Of an element: 1 of bfloat16, 3 of float32, which only whole blocks have. Within a block all words of a part lie before those of the next. */
-  readonly parts: Parts
+  readonly parts: 1 | 3
 }
-
-export type Parts = 1 | 3
 
 export interface PanelPlace {
   /** Offset of the operand's batch. */

@@ -31,7 +31,7 @@ import { BAND_SLACK, copyBand } from './band.ts'
 import { registerTile } from './blocking.ts'
 import { meetings } from './depthwise.ts'
 import type { Depthwise, DepthwiseProblem } from './depthwise-scheme.ts'
-import type { FormView, StepList } from './form.ts'
+import { resultView, type StepList } from './form.ts'
 import { ResultStore } from './store.ts'
 
 /** Rows of positions that are in registers at once, and those that are left. */
@@ -63,12 +63,7 @@ export function lowerDepthwiseGradient(
   )
   const source = k.memory(d.windowed.view.memory, d.windowed.view.dtype, 'read')
   const other = k.memory(d.other.view.memory, d.other.view.dtype, 'read')
-  const out: FormView = {
-    memory: { kind: 'out' },
-    dtype: problem.outDType ?? problem.dtype,
-    offset: problem.out.offset,
-  }
-  const store = new ResultStore(k, out, problem.epilogue)
+  const store = new ResultStore(k, resultView(problem, 0), problem.epilogue)
   const taskAxes = new FlatAxes(k, tasks, 2 + store.views)
   const aroundAxes = new FlatAxes(k, around, 2)
   const right = x.tapStrides.map((v) => k.stride(v))

@@ -28,7 +28,7 @@ import { BAND_SLACK, copyBand, eachVector } from './band.ts'
 import { registerTile, roundUp } from './blocking.ts'
 import type { Along, Depthwise, DepthwiseProblem } from './depthwise-scheme.ts'
 import { originOf } from './affine.ts'
-import type { FormView, StepList } from './form.ts'
+import { resultView, type StepList } from './form.ts'
 import { ResultStore } from './store.ts'
 
 /** Rows of a tile, and tiles of the rows that are left where there are few. */
@@ -75,12 +75,7 @@ export function lowerDepthwise(d: DepthwiseProblem, s: Depthwise, capabilities: 
   )
   const source = k.memory(d.windowed.view.memory, d.windowed.view.dtype, 'read')
   const other = k.memory(d.other.view.memory, d.other.view.dtype, 'read')
-  const out: FormView = {
-    memory: { kind: 'out' },
-    dtype: problem.outDType ?? problem.dtype,
-    offset: problem.out.offset,
-  }
-  const store = new ResultStore(k, out, problem.epilogue)
+  const store = new ResultStore(k, resultView(problem, 0), problem.epilogue)
   const taskAxes = new FlatAxes(k, tasks, 2 + store.views)
   const down = s.down.map((v) => k.stride(v))
   const right = s.right.map((v) => k.stride(v))

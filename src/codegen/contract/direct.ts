@@ -35,7 +35,7 @@ import {
   type Plane,
   type Scheme,
 } from './direct-scheme.ts'
-import type { FormView, StepList } from './form.ts'
+import { resultView, type StepList } from './form.ts'
 import { copyRows, type CopyAxis } from './relayout.ts'
 import { ResultStore } from './store.ts'
 
@@ -96,11 +96,6 @@ class DirectKernel {
     this.source = this.k.memory(d.windowed.view.memory, d.windowed.view.dtype, 'read')
     this.other = this.k.memory(d.other.view.memory, d.other.view.dtype, 'read')
     const { problem } = d
-    const out: FormView = {
-      memory: { kind: 'out' },
-      dtype: problem.outDType ?? problem.dtype,
-      offset: problem.out.offset + originOf(d.case.out),
-    }
     const beside = (strides: readonly number[]): AffineDim[] =>
       d.case.out.map((dim, i) => ({ size: dim.size, stride: strides[i]!, terms: dim.terms, shift: dim.shift }))
     const epilogue = problem.epilogue && {
@@ -111,7 +106,7 @@ class DirectKernel {
         offset: offset + originOf(beside(strides)),
       })),
     }
-    this.result = new ResultStore(this.k, out, epilogue)
+    this.result = new ResultStore(this.k, resultView(problem, originOf(d.case.out)), epilogue)
     this.views = 2 + this.result.views
   }
 

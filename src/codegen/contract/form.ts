@@ -5,7 +5,7 @@
 import type { DType } from '../../common/dtype.ts'
 import type { Axis } from './axes.ts'
 import type { Memory } from './assembler.ts'
-import type { ContractStep, Epilogue } from './problem.ts'
+import type { ContractProblem, ContractStep, Epilogue } from './problem.ts'
 
 /** A letter with its strides, 0 in the views that lack it. */
 export interface FormAxis {
@@ -37,6 +37,11 @@ export interface Form {
   readonly rows: readonly FormAxis[]
   readonly columns: readonly FormAxis[]
   readonly contracted: readonly FormAxis[]
+}
+
+/** The result of a problem, from the element at `origin` on. */
+export function resultView({ out, outDType, dtype }: ContractProblem, origin: number): FormView {
+  return { memory: { kind: 'out' }, dtype: outDType ?? dtype, offset: out.offset + origin }
 }
 
 /** Steps under construction; temporaries are numbered in the order of their requests. */

@@ -21,7 +21,7 @@ import { lowerDepthwise } from './depthwise.ts'
 import { lowerDepthwiseGradient } from './depthwise-gradient.ts'
 import { depthwiseOf, type DepthwiseProblem } from './depthwise-scheme.ts'
 import { lowerDirect } from './direct.ts'
-import { formSize, StepList, type Form, type FormAxis } from './form.ts'
+import { formSize, resultView, StepList, type Form, type FormAxis } from './form.ts'
 import { lowerGemm, type GemmOptions } from './gemm.ts'
 import { isWindow } from './letters.ts'
 import { lowerNest } from './nest.ts'
@@ -122,7 +122,7 @@ function product(c: Contraction, absent: ReadonlySet<number>): LoweredContract {
     } else {
       const rows = rowsMode(form, c.taps.size > 0, problem.capabilities)
       const options = { rows, columns: form.b.isConstant ? 'once' : 'task', splits: 1, splitStride: 0 } as const
-      // The product of pairs packs its columns each time: the weights of a recurrence, for a few rows.
+      // The steps of a recurrence have few rows for the tiles of the product of pairs.
       if (problem.inLoop && form.b.isConstant) lowerGemm(form, problem.capabilities, options, list)
       else lowerProduct(form, problem.capabilities, options, list)
     }
@@ -377,11 +377,7 @@ function formOf(
     isConvolution: taps.size > 0,
     a: view(a),
     b: view(b),
-    out: {
-      memory: { kind: 'out' },
-      dtype: problem.outDType ?? problem.dtype,
-      offset: problem.out.offset + originOf(one.out),
-    },
+    out: resultView(problem, originOf(one.out)),
     epilogue: epilogue && {
       ...epilogue,
       operands: epilogue.operands.map(({ dtype, strides: s, offset }) => ({

@@ -142,10 +142,20 @@ export interface CopyPlace {
   readonly target: Expr
 }
 
-/** The part [begin, end) of the copy's axis that lies inside the operand's. */
-function insideOf(k: Assembler, axis: CopyAxis): { begin: Expr; end: Expr } {
-  const begin = k.let('begin', min(axis.length, max(sub(0, axis.low), index(0))))
-  return { begin, end: k.let('end', max(begin, min(axis.length, sub(axis.size, axis.low)))) }
+/**
+ * The part [begin, end) of a run of the copy's axis that lies inside the operand's. With `phases` p > 1 a run has every p-th element of the axis,
+ * from `phase` on.
+ */
+export function insideOf(
+  k: Assembler,
+  axis: Pick<CopyAxis, 'size' | 'low'>,
+  run: Expr,
+  phases = 1,
+  phase: Expr | number = 0,
+): { begin: Expr; end: Expr } {
+  const ceilPhases = (x: Expr): Expr => (phases === 1 ? x : div(add(x, phases - 1), phases))
+  const begin = k.let('begin', min(run, max(ceilPhases(sub(sub(0, axis.low), phase)), 0)))
+  return { begin, end: k.let('end', max(begin, min(run, ceilPhases(sub(sub(axis.size, axis.low), phase))))) }
 }
 
 /**
@@ -162,9 +172,7 @@ export function copyRows(
   run: Expr = inner.length,
 ): void {
   const copyRun = (inside: Expr, start: Expr, target: Expr, phase: Expr): void => {
-    const ceilPhases = (x: Expr): Expr => (phases === 1 ? x : div(add(x, phases - 1), phases))
-    const begin = k.let('begin', min(run, max(ceilPhases(sub(sub(0, inner.low), phase)), 0)))
-    const end = k.let('end', max(begin, min(run, ceilPhases(sub(sub(inner.size, inner.low), phase)))))
+    const { begin, end } = insideOf(k, inner, run, phases, phase)
     const fill = (from: Expr | number, to: Expr): void => {
       k.vector('i', from, to, (i) => k.store(b.to, add(target, i), b.zero))
     }
@@ -205,8 +213,8 @@ export function copyRows(
  * time, because the lines of neighbouring inner elements may all fall into one set of the cache.
  */
 function copyTransposed(k: Assembler, b: CopyBuffers, middle: CopyAxis, inner: CopyAxis, place: CopyPlace): void {
-  const { begin, end } = insideOf(k, inner)
-  const rows = insideOf(k, middle)
+  const { begin, end } = insideOf(k, inner, inner.length)
+  const rows = insideOf(k, middle, middle.length)
   const zeroRows = (from: Expr, to: Expr): void => {
     const stop = k.let('stop', add(place.target, mul(to, inner.length)))
     k.vector('i', add(place.target, mul(from, inner.length)), stop, (i) => k.store(b.to, i, b.zero))
