@@ -18,6 +18,21 @@ test('counts what passed and failed, and names what failed', () => {
   })
 })
 
+test('says what a failure said first', () => {
+  const failed = {
+    fullName: 'fits',
+    status: 'failed',
+    failureMessages: ['AssertionError: 9 MB: expected 1.2 to be less than 1.05\n    at x'],
+  }
+  expect(
+    summary([
+      { name: '/repo/a.test.ts', status: 'failed', assertionResults: [failed, { fullName: 'runs', status: 'passed' }] },
+    ]),
+  ).toMatchObject({
+    lines: ['FAILED a.test.ts > fits: AssertionError: 9 MB: expected 1.2 to be less than 1.05'],
+  })
+})
+
 test('a skip counts as failed unless a reason is given', () => {
   const files = [file('test/gpu.test.ts', { 'gpu adds': 'skipped', works: 'passed', 'gpu later': 'todo' })]
   expect(summary(files)).toMatchObject({ passed: 1, failed: 2 })

@@ -12,7 +12,11 @@ export interface TestReport {
     readonly name: string
     readonly status: string
     readonly message?: string
-    readonly assertionResults: readonly { readonly fullName: string; readonly status: string }[]
+    readonly assertionResults: readonly {
+      readonly fullName: string
+      readonly status: string
+      readonly failureMessages?: readonly string[]
+    }[]
   }[]
 }
 
@@ -42,13 +46,13 @@ export function summarize(
   for (const file of report?.testResults ?? []) {
     const path = relative(root, file.name)
     if (file.assertionResults.length === 0) {
-      failures.push(`FAILED ${path}: no test ran${file.message ? `: ${file.message.split('\n')[0]}` : ''}`)
+      failures.push(`FAILED ${path}: no test ran${firstLine(file.message)}`)
     }
-    for (const { fullName, status } of file.assertionResults) {
+    for (const { fullName, status, failureMessages } of file.assertionResults) {
       const test = `${path} > ${fullName}`
       const reason = status === 'passed' || status === 'failed' ? undefined : reasonFor(test, allowedSkips)
       if (status === 'passed') passed++
-      else if (status === 'failed') failures.push(`FAILED ${test}`)
+      else if (status === 'failed') failures.push(`FAILED ${test}${firstLine(failureMessages?.[0])}`)
       else if (reason === undefined) failures.push(`SKIPPED ${test}: counts as failed on CI`)
       else notes.push(`skipped ${test}: ${reason}`)
     }
@@ -58,6 +62,11 @@ export function summarize(
   const steps = failures.length > 0 ? failedSteps.filter((step) => step !== TEST_STEP) : failedSteps
   for (const step of steps) failures.push(`FAILED step: ${step}`)
   return { passed, failed: failures.length, lines: [...notes, ...failures] }
+}
+
+/** What a failure says first, after a colon: the run may not be seen again. */
+function firstLine(message: string | undefined): string {
+  return message ? `: ${message.split('\n')[0]!.slice(0, 300)}` : ''
 }
 
 function reasonFor(test: string, allowedSkips: AllowedSkips): string | undefined {
