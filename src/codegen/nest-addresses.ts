@@ -2,7 +2,7 @@
  * Addresses of a nest: which loops run as one, and affine forms of the loops' variables as expressions, the part of each that depends on no
  * deeper loop computed outside it.
  */
-import { affineKey, type Affine, type Variable } from './affine.ts'
+import type { Affine, Variable } from './affine.ts'
 import * as ir from './builder.ts'
 import { visitExpressions, type Expression } from './expression.ts'
 import type { Expr } from './kernel.ts'
@@ -23,10 +23,13 @@ export class Level {
   readonly loops: Set<Variable>
   readonly values = new Map<Expression, Expr>()
   readonly addresses = new Map<string, Expr>()
+  /** Parts of addresses that depend on no deeper loop, by the keys of the addresses. */
+  readonly bases = new Map<string, Expr>()
 
   constructor(parent: Level | null, loops: readonly Variable[]) {
     this.parent = parent
-    this.loops = new Set([...(parent?.loops ?? []), ...loops])
+    this.loops = new Set(parent?.loops)
+    for (const v of loops) this.loops.add(v)
   }
 
   /** What is computed of an expression, here or further out. */
@@ -40,11 +43,18 @@ export class Level {
   }
 }
 
+/** Whether the variable of joined loops exists at a level. */
+function isInside(level: Level, group: Group): boolean {
+  return group.members.every((m) => level.loops.has(m))
+}
+
 export class NestAddresses {
   readonly #ir: ir.KernelBuilder
   readonly #parameters: NestParameters
   readonly #groupOf = new Map<Variable, Group>()
   readonly #groupVariables = new Map<Group, Expr>()
+  /** Coefficients of joined loops, by form. */
+  readonly #terms = new Map<Affine, ReadonlyMap<Group, number>>()
   /** The innermost loop: its strides of a few elements are written out, so that compilers can load such elements together. */
   #vectorGroup: Group | null = null
 
@@ -97,12 +107,15 @@ export class NestAddresses {
     return [...new Set(list.map((v) => this.#groupOf.get(v)!))]
   }
 
-  #groupTerms(a: Affine): Map<Group, number> {
+  #groupTerms(a: Affine): ReadonlyMap<Group, number> {
+    const known = this.#terms.get(a)
+    if (known) return known
     const out = new Map<Group, number>()
     for (const [v, c] of a.terms) {
       const g = v.quotient ? undefined : this.#groupOf.get(v)
       if (g && g.members[g.members.length - 1] === v) out.set(g, c)
     }
+    this.#terms.set(a, out)
     return out
   }
 
@@ -144,9 +157,6 @@ export class NestAddresses {
 
   /** Value of an affine form where all its loops exist. */
   address(level: Level, a: Affine): Expr {
-    const key = affineKey(a)
-    const known = level.addressOf(`all ${key}`)
-    if (known) return known
     const base = level.parent ? this.#baseFrom(level, a) : null
     let sum = base ? base.sum : this.#offset(a)
     for (const [g, c] of this.#groupTerms(a)) {
@@ -155,46 +165,42 @@ export class NestAddresses {
     }
     for (const [v, c] of a.terms)
       if (v.quotient)
-        sum = ir.add(sum, ir.mul(this.#quotient(level, v), this.#parameters.index(`coefficient ${key} ${v.key}`, c)))
+        sum = ir.add(sum, ir.mul(this.#quotient(level, v), this.#parameters.index(`coefficient ${a.key} ${v.key}`, c)))
     return sum
   }
 
   /** Keeps, at this level, the part of an address that depends on no deeper loop. */
   base(level: Level, a: Affine): void {
-    const key = `base ${affineKey(a)}`
-    if (level.addresses.has(key)) return
+    if (level.bases.has(a.key)) return
     const above = level.parent ? this.#baseFrom(level.parent, a) : null
     let sum = above ? above.sum : this.#offset(a)
     for (const [g, c] of this.#groupTerms(a)) {
-      if (above?.done.has(g) || !g.members.every((m) => level.loops.has(m))) continue
+      if (above?.done.has(g) || !isInside(level, g)) continue
       sum = ir.add(sum, this.#scaled(a, g, c))
     }
-    level.addresses.set(key, this.#ir.let('at', sum))
+    level.bases.set(a.key, this.#ir.let('at', sum))
   }
 
   #baseFrom(level: Level, a: Affine): { sum: Expr; done: Set<Group> } | null {
-    const key = `base ${affineKey(a)}`
     for (let l: Level | null = level; l; l = l.parent) {
-      const sum = l.addresses.get(key)
+      const sum = l.bases.get(a.key)
       if (!sum) continue
-      const at = l
-      return {
-        sum,
-        done: new Set([...this.#groupTerms(a).keys()].filter((g) => g.members.every((m) => at.loops.has(m)))),
-      }
+      const done = new Set<Group>()
+      for (const g of this.#groupTerms(a).keys()) if (isInside(l, g)) done.add(g)
+      return { sum, done }
     }
     return null
   }
 
   #offset(a: Affine): Expr {
-    return a.constant === 0 ? ir.index(0) : this.#parameters.index(`offset ${affineKey(a)}`, a.constant)
+    return a.constant === 0 ? ir.index(0) : this.#parameters.index(`offset ${a.key}`, a.constant)
   }
 
   #scaled(a: Affine, g: Group, c: number): Expr {
     const v = this.#groupVariables.get(g)!
     if (c === 1) return v
     const isWritten = g === this.#vectorGroup && c > 1 && c <= longestWritten
-    return ir.mul(v, isWritten ? c : this.#parameters.index(`stride ${affineKey(a)} ${g.members[0]!.key}`, c))
+    return ir.mul(v, isWritten ? c : this.#parameters.index(`stride ${a.key} ${g.members[0]!.key}`, c))
   }
 
   #quotient(level: Level, v: Variable): Expr {

@@ -1,19 +1,13 @@
 /** Values of a nest: fused expressions as expressions of the kernel, each computed once, as far outside the loops as it can be. */
 import type { Node } from '../graph/node.ts'
-import { affineKey, type Affine, type Variable } from './affine.ts'
+import type { Affine } from './affine.ts'
 import * as ir from './builder.ts'
 import { emitCast, emitOperation } from './elementwise.ts'
-import { MaterializeRequest, type Bound, type Expression } from './expression.ts'
+import { covers, MaterializeRequest, type Bound, type Expression } from './expression.ts'
 import type { Expr } from './kernel.ts'
 import type { Level, NestAddresses } from './nest-addresses.ts'
 import type { NestParameters } from './nest-parameters.ts'
 import { emitRandom } from './random.ts'
-
-/** Whether all loops of `inner` are among `outer`. */
-export function covers(outer: ReadonlySet<Variable>, inner: ReadonlySet<Variable>): boolean {
-  for (const v of inner) if (!outer.has(v)) return false
-  return true
-}
 
 export class NestValues {
   readonly #ir: ir.KernelBuilder
@@ -130,13 +124,13 @@ export class NestValues {
   #inside(level: Level, bounds: readonly Bound[]): Expr {
     let all: Expr | null = null
     for (const b of bounds) {
-      const key = `inside ${affineKey(b.at)}<${b.high}`
+      const key = `inside ${b.at.key}<${b.high}`
       let test = level.addressOf(key)
       if (!test) {
         const x = this.#ir.let('x', this.#addresses.address(level, b.at))
         test = this.#ir.let(
           'inside',
-          ir.and(ir.ge(x, b.low), ir.lt(x, this.#parameters.index(`high ${affineKey(b.at)}`, b.high))),
+          ir.and(ir.ge(x, b.low), ir.lt(x, this.#parameters.index(`high ${b.at.key}`, b.high))),
         )
         level.addresses.set(key, test)
       }
@@ -147,7 +141,7 @@ export class NestValues {
 
   /** Offset of the slice that a dynamic index picks; out of range is reported and reads the first slice. */
   #gatherBase(level: Level, e: Expression & { kind: 'gather' }): Expr {
-    const key = `gather ${affineKey(e.at)} ${e.size} ${e.stride}`
+    const key = `gather ${e.at.key} ${e.size} ${e.stride}`
     const holder = level.valueOf(e.index)
     const cached = holder && level.addressOf(`${key} ${describe(holder)}`)
     if (cached) return cached

@@ -6,11 +6,12 @@
 import { sizeOf } from '../common/dtype.ts'
 import { contiguousStrides, numel } from '../common/shape.ts'
 import type { Node } from '../graph/node.ts'
-import { affineKey, linearize, SplitRequest, type Affine, type Variable } from './affine.ts'
+import { linearize, SplitRequest, type Affine, type Variable } from './affine.ts'
 import * as ir from './builder.ts'
 import { buildDraws } from './draws.ts'
 import { valueScalar } from './elementwise.ts'
 import {
+  covers,
   ExpressionBuilder,
   MaterializeRequest,
   visitExpressions,
@@ -20,7 +21,7 @@ import {
 import type { Expr, Kernel, ReduceIr } from './kernel.ts'
 import { longestWritten, NestAddresses, Level, type Group } from './nest-addresses.ts'
 import { NestParameters, type NestArgument } from './nest-parameters.ts'
-import { covers, NestValues } from './nest-values.ts'
+import { NestValues } from './nest-values.ts'
 import { nestTitle } from './nest-title.ts'
 import { zerosKernel } from './zeros.ts'
 
@@ -407,7 +408,7 @@ class Nest {
     visitExpressions(this.#expressions, (e) => {
       if (e.kind === 'operation' || e.kind === 'reduction') weight += 1
       if (e.kind === 'random') weight += 40
-      if (e.kind === 'load' && affineKey(e.at) !== affineKey(this.#stores[0]!)) shifted.add(e.source)
+      if (e.kind === 'load' && e.at.key !== this.#stores[0]!.key) shifted.add(e.source)
       if (e.kind === 'gather') shifted.add(e.source)
     })
     for (const s of this.#parameters.sources) bytes += numel(s.shape) * sizeOf(s.dtype)
