@@ -130,7 +130,10 @@ export class NestValues {
         const x = this.#ir.let('x', this.#addresses.address(level, b.at))
         test = this.#ir.let(
           'inside',
-          ir.and(ir.ge(x, b.low), ir.lt(x, this.#parameters.index(`high ${b.at.key}`, b.high))),
+          ir.and(
+            ir.ge(x, b.low),
+            ir.lt(x, this.#parameters.index(`high ${b.at.key}`, b.high, { of: 'high', bound: b })),
+          ),
         )
         level.addresses.set(key, test)
       }
@@ -146,12 +149,12 @@ export class NestValues {
     const cached = holder && level.addressOf(`${key} ${describe(holder)}`)
     if (cached) return cached
     const value = this.value(level, e.index)
-    const size = this.#parameters.index(`size ${key}`, e.size)
+    const size = this.#parameters.index(`size ${key}`, e.size, { of: 'size', gather: e })
     const { at, outside } = this.#ir.position(value, size)
     this.#ir.if(outside, () => this.#ir.fail(1))
     const base = this.#ir.let(
       'base',
-      ir.mul(ir.select(outside, 0, at), this.#parameters.index(`stride ${key}`, e.stride)),
+      ir.mul(ir.select(outside, 0, at), this.#parameters.index(`stride ${key}`, e.stride, { of: 'stride', gather: e })),
     )
     level.addresses.set(`${key} ${describe(value)}`, base)
     return base

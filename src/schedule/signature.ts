@@ -42,6 +42,10 @@ export function addAxes(out: NumberSink, axes: readonly ContractAxis[]): void {
   }
 }
 
+export function addOp(out: NumberSink, op: OpName): void {
+  out.add(opNumbers.get(op)!)
+}
+
 export function addDType(out: NumberSink, dtype: DType): void {
   out.add(dtypeNumbers.get(dtype)!)
 }
