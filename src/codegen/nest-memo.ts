@@ -7,7 +7,7 @@ import type { Node } from '../graph/node.ts'
 import { PartitionRequest } from './affine.ts'
 import { MaterializeRequest, type Surroundings } from './expression.ts'
 import { fusedNodes } from './fused-nodes.ts'
-import { buildNest, type NestKernel } from './nest.ts'
+import { buildNest, withFreshKernels, type NestKernel } from './nest.ts'
 import type { NestArgument } from './nest-parameters.ts'
 
 /** An argument with nodes named by their places in the walk: whoever kept a node would keep the program that it was recorded in. */
@@ -26,8 +26,19 @@ type Kept =
   | { readonly wanted: number }
   | { readonly cut: PartitionRequest }
 
-const kept = new RecentMap<number, Kept>(4096)
+let kept = new RecentMap<number, Kept>(4096)
 const none: ReadonlySet<Node> = new Set()
+
+/** Runs `body` without nests and kernels that are kept: what it builds must be the same. For tests. */
+export function withFreshNests<T>(body: () => T): T {
+  const before = kept
+  kept = new RecentMap(4096)
+  try {
+    return withFreshKernels(body)
+  } finally {
+    kept = before
+  }
+}
 
 /** As `buildNest`. */
 export function buildNestOnce(

@@ -74,7 +74,22 @@ export function buildNest(sinks: readonly Node[], surroundings: Surroundings, st
 }
 
 /** Kernels by structure, and where their arguments are found. */
-const written = new RecentMap<number, { readonly kernel: Kernel; readonly places: readonly Place[] }>(4096)
+let written = newWritten()
+
+function newWritten(): RecentMap<number, { readonly kernel: Kernel; readonly places: readonly Place[] }> {
+  return new RecentMap(4096)
+}
+
+/** Runs `body` without the kernels that are kept: what it writes must be the same. For tests. */
+export function withFreshKernels<T>(body: () => T): T {
+  const before = written
+  written = newWritten()
+  try {
+    return body()
+  } finally {
+    written = before
+  }
+}
 
 class Nest {
   readonly #sinks: readonly Node[]
