@@ -1,6 +1,9 @@
 /** The words that start this program again in a process of its own, from sources as from a build. */
 import { fileURLToPath } from 'node:url'
 
+/** Gives the arguments of `process.execPath` for `longzhou ...words`. */
+export type Words = (words: readonly string[]) => readonly string[]
+
 /** Arguments of `process.execPath` for `longzhou ...words`. */
 export function freshWords(words: readonly string[]): string[] {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'

@@ -18,6 +18,7 @@ export class Affine {
   /** Coefficients that are not zero, by variable. */
   readonly terms: ReadonlyMap<Variable, number>
   #key: string | null = null
+  #loops: ReadonlySet<Variable> | null = null
 
   constructor(constant: number, terms: ReadonlyMap<Variable, number>) {
     this.constant = constant
@@ -32,6 +33,19 @@ export class Affine {
       this.#key = key
     }
     return this.#key
+  }
+
+  /** Loops that the form depends on, through quotients too. */
+  get loops(): ReadonlySet<Variable> {
+    if (this.#loops === null) {
+      const loops = new Set<Variable>()
+      for (const v of this.terms.keys()) {
+        if (v.quotient) for (const inner of v.quotient.of.loops) loops.add(inner)
+        else loops.add(v)
+      }
+      this.#loops = loops
+    }
+    return this.#loops
   }
 }
 
@@ -73,19 +87,6 @@ export function affineRange(a: Affine): [number, number] {
     else low += c * (v.extent - 1)
   }
   return [low, high]
-}
-
-/** Loops that a form depends on, through quotients too. */
-export function affineLoops(a: Affine, into: Set<Variable> = new Set()): Set<Variable> {
-  for (const v of a.terms.keys()) {
-    if (v.quotient) affineLoops(v.quotient.of, into)
-    else into.add(v)
-  }
-  return into
-}
-
-export function affineKey(a: Affine): string {
-  return a.key
 }
 
 /** Sum of coordinate * stride. */
@@ -174,7 +175,7 @@ function divide(a: Affine, size: number): [Affine, Affine] {
   }
   const [least, most] = affineRange(a)
   const count = Math.floor(most / size) + 1
-  const key = affineKey(a)
+  const { key } = a
   if (least < 0) throw new RangeError('quotient of a negative index')
   const q: Variable = { key: `(${key})/${size}`, extent: count, quotient: { of: a, divisor: size, whole: true } }
   const r: Variable = { key: `(${key})%${size}`, extent: size, quotient: { of: a, divisor: 1, whole: false } }

@@ -7,7 +7,7 @@ import { InternalError } from '../common/errors.ts'
 import { contiguousStrides, numel } from '../common/shape.ts'
 import type { Node } from '../graph/node.ts'
 import { isElementwise, isUniform } from '../schedule/draws.ts'
-import { affineKey, linearize } from './affine.ts'
+import { linearize } from './affine.ts'
 import * as ir from './builder.ts'
 import { emitCast, emitOperation } from './elementwise.ts'
 import { ExpressionBuilder, visitExpressions, type Expression, type Surroundings } from './expression.ts'
@@ -43,11 +43,10 @@ export function buildDraws(sink: Node, surroundings: Surroundings): NestKernel |
   const builder = new ExpressionBuilder({ ...surroundings, isMaterialized: isSource }, new Map())
   const coordinates = sink.shape.map((d, i) => builder.axis(`d${i}`, d))
   const expression = builder.at(sink, coordinates, [], true)
-  const place = affineKey(linearize(coordinates, contiguousStrides(sink.shape)))
+  const place = linearize(coordinates, contiguousStrides(sink.shape)).key
   let isPlain = true
   visitExpressions([expression], (e) => {
-    if (e.kind === 'random')
-      isPlain &&= affineKey(e.at) === place && e.key.loops.size === 0 && e.offset.loops.size === 0
+    if (e.kind === 'random') isPlain &&= e.at.key === place && e.key.loops.size === 0 && e.offset.loops.size === 0
     else if (e.kind === 'load') isPlain &&= e.loops.size === 0 && e.guards.length === 0
     else if (e.kind !== 'operation' && e.kind !== 'constant' && e.kind !== 'scalar') isPlain = false
   })

@@ -5,7 +5,7 @@
  */
 import { sizeOf, type DType } from '../common/dtype.ts'
 import { RecentMap } from '../common/recent-map.ts'
-import { contiguousStrides, numel } from '../common/shape.ts'
+import { contiguousStrides, numel, sameShape } from '../common/shape.ts'
 import type { Node, NodeOf } from '../graph/node.ts'
 import type { OpName } from '../graph/ops.ts'
 import { delinearize, linearize, SplitRequest, type Affine } from './affine.ts'
@@ -71,6 +71,8 @@ class EpilogueBuilder {
   readonly #chain: readonly Node[]
   readonly #surroundings: Surroundings
   readonly #values: Value[] = [{ kind: 'sum' }]
+  /** Names of the values, by number. */
+  readonly #keys: string[] = ['sum']
   readonly #known = new Map<string, number>()
   readonly #places = new Map<Expression, number>()
   readonly #sinks = new Map<Node, number>()
@@ -107,7 +109,7 @@ class EpilogueBuilder {
       0,
     )
     if (read > mostRead) throw new Unfit()
-    const key = textOf([values, results])
+    const key = `${this.#keys.join(';')}|${results.join()}`
     const dtypes = stored.map((s) => s.dtype)
     const epilogue: Epilogue = {
       title: titleOf(values),
@@ -117,7 +119,7 @@ class EpilogueBuilder {
       scalars: this.#numberTypes,
       build: (scope, sum, operands, scalars) => write(values, results, scope, sum, operands, scalars),
     }
-    const form = `${key} ${textOf([this.#views.map((v) => v.dtype), this.#numberTypes, dtypes])}`
+    const form = `${key} ${this.#views.map((v) => v.dtype).join()} ${this.#numberTypes.join()} ${dtypes.join()}`
     if (!hasLanes.getOrMake(form, () => fitsLanes(epilogue, dtypes))) throw new Unfit()
     return { epilogue, dtype: dtypes[0]!, operands: this.#operands, numbers: this.#numbers }
   }
@@ -149,9 +151,12 @@ class EpilogueBuilder {
   }
 
   #push(value: Value): number {
-    const key = textOf(value)
+    const key = keyOf(value)
     let place = this.#known.get(key)
-    if (place === undefined) this.#known.set(key, (place = this.#values.push(value) - 1))
+    if (place === undefined) {
+      this.#known.set(key, (place = this.#values.push(value) - 1))
+      this.#keys.push(key)
+    }
     return place
   }
 
@@ -183,7 +188,7 @@ class EpilogueBuilder {
       strides[Number(v.key.slice(1))] = c
     }
     const view: EpilogueOperand = { dtype: e.dtype, strides, offset: e.at.constant }
-    let number = this.#operands.findIndex((o, i) => o === e.source && textOf(view) === textOf(this.#views[i]))
+    let number = this.#operands.findIndex((o, i) => o === e.source && sameView(view, this.#views[i]!))
     if (number < 0) {
       if (this.#operands.length === mostOperands) throw new Unfit()
       number = this.#operands.push(e.source) - 1
@@ -193,11 +198,29 @@ class EpilogueBuilder {
   }
 }
 
-/** JSON that tells all numbers apart. */
-function textOf(value: unknown): string {
-  const plain = (v: unknown): boolean =>
-    typeof v !== 'bigint' && (typeof v !== 'number' || (Number.isFinite(v) && !Object.is(v, -0)))
-  return JSON.stringify(value, (_, v: unknown) => (plain(v) ? v : Object.is(v, -0) ? '-0' : `${typeof v} ${String(v)}`))
+/** Tells values apart whose sources are told apart by their numbers. */
+function keyOf(value: Value): string {
+  switch (value.kind) {
+    case 'sum':
+      return 'sum'
+    case 'operand':
+    case 'number':
+      return `${value.kind} ${value.number} ${value.dtype}`
+    case 'written':
+      return `${textOf(value.value)} ${value.dtype}`
+    case 'operation':
+      return `${value.op} ${value.dtype} ${value.args.join()}`
+  }
+}
+
+/** Text that tells all numbers apart. */
+function textOf(value: number | bigint): string {
+  if (typeof value === 'bigint') return `${value}n`
+  return Object.is(value, -0) ? '-0' : String(value)
+}
+
+function sameView(a: EpilogueOperand, b: EpilogueOperand): boolean {
+  return a.dtype === b.dtype && a.offset === b.offset && sameShape(a.strides, b.strides)
 }
 
 function sameForm(a: Affine, b: Affine): boolean {

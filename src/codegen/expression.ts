@@ -3,15 +3,13 @@
  * arithmetic. Reductions inside stand for values that an earlier phase of the same kernel computes.
  */
 import { isFloat, type DType } from '../common/dtype.ts'
-import { contiguousStrides, numel } from '../common/shape.ts'
+import { contiguousStrides, numel, sameShape, type Shape } from '../common/shape.ts'
 import type { Node } from '../graph/node.ts'
 import { opInfo, type OpName } from '../graph/ops.ts'
 import { elementsOf } from '../schedule/views.ts'
 import {
   affineAdd,
   affineConstant,
-  affineKey,
-  affineLoops,
   affineRange,
   affineScale,
   affineVariable,
@@ -91,12 +89,18 @@ const unrolledOps: Partial<Record<OpName, OpName>> = {
 const noLoops: ReadonlySet<Variable> = new Set()
 
 function union(parts: readonly ReadonlySet<Variable>[]): ReadonlySet<Variable> {
-  const used = parts.filter((p) => p.size > 0)
-  if (used.length === 0) return noLoops
-  if (used.length === 1) return used[0]!
+  let largest = noLoops
+  for (const p of parts) if (p.size > largest.size) largest = p
+  if (parts.every((p) => p === largest || covers(largest, p))) return largest
   const all = new Set<Variable>()
-  for (const p of used) for (const v of p) all.add(v)
+  for (const p of parts) for (const v of p) all.add(v)
   return all
+}
+
+/** Whether all loops of `inner` are among `outer`. */
+export function covers(outer: ReadonlySet<Variable>, inner: ReadonlySet<Variable>): boolean {
+  for (const v of inner) if (!outer.has(v)) return false
+  return true
 }
 
 export class ExpressionBuilder {
@@ -105,6 +109,9 @@ export class ExpressionBuilder {
   readonly #splits: ReadonlyMap<string, number>
   readonly #memo = new Map<Node, Map<string, Expression>>()
   readonly #axes = new Map<string, Affine>()
+  /** What lists of coordinates are called, and where they lie in a dense tensor of a shape: nodes hand on one list to one another. */
+  readonly #names = new Map<readonly Affine[], string>()
+  readonly #offsets = new Map<readonly Affine[], { readonly shape: Shape; readonly at: Affine }>()
   readonly loops: Variable[] = []
 
   constructor(surroundings: Surroundings, splits: ReadonlyMap<string, number>) {
@@ -132,14 +139,13 @@ export class ExpressionBuilder {
 
   /** The loops behind an axis, outermost first. */
   axisLoops(coordinate: Affine): Variable[] {
-    return [...affineLoops(coordinate)]
+    return [...coordinate.loops]
   }
 
   /** The value of a node at coordinates. `force` computes it here although it is materialised (the kernel's own result). */
   at(node: Node, coordinates: readonly Affine[], guards: readonly Bound[] = [], force = false): Expression {
-    const key =
-      coordinates.map(affineKey).join(';') +
-      (guards.length > 0 ? `|${guards.map((g) => `${affineKey(g.at)}<${g.high}`).join(';')}` : '')
+    const name = this.#nameOf(coordinates)
+    const key = guards.length > 0 ? `${name}|${guards.map((g) => `${g.at.key}<${g.high}`).join(';')}` : name
     let known = this.#memo.get(node)
     if (!known) this.#memo.set(node, (known = new Map()))
     const found = known.get(key)
@@ -152,9 +158,24 @@ export class ExpressionBuilder {
     return made
   }
 
+  #nameOf(coordinates: readonly Affine[]): string {
+    let name = this.#names.get(coordinates)
+    if (name === undefined) this.#names.set(coordinates, (name = coordinates.map((a) => a.key).join(';')))
+    return name
+  }
+
+  /** Where coordinates lie in a dense tensor. */
+  #offsetOf(coordinates: readonly Affine[], shape: Shape): Affine {
+    const known = this.#offsets.get(coordinates)
+    if (known && sameShape(known.shape, shape)) return known.at
+    const at = linearize(coordinates, contiguousStrides(shape))
+    this.#offsets.set(coordinates, { shape, at })
+    return at
+  }
+
   #load(source: Node, coordinates: readonly Affine[], guards: readonly Bound[]): Expression {
-    const at = linearize(coordinates, contiguousStrides(source.shape))
-    const loops = union([affineLoops(at), ...guards.map((g) => affineLoops(g.at))])
+    const at = this.#offsetOf(coordinates, source.shape)
+    const loops = guards.length === 0 ? at.loops : union([at.loops, ...guards.map((g) => g.at.loops)])
     return { kind: 'load', dtype: source.dtype, loops, source, at, guards }
   }
 
@@ -168,13 +189,13 @@ export class ExpressionBuilder {
         return { kind: 'scalar', dtype, loops: noLoops, slot: this.#surroundings.scalarSlot(node) }
       case 'iota': {
         const at = c[node.attributes.axis]!
-        return { kind: 'index', dtype, loops: affineLoops(at), at }
+        return { kind: 'index', dtype, loops: at.loops, at }
       }
       case 'random': {
-        const at = linearize(c, contiguousStrides(node.shape))
+        const at = this.#offsetOf(c, node.shape)
         const key = this.at(x, [])
         const offset = this.at(node.sources[1]!, [])
-        return { kind: 'random', dtype, loops: union([affineLoops(at), key.loops, offset.loops]), key, offset, at }
+        return { kind: 'random', dtype, loops: union([at.loops, key.loops, offset.loops]), key, offset, at }
       }
       case 'detach':
         return this.at(x, c, guards)
@@ -236,7 +257,7 @@ export class ExpressionBuilder {
 
   #reshaped(node: Node, c: readonly Affine[], guards: readonly Bound[]): Affine[] {
     const x = node.sources[0]!
-    const linear = linearize(c, contiguousStrides(node.shape))
+    const linear = this.#offsetOf(c, node.shape)
     if (affineRange(linear)[0] < 0) throw new MaterializeRequest(node)
     const coordinates = delinearize(linear, x.shape)
     const isAffine = coordinates.every((a) => [...a.terms.keys()].every((v) => v.quotient === undefined))
@@ -258,7 +279,7 @@ export class ExpressionBuilder {
     return {
       kind: 'guard',
       dtype: node.dtype,
-      loops: union([value.loops, ...bounds.map((b) => affineLoops(b.at))]),
+      loops: union([value.loops, ...bounds.map((b) => b.at.loops)]),
       bounds,
       x: value,
     }
@@ -274,7 +295,7 @@ export class ExpressionBuilder {
     const place = this.at(index, c.slice(axis, axis + rank), guards)
     const others = [...c.slice(0, axis), affineConstant(0), ...c.slice(axis + rank)]
     const at = linearize(others, strides)
-    const loops = union([affineLoops(at), place.loops, ...guards.map((g) => affineLoops(g.at))])
+    const loops = union([at.loops, place.loops, ...guards.map((g) => g.at.loops)])
     const picked: Expression = {
       kind: 'gather',
       dtype: memory.dtype,
@@ -337,7 +358,7 @@ export class ExpressionBuilder {
   #reduced(node: Node, axes: readonly number[], c: readonly Affine[], guards: readonly Bound[]): Expression {
     if (guards.length > 0) throw new MaterializeRequest(node)
     const x = node.sources[0]!
-    const where = c.map(affineKey).join(';')
+    const where = this.#nameOf(c)
     if (numel(x.shape) === 0)
       return { kind: 'constant', dtype: node.dtype, loops: noLoops, value: node.op === 'reduceProd' ? 1 : 0 }
     if (isTiny(x.shape, axes)) return this.#unrolled(node, x, axes, c)

@@ -164,9 +164,18 @@ class Generator implements PlanBuilder {
       l.space === 'temporary'
         ? { space: 'arena', slot: 0, byteOffset: offsets[l.slot]! + l.byteOffset, step: l.step }
         : { space: l.space, slot: l.slot, byteOffset: l.byteOffset, step: l.step }
-    const bind = (a: StepArgument<Location>): Argument =>
-      a.kind === 'memory' ? { kind: 'buffer', ref: ref(a.role) } : a
-    const launch = (s: PendingLaunch): Launch => ({ ...s, kind: 'launch', arguments: s.arguments.map(bind) })
+    // What several launches name is one object: plans are kept.
+    const buffers = new Map<Location, Argument>()
+    const bind = (a: StepArgument<Location>): Argument => {
+      if (a.kind !== 'memory') return a
+      let buffer = buffers.get(a.role)
+      if (!buffer) buffers.set(a.role, (buffer = { kind: 'buffer', ref: ref(a.role) }))
+      return buffer
+    }
+    const launch = ({ kernel, arguments: given, extent, grain, scratchBytes, flops, bytes, shapes }: PendingLaunch) => {
+      const sizes = { extent, grain, scratchBytes, flops, bytes, ...(shapes && { shapes }) }
+      return { kind: 'launch', kernel, arguments: given.map(bind), ...sizes } satisfies Launch
+    }
     const steps = split.steps.map((s): Launch | Loop =>
       'count' in s ? { ...s, kind: 'loop', steps: s.steps.map(launch) } : launch(s),
     )

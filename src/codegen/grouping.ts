@@ -8,7 +8,7 @@ import { Hash } from '../common/hash.ts'
 import { RecentMap } from '../common/recent-map.ts'
 import { numel } from '../common/shape.ts'
 import { newWalk, type ContractAxis, type Node, type NodeOf } from '../graph/node.ts'
-import { opTable } from '../graph/ops.ts'
+import { opInfo, opTable } from '../graph/ops.ts'
 
 /** Nodes by their places in the program. */
 export interface Grouping {
@@ -83,6 +83,8 @@ function addRange(hash: Hash, node: NodeOf<'gather'> | NodeOf<'scatter'>, looked
 
 /** Attributes that are no sizes. */
 function addAttributes(hash: Hash, node: Node): void {
+  const { group } = opInfo(node.op)
+  if (group === 'unary' || group === 'binary' || group === 'ternary' || group === 'cast') return
   const { attributes } = node
   if ('axes' in attributes) hash.addAll(attributes.axes)
   if ('order' in attributes) hash.addAll(attributes.order)

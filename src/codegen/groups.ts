@@ -13,7 +13,8 @@ import { stridedView, type StridedView } from '../schedule/views.ts'
 import { PartitionRequest } from './affine.ts'
 import { lowerAttention, type AttentionNode, type LoweredAttention } from './attention/lower.ts'
 import { boxesOf, type Box } from './boxes.ts'
-import { fuseEpilogue, type FusedContract } from './epilogue.ts'
+import type { FusedContract } from './epilogue.ts'
+import { fuseEpilogueOnce } from './epilogue-memo.ts'
 import { MaterializeRequest, type Surroundings } from './expression.ts'
 import { classOf, keepGrouping, knownGroupings, type Grouping } from './grouping.ts'
 import { joinLoops, loopsTogether } from './loops-together.ts'
@@ -90,7 +91,12 @@ interface OwnGroup extends Group {
 
 export type OwnNode = NodeOf<'scatter'> | NodeOf<'argsort'> | NodeOf<'cumulate'>
 
-const sourcesOf = (nest: NestKernel): Node[] => nest.arguments.flatMap((a) => (a.kind === 'source' ? [a.node] : []))
+function sourcesOf(nest: NestKernel): Node[] {
+  const sources: Node[] = []
+  for (const a of nest.arguments) if (a.kind === 'source') sources.push(a.node)
+  return sources
+}
+
 /** What loops a kernel has; kernels of one domain can be joined. Undefined for what is no loop nest. */
 const domainOf = (g: KernelGroup): string | undefined => (g.kind === 'nest' ? g.nest?.domain : undefined)
 /** Whether a kernel combines elements at one place, and sums nothing. */
@@ -306,7 +312,7 @@ class Grouper {
       StridedView,
     ]
     for (const v of [lhs, rhs]) if (!this.#fusion.isMaterialized(v.base)) throw new MaterializeRequest(v.base)
-    const fused = chain.length > 0 ? fuseEpilogue(contract, chain, stored, this.surroundings) : null
+    const fused = chain.length > 0 ? fuseEpilogueOnce(contract, chain, stored, this.surroundings) : null
     if (chain.length > 0 && !fused) throw new MaterializeRequest(contract)
     const reads = [lhs.base, rhs.base, ...(fused?.operands ?? [])]
     return { kind: 'contract', sinks: stored, reads, contract, chain, lhs, rhs, fused }
@@ -368,7 +374,7 @@ class Grouper {
         const between = slots.slice(from + 1, i)
         if (before?.kind === 'contract' && between.every((g) => g === null || this.#canMoveBehind(before, g, leaves))) {
           const chain = [...before.chain, sink]
-          if (fuseEpilogue(before.contract, chain, [sink], this.surroundings)) {
+          if (fuseEpilogueOnce(before.contract, chain, [sink], this.surroundings)) {
             slots[from] = null
             const made = new Set([before.contract, ...chain])
             const reads = [...new Set([...before.reads, ...group.reads])].filter((r) => !made.has(r))

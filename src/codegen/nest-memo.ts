@@ -2,14 +2,12 @@
  * Building a loop nest depends on nothing but the nodes that are fused into it: layers repeat themselves within a program, and programs of
  * another batch share what has no batch in it. The last nests are kept, with nodes named by their place in a walk from the sinks.
  */
-import { dtypes } from '../common/dtype.ts'
-import { Hash } from '../common/hash.ts'
 import { RecentMap } from '../common/recent-map.ts'
-import { newWalk, type Node } from '../graph/node.ts'
-import { addSignature } from '../schedule/signature.ts'
+import type { Node } from '../graph/node.ts'
 import { PartitionRequest } from './affine.ts'
 import { MaterializeRequest, type Surroundings } from './expression.ts'
-import { buildNest, type NestKernel } from './nest.ts'
+import { fusedNodes } from './fused-nodes.ts'
+import { buildNest, withFreshKernels, type NestKernel } from './nest.ts'
 import type { NestArgument } from './nest-parameters.ts'
 
 /** An argument with nodes named by their places in the walk: whoever kept a node would keep the program that it was recorded in. */
@@ -28,7 +26,19 @@ type Kept =
   | { readonly wanted: number }
   | { readonly cut: PartitionRequest }
 
-const kept = new RecentMap<string, Kept>(4096)
+let kept = new RecentMap<number, Kept>(4096)
+const none: ReadonlySet<Node> = new Set()
+
+/** Runs `body` without nests and kernels that are kept: what it builds must be the same. For tests. */
+export function withFreshNests<T>(body: () => T): T {
+  const before = kept
+  kept = new RecentMap(4096)
+  try {
+    return withFreshKernels(body)
+  } finally {
+    kept = before
+  }
+}
 
 /** As `buildNest`. */
 export function buildNestOnce(
@@ -36,9 +46,9 @@ export function buildNestOnce(
   surroundings: Surroundings,
   strides?: readonly number[],
 ): NestKernel {
-  const { key, nodes } = walk(sinks, surroundings)
-  const place = strides ? `${key} ${strides.join()}` : key
-  const known = kept.getOrMake(place, () => build(sinks, surroundings, nodes, strides))
+  const { hash, nodes } = fusedNodes(sinks, surroundings)
+  if (strides) hash.addAll(strides)
+  const known = kept.getOrMake(hash.toNumber(), () => build(sinks, surroundings, nodes, strides))
   if ('cut' in known) throw known.cut
   if ('wanted' in known) throw new MaterializeRequest(nodes[known.wanted]!)
   const bind = (a: KeptArgument): NestArgument => {
@@ -48,7 +58,7 @@ export function buildNestOnce(
   return {
     ...known.nest,
     arguments: known.arguments.map(bind),
-    shifted: new Set(known.shifted.map((p) => nodes[p]!)),
+    shifted: known.shifted.length === 0 ? none : new Set(known.shifted.map((p) => nodes[p]!)),
   }
 }
 
@@ -73,37 +83,4 @@ function build(
     if (!(request instanceof MaterializeRequest)) throw request
     return { wanted: place(request.node) }
   }
-}
-
-/** The nodes that a nest computes or reads, in the order of a walk from the sinks, and a hash that tells the whole from others. */
-function walk(sinks: readonly Node[], surroundings: Surroundings): { key: string; nodes: Node[] } {
-  const mark = newWalk()
-  const nodes: Node[] = []
-  const hash = new Hash()
-  const visit = (node: Node, isSink: boolean): void => {
-    if (node.walk === mark) {
-      hash.add(-2)
-      hash.add(node.place)
-      return
-    }
-    node.walk = mark
-    node.place = nodes.push(node) - 1
-    if (!isSink && !sinks.includes(node) && surroundings.isMaterialized(node)) {
-      hash.add(-3)
-      hash.add(dtypes.indexOf(node.dtype))
-      hash.add(node.shape.length)
-      hash.addAll(node.shape)
-      return
-    }
-    hash.add(-4)
-    addSignature(node, undefined, hash)
-    hash.add(-6)
-    for (const s of node.sources) visit(s, false)
-  }
-  hash.add(surroundings.isWhole === true ? 1 : 0)
-  for (const s of sinks) {
-    hash.add(surroundings.overwrites(s) ? -7 : -5)
-    visit(s, true)
-  }
-  return { key: `${hash.toString()}-${nodes.length}`, nodes }
 }

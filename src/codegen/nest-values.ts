@@ -1,19 +1,13 @@
 /** Values of a nest: fused expressions as expressions of the kernel, each computed once, as far outside the loops as it can be. */
 import type { Node } from '../graph/node.ts'
-import { affineKey, type Affine, type Variable } from './affine.ts'
+import type { Affine } from './affine.ts'
 import * as ir from './builder.ts'
 import { emitCast, emitOperation } from './elementwise.ts'
-import { MaterializeRequest, type Bound, type Expression } from './expression.ts'
+import { covers, MaterializeRequest, type Bound, type Expression } from './expression.ts'
 import type { Expr } from './kernel.ts'
 import type { Level, NestAddresses } from './nest-addresses.ts'
 import type { NestParameters } from './nest-parameters.ts'
 import { emitRandom } from './random.ts'
-
-/** Whether all loops of `inner` are among `outer`. */
-export function covers(outer: ReadonlySet<Variable>, inner: ReadonlySet<Variable>): boolean {
-  for (const v of inner) if (!outer.has(v)) return false
-  return true
-}
 
 export class NestValues {
   readonly #ir: ir.KernelBuilder
@@ -130,13 +124,16 @@ export class NestValues {
   #inside(level: Level, bounds: readonly Bound[]): Expr {
     let all: Expr | null = null
     for (const b of bounds) {
-      const key = `inside ${affineKey(b.at)}<${b.high}`
+      const key = `inside ${b.at.key}<${b.high}`
       let test = level.addressOf(key)
       if (!test) {
         const x = this.#ir.let('x', this.#addresses.address(level, b.at))
         test = this.#ir.let(
           'inside',
-          ir.and(ir.ge(x, b.low), ir.lt(x, this.#parameters.index(`high ${affineKey(b.at)}`, b.high))),
+          ir.and(
+            ir.ge(x, b.low),
+            ir.lt(x, this.#parameters.index(`high ${b.at.key}`, b.high, { of: 'high', bound: b })),
+          ),
         )
         level.addresses.set(key, test)
       }
@@ -147,17 +144,17 @@ export class NestValues {
 
   /** Offset of the slice that a dynamic index picks; out of range is reported and reads the first slice. */
   #gatherBase(level: Level, e: Expression & { kind: 'gather' }): Expr {
-    const key = `gather ${affineKey(e.at)} ${e.size} ${e.stride}`
+    const key = `gather ${e.at.key} ${e.size} ${e.stride}`
     const holder = level.valueOf(e.index)
     const cached = holder && level.addressOf(`${key} ${describe(holder)}`)
     if (cached) return cached
     const value = this.value(level, e.index)
-    const size = this.#parameters.index(`size ${key}`, e.size)
+    const size = this.#parameters.index(`size ${key}`, e.size, { of: 'size', gather: e })
     const { at, outside } = this.#ir.position(value, size)
     this.#ir.if(outside, () => this.#ir.fail(1))
     const base = this.#ir.let(
       'base',
-      ir.mul(ir.select(outside, 0, at), this.#parameters.index(`stride ${key}`, e.stride)),
+      ir.mul(ir.select(outside, 0, at), this.#parameters.index(`stride ${key}`, e.stride, { of: 'stride', gather: e })),
     )
     level.addresses.set(`${key} ${describe(value)}`, base)
     return base

@@ -4,24 +4,28 @@
  * softmax or a layer norm the case with several; a column sum keeps its accumulators in scratch, so that memory is read in order.
  */
 import { sizeOf } from '../common/dtype.ts'
+import { RecentMap } from '../common/recent-map.ts'
 import { contiguousStrides, numel } from '../common/shape.ts'
 import type { Node } from '../graph/node.ts'
-import { affineKey, linearize, SplitRequest, type Affine, type Variable } from './affine.ts'
-import * as ir from './builder.ts'
+import { linearize, SplitRequest, type Affine, type Variable } from './affine.ts'
 import { buildDraws } from './draws.ts'
 import { valueScalar } from './elementwise.ts'
 import {
+  covers,
   ExpressionBuilder,
   MaterializeRequest,
   visitExpressions,
   type Expression,
   type Surroundings,
 } from './expression.ts'
-import type { Expr, Kernel, ReduceIr } from './kernel.ts'
-import { longestWritten, NestAddresses, Level, type Group } from './nest-addresses.ts'
-import { NestParameters, type NestArgument } from './nest-parameters.ts'
-import { covers, NestValues } from './nest-values.ts'
+import type { Kernel } from './kernel.ts'
+import { longestWritten } from './nest-addresses.ts'
+import { JoinedLoops, type Group } from './nest-loops.ts'
+import type { NestArgument, Work } from './nest-parameters.ts'
+import { NestStructure, type NestLayout, type Place, type Reduction } from './nest-structure.ts'
 import { nestTitle } from './nest-title.ts'
+import { accumulators, scratchOf, writeNest } from './nest-writer.ts'
+import { retitled } from './structure.ts'
 import { zerosKernel } from './zeros.ts'
 
 export interface NestKernel {
@@ -39,8 +43,6 @@ export interface NestKernel {
   /** Kernels that the same nodes need beside this one, or in its place, at other sizes. */
   readonly siblings?: readonly Kernel[]
 }
-
-type Reduction = Expression & { kind: 'reduction' }
 
 /** Elements of the innermost loop that one parallel iteration takes where there is nothing else to share out. */
 const chunkElements = 4096
@@ -71,26 +73,33 @@ export function buildNest(sinks: readonly Node[], surroundings: Surroundings, st
   }
 }
 
-const accumulators: Partial<Record<string, ReduceIr>> = {
-  reduceSum: 'add',
-  reduceProd: 'mul',
-  reduceMax: 'max',
-  reduceMin: 'min',
+/** Kernels by structure, and where their arguments are found. */
+let written = newWritten()
+
+function newWritten(): RecentMap<number, { readonly kernel: Kernel; readonly places: readonly Place[] }> {
+  return new RecentMap(4096)
+}
+
+/** Runs `body` without the kernels that are kept: what it writes must be the same. For tests. */
+export function withFreshKernels<T>(body: () => T): T {
+  const before = written
+  written = newWritten()
+  try {
+    return body()
+  } finally {
+    written = before
+  }
 }
 
 class Nest {
   readonly #sinks: readonly Node[]
-  readonly #ir: ir.KernelBuilder
+  readonly #title: string
+  readonly #inPlace: boolean
   readonly #expressions: Expression[]
   readonly #stores: Affine[]
   readonly #domain: Variable[]
   readonly #reductions: Reduction[]
   readonly #outer: Variable[]
-  readonly #parameters: NestParameters
-  readonly #addresses: NestAddresses
-  readonly #values: NestValues
-  #scratchBytes = 0
-  #sinkParameters: ir.BufferParameter[] = []
 
   constructor(
     sinks: readonly Node[],
@@ -112,11 +121,8 @@ class Nest {
       if (e.kind === 'reduction') this.#reductions.push(e)
     })
     this.#outer = this.#chooseOuter()
-    this.#ir = new ir.KernelBuilder(nestTitle(sinks, isSource))
-    const inPlace = sinks.some((s) => surroundings.overwrites(s))
-    this.#parameters = new NestParameters(this.#ir, inPlace)
-    this.#addresses = new NestAddresses(this.#ir, this.#parameters)
-    this.#values = new NestValues(this.#ir, this.#parameters, this.#addresses)
+    this.#title = nestTitle(sinks, isSource)
+    this.#inPlace = sinks.some((n) => surroundings.overwrites(n))
   }
 
   /** Loops outside all phases: those that any reduction depends on. Every reduction must live right inside them. */
@@ -135,126 +141,85 @@ class Nest {
 
   build(): NestKernel {
     const phases = this.#phases()
-    const inner = this.#domain.filter((v) => !this.#outer.includes(v))
-    this.#addresses.collapse([this.#outer, inner, ...phases.map((p) => p[0]!.over)], this.#expressions, this.#stores)
-    this.#sinkParameters = this.#parameters.sinks(this.#sinks)
-    const column = this.#columnLoop(inner)
-    const outerGroups = this.#addresses.groups(this.#outer)
-    const innerGroups = this.#addresses.groups(inner)
-    let extent: number
-    if (this.#reductions.length === 0) extent = this.#elementwise(innerGroups)
-    else if (column) extent = this.#columns(outerGroups, column, phases)
-    else extent = this.#rows(outerGroups, innerGroups, phases)
-    return this.#finish(extent)
-  }
-
-  // ---- shapes of kernels ------------------------------------------------------------------------------------------------
-
-  /** Stores only: parallel over all loops but the last, and over chunks of that. */
-  #elementwise(groups: readonly Group[]): number {
-    const [looped, tail] = splitTail(groups)
-    const last = looped[looped.length - 1] ?? { members: [], extent: 1 }
-    const before = looped.slice(0, -1)
-    const rows = before.reduce((n, g) => n * g.extent, 1)
-    const chunk = rows >= 16 || last.extent <= chunkElements ? last.extent : chunkElements
-    const chunks = Math.ceil(last.extent / Math.max(chunk, 1))
-    const size = this.#parameters.index('chunk', chunk)
-    const length = this.#parameters.index('length', last.extent)
-    const count = this.#parameters.index('chunks', chunks)
-    this.#ir.parallel('p', (p) => {
-      const from = this.#ir.let('from', ir.mul(ir.rem(p, count), size))
-      const to = this.#ir.let('to', ir.min(ir.add(from, size), length))
-      const outer = this.#addresses.enter(null, before, ir.div(p, count))
-      this.#innermost(outer, last, from, to, this.#expressions, this.#stores, () => this.#storeTail(tail))
+    const innerLoops = this.#domain.filter((v) => !this.#outer.includes(v))
+    const lists = [this.#outer, innerLoops, ...phases.map((p) => p[0]!.over)]
+    const loops = new JoinedLoops(lists, this.#expressions, this.#stores)
+    const [outer, inner] = [loops.groups(this.#outer), loops.groups(innerLoops)]
+    const column = inner.length > 0 ? null : this.#columnLoop(loops, outer)
+    const tail = tailOf(inner)
+    const work = this.#work(outer, inner, column, tail)
+    const layout: NestLayout = {
+      sinks: this.#sinks,
+      inPlace: this.#inPlace,
+      expressions: this.#expressions,
+      reductions: this.#reductions,
+      stores: this.#stores,
+      loops,
+      outer,
+      inner,
+      phases,
+      column,
+      tail,
+      work,
+    }
+    const structure = new NestStructure(layout)
+    const { kernel, places } = written.getOrMake(structure.key, () => {
+      const made = writeNest(layout, this.#title)
+      return { kernel: made.kernel, places: made.arguments.map((a, i) => structure.placeOf(a, made.origins[i]!)) }
     })
-    return rows * chunks
+    const scratchBytes = column ? work.chunk * this.#reductions.length * sizeOf(scratchOf(this.#reductions)) : 0
+    return {
+      kernel: kernel.title === this.#title ? kernel : retitled(kernel, this.#title),
+      arguments: places.map((p) => structure.argumentAt(p)),
+      scratchBytes,
+      ...this.#measures(work.extent, structure.sources),
+    }
   }
 
-  /** Phases over rows, then the stores, for each outer iteration. */
-  #rows(outerGroups: readonly Group[], innerGroups: readonly Group[], phases: readonly Reduction[][]): number {
-    this.#ir.parallel('p', (p) => {
-      const outer = this.#addresses.enter(null, outerGroups, p)
-      for (const phase of phases) this.#reducePhase(outer, phase)
-      if (innerGroups.length === 0) {
-        this.#current = outer
-        this.#storeAll(outer)
-      } else {
-        const [looped, tail] = splitTail(innerGroups)
-        this.#loops(outer, looped, this.#expressions, this.#stores, () => this.#storeTail(tail))
-      }
-    })
-    return outerGroups.reduce((n, g) => n * g.extent, 1)
-  }
-
-  /** As rows, for a block of one outer loop at a time: accumulators of the block lie in scratch, and memory is read in order. */
-  #columns(outerGroups: readonly Group[], column: Group, phases: readonly Reduction[][]): number {
-    const others = outerGroups.filter((g) => g !== column)
+  /** How the work is shared out: over outer iterations, or, where there are none or sums run along columns, over chunks of the last loop, too. */
+  #work(
+    outer: readonly Group[],
+    inner: readonly Group[],
+    column: Group | null,
+    tail: Group | null,
+  ): Work & { readonly extent: number } {
+    const extentOf = (groups: readonly Group[]): number => groups.reduce((n, g) => n * g.extent, 1)
+    if (this.#reductions.length === 0) {
+      const looped = tail ? inner.slice(0, -1) : inner
+      const length = looped[looped.length - 1]?.extent ?? 1
+      const rows = extentOf(looped.slice(0, -1))
+      const chunk = rows >= 16 || length <= chunkElements ? length : chunkElements
+      const chunks = Math.ceil(length / Math.max(chunk, 1))
+      return { chunk, length, chunks, extent: rows * chunks }
+    }
+    if (!column) return { chunk: 0, length: 0, chunks: 0, extent: extentOf(outer) }
+    const others = outer.filter((g) => g !== column)
     const chunk = blockOfColumns(column.extent, others)
     const chunks = Math.ceil(column.extent / Math.max(chunk, 1))
-    const size = this.#parameters.index('chunk', chunk)
-    const length = this.#parameters.index('length', column.extent)
-    const count = this.#parameters.index('chunks', chunks)
-    const scalar = valueScalar(this.#reductions[0]!.dtype)
-    const scratchType = ({ f32: 'float32', f64: 'float64', i32: 'int32', i64: 'int64', mask: 'int32' } as const)[scalar]
-    const scratch = this.#parameters.scratch(scratchType)
-    this.#scratchBytes = chunk * this.#reductions.length * sizeOf(scratchType)
-    this.#ir.parallel('p', (p) => {
-      const from = this.#ir.let('from', ir.mul(ir.rem(p, count), size))
-      const to = this.#ir.let('to', ir.min(ir.add(from, size), length))
-      const outer = this.#addresses.enter(null, others, ir.div(p, count))
-      const cell = (r: Reduction, k: Expr): Expr => ir.add(ir.mul(size, this.#reductions.indexOf(r)), ir.sub(k, from))
-      const withCells = (level: Level, k: Expr, upTo: number): void => {
-        for (const phase of phases.slice(0, upTo))
-          for (const r of phase) level.values.set(r, asValue(r, ir.load(scratch, cell(r, k))))
-      }
-      phases.forEach((phase, i) => {
-        this.#ir.vector('k', from, to, (k) => {
-          for (const r of phase) this.#ir.store(scratch, cell(r, k), startOf(r))
-        })
-        const groups = this.#addresses.groups(phase[0]!.over)
-        const roots = phase.map((r) => r.x)
-        this.#nested(outer, groups, (level) => {
-          this.#innermost(level, column, from, to, roots, [], (k) => {
-            const here = this.#current!
-            withCells(here, k, i)
-            for (const r of phase) {
-              const at = this.#ir.let('cell', cell(r, k))
-              this.#ir.store(scratch, at, combine(r, ir.load(scratch, at), raw(r, this.#values.value(here, r.x))))
-            }
-          })
-        })
-      })
-      this.#innermost(outer, column, from, to, [], this.#stores, (k) => {
-        withCells(this.#current!, k, phases.length)
-        this.#storeAll(this.#current!)
-      })
-    })
-    return others.reduce((n, g) => n * g.extent, 1) * chunks
+    return { chunk, length: column.extent, chunks, extent: extentOf(others) * chunks }
   }
 
   /** The outer loop along which a column reduction should run, or null where rows are read in order anyway. */
-  #columnLoop(inner: readonly Variable[]): Group | null {
-    if (inner.length > 0 || this.#reductions.length === 0) return null
+  #columnLoop(loops: JoinedLoops, outer: readonly Group[]): Group | null {
+    if (this.#reductions.length === 0) return null
     const scalar = valueScalar(this.#reductions[0]!.dtype)
     if (this.#reductions.some((r) => accumulators[r.op] === undefined || valueScalar(r.dtype) !== scalar)) return null
     const votes = new Map<Group, number>()
     let rows = 0
     for (const r of this.#reductions) {
-      const last = this.#addresses.groupOf(r.over[r.over.length - 1]!)
+      const last = loops.groupOf(r.over[r.over.length - 1]!)
       visitExpressions([r.x], (e) => {
         if (e.kind !== 'load' && e.kind !== 'gather') return
         const bytes = 1
-        if (last && this.#addresses.coefficient(e.at, last) === 1) rows += bytes
-        for (const g of this.#addresses.groups(this.#outer)) {
-          if (g.extent >= 8 && this.#addresses.coefficient(e.at, g) === 1) votes.set(g, (votes.get(g) ?? 0) + bytes)
+        if (last && loops.coefficient(e.at, last) === 1) rows += bytes
+        for (const g of outer) {
+          if (g.extent >= 8 && loops.coefficient(e.at, g) === 1) votes.set(g, (votes.get(g) ?? 0) + bytes)
         }
       })
     }
     const [best] = [...votes].sort((a, b) => b[1] - a[1])
     return best && best[1] > rows ? best[0] : null
   }
-
-  // ---- phases -----------------------------------------------------------------------------------------------------------
 
   /** Reductions in the order of their dependence; those over the same loops run together. */
   #phases(): Reduction[][] {
@@ -276,127 +241,7 @@ class Nest {
     return [...phases.values()]
   }
 
-  #reducePhase(outer: Level, phase: readonly Reduction[]): void {
-    const simple = accumulators[phase[0]!.op] !== undefined
-    const variables = phase.map((r) => this.#ir.declare('acc', startOf(r)))
-    const position = simple ? null : this.#ir.declare('best', ir.index(-1))
-    const roots = phase.map((r) => r.x)
-    this.#loops(
-      outer,
-      this.#addresses.groups(phase[0]!.over),
-      roots,
-      simple ? [] : [phase[0]!.position],
-      () => {
-        const level = this.#current!
-        phase.forEach((r, i) => {
-          const x = raw(r, this.#values.value(level, r.x))
-          if (position === null) return this.#ir.accumulate(variables[i]!, accumulators[r.op]!, x)
-          const v = this.#ir.let('v', x)
-          const best = variables[i]!
-          const better = ir.compare(r.op === 'argmax' ? 'gt' : 'lt', v, best)
-          const isFloating = v.type.scalar === 'f32' || v.type.scalar === 'f64'
-          const firstNaN = isFloating ? ir.and(ir.ne(v, v), ir.eq(best, best)) : null
-          const take = this.#ir.let('take', ir.or(firstNaN ? ir.or(better, firstNaN) : better, ir.lt(position, 0)))
-          this.#ir.assign(position, ir.select(take, this.#addresses.address(level, r.position), position))
-          this.#ir.assign(best, ir.select(take, v, best))
-        })
-      },
-      simple,
-    )
-    phase.forEach((r, i) => outer.values.set(r, position ? ir.convert(position, 'i32') : asValue(r, variables[i]!)))
-  }
-
-  // ---- loops ------------------------------------------------------------------------------------------------------------
-
-  #current: Level | null = null
-
-  /** Sequential loops over groups, with `body` inside. */
-  #nested(parent: Level, groups: readonly Group[], body: (level: Level) => void): void {
-    const [first, ...rest] = groups
-    if (!first) return body(parent)
-    this.#ir.loop('r', 0, this.#parameters.index('extent', first.extent), 1, (i) => {
-      this.#addresses.bind(first, i)
-      this.#nested(new Level(parent, first.members), rest, body)
-    })
-  }
-
-  /** Loops over groups, the last one in lanes where possible; what does not depend on them is computed before. */
-  #loops(
-    parent: Level,
-    groups: readonly Group[],
-    roots: readonly Expression[],
-    addresses: readonly Affine[],
-    body: () => void,
-    lanes = true,
-  ): void {
-    const last = groups[groups.length - 1]
-    if (!last) {
-      this.#current = parent
-      return body()
-    }
-    this.#values.hoist(parent, roots, addresses)
-    this.#nested(parent, groups.slice(0, -1), (level) => {
-      this.#innermost(
-        level,
-        last,
-        ir.index(0),
-        this.#parameters.index('extent', last.extent),
-        roots,
-        addresses,
-        body,
-        lanes,
-      )
-    })
-  }
-
-  #innermost(
-    parent: Level,
-    group: Group,
-    from: Expr,
-    to: Expr,
-    roots: readonly Expression[],
-    addresses: readonly Affine[],
-    body: (i: Expr) => void,
-    lanes = true,
-  ): void {
-    this.#values.hoist(parent, roots, addresses)
-    const dynamic = this.#hasGatherInside(parent, roots)
-    const fill = (i: Expr): void => {
-      this.#addresses.bindInnermost(group, i)
-      this.#current = new Level(parent, group.members)
-      body(i)
-    }
-    if (lanes && !dynamic) this.#ir.vector('k', from, to, fill)
-    else this.#ir.loop('k', from, to, 1, fill)
-  }
-
-  #hasGatherInside(level: Level, roots: readonly Expression[]): boolean {
-    let found = false
-    visitExpressions(roots, (e) => {
-      if (e.kind === 'gather' && !covers(level.loops, e.index.loops)) found = true
-    })
-    return found
-  }
-
-  /** Stores; a last loop of a few iterations is written out. */
-  #storeTail(tail: Group | null): void {
-    const level = this.#current!
-    if (!tail) return this.#storeAll(level)
-    this.#values.hoist(level, this.#expressions, this.#stores)
-    for (let i = 0; i < tail.extent; i++) {
-      this.#addresses.bind(tail, ir.index(i))
-      this.#storeAll(new Level(level, tail.members))
-    }
-  }
-
-  #storeAll(level: Level): void {
-    const values = this.#expressions.map((e) => this.#values.value(level, e))
-    values.forEach((v, i) =>
-      this.#ir.store(this.#sinkParameters[i]!, this.#addresses.address(level, this.#stores[i]!), v),
-    )
-  }
-
-  #finish(extent: number): NestKernel {
+  #measures(extent: number, sources: readonly Node[]): Omit<NestKernel, 'kernel' | 'arguments' | 'scratchBytes'> {
     const elements = Math.max(
       numel(this.#sinks[0]!.shape),
       ...this.#reductions.map((r) => numel(r.node.sources[0]!.shape)),
@@ -407,17 +252,14 @@ class Nest {
     visitExpressions(this.#expressions, (e) => {
       if (e.kind === 'operation' || e.kind === 'reduction') weight += 1
       if (e.kind === 'random') weight += 40
-      if (e.kind === 'load' && affineKey(e.at) !== affineKey(this.#stores[0]!)) shifted.add(e.source)
+      if (e.kind === 'load' && e.at.key !== this.#stores[0]!.key) shifted.add(e.source)
       if (e.kind === 'gather') shifted.add(e.source)
     })
-    for (const s of this.#parameters.sources) bytes += numel(s.shape) * sizeOf(s.dtype)
+    for (const s of sources) bytes += numel(s.shape) * sizeOf(s.dtype)
     const perIteration = (elements / Math.max(extent, 1)) * Math.max(1, weight / 4)
     return {
-      kernel: this.#ir.build(),
-      arguments: this.#parameters.arguments,
       extent,
       grain: Math.max(1, Math.floor(grainElements / Math.max(perIteration, 1))),
-      scratchBytes: this.#scratchBytes,
       flops: elements * weight,
       bytes,
       domain: `${this.#sinks[0]!.shape.join('x')}|${[...new Set(this.#reductions.map((r) => r.over.map((v) => v.key).join()))].sort().join('|')}`,
@@ -426,13 +268,11 @@ class Nest {
   }
 }
 
-/** The loops, and the last one apart where it is so short that the one before is the better vector loop. */
-function splitTail(groups: readonly Group[]): [looped: readonly Group[], tail: Group | null] {
+/** The last loop where it is so short that the one before is the better vector loop: it is written out. */
+function tailOf(groups: readonly Group[]): Group | null {
   const last = groups[groups.length - 1]
   const before = groups[groups.length - 2]
-  return last && before && last.extent <= longestWritten && before.extent >= 8
-    ? [groups.slice(0, -1), last]
-    : [groups, null]
+  return last && before && last.extent <= longestWritten && before.extent >= 8 ? last : null
 }
 
 /** Columns that one parallel iteration sums: whole cache lines of them, in a number of blocks that threads can share where there are no other loops. */
@@ -441,34 +281,4 @@ function blockOfColumns(columns: number, others: readonly Group[]): number {
   let blocks = Math.ceil(columnBlocks / others.reduce((n, g) => n * Math.max(g.extent, 1), 1))
   while (blocks > 1 && columns < blocks * leastColumns) blocks = Math.floor(blocks / 2)
   return Math.min(most, Math.ceil(columns / blocks / 16) * 16)
-}
-
-/** First value of an accumulator. */
-function startOf(r: Reduction): Expr {
-  const scalar = valueScalar(r.x.dtype) === 'mask' ? 'i32' : (valueScalar(r.x.dtype) as 'i32' | 'i64' | 'f32' | 'f64')
-  const floating = scalar === 'f32' || scalar === 'f64'
-  const least = floating ? -Infinity : scalar === 'i64' ? -(2n ** 63n) : -(2 ** 31)
-  const most = floating ? Infinity : scalar === 'i64' ? 2n ** 63n - 1n : 2 ** 31 - 1
-  const start = { reduceSum: 0, reduceProd: 1, reduceMax: least, reduceMin: most, argmax: least, argmin: most }[
-    r.op as 'reduceSum'
-  ]
-  return ir.constant(start, scalar)
-}
-
-/** A value as the accumulator holds it: masks as integers. */
-function raw(r: Reduction, x: Expr): Expr {
-  return r.x.dtype === 'bool' ? ir.convert(x, 'i32') : x
-}
-
-/** What an accumulator stands for as a value of the reduction's dtype. */
-function asValue(r: Reduction, acc: Expr): Expr {
-  return r.dtype === 'bool' ? ir.ne(acc, 0) : acc
-}
-
-function combine(r: Reduction, a: Expr, b: Expr): Expr {
-  const op = accumulators[r.op]!
-  if ((op === 'max' || op === 'min') && (a.type.scalar === 'f32' || a.type.scalar === 'f64')) {
-    return ir.select(ir.or(ir.ne(a, a), ir.compare(op === 'max' ? 'gt' : 'lt', a, b)), a, b)
-  }
-  return ir.binary(op, a, b)
 }

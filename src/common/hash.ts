@@ -14,6 +14,11 @@ export class Hash {
     for (let i = 0; i < numbers.length; i++) this.add(numbers[i]!)
   }
 
+  addText(text: string): void {
+    this.add(text.length)
+    for (let i = 0; i < text.length; i++) this.add(text.charCodeAt(i))
+  }
+
   /** Forgets what was mixed in. */
   reset(): void {
     this.#a = 0x9e3779b9 | 0

@@ -103,6 +103,8 @@ export interface Backend {
     timed?: boolean,
     awaited?: boolean,
   ): Promise<void>
+  /** Told of each recorded program behind its submission: its graph is garbage soon. `isPlanned`: a plan was made for it. */
+  submitted?(nodes: number, isPlanned: boolean): void
   /** Waits for everything submitted. */
   synchronize(): Promise<void>
   synchronizeSync(): void

@@ -1,12 +1,12 @@
 /**
  * Nodes as integers, which tell them from others: what captures and nests are looked up by. Sizes are among them; numbers of the run are not.
  */
-import { dtypes } from '../common/dtype.ts'
+import { dtypes, type DType } from '../common/dtype.ts'
 import { topologicalOrder, type ContractAxis, type Node, type NodeOf } from '../graph/node.ts'
 import { opTable, type OpName } from '../graph/ops.ts'
 
 const opNumbers = new Map(Object.keys(opTable).map((op, i) => [op as OpName, i]))
-const dtypeNumbers = new Map(dtypes.map((d, i) => [d, i]))
+const dtypeNumbers: ReadonlyMap<DType, number> = new Map(dtypes.map((d, i) => [d, i]))
 const doubles = new Float64Array(1)
 const words = new Int32Array(doubles.buffer)
 
@@ -34,12 +34,20 @@ function addDouble(out: NumberSink, value: number): void {
   out.add(words[1]!)
 }
 
-function addAxes(out: NumberSink, axes: readonly ContractAxis[]): void {
+export function addAxes(out: NumberSink, axes: readonly ContractAxis[]): void {
   out.add(axes.length)
   for (const a of axes) {
     if (typeof a === 'number') out.add(a)
     else addAll(out, [-1000, a.position, a.tap, a.stride, a.dilation, a.padding])
   }
+}
+
+export function addOp(out: NumberSink, op: OpName): void {
+  out.add(opNumbers.get(op)!)
+}
+
+export function addDType(out: NumberSink, dtype: DType): void {
+  out.add(dtypeNumbers.get(dtype)!)
 }
 
 function addHead(op: OpName, { dtype, shape }: Node, out: NumberSink): void {

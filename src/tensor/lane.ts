@@ -97,8 +97,14 @@ export class Lane {
       return
     }
     if (this.#running >= maxAhead && this.#queue.length === 0 && this.#backend.capabilities.blocking) this.#block()
-    this.#queue.push({ cached: this.#planOf(program), leaves, outputs, fresh, scalars: program.scalars, isAwaited })
+    let isPlanned = false
+    const cached = this.#plans.getOrMake(program.key, () => {
+      isPlanned = true
+      return this.#makePlan(program, null, {}).main
+    })
+    this.#queue.push({ cached, leaves, outputs, fresh, scalars: program.scalars, isAwaited })
     this.#pump()
+    this.#backend.submitted?.(program.size, isPlanned)
   }
 
   /** Plans a program for many runs. `constant`: leaves that never change; null where the device interprets programs itself. */
@@ -119,10 +125,6 @@ export class Lane {
       this.#queue.push({ cached, leaves, outputs, fresh: outputs, scalars, done, isAwaited: true })
       this.#pump()
     })
-  }
-
-  #planOf(program: Capture): CachedPlan {
-    return this.#plans.getOrMake(program.key, () => this.#makePlan(program, null, {}).main)
   }
 
   /** The plan of a program as another process made it, or made here. */

@@ -70,7 +70,7 @@ export class Assembler extends KernelBuilder {
   }
 
   memory(of: Memory, dtype: DType, access: 'read' | 'write' | 'update'): BufferParameter {
-    const key = JSON.stringify(of)
+    const key = 'number' in of ? `${of.kind} ${of.number}` : of.kind
     const known = this.buffers.get(key)
     this.note(known ? `again ${known.parameter}` : `${dtype} ${access}`)
     if (known) return known

@@ -1,16 +1,63 @@
 /** Lowering a contraction depends on nothing but its problem: networks repeat themselves, so the last ones are kept. */
+import { Hash } from '../../common/hash.ts'
 import { RecentMap } from '../../common/recent-map.ts'
+import { addAxes, addDType } from '../../schedule/signature.ts'
+import type { Capabilities } from '../capabilities.ts'
 import { lowerContract } from './lower.ts'
-import type { ContractProblem, LoweredContract } from './problem.ts'
+import type { ContractProblem, Epilogue, LoweredContract } from './problem.ts'
 
 const kept = new RecentMap<string, LoweredContract>(512)
 
 /** As `lowerContract`. */
 export function lowerContractOnce(problem: ContractProblem): LoweredContract {
-  const { spec, dtype, lhs, rhs, out, outDType, constant, inLoop, capabilities, epilogue } = problem
-  const view = (v: ContractProblem['lhs']): unknown[] => [v.shape, v.strides, v.offset]
-  const after = epilogue && [epilogue.key, epilogue.operands, epilogue.results, epilogue.scalars, epilogue.title]
-  const views = [view(lhs), view(rhs), view(out)]
-  const key = JSON.stringify([spec, dtype, views, outDType, constant, inLoop, capabilities, after])
-  return kept.getOrMake(key, () => lowerContract(problem))
+  return kept.getOrMake(keyOf(problem), () => lowerContract(problem))
+}
+
+function keyOf({
+  spec,
+  dtype,
+  lhs,
+  rhs,
+  out,
+  outDType,
+  constant,
+  inLoop,
+  capabilities,
+  epilogue,
+}: ContractProblem): string {
+  const hash = new Hash()
+  for (const axes of [spec.lhs, spec.rhs, spec.out]) addAxes(hash, axes)
+  addDType(hash, dtype)
+  for (const { shape, strides, offset } of [lhs, rhs, out]) {
+    hash.addAll(shape)
+    hash.addAll(strides)
+    hash.add(offset)
+  }
+  addDType(hash, outDType ?? dtype)
+  hash.add((constant?.lhs ? 1 : 0) + (constant?.rhs ? 2 : 0) + (inLoop ? 4 : 0))
+  hash.addText(textOf(capabilities))
+  if (epilogue) addEpilogue(hash, epilogue)
+  return hash.toString()
+}
+
+/** Titles follow from keys. */
+function addEpilogue(hash: Hash, { key, operands, results = [], scalars }: Epilogue): void {
+  hash.addText(key)
+  for (const { dtype, strides, offset } of operands) {
+    addDType(hash, dtype)
+    hash.addAll(strides)
+    hash.add(offset)
+  }
+  hash.add(results.length)
+  for (const dtype of results) addDType(hash, dtype)
+  hash.addText(scalars.join())
+}
+
+const texts = new WeakMap<Capabilities, string>()
+
+/** All contractions of a plan have the same capabilities. */
+function textOf(capabilities: Capabilities): string {
+  let text = texts.get(capabilities)
+  if (text === undefined) texts.set(capabilities, (text = JSON.stringify(capabilities)))
+  return text
 }

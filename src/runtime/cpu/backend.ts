@@ -20,6 +20,7 @@ import { codeDirectory } from './native.ts'
 import type { StoredKernel } from './plan-file.ts'
 import { PlanStore } from './plan-store.ts'
 import { encodeProgram } from './program.ts'
+import { noteSubmitted } from './submitted-graphs.ts'
 
 export class CpuBackend extends CpuMachine implements Backend {
   readonly name = 'cpu'
@@ -89,6 +90,10 @@ export class CpuBackend extends CpuMachine implements Backend {
 
   private render(kernels: readonly Kernel[]): CKernel[] {
     return kernels.map((k) => this.rendered.getOrMake(structureOf(k), () => renderKernel(k, this.vectorBytes)))
+  }
+
+  submitted(nodes: number, isPlanned: boolean): void {
+    noteSubmitted(nodes, isPlanned)
   }
 
   roof(): Roof | null {

@@ -13,6 +13,7 @@ import { leastTime } from '../../../runtime/kernel-summary.ts'
 import { roofOf } from '../../../runtime/roofline.ts'
 import { backendOf } from '../../../tensor/device.ts'
 import { UsageError } from '../../errors.ts'
+import { freshWords, type Words } from '../../fresh-words.ts'
 import type { Part } from './arguments.ts'
 import {
   kernelsOfLongzhou,
@@ -72,6 +73,7 @@ export async function compare(options: CompareOptions): Promise<ResultsFile> {
   if (isPartial && !options.quick && (await file.takeUp())) options.say('going on with the results that are there')
   if (!options.resume) for (const part of options.parts) file.change({ [SECTIONS[part]]: [] })
   const comparison = new Comparison(file, options)
+  await comparison.build()
   for (const part of options.parts) await RUNS[part](comparison)
   await file.save()
   return file
@@ -119,7 +121,7 @@ class Comparison {
   readonly #file: ResultsFile
   readonly #options: CompareOptions
   readonly #python: string | undefined
-  readonly #ours = longzhou()
+  #ours: Words = freshWords
 
   constructor(file: ResultsFile, options: CompareOptions) {
     this.#file = file
@@ -127,6 +129,12 @@ class Comparison {
     this.#python = peerPython(options.folder)
     if (this.#python === undefined)
       this.#problem('PyTorch and PaddlePaddle', 'bench/venv is not there; bench/setup.sh makes it')
+  }
+
+  /** What is measured is the built package, which is what users run; the sources as they are where it cannot be built. */
+  async build(): Promise<void> {
+    const { folder, say } = this.#options
+    this.#ours = (await this.#attempt('build of the package', () => builtWords(folder, say))) ?? freshWords
   }
 
   get #results(): Results {
@@ -165,11 +173,12 @@ class Comparison {
   }
 
   async training(): Promise<void> {
-    const contestants = [this.#ours, ...this.#contestant('torch'), ...this.#contestant('paddle')]
+    const ours = longzhou(this.#ours)
+    const contestants = [ours, ...this.#contestant('torch'), ...this.#contestant('paddle')]
     for (const name of this.#workloads) {
       const known = this.#results.workloads.find((w) => w.workload === name)
       if (known && known.contestants.length >= contestants.length) continue
-      const result = workloadResult(name, await this.#rounds(name, contestants), this.#ours.name)
+      const result = workloadResult(name, await this.#rounds(name, contestants), ours.name)
       const workloads = [...this.#results.workloads.filter((w) => w.workload !== name), result]
       const versions = { ...this.#results.versions, ...peerVersions([result]) }
       await this.#save({ workloads: inOrder(workloads, (w) => w.workload, this.#workloads), versions })
@@ -204,7 +213,7 @@ class Comparison {
     for (const name of VARIED) {
       if (!this.#workloads.includes(name) || this.#results.variants.some((v) => v.workload === name)) continue
       const attempt: VariantOptions['attempt'] = (what, run) => this.#attempt(what, run)
-      const found = await variantsOf(name, { ...this.#options, attempt })
+      const found = await variantsOf(this.#ours, name, { ...this.#options, attempt })
       const variants = [...this.#results.variants, ...found]
       await this.#save({ variants: inOrder(variants, (v) => v.workload, VARIED) })
     }
@@ -215,7 +224,7 @@ class Comparison {
     for (const name of this.#workloads) {
       if (this.#results.kernels.some((k) => k.workload === name)) continue
       this.#options.say(`${name}: kernels`)
-      const profile = await this.#attempt(`${name}, kernels`, () => kernelsOfLongzhou(name, this.#options))
+      const profile = await this.#attempt(`${name}, kernels`, () => kernelsOfLongzhou(this.#ours, name, this.#options))
       if (!profile) continue
       const kernels = [...this.#results.kernels, kernelsResult(profile)]
       await this.#save({ kernels: inOrder(kernels, (k) => k.workload, this.#workloads) })
@@ -250,7 +259,7 @@ class Comparison {
     for (let i = 0; i < Math.min(3, rounds); i++) {
       const cache = await mkdtemp(join(tmpdir(), 'longzhou-bench-'))
       try {
-        const ours = longzhou(cache)
+        const ours = longzhou(this.#ours, cache)
         const run = async (): Promise<number> => (await ours.train(workload, settings)).first_s
         const pair = await this.#attempt(`${workload}, first step`, async () => ({
           cold: await run(),
@@ -280,7 +289,7 @@ class Comparison {
     for (const { name } of WALKS) {
       if (this.#results.walks.some((w) => w.walk === name)) continue
       this.#options.say(`walk: ${name}`)
-      const runs = await this.#attempt(`walk ${name}`, () => walkOfLongzhou(name, this.#options.threads))
+      const runs = await this.#attempt(`walk ${name}`, () => walkOfLongzhou(this.#ours, name, this.#options.threads))
       if (!runs) continue
       const walks = [...this.#results.walks, walkResult(name, runs)]
       await this.#save({
@@ -322,11 +331,10 @@ class Comparison {
 
   /** Networks beside ONNX Runtime and Paddle Inference. */
   async inference(): Promise<void> {
-    const { folder, quick, say } = this.#options
+    const { folder, quick } = this.#options
     await this.#roofline()
     const { roofline } = this.#results
-    const ours = await this.#attempt('build of the package', () => builtWords(folder, say))
-    const { runners, absent } = runnersOf(folder, ours)
+    const { runners, absent } = runnersOf(folder, this.#ours)
     for (const { peer: name, why } of absent) this.#problem(`inference, ${name}`, why)
     const scratch = await mkdtemp(join(tmpdir(), 'longzhou-bench-'))
     try {
@@ -359,7 +367,7 @@ class Comparison {
     const [first, last] = [cases[0]!.name, cases.at(-1)!.name]
     const what = (who: string): string => `sweep of ${who}, ${first} to ${last}`
     for (let i = 0; i < Math.min(3, rounds); i++) {
-      ours.push(await this.#attempt(what('longzhou'), () => sweepOfLongzhou(cases, settings)))
+      ours.push(await this.#attempt(what('longzhou'), () => sweepOfLongzhou(this.#ours, cases, settings)))
       if (python === undefined) continue
       theirs.push(await this.#attempt(what('torch'), () => sweepOfTorch(cases, settings, folder, python)))
     }

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { z } from 'zod'
 import { WorkerError } from '../../../common/errors.ts'
-import { freshWords } from '../../fresh-words.ts'
+import type { Words } from '../../fresh-words.ts'
 import {
   kernelProfile,
   readJsonLines,
@@ -61,18 +61,18 @@ function settingWords({ steps, threads }: RunSettings): string[] {
   return ['--steps', String(steps), '--threads', String(threads)]
 }
 
-function ourCommand(words: readonly string[], cacheDirectory?: string): Command {
-  const command = { file: process.execPath, words: freshWords(['bench', ...words, '--json']) }
+function ourCommand(ours: Words, words: readonly string[], cacheDirectory?: string): Command {
+  const command = { file: process.execPath, words: ours(['bench', ...words, '--json']) }
   return cacheDirectory === undefined ? command : { ...command, environment: { LONGZHOU_CACHE_DIR: cacheDirectory } }
 }
 
 /** Longzhou, with a cache directory other than the user's where one is given, and with these words more. */
-export function longzhou(cacheDirectory?: string, more: readonly string[] = []): Contestant {
+export function longzhou(ours: Words, cacheDirectory?: string, more: readonly string[] = []): Contestant {
   return {
     name: 'longzhou',
     train: async (workload, settings) => {
       const words = ['--workload', workload, ...more, ...settingWords(settings)]
-      return (await linesOf(ourCommand(words, cacheDirectory), workloadRun))[0]!
+      return (await linesOf(ourCommand(ours, words, cacheDirectory), workloadRun))[0]!
     },
   }
 }
@@ -107,18 +107,22 @@ export interface SweepSettings {
   readonly budgetMs: number
 }
 
-export async function sweepOfLongzhou(cases: readonly SweepCase[], settings: SweepSettings): Promise<SweepRun[]> {
+export async function sweepOfLongzhou(
+  ours: Words,
+  cases: readonly SweepCase[],
+  settings: SweepSettings,
+): Promise<SweepRun[]> {
   const words = ['--sweep', '-', '--budget-ms', String(settings.budgetMs), '--threads', String(settings.threads)]
-  return linesOf({ ...ourCommand(words), input: JSON.stringify(cases) }, sweepRun)
+  return linesOf({ ...ourCommand(ours, words), input: JSON.stringify(cases) }, sweepRun)
 }
 
 /** Where the time of a workload's step goes. */
-export async function kernelsOfLongzhou(workload: string, settings: RunSettings): Promise<KernelProfile> {
-  return (await linesOf(ourCommand(['--kernels', workload, ...settingWords(settings)]), kernelProfile))[0]!
+export async function kernelsOfLongzhou(ours: Words, workload: string, settings: RunSettings): Promise<KernelProfile> {
+  return (await linesOf(ourCommand(ours, ['--kernels', workload, ...settingWords(settings)]), kernelProfile))[0]!
 }
 
-export async function walkOfLongzhou(walk: string, threads: number): Promise<WalkRun[]> {
-  return linesOf(ourCommand(['--walk', walk, '--threads', String(threads)]), walkRun)
+export async function walkOfLongzhou(ours: Words, walk: string, threads: number): Promise<WalkRun[]> {
+  return linesOf(ourCommand(ours, ['--walk', walk, '--threads', String(threads)]), walkRun)
 }
 
 export async function sweepOfTorch(

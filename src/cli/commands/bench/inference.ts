@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { z } from 'zod'
 import { WorkerError } from '../../../common/errors.ts'
-import { freshWords } from '../../fresh-words.ts'
+import { freshWords, type Words } from '../../fresh-words.ts'
 import type { InferenceCase, InferenceFiles } from './inference-cases.ts'
 import { median, pairedRatio, readJsonLines, round } from './measure.ts'
 
@@ -87,7 +87,7 @@ const peers = [
 /** Ours and the peers that are installed, with one thread and with two; `absent` says what is missing. */
 export function runnersOf(
   folder: string,
-  ours: (words: readonly string[]) => readonly string[] = freshWords,
+  ours: Words = freshWords,
 ): { runners: Runner[]; absent: { peer: string; why: string }[] } {
   const words = (files: InferenceFiles, threads: number, repeat: number): string[] => [
     ...files.inputs.flatMap(({ name, file }) => ['--input', `${name}=${file}`]),

@@ -1,4 +1,5 @@
 /** Workloads in bfloat16, and with layers computed again in the backward pass, in turn with themselves in float32. */
+import type { Words } from '../../fresh-words.ts'
 import { longzhou } from './contestants.ts'
 import { median, pairedRatio, round, type Rounds, type WorkloadRun } from './measure.ts'
 import { WORKLOADS } from './workloads.ts'
@@ -34,7 +35,7 @@ export interface VariantOptions {
 }
 
 /** The variants of a workload, all rounds of them. */
-export async function variantsOf(workload: string, options: VariantOptions): Promise<VariantResult[]> {
+export async function variantsOf(ours: Words, workload: string, options: VariantOptions): Promise<VariantResult[]> {
   const { rounds, say, attempt } = options
   const others: readonly VariantResult['variant'][] = WORKLOADS.find((w) => w.name === workload)!.canRecompute
     ? ['bf16', 'recompute']
@@ -42,7 +43,7 @@ export async function variantsOf(workload: string, options: VariantOptions): Pro
   const runs = new Map<Variant, (WorkloadRun | undefined)[]>()
   for (let i = 0; i < rounds; i++) {
     for (const variant of ['float32', ...others] as const) {
-      const { train } = longzhou(undefined, WORDS[variant])
+      const { train } = longzhou(ours, undefined, WORDS[variant])
       const run = await attempt(`${workload}, ${variant}`, () => train(workload, options))
       say(`${workload}: ${variant}, round ${i + 1} of ${rounds}: ${run ? `${run.ms_median.toFixed(1)} ms` : 'failed'}`)
       runs.set(variant, [...(runs.get(variant) ?? []), run])
