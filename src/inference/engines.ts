@@ -38,6 +38,10 @@ export interface PredictorOptions extends EngineOptions {
   readonly engine?: EngineName
 }
 
+/** Callers of JavaScript may pass anything. */
+const isModel = (value: unknown): value is Model =>
+  (typeof value === 'string' && value !== '') || (typeof value === 'object' && value !== null && 'operations' in value)
+
 function checkName(name: string): void {
   if (Object.hasOwn(engines, name)) return
   const near = nearestName(name, engineNames)
@@ -68,6 +72,10 @@ async function readWith(model: string, parameters: string): Promise<Model> {
  * @example const predictor = await createPredictor({ model: 'model.onnx', device: 'cpu' })
  */
 export async function createPredictor(given: PredictorOptions | Config): Promise<Predictor> {
+  if (typeof given !== 'object' || given === null || !(given instanceof Config || isModel(given.model)))
+    throw new ArgumentError(
+      `createPredictor: give { model }, the path of a model or a program, or a Config; got ${typeof given === 'string' ? `'${String(given)}'` : typeof given}`,
+    )
   const { model, engine, ...options } = given instanceof Config ? await configured(given) : given
   if (engine !== undefined) checkName(engine)
   const name = engine ?? (await engineFor(model))

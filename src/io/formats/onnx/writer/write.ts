@@ -1,5 +1,5 @@
 /** A program as an ONNX model. What cannot be written is listed all at once, with how often and where it stands. */
-import { ArgumentError, FormatError } from '../../../../common/errors.ts'
+import { ArgumentError, FormatError, UnsupportedError } from '../../../../common/errors.ts'
 import { Inference } from '../../program/inference/infer.ts'
 import { isNumber, type Dim } from '../../program/inference/known.ts'
 import { slotNames, type Operation, type OperatorProgram } from '../../program/program.ts'
@@ -131,7 +131,7 @@ function writeOperations(operations: readonly Operation[], callOf: (o: Operation
     const shown = places.slice(0, 4).join(', ') + (places.length > 4 ? ', ...' : '')
     return `  ${what}, ${places.length} time${places.length > 1 ? 's' : ''} (${shown})`
   })
-  throw new FormatError(`ONNX: the program cannot be written:\n${lines.join('\n')}`)
+  throw new UnsupportedError(`ONNX: the program cannot be written:\n${lines.join('\n')}`)
 }
 
 /** Names of sizes: `input.axis` becomes a name that tools take as a parameter. */
