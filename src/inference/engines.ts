@@ -28,7 +28,7 @@ export type EngineName = keyof typeof engines
 export const engineNames = Object.keys(engines) as readonly EngineName[]
 
 export interface PredictorOptions extends EngineOptions {
-  /** A model file or directory, of any format, a compiled model, or a program that was read or exported. */
+  /** A model file or directory, of any format, a recogniser's file, a compiled model, or a program that was read or exported. */
   readonly model: Model
   /**
    * Default: the engine whose kind of model it is; `longzhou` for model files and programs, `compiled` for directories that `compileModel` made.

@@ -107,6 +107,12 @@ describe('longzhou infer', () => {
     await writeNpy(image, { dtype: 'uint8', shape: [1, 1, 32, 96], data: new Uint8Array(32 * 96) })
     expect(await infer(join(ROOT, 'models/receipts-base.safetensors'), '--input', image, '--json')).toBe(0)
     expect(report().outputs).toMatchObject([{ name: 'logits', dtype: 'float32', shape: [23, 1, 1155] }])
+    // What was prepared by then is found by the path of the file, as that of other models.
+    const out = (name: string): string => join(scratch, name)
+    const [first, again] = [out('first'), out('again')]
+    const file = join(ROOT, 'models/receipts-base.safetensors')
+    for (const o of [first, again]) expect(await infer(file, '--input', `images=${image}`, '--out', o)).toBe(0)
+    expect(await readNpy(join(again, 'logits.npy'))).toEqual(await readNpy(join(first, 'logits.npy')))
   })
 
   test('refuses a directory for outputs that is a file before it runs anything', async () => {

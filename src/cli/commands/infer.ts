@@ -15,7 +15,6 @@ import { withStorageErrors } from '../../io/storage-error.ts'
 import { peakMemory } from '../../runtime/peak-memory.ts'
 import type { CliCommand } from '../commands.ts'
 import { UsageError } from '../errors.ts'
-import { predictorArgument } from '../model-argument.ts'
 import { withStatus, type StatusLine } from '../status-line.ts'
 import { formatTable } from '../ui.ts'
 
@@ -59,7 +58,7 @@ export const command: CliCommand = {
       load_ms: rounded(run.loadMs),
       first_ms: rounded(run.firstMs),
       ms_min: rounded(times[0]!),
-      ms_median: rounded(times[times.length >> 1]!),
+      ms_median: rounded((times[(times.length - 1) >> 1]! + times[times.length >> 1]!) / 2),
       peak_mb: rounded(peakMemory()),
     }
     if (args['json']) {
@@ -90,7 +89,7 @@ async function measure(
 ): Promise<Measured> {
   status.show(`loading ${String(args['model'])}`)
   const started = performance.now()
-  const predictor = await createPredictor({ ...options, model: await predictorArgument(args['model']) })
+  const predictor = await createPredictor({ ...options, model: resolve(String(args['model'])) })
   const loaded = performance.now()
   const inputs = await readInputs(predictor, args['input'])
   status.show('first run: kernels that the cache lacks are compiled')

@@ -1,4 +1,8 @@
-/** Dtypes and shapes of a program's values, operation by operation: what readers need that are given none, and writers that must give them. */
+/**
+ * Dtypes and shapes of a program's values, operation by operation: what readers need that are given none, and writers that must give them. By rules over
+ * names of sizes, and not read off what operators record at a few sizes: a name that a rule cannot follow becomes unknown, which is safe, while two
+ * open sizes that broadcast have to be equal, or one of them 1, for any recording to be made, and what follows from that choice holds for no other.
+ */
 import { isDType, type DType } from '../../../../common/dtype.ts'
 import { FormatError } from '../../../../common/errors.ts'
 import { findOperator } from '../operators/table.ts'
