@@ -87,10 +87,12 @@ export async function createPredictor(given: PredictorOptions | Config): Promise
     throw new ArgumentError(
       `createPredictor: engine '${name}' does not take ${unknown.join(', ')}; it takes ${chosen.takes.join(', ')}`,
     )
-  const { threads } = options
+  const { threads, maxShapes } = options
   if (threads !== undefined && !isThreadCount(threads))
     throw new ArgumentError(
       `createPredictor: threads must be an integer from 1 to ${MAX_THREADS}, got ${String(threads)}`,
     )
+  if (maxShapes !== undefined && !(Number.isInteger(maxShapes) && maxShapes >= 1))
+    throw new ArgumentError(`createPredictor: maxShapes must be a positive integer, got ${String(maxShapes)}`)
   return new Predictor(await chosen.load(model, options))
 }

@@ -55,6 +55,8 @@ describe('Predictor', () => {
   it('refuses what is no model, no array, and arrays of another class than the dtype has', async () => {
     for (const given of ['model.onnx', undefined, {}, { model: '' }, { model: 3 }])
       await expect(createPredictor(given as never)).rejects.toThrow(/createPredictor: give \{ model \}/)
+    for (const maxShapes of [0, -1, 1.5, NaN])
+      await expect(createPredictor({ model, maxShapes })).rejects.toThrow(/maxShapes must be a positive integer, got/)
     const predictor = await createPredictor({ model })
     const x = image(1, 8, 8, 0)
     for (const [inputs, message] of [

@@ -10,7 +10,7 @@ const advice: Record<string, string> = {
   EDQUOT: 'the disk quota is used up; free some space or choose another directory',
   EISDIR: 'this is a directory, a file is needed',
   ENOTDIR: 'a part of the path is a file, not a directory',
-  EEXIST: 'something else has that name; choose another one',
+  EEXIST: 'a file stands where a directory is needed; choose another path',
   EMFILE: 'too many open files; raise `ulimit -n`',
 }
 

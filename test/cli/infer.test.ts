@@ -117,7 +117,9 @@ describe('longzhou infer', () => {
 
   test('refuses a directory for outputs that is a file before it runs anything', async () => {
     expect(await infer(join(scratch, 'no-model.onnx'), '--out', join(folder, 'io.json'))).toBe(1)
-    expect(printed.stderr).toMatch(/making the directory '.*io\.json' failed \(EEXIST\): something else has that name/)
+    expect(printed.stderr).toMatch(
+      /making the directory '.*io\.json' failed \(EEXIST\): a file stands where a directory is needed/,
+    )
   })
 
   test('says that a directory is no compiled model', async () => {
