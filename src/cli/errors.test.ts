@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { CompileError, ShapeError } from '../common/errors.ts'
+import { CompileError, FormatError, ProofError, ShapeError, StorageError, UnsupportedError } from '../common/errors.ts'
 import { describeFailure, exitCodeOf, UsageError } from './errors.ts'
 
 test('an error of this package is one line and a hint, without a stack', () => {
@@ -7,6 +7,17 @@ test('an error of this package is one line and a hint, without a stack', () => {
     'longzhou: the C compiler failed\n  hint: longzhou doctor shows the compiler and its last messages',
   )
   expect(describeFailure(new ShapeError('[2] and [3] do not fit'), {})).toBe('longzhou: [2] and [3] do not fit')
+})
+
+test('a hint fits what happened', () => {
+  const told = (error: Error): string => describeFailure(error, {})
+  expect(told(new FormatError('truncated'))).toMatch(/hint: nothing was overwritten; check that the file is whole/)
+  expect(told(new UnsupportedError('Scan: loops are not there'))).toMatch(/hint: docs\/models\.md says what is read/)
+  expect(told(new ProofError('output 0 differs by 1'))).toMatch(
+    /hint: the file was written and stays, but it is not the model: do not use it/,
+  )
+  // What the system refused says itself what to do.
+  expect(told(new StorageError('there is no such file; check the path'))).not.toContain('hint')
 })
 
 test('any other error shows its stack under LONGZHOU_DEBUG only', () => {

@@ -11,7 +11,8 @@ import {
   InternalError,
   LongzhouError,
   OutOfMemoryError,
-  StorageError,
+  ProofError,
+  UnsupportedError,
   WorkerError,
 } from '../common/errors.ts'
 
@@ -29,8 +30,12 @@ const HINTS: readonly (readonly [ErrorClass, string])[] = [
   [DeviceError, 'longzhou doctor lists the devices of this machine'],
   [OutOfMemoryError, 'a smaller batch needs less memory'],
   [ConfigError, 'docs/training.md explains every setting; -o Section.key=value replaces one for a single run'],
+  [
+    ProofError,
+    'the file was written and stays, but it is not the model: do not use it, and report the operator that differs',
+  ],
+  [UnsupportedError, 'docs/models.md says what is read and written, in which formats'],
   [FormatError, 'nothing was overwritten; check that the file is whole and of this version'],
-  [StorageError, 'check the free space and the permissions of the path'],
   [WorkerError, 'the same run without workers (numWorkers 0) shows where it failed'],
   [InternalError, 'please report this with what LONGZHOU_DEBUG=1 prints'],
 ]

@@ -92,6 +92,28 @@ export function viewHost(dtype: DType, buffer: ArrayBufferLike, byteOffset = 0, 
   }
 }
 
+const arrayNames: Record<DType, string> = {
+  bool: 'Uint8Array',
+  uint8: 'Uint8Array',
+  int8: 'Int8Array',
+  int32: 'Int32Array',
+  int64: 'BigInt64Array',
+  float16: 'Uint16Array',
+  bfloat16: 'Uint16Array',
+  float32: 'Float32Array',
+  float64: 'Float64Array',
+}
+
+/** Name of the typed array that holds elements of a dtype. */
+export function hostArrayName(dtype: DType): string {
+  return arrayNames[dtype]
+}
+
+/** Whether a value is the typed array that holds elements of a dtype; one of another realm (a worker's, a test's) too. */
+export function isHostDataOf(dtype: DType, value: unknown): boolean {
+  return ArrayBuffer.isView(value) && (value as HostData)[Symbol.toStringTag] === arrayNames[dtype]
+}
+
 const scratchF32 = new Float32Array(1)
 const scratchU32 = new Uint32Array(scratchF32.buffer)
 

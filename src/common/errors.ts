@@ -33,6 +33,10 @@ export class CompileError extends LongzhouError {}
 export class OutOfMemoryError extends LongzhouError {}
 /** A file that is corrupt, truncated, foreign, or of another version. */
 export class FormatError extends LongzhouError {}
+/** A file that is whole, and holds what this version has no meaning for: operators, dtypes, a kind of file that is no model. */
+export class UnsupportedError extends FormatError {}
+/** A file that was written, and does not compute what the model does. */
+export class ProofError extends FormatError {}
 /** Reading or writing failed: disk full, no permission, vanished. */
 export class StorageError extends LongzhouError {}
 /** An optional package or program that is not installed. */

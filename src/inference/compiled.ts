@@ -5,7 +5,7 @@
 import { resolve, join } from 'node:path'
 import { sizeOf, type HostArray } from '../common/dtype.ts'
 import { readEnvironment } from '../common/env.ts'
-import { ArgumentError, DeviceError, FormatError, ShapeError } from '../common/errors.ts'
+import { ArgumentError, DeviceError, FormatError, ShapeError, UnsupportedError } from '../common/errors.ts'
 import { numel, sameShape, type Shape } from '../common/shape.ts'
 import { bytesOf, fromBytes } from '../io/host-array.ts'
 import { NativeModel } from '../runtime/ahead/native-model.ts'
@@ -13,6 +13,7 @@ import { detectCpuFeatures } from '../runtime/cpu-features.ts'
 import { allocateBuffer } from '../runtime/cpu/memory.ts'
 import { describeInputs } from '../runtime/ahead/model.ts'
 import { readChecked, readManifest, type Manifest } from './ahead/manifest.ts'
+import { isCompiledModel } from './ahead/manifest-file.ts'
 import type { EngineOptions, Model, PortInfo, Session } from './engine.ts'
 
 /** The session of a directory that `compileModel` made. Throws ArgumentError, DeviceError, FormatError, StorageError. */
@@ -21,6 +22,10 @@ export async function openCompiled(model: Model, { device = 'cpu', threads }: En
     throw new ArgumentError('createPredictor: a compiled model is a directory; give its path')
   if (device !== 'cpu')
     throw new DeviceError(`createPredictor: a compiled model runs on device 'cpu', not on '${device}'`)
+  if (!(await isCompiledModel(model)))
+    throw new UnsupportedError(
+      `'${model}' is no compiled model; compileModel, or longzhou compile, makes one of a model`,
+    )
   return open(resolve(model), threads)
 }
 

@@ -28,7 +28,7 @@ export type EngineName = keyof typeof engines
 export const engineNames = Object.keys(engines) as readonly EngineName[]
 
 export interface PredictorOptions extends EngineOptions {
-  /** A model file or directory, of any format, a compiled model, or a program that was read or exported. */
+  /** A model file or directory, of any format, a recogniser's file, a compiled model, or a program that was read or exported. */
   readonly model: Model
   /**
    * Default: the engine whose kind of model it is; `longzhou` for model files and programs, `compiled` for directories that `compileModel` made.
@@ -37,6 +37,10 @@ export interface PredictorOptions extends EngineOptions {
    */
   readonly engine?: EngineName
 }
+
+/** Callers of JavaScript may pass anything. */
+const isModel = (value: unknown): value is Model =>
+  (typeof value === 'string' && value !== '') || (typeof value === 'object' && value !== null && 'operations' in value)
 
 function checkName(name: string): void {
   if (Object.hasOwn(engines, name)) return
@@ -68,6 +72,10 @@ async function readWith(model: string, parameters: string): Promise<Model> {
  * @example const predictor = await createPredictor({ model: 'model.onnx', device: 'cpu' })
  */
 export async function createPredictor(given: PredictorOptions | Config): Promise<Predictor> {
+  if (typeof given !== 'object' || given === null || !(given instanceof Config || isModel(given.model)))
+    throw new ArgumentError(
+      `createPredictor: give { model }, the path of a model or a program, or a Config; got ${typeof given === 'string' ? `'${String(given)}'` : typeof given}`,
+    )
   const { model, engine, ...options } = given instanceof Config ? await configured(given) : given
   if (engine !== undefined) checkName(engine)
   const name = engine ?? (await engineFor(model))
@@ -79,10 +87,12 @@ export async function createPredictor(given: PredictorOptions | Config): Promise
     throw new ArgumentError(
       `createPredictor: engine '${name}' does not take ${unknown.join(', ')}; it takes ${chosen.takes.join(', ')}`,
     )
-  const { threads } = options
+  const { threads, maxShapes } = options
   if (threads !== undefined && !isThreadCount(threads))
     throw new ArgumentError(
       `createPredictor: threads must be an integer from 1 to ${MAX_THREADS}, got ${String(threads)}`,
     )
+  if (maxShapes !== undefined && !(Number.isInteger(maxShapes) && maxShapes >= 1))
+    throw new ArgumentError(`createPredictor: maxShapes must be a positive integer, got ${String(maxShapes)}`)
   return new Predictor(await chosen.load(model, options))
 }

@@ -2,7 +2,7 @@
  * Inputs and outputs as places of a predictor that are filled, run and read, as `paddle.inference.Tensor`. They hold one run at a time; programs
  * that run a predictor several times at once give the inputs to `run` and take what it resolves to.
  */
-import { viewHost, type HostArray, type HostData } from '../common/dtype.ts'
+import { isHostDataOf, type HostArray, type HostData } from '../common/dtype.ts'
 import { ArgumentError } from '../common/errors.ts'
 import { formatShape, numel } from '../common/shape.ts'
 import { isHostArray } from '../io/host-array.ts'
@@ -44,7 +44,7 @@ export class InputHandle {
         `copyFromCpu: got ${value.length} elements for input '${name}' of shape ${formatShape(shape)}`,
       )
     const data = value.slice()
-    if (viewHost(dtype, data.buffer).constructor !== data.constructor)
+    if (!isHostDataOf(dtype, data))
       throw new ArgumentError(`copyFromCpu: input '${name}' is ${dtype}, got a ${data.constructor.name}`)
     this.#value = { dtype, shape, data }
   }

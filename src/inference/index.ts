@@ -13,18 +13,18 @@ export { Config } from './config.ts'
 export { precisions, type Model, type PortInfo, type Precision } from './engine.ts'
 export { createPredictor, engineNames, type EngineName, type PredictorOptions } from './engines.ts'
 export type { InputHandle, OutputHandle } from './handles.ts'
-export { describePort, Predictor, type PredictorInputs } from './predictor.ts'
+export { describePort, fitsPort, Predictor, type PredictorInputs } from './predictor.ts'
 export type { CompileModelOptions } from './ahead/compile.ts'
 export type { Manifest } from './ahead/manifest.ts'
 export { isCompiledModel } from './ahead/manifest-file.ts'
 export { isTargetName, targetNames, type TargetName } from '../runtime/ahead/target-names.ts'
 
 /**
- * Reads a model: a `.json` (PIR), `.pdmodel`, `__model__`, `.onnx`, `.safetensors` or `.nb` file, a directory that holds a Paddle model, or the path
- * of one without its ending. Throws StorageError, FormatError.
+ * Reads a model: a `.json` (PIR), `.pdmodel`, `__model__`, `.onnx`, `.safetensors` or `.nb` file, a recogniser's file, a directory that holds a
+ * model, or the path of a Paddle model without its ending. Throws StorageError, FormatError.
  */
 export async function readModel(path: string): Promise<OperatorProgram> {
-  return (await import('../io/formats/model-files.ts')).readModel(path)
+  return (await import('./read-model.ts')).readModel(path)
 }
 
 /** Writes a program; returns the path of the file that names the model. Throws ArgumentError, FormatError, StorageError. */

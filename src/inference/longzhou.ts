@@ -23,7 +23,7 @@ export const longzhou: Engine = {
 async function read(model: string, options: EngineOptions, models: KeptModels | null | undefined): Promise<Session> {
   const [{ ProgramSession }, { readModel }] = await Promise.all([
     import('./program-session.ts'),
-    import('../io/formats/model-files.ts'),
+    import('./read-model.ts'),
   ])
   const { value, files } = await tracingFiles(() => readModel(model))
   if (!models) return new ProgramSession(value, options)

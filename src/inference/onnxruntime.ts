@@ -1,8 +1,9 @@
 /** The engine of onnxruntime-node, an optional package: CPU, CUDA, TensorRT. Models of other formats are converted in memory. */
 import type { HostArray } from '../common/dtype.ts'
-import { formatOf, readModel } from '../io/formats/model-files.ts'
+import { formatOf } from '../io/formats/model-files.ts'
 import { openOnnxRuntime, type OnnxRuntimeSession } from '../io/formats/onnx/runtime.ts'
 import type { EngineOptions, Model, PortInfo, Session } from './engine.ts'
+import { readModel } from './read-model.ts'
 
 /** The session of a model in onnxruntime-node. Throws what reading it throws, and DeviceError. */
 export async function openForeign(model: Model, { device = 'cpu', threads }: EngineOptions): Promise<Session> {

@@ -52,6 +52,28 @@ describe('Predictor', () => {
   const wanted = async (x: HostArray): Promise<Float32Array> =>
     (await noGrad(() => net(fromHost(x))).data()) as Float32Array
 
+  it('refuses what is no model, no array, and arrays of another class than the dtype has', async () => {
+    for (const given of ['model.onnx', undefined, {}, { model: '' }, { model: 3 }])
+      await expect(createPredictor(given as never)).rejects.toThrow(/createPredictor: give \{ model \}/)
+    for (const maxShapes of [0, -1, 1.5, NaN])
+      await expect(createPredictor({ model, maxShapes })).rejects.toThrow(/maxShapes must be a positive integer, got/)
+    const predictor = await createPredictor({ model })
+    const x = image(1, 8, 8, 0)
+    for (const [inputs, message] of [
+      [null, /inputs come by name or in order, got null; the model takes x \(float32/],
+      [3, /inputs come by name or in order, got 3/],
+      [{ x: x.data }, /input 'x' must be a tensor or \{ dtype, shape, data \}, got Float32Array; the model takes x/],
+      [[3], /input 'x' must be a tensor or \{ dtype, shape, data \}, got 3/],
+      [
+        { x: { ...x, data: Float64Array.from(x.data as Float32Array) } },
+        /must be a Float32Array \(float32\), got Float64Array/,
+      ],
+      [{ x: { ...x, data: new Int32Array(x.data.length) } }, /must be a Float32Array \(float32\), got Int32Array/],
+    ] as const)
+      await expect(predictor.run(inputs as never)).rejects.toThrow(message)
+    await predictor.dispose()
+  })
+
   it('gives what the layer gives, for any shape', async () => {
     const predictor = await createPredictor({ model })
     for (const x of [image(1, 8, 8, 0), image(2, 9, 17, 1), image(1, 8, 8, 2)]) {

@@ -2,9 +2,10 @@
  * A model that is ready to run: inputs by name are checked, run by the engine's session, and handed out by name. Runs are asynchronous, may
  * be called at the same time, and each gets its own results.
  */
-import { allocateHost, type DType, type HostArray } from '../common/dtype.ts'
+import { allocateHost, hostArrayName, isHostDataOf, type DType, type HostArray } from '../common/dtype.ts'
 import { ArgumentError, DTypeError, ShapeError } from '../common/errors.ts'
 import { formatShape, numel, type Shape } from '../common/shape.ts'
+import { isHostArray } from '../io/host-array.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { PortInfo, Session } from './engine.ts'
 import { InputHandle, OutputHandle } from './handles.ts'
@@ -75,6 +76,8 @@ export class Predictor {
    */
   async run(inputs?: PredictorInputs): Promise<Record<string, HostArray>> {
     const shared = this.#live('run')
+    if (inputs === null || (inputs !== undefined && typeof inputs !== 'object'))
+      throw new ArgumentError(`run: inputs come by name or in order, got ${String(inputs)}; ${this.#takes()}`)
     const given = inputs === undefined ? [...this.#inputs.values()].map((i) => i.value()) : this.#inOrder(inputs)
     // Without tensors nothing is waited for before the session has taken what it needs of the arrays.
     const arrays = given.every(isNoTensor) ? given : await Promise.all(given.map(hostArrayOf))
@@ -138,9 +141,13 @@ export class Predictor {
     return this.#shared
   }
 
+  #takes(): string {
+    return `the model takes ${this.inputs.map(describePort).join(', ')}`
+  }
+
   #inOrder(inputs: PredictorInputs): readonly (HostArray | Tensor)[] {
     const names = this.inputs.map((i) => i.name)
-    const expected = `the model takes ${this.inputs.map(describePort).join(', ')}`
+    const expected = this.#takes()
     if (isList(inputs)) {
       if (inputs.length !== names.length) throw new ArgumentError(`run: got ${inputs.length} inputs; ${expected}`)
       return inputs
@@ -156,7 +163,8 @@ export class Predictor {
 }
 
 /** Told by what it has, so that predictors need not load what makes tensors. */
-const isNoTensor = (value: HostArray | Tensor): value is HostArray => !('hostArray' in value)
+const isNoTensor = (value: HostArray | Tensor): value is HostArray =>
+  typeof value !== 'object' || !('hostArray' in value)
 
 const hostArrayOf = (value: HostArray | Tensor): HostArray | Promise<HostArray> =>
   isNoTensor(value) ? value : value.hostArray()
@@ -179,12 +187,26 @@ export function fitsPort(port: PortInfo, shape: Shape): boolean {
   return shape.length === port.shape.length && shape.every((d, i) => port.shape[i]! < 0 || port.shape[i] === d)
 }
 
-function checkInput(port: PortInfo, { dtype, shape, data }: HostArray): void {
+/** As messages name what is no array of the right class; callers of JavaScript may pass anything. */
+const kindOf = (value: unknown): string =>
+  typeof value === 'object' && value !== null ? value.constructor.name : String(value)
+
+function checkInput(port: PortInfo, array: HostArray): void {
+  if (!isHostArray(array))
+    throw new ArgumentError(
+      `run: input '${port.name}' must be a tensor or { dtype, shape, data }, got ${kindOf(array)}; the model takes ${describePort(port)}`,
+    )
+  const { dtype, shape, data } = array
   if (dtype !== port.dtype)
     throw new DTypeError(`run: input '${port.name}' is ${dtype}; the model takes ${describePort(port)}`)
   if (!fitsPort(port, shape))
     throw new ShapeError(
       `run: input '${port.name}' has shape ${formatShape(shape)}; the model takes ${describePort(port)}`,
+    )
+  // Bytes of another class would be read as if they were of this one.
+  if (!isHostDataOf(dtype, data))
+    throw new DTypeError(
+      `run: the data of input '${port.name}' must be a ${hostArrayName(dtype)} (${dtype}), got ${kindOf(data)}`,
     )
   if (data.length !== numel(shape))
     throw new ShapeError(`run: input '${port.name}' of shape ${formatShape(shape)} has ${data.length} elements`)

@@ -114,7 +114,7 @@ export async function loadCheckpoint(directory: string): Promise<Checkpoint> {
   for (let attempt = 1; ; attempt++) {
     const path = await findDirectory(directory)
     if (path === undefined) {
-      throw new StorageError(`loadCheckpoint: there is no checkpoint at '${resolve(directory)}'`)
+      throw new StorageError(`loadCheckpoint: there is no checkpoint at '${resolve(directory)}'; check the path`)
     }
     let manifest: Manifest | undefined
     try {

@@ -10,6 +10,7 @@ const advice: Record<string, string> = {
   EDQUOT: 'the disk quota is used up; free some space or choose another directory',
   EISDIR: 'this is a directory, a file is needed',
   ENOTDIR: 'a part of the path is a file, not a directory',
+  EEXIST: 'a file stands where a directory is needed; choose another path',
   EMFILE: 'too many open files; raise `ulimit -n`',
 }
 
@@ -23,7 +24,7 @@ export function codeOf(error: unknown): string | undefined {
 export function storageError(doing: string, path: string, cause: unknown): unknown {
   const code = codeOf(cause)
   if (code === undefined || cause instanceof StorageError) return cause
-  const why = advice[code] ?? (cause as Error).message
+  const why = advice[code] ?? `${(cause as Error).message}; check the free space and the permissions of the path`
   return new StorageError(`${doing} '${path}' failed (${code}): ${why}`, { cause })
 }
 

@@ -35,7 +35,24 @@ describe('longzhou convert', () => {
   test('says what it found in words', async () => {
     expect(await convert(model, join(scratch, 'words.safetensors'))).toBe(0)
     expect(printed.stdout).toMatch(
-      /words\.safetensors: computes what the original does \(largest difference \S+ over 2 drawn inputs\)/,
+      /words\.safetensors: computes what the original does: largest difference \S+ over 2 drawn inputs/,
+    )
+  })
+
+  test('writes into a directory that exists or is meant, and reads the model from there', async () => {
+    expect(await convert(model, `${join(scratch, 'folder')}/`, '--to', 'onnx', '--json')).toBe(0)
+    expect(JSON.parse(printed.stdout)).toMatchObject({ path: join(scratch, 'folder/inference.onnx') })
+    printed.stdout = ''
+    expect(await convert(join(scratch, 'folder'), join(scratch, 'folder'), '--to', 'pir', '--json')).toBe(0)
+    expect(JSON.parse(printed.stdout)).toMatchObject({ path: join(scratch, 'folder/inference.json') })
+  })
+
+  test('says who judged a file for ONNX Runtime', async () => {
+    expect(await convert(model, join(scratch, 'judged.onnx'))).toBe(0)
+    expect(printed.stdout).toContain(
+      (await hasOnnxRuntime())
+        ? ', in ONNX Runtime too:'
+        : 'ONNX Runtime was not asked: onnxruntime-node is not installed',
     )
   })
 

@@ -1,5 +1,5 @@
 /** `longzhou infer`: what it prints and writes, and what it says to inputs and options that do not fit. */
-import { rm } from 'node:fs/promises'
+import { copyFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { runCli } from '../../src/cli/run.ts'
@@ -8,7 +8,7 @@ import { hasOnnxRuntime } from '../../src/io/formats/onnx/index.ts'
 import { catchOutput } from '../support/cli.ts'
 import { differenceOf } from '../support/onnx.ts'
 import { MODELS } from '../support/program-cases.ts'
-import { makeScratch } from '../support/scratch.ts'
+import { makeScratch, ROOT } from '../support/scratch.ts'
 
 const folder = join(MODELS, 'ch_ppocr_mobile_v2.0_cls')
 const input = join(folder, 'input_0.npy')
@@ -90,6 +90,43 @@ describe('longzhou infer', () => {
     expect(printed.stderr).toMatch(/names no input; the model takes input_ids \(int64\[any, any\]\), token_type_ids/)
   })
 
+  test('takes what is written as NAME=FILE apart where names or files hold = themselves, and says so where the name is another', async () => {
+    expect(await infer(folder, '--input', `y=${input}`)).toBe(2)
+    expect(printed.stderr).toContain(
+      `--input 'y=${input}' names no input; the model takes x (float32[any, 3, any, any])`,
+    )
+    const odd = join(scratch, 'a=b.npy')
+    await copyFile(input, odd)
+    expect(await infer(folder, '--input', odd, '--json')).toBe(0)
+    expect(await infer(folder, '--input', `x=${odd}`, '--json')).toBe(0)
+    expect(report().outputs[0]!.shape).toEqual([2, 2])
+  })
+
+  test('runs a recogniser file', async () => {
+    const image = join(scratch, 'line.npy')
+    await writeNpy(image, { dtype: 'uint8', shape: [1, 1, 32, 96], data: new Uint8Array(32 * 96) })
+    expect(await infer(join(ROOT, 'models/receipts-base.safetensors'), '--input', image, '--json')).toBe(0)
+    expect(report().outputs).toMatchObject([{ name: 'logits', dtype: 'float32', shape: [23, 1, 1155] }])
+    // What was prepared by then is found by the path of the file, as that of other models.
+    const out = (name: string): string => join(scratch, name)
+    const [first, again] = [out('first'), out('again')]
+    const file = join(ROOT, 'models/receipts-base.safetensors')
+    for (const o of [first, again]) expect(await infer(file, '--input', `images=${image}`, '--out', o)).toBe(0)
+    expect(await readNpy(join(again, 'logits.npy'))).toEqual(await readNpy(join(first, 'logits.npy')))
+  })
+
+  test('refuses a directory for outputs that is a file before it runs anything', async () => {
+    expect(await infer(join(scratch, 'no-model.onnx'), '--out', join(folder, 'io.json'))).toBe(1)
+    expect(printed.stderr).toMatch(
+      /making the directory '.*io\.json' failed \(EEXIST\): a file stands where a directory is needed/,
+    )
+  })
+
+  test('says that a directory is no compiled model', async () => {
+    expect(await infer(folder, '--input', input, '--engine', 'compiled')).toBe(1)
+    expect(printed.stderr).toContain('is no compiled model; compileModel, or longzhou compile, makes one')
+  })
+
   test('refuses options that there are not', async () => {
     for (const [option, value, message] of [
       ['--threads', '0', '--threads must be a positive integer'],
@@ -101,7 +138,7 @@ describe('longzhou infer', () => {
       expect(printed.stderr).toContain(message)
     }
     expect(await infer(folder, '--input', input, '--device', 'tpu')).toBe(1)
-    expect(printed.stderr).toContain("there is no device 'tpu'; present: cpu, wasm")
+    expect(printed.stderr).toMatch(/there is no device 'tpu'; present: cpu, wasm, reference$/m)
     expect(await infer(folder, '--input', input, '--device', 'wasm', '--threads', '2')).toBe(1)
     expect(printed.stderr).toContain("device 'wasm' runs on one thread")
   })

@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, expect, test, vi } from 'vitest'
 import type { HostArray } from '../../src/common/dtype.ts'
-import { FormatError } from '../../src/common/errors.ts'
+import { UnsupportedError } from '../../src/common/errors.ts'
 import { writeNpz } from '../../src/io/files.ts'
 import { writeModel } from '../../src/io/formats/model-files.ts'
 import { readPaddleModel } from '../../src/io/formats/paddle/index.ts'
@@ -40,8 +40,8 @@ test.runIf(python)('Paddle Lite gives what was recorded, or the operators that i
     try {
       jobs.push(await writeJob(name, read, [operatorSample(name)]))
     } catch (error) {
-      expect(error, name).toBeInstanceOf(FormatError)
-      expect((error as FormatError).message).toMatch(/^Paddle Lite 2.12 has no kernels for: \w.* \(\d+\)$/)
+      expect(error, name).toBeInstanceOf(UnsupportedError)
+      expect((error as UnsupportedError).message).toMatch(/^Paddle Lite 2.12 has no kernels for: \w.* \(\d+\)$/)
       refused++
     }
   }
@@ -126,7 +126,7 @@ test('what Paddle Lite computes otherwise and cannot be written in other words i
   ] as const
   for (const [{ program }, message] of refused)
     await expect(writeModel(program, `${join(scratch, 'refused')}/`, 'nb')).rejects.toThrow(
-      new FormatError(`Paddle Lite 2.12 has no kernels for: ${message}`),
+      new UnsupportedError(`Paddle Lite 2.12 has no kernels for: ${message}`),
     )
 })
 

@@ -3,9 +3,11 @@ import { readdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { compileModel, isTargetName, targetNames, type TargetName } from '../../inference/index.ts'
 import type { CliCommand } from '../commands.ts'
+import { commandLine } from '../command-line.ts'
 import { UsageError } from '../errors.ts'
 import { readModelArgument } from '../model-argument.ts'
 import { shapeChoices } from '../shape-argument.ts'
+import { withStatus } from '../status-line.ts'
 import { formatBytes, formatTable } from '../ui.ts'
 
 export const command: CliCommand = {
@@ -36,19 +38,23 @@ export const command: CliCommand = {
       throw new UsageError(`compile: --threads must be a positive integer, got '${String(args['threads'])}'`)
     const directory = resolve(String(args['out']))
     const started = performance.now()
-    const model = await readModelArgument(args['model'])
-    const shapes = ((args['shape'] ?? []) as readonly string[]).flatMap((text) =>
-      shapeChoices(text, model.inputs, 'compile'),
-    )
-    const manifest = await compileModel({
-      model,
-      directory,
-      target,
-      shapes,
-      emit,
-      ...(args['name'] !== undefined && { name: String(args['name']) }),
-      ...(args['cc'] !== undefined && { cc: String(args['cc']) }),
-      ...(threads !== undefined && { threads }),
+    const manifest = await withStatus(async (status) => {
+      status.show(`reading ${String(args['model'])}`)
+      const model = await readModelArgument(args['model'])
+      const shapes = ((args['shape'] ?? []) as readonly string[]).flatMap((text) =>
+        shapeChoices(text, model.inputs, 'compile'),
+      )
+      status.show(`compiling for ${target}${shapes.length > 1 ? ` at ${shapes.length} shapes` : ''}`)
+      return compileModel({
+        model,
+        directory,
+        target,
+        shapes,
+        emit,
+        ...(args['name'] !== undefined && { name: String(args['name']) }),
+        ...(args['cc'] !== undefined && { cc: String(args['cc']) }),
+        ...(threads !== undefined && { threads }),
+      })
     })
     const ms = Math.round(performance.now() - started)
     if (args['json']) {
@@ -63,10 +69,10 @@ export const command: CliCommand = {
     )
     const next =
       emit === 'c'
-        ? `make -C ${String(args['out'])} builds it`
-        : `longzhou infer ${String(args['out'])} --input ${manifest.inputs[0]?.name ?? ''}=FILE.npy runs it on such a machine`
+        ? `make -C ${String(args['out'])} builds it, with example.c, on such a machine`
+        : `on such a machine this runs it:\n  ${commandLine(['infer', String(args['out']), ...manifest.inputs.flatMap((i) => ['--input', `${i.name}=${i.name}.npy`])])}`
     process.stdout.write(
-      `${formatTable([['file', 'size'], ...files])}\n${lines.join('\n')}\ncompiled for ${target} in ${(ms / 1000).toFixed(1)} s; ${next}\n`,
+      `${formatTable([['file', 'size'], ...files], ['left', 'right'])}\n${lines.join('\n')}\ncompiled for ${target} in ${(ms / 1000).toFixed(1)} s; ${next}\n`,
     )
   },
 }

@@ -1,8 +1,8 @@
 /** `longzhou convert IN OUT --to FORMAT`: a model file in another format, run beside the original before it is called done. */
-import { resolve } from 'node:path'
+import { resolve, sep } from 'node:path'
 import { liteWriters, type LiteOptions } from '../../io/formats/lite-opt.ts'
-import { modelFormats, writeModel, type ModelFormat } from '../../io/formats/model-files.ts'
-import { drawSamples, outputsOf, proveEqual } from '../../io/formats/proof.ts'
+import { formatOf, modelFormats, writeModel, type ModelFormat } from '../../io/formats/model-files.ts'
+import { drawSamples, outputsOf, proveEqual, type Proof } from '../../io/formats/proof.ts'
 import { defaultSamples } from '../../io/formats/program/export/export.ts'
 import type { OperatorProgram } from '../../io/formats/program/program.ts'
 import { TranslatedLayer } from '../../io/formats/program/translated-layer.ts'
@@ -11,11 +11,16 @@ import { LongzhouError } from '../../common/errors.ts'
 import type { CliCommand } from '../commands.ts'
 import { UsageError } from '../errors.ts'
 import { readModelArgument } from '../model-argument.ts'
+import { withStatus } from '../status-line.ts'
 
 export const command: CliCommand = {
   args: {
     input: { type: 'positional', description: 'Model: a file or a directory of any format', required: true },
-    output: { type: 'positional', description: 'File, or directory, to write', required: true },
+    output: {
+      type: 'positional',
+      description: 'File to write, or a directory (one that exists, or ends with /), where it is called inference',
+      required: true,
+    },
     to: { type: 'string', description: `Format: ${modelFormats.join(', ')}; default by the ending of OUT` },
     writer: {
       type: 'string',
@@ -30,18 +35,37 @@ export const command: CliCommand = {
     const tolerance = args['tolerance'] === undefined ? 1e-4 : Number(args['tolerance'])
     if (!(tolerance >= 0))
       throw new UsageError(`convert: --tolerance must be a number, got '${String(args['tolerance'])}'`)
-    const program = await readModelArgument(args['input'])
-    const layer = new TranslatedLayer(program)
-    const path = await writeModel(program, resolve(String(args['output'])), to, { lite: liteOptions(args) })
-    const samples = await usableSamples(program, layer)
-    const proof = await proveEqual(layer, program, path, { samples, tolerance })
-    const report = { path, ...proof }
+    const lite = liteOptions(args)
+    const { path, ...proof } = await withStatus(async (status) => {
+      status.show(`reading ${String(args['input'])}`)
+      const program = await readModelArgument(args['input'])
+      const layer = new TranslatedLayer(program)
+      status.show(`writing ${String(args['output'])}`)
+      const path = await writeModel(program, pathOf(String(args['output'])), to, { lite })
+      status.show('running both on drawn inputs: kernels that the cache lacks are compiled')
+      const samples = await usableSamples(program, layer)
+      return { path, ...(await proveEqual(layer, program, path, { samples, tolerance })) }
+    })
     process.stdout.write(
-      args['json']
-        ? `${JSON.stringify(report)}\n`
-        : `${path}: computes what the original does${proof.foreignRuntime === null ? '' : `, in ${proof.foreignRuntime} too`} (largest difference ${proof.largestDifference.toExponential(1)} over ${proof.samples} drawn inputs)\n`,
+      args['json'] ? `${JSON.stringify({ path, ...proof })}\n` : `${path}: ${inWords(path, proof)}\n`,
     )
   },
+}
+
+/** What was proven, and by whom. */
+function inWords(path: string, { foreignRuntime, largestDifference, samples }: Proof): string {
+  const also =
+    foreignRuntime !== null
+      ? `, in ${foreignRuntime} too`
+      : formatOf(path) === 'onnx'
+        ? ' (ONNX Runtime was not asked: onnxruntime-node is not installed)'
+        : ''
+  return `computes what the original does${also}: largest difference ${largestDifference.toExponential(1)} over ${samples} drawn inputs`
+}
+
+/** Absolute; a separator at the end, which says that a directory is meant, stays. */
+function pathOf(argument: string): string {
+  return /[/\\]$/.test(argument) ? resolve(argument) + sep : resolve(argument)
 }
 
 /** Inputs of sizes that the model takes: small ones where a table of positions ends early. */

@@ -1,5 +1,5 @@
 /** `longzhou infer MODEL --input name=x.npy --out DIR`: runs a model file of any format on arrays, and times it. */
-import { mkdir } from 'node:fs/promises'
+import { mkdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { HostArray } from '../../common/dtype.ts'
 import {
@@ -11,9 +11,11 @@ import {
   type PredictorOptions,
 } from '../../inference/index.ts'
 import { readNpy, writeNpy } from '../../io/files.ts'
+import { withStorageErrors } from '../../io/storage-error.ts'
 import { peakMemory } from '../../runtime/peak-memory.ts'
 import type { CliCommand } from '../commands.ts'
 import { UsageError } from '../errors.ts'
+import { withStatus, type StatusLine } from '../status-line.ts'
 import { formatTable } from '../ui.ts'
 
 export const command: CliCommand = {
@@ -27,8 +29,11 @@ export const command: CliCommand = {
     input: { type: 'string', description: 'NAME=FILE.npy, once for each input; NAME may be left out for a single one' },
     out: { type: 'string', description: 'Directory for one .npy an output' },
     engine: { type: 'string', description: `What runs it: ${engineNames.join(', ')}` },
-    device: { type: 'string', description: 'Device: cpu, wasm, reference; for onnxruntime cpu, gpu, tensorrt' },
-    threads: { type: 'string', description: 'Threads of a run; default the physical cores' },
+    device: {
+      type: 'string',
+      description: 'Device: cpu, wasm, reference (slow, for tests); for onnxruntime cpu, gpu, tensorrt, webgpu',
+    },
+    threads: { type: 'string', description: 'Threads of a run; default LONGZHOU_NUM_THREADS, else the physical cores' },
     precision: { type: 'string', description: `Precision of products: ${precisions.join(', ')} (Default: float32)` },
     repeat: { type: 'string', description: 'Timed runs after the first (Default: 1)' },
     json: { type: 'boolean', description: 'Print one JSON object as the last line' },
@@ -36,26 +41,11 @@ export const command: CliCommand = {
   async run(args) {
     const repeat = positive(args['repeat'] ?? 1, 'repeat')
     const options = predictorOptions(args)
-
-    const started = performance.now()
-    const predictor = await createPredictor(options)
-    const loaded = performance.now()
-    const inputs = await readInputs(predictor, args['input'])
-    const before = performance.now()
-    let outputs = await predictor.run(inputs)
-    const first = performance.now() - before
-    const times: number[] = []
-    for (let i = 0; i < repeat; i++) {
-      // Nobody looks at those of before: they need not stay beside the next ones.
-      outputs = {}
-      const from = performance.now()
-      outputs = await predictor.run(inputs)
-      times.push(performance.now() - from)
-    }
-    times.sort((a, b) => a - b)
-
-    const files =
-      args['out'] === undefined ? new Map<string, string>() : await write(resolve(String(args['out'])), outputs)
+    const directory = args['out'] === undefined ? undefined : resolve(String(args['out']))
+    if (directory !== undefined) await makeDirectory(directory)
+    const run = await withStatus((status) => measure(args, options, repeat, status))
+    const { inputs, outputs, times } = run
+    const files = directory === undefined ? new Map<string, string>() : await write(directory, outputs)
     const described = Object.entries(outputs).map(([name, { shape, dtype }]) => ({
       name,
       shape,
@@ -65,10 +55,10 @@ export const command: CliCommand = {
     const report = {
       inputs: Object.entries(inputs).map(([name, { shape, dtype }]) => ({ name, shape, dtype })),
       outputs: described,
-      load_ms: rounded(loaded - started),
-      first_ms: rounded(first),
+      load_ms: rounded(run.loadMs),
+      first_ms: rounded(run.firstMs),
       ms_min: rounded(times[0]!),
-      ms_median: rounded(times[times.length >> 1]!),
+      ms_median: rounded((times[(times.length - 1) >> 1]! + times[times.length >> 1]!) / 2),
       peak_mb: rounded(peakMemory()),
     }
     if (args['json']) {
@@ -82,12 +72,47 @@ export const command: CliCommand = {
   },
 }
 
-function predictorOptions(args: Readonly<Record<string, unknown>>): PredictorOptions {
+interface Measured {
+  readonly inputs: Readonly<Record<string, HostArray>>
+  readonly outputs: Readonly<Record<string, HostArray>>
+  readonly loadMs: number
+  readonly firstMs: number
+  /** Milliseconds of the runs after the first, in ascending order. */
+  readonly times: readonly number[]
+}
+
+async function measure(
+  args: Readonly<Record<string, unknown>>,
+  options: Omit<PredictorOptions, 'model'>,
+  repeat: number,
+  status: StatusLine,
+): Promise<Measured> {
+  status.show(`loading ${String(args['model'])}`)
+  const started = performance.now()
+  const predictor = await createPredictor({ ...options, model: resolve(String(args['model'])) })
+  const loaded = performance.now()
+  const inputs = await readInputs(predictor, args['input'])
+  status.show('first run: kernels that the cache lacks are compiled')
+  const before = performance.now()
+  let outputs = await predictor.run(inputs)
+  const firstMs = performance.now() - before
+  const times: number[] = []
+  for (let i = 0; i < repeat; i++) {
+    status.show(`run ${i + 1} of ${repeat}`)
+    // Nobody looks at those of before: they need not stay beside the next ones.
+    outputs = {}
+    const from = performance.now()
+    outputs = await predictor.run(inputs)
+    times.push(performance.now() - from)
+  }
+  return { inputs, outputs, loadMs: loaded - started, firstMs, times: times.toSorted((a, b) => a - b) }
+}
+
+function predictorOptions(args: Readonly<Record<string, unknown>>): Omit<PredictorOptions, 'model'> {
   const { device, threads } = args
   const engine = chosen(args['engine'], 'engine', engineNames)
   const precision = chosen(args['precision'], 'precision', precisions)
   return {
-    model: resolve(String(args['model'])),
     ...(engine !== undefined && { engine }),
     ...(device !== undefined && { device: String(device) }),
     ...(threads !== undefined && { threads: positive(threads, 'threads') }),
@@ -118,11 +143,11 @@ async function readInputs(predictor: Predictor, given: unknown): Promise<Record<
   const expected = predictor.inputs.map(describePort)
   const inputs: Record<string, HostArray> = {}
   for (const text of texts) {
-    const at = text.indexOf('=')
-    const name = at > 0 && names.includes(text.slice(0, at)) ? text.slice(0, at) : names.length === 1 ? names[0]! : ''
-    if (name === '') throw new UsageError(`infer: '${text}' names no input; the model takes ${expected.join(', ')}`)
+    const { name, file } = await namedInput(text, names)
+    if (name === undefined)
+      throw new UsageError(`infer: --input '${text}' names no input; the model takes ${expected.join(', ')}`)
     if (name in inputs) throw new UsageError(`infer: the input '${name}' is given twice`)
-    inputs[name] = await readNpy(resolve(name === text.slice(0, at) ? text.slice(at + 1) : text))
+    inputs[name] = await readNpy(resolve(file))
   }
   const missing = names.filter((n) => !(n in inputs))
   if (missing.length > 0)
@@ -130,9 +155,21 @@ async function readInputs(predictor: Predictor, given: unknown): Promise<Record<
   return inputs
 }
 
+/** `NAME=FILE`, where names and files may hold `=` themselves; or FILE alone for a single input. */
+async function namedInput(text: string, names: readonly string[]): Promise<{ name: string | undefined; file: string }> {
+  const name = names.filter((n) => text.startsWith(`${n}=`)).toSorted((a, b) => b.length - a.length)[0]
+  if (name !== undefined) return { name, file: text.slice(name.length + 1) }
+  // Of a single input the name may be left out; what looks like another name is none of it, unless it is a file.
+  const isFile = !text.includes('=') || (await stat(resolve(text)).catch(() => null)) !== null
+  return { name: names.length === 1 && isFile ? names[0] : undefined, file: text }
+}
+
+async function makeDirectory(directory: string): Promise<void> {
+  await withStorageErrors('making the directory', directory, () => mkdir(directory, { recursive: true }))
+}
+
 /** One file an output, named after it as far as file systems allow. */
 async function write(directory: string, outputs: Readonly<Record<string, HostArray>>): Promise<Map<string, string>> {
-  await mkdir(directory, { recursive: true })
   const files = new Map<string, string>()
   const taken = new Set<string>()
   for (const [name, array] of Object.entries(outputs)) {

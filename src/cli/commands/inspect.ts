@@ -1,15 +1,17 @@
 /** `longzhou inspect MODEL`: what a model file holds: inputs, outputs, operators, parameters, multiplications, what is not supported. */
 import { resolve } from 'node:path'
-import { numel } from '../../common/shape.ts'
+import { numel, type Shape } from '../../common/shape.ts'
 import { sizeOf } from '../../common/dtype.ts'
 import { flops } from '../../hapi/index.ts'
 import { defaultSamples } from '../../io/formats/program/export/export.ts'
 import { slotNames, type Operation, type OperatorProgram } from '../../io/formats/program/program.ts'
 import { missingOperators, TranslatedLayer } from '../../io/formats/program/translated-layer.ts'
 import type { CliCommand } from '../commands.ts'
-import { isCompiledModel, readManifest, type Manifest } from '../../inference/index.ts'
+import { UsageError } from '../errors.ts'
+import { describePort, fitsPort, isCompiledModel, readManifest, type Manifest } from '../../inference/index.ts'
 import { describeInputs } from '../../runtime/ahead/model.ts'
 import { readModelArgument } from '../model-argument.ts'
+import { shapeChoices } from '../shape-argument.ts'
 import { formatBytes, formatTable } from '../ui.ts'
 
 const size = (d: number): string => (d < 0 ? '?' : String(d))
@@ -23,6 +25,10 @@ export const command: CliCommand = {
       description: 'Model: a file or a directory of any format, or a compiled model',
       required: true,
     },
+    shape: {
+      type: 'string',
+      description: 'NAME=1x3x640x640, more inputs behind commas: sizes for which multiply-accumulates are counted',
+    },
     graph: { type: 'boolean', description: 'Print every operation' },
     json: { type: 'boolean', description: 'Print one JSON object' },
   },
@@ -30,25 +36,29 @@ export const command: CliCommand = {
     const path = resolve(String(args['model']))
     if (await isCompiledModel(path)) return showCompiled(await readManifest(path), Boolean(args['json']))
     const program = await readModelArgument(path)
-    const report = describe(program)
+    const given = args['shape'] === undefined ? undefined : shapesOf(String(args['shape']), program)
+    const report = describe(program, given)
     if (args['json']) {
       process.stdout.write(`${JSON.stringify(report)}\n`)
       return
     }
     const lines = [
       ...report.inputs.map((i) => `input   ${port(i)}`),
-      ...report.outputs.map((o) => `output  ${o.name}`),
+      ...program.outputs.map((o) => `output  ${outputLine(program, o)}`),
       `${report.parameters} parameters with ${report.elements.toLocaleString('en-US')} elements (${formatBytes(report.bytes)}), ${program.operations.length} operations`,
     ]
     if (report.macs) {
-      const at = report.macs.shapes.map((s) => `[${s.join(', ')}]`).join(' ')
-      lines.push(
-        `${(report.macs.count / 1e6).toLocaleString('en-US', { maximumFractionDigits: 1 })} M multiply-accumulates for inputs of ${at}`,
-      )
-    }
+      const at = report.macs.shapes.map((s, i) => `${program.inputs[i]!.name} [${s.join(', ')}]`).join(', ')
+      const other = given === undefined && hasOpenSizes(program) ? '; --shape counts for others' : ''
+      lines.push(`${millions(report.macs.count)} multiply-accumulates for ${at}${other}`)
+    } else if (Object.keys(report.unsupported).length === 0)
+      lines.push('multiply-accumulates: not counted, as no size was found that the model takes; give one by --shape')
     for (const key of Object.keys(program.metadata)) lines.push(`carries ${key}`)
     const rows = Object.entries(report.operators).toSorted((a, b) => b[1] - a[1])
-    lines.push('', formatTable([['operator', 'times'], ...rows.map(([type, n]) => [type, String(n)])]))
+    lines.push(
+      '',
+      formatTable([['operator', 'times'], ...rows.map(([type, n]) => [type, String(n)])], ['left', 'right']),
+    )
     if (args['graph']) lines.push('', ...program.operations.map(operationLine))
     const missing = Object.entries(report.unsupported)
     lines.push('', missing.length === 0 ? 'every operator is supported' : 'not supported:')
@@ -76,33 +86,69 @@ function showCompiled(manifest: Manifest, json: boolean): void {
     ...Object.keys(manifest.metadata).map((key) => `carries ${key}`),
   ]
   const files = [library, source, header, weights].filter((f) => f !== undefined)
-  const table = formatTable([['file', 'size'], ...files.map((f) => [f.file, formatBytes(f.bytes)])])
+  const table = formatTable([['file', 'size'], ...files.map((f) => [f.file, formatBytes(f.bytes)])], ['left', 'right'])
   process.stdout.write(`${lines.join('\n')}\n\n${table}\n`)
 }
 
-function describe(program: OperatorProgram) {
+function outputLine({ values }: OperatorProgram, { name, value }: OperatorProgram['outputs'][number]): string {
+  const info = values.get(value)
+  return info ? port({ ...info, name }) : name
+}
+
+/** With the unit: 1,234.5 M, or as they are where they are few. */
+function millions(count: number): string {
+  return count < 1e5
+    ? count.toLocaleString('en-US')
+    : `${(count / 1e6).toLocaleString('en-US', { maximumFractionDigits: 1 })} M`
+}
+
+const hasOpenSizes = ({ inputs }: OperatorProgram): boolean => inputs.some((i) => i.shape.includes(-1))
+
+/** Sizes of the inputs as they were given, in order. Throws UsageError. */
+function shapesOf(text: string, { inputs }: OperatorProgram): Shape[] {
+  const [choice, ...others] = shapeChoices(text, inputs, 'inspect')
+  if (others.length > 0) throw new UsageError(`inspect: --shape takes one choice of sizes, '${text}' has ranges`)
+  const takes = `the model takes ${inputs.map(describePort).join(', ')}`
+  for (const name of Object.keys(choice!))
+    if (!inputs.some((i) => i.name === name)) throw new UsageError(`inspect: there is no input '${name}'; ${takes}`)
+  return inputs.map((input) => {
+    const shape = choice![input.name]
+    if (!shape) throw new UsageError(`inspect: --shape says nothing of input '${input.name}'; ${takes}`)
+    if (!fitsPort(input, shape)) throw new UsageError(`inspect: [${shape.join(', ')}] does not fit; ${takes}`)
+    return shape
+  })
+}
+
+/** `shapes`: of the inputs, for counting; default small ones. */
+function describe(program: OperatorProgram, shapes?: readonly Shape[]) {
   const operators: Record<string, number> = {}
   for (const { type } of program.operations) operators[type] = (operators[type] ?? 0) + 1
   const arrays = [...program.parameters.values()].map((p) => p.array)
   const unsupported = Object.fromEntries(missingOperators(program))
   return {
     inputs: program.inputs,
-    outputs: program.outputs,
+    outputs: program.outputs.map(({ name, value }) => {
+      const info = program.values.get(value)
+      return { name, value, ...(info && { dtype: info.dtype, shape: info.shape }) }
+    }),
     operators,
     parameters: arrays.length,
     elements: arrays.reduce((sum, a) => sum + numel(a.shape), 0),
     bytes: arrays.reduce((sum, a) => sum + numel(a.shape) * sizeOf(a.dtype), 0),
-    macs: Object.keys(unsupported).length === 0 ? multiplications(program) : null,
+    macs: Object.keys(unsupported).length === 0 ? multiplications(program, shapes) : null,
     metadata: Object.keys(program.metadata),
     unsupported,
   }
 }
 
-/** For the first of the sizes at which an export records; null where the model does not take it. */
-function multiplications(program: OperatorProgram): { count: number; shapes: (readonly number[])[] } | null {
-  const shapes = defaultSamples(program.inputs)[0]!.map((s, i) =>
-    program.inputs[i]!.shape[0] === -1 ? [1, ...s.slice(1)] : s,
-  )
+/** For given sizes, or for the first ones at which an export records; null where the model does not take those. */
+function multiplications(
+  program: OperatorProgram,
+  given: readonly Shape[] | undefined,
+): { count: number; shapes: readonly Shape[] } | null {
+  const shapes =
+    given ??
+    defaultSamples(program.inputs)[0]!.map((s, i) => (program.inputs[i]!.shape[0] === -1 ? [1, ...s.slice(1)] : s))
   try {
     const dtypes = program.inputs.map((i) => i.dtype)
     return {
@@ -113,7 +159,9 @@ function multiplications(program: OperatorProgram): { count: number; shapes: (re
       ),
       shapes,
     }
-  } catch {
+  } catch (error) {
+    // Sizes that somebody gave, and that do not fit, are an error; those that were guessed are not.
+    if (given) throw error
     return null
   }
 }

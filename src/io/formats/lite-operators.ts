@@ -1,6 +1,6 @@
 /** Operators as Paddle Lite has them. (List of operators: `paddle_lite_opt --print_all_ops` of 2.12, columns Host, ARM and X86.) */
 import { isInteger, type DType } from '../../common/dtype.ts'
-import { FormatError } from '../../common/errors.ts'
+import { UnsupportedError } from '../../common/errors.ts'
 import { VAR_TYPE, type ProgramDesc } from './paddle/program-desc.ts'
 import { completeValues } from './program/complete.ts'
 import { slotNames, type Operation, type OperatorProgram } from './program/program.ts'
@@ -148,5 +148,5 @@ function refuse(lacking: readonly string[]): void {
   const counts = new Map<string, number>()
   for (const what of lacking) counts.set(what, (counts.get(what) ?? 0) + 1)
   const names = [...counts].map(([name, count]) => `${name} (${count})`)
-  throw new FormatError(`Paddle Lite 2.12 has no kernels for: ${names.join(', ')}`)
+  throw new UnsupportedError(`Paddle Lite 2.12 has no kernels for: ${names.join(', ')}`)
 }

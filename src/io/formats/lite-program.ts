@@ -3,6 +3,7 @@ import { readBytes } from '../files.ts'
 import { replaceFile, type AtomicOptions } from '../atomic.ts'
 import { ArgumentError, FormatError } from '../../common/errors.ts'
 import type { HostArray } from '../../common/dtype.ts'
+import { aboutFile } from './about-file.ts'
 import { convertWithOpt, findOpt, liteWriters, type LiteOptions } from './lite-opt.ts'
 import { withKernels } from './lite-kernels.ts'
 import { refuseMissing, withLiteOperators } from './lite-operators.ts'
@@ -19,12 +20,7 @@ const LITE_VERSION = 'v2.12'
 /** Reads a `.nb`. Throws StorageError, FormatError. */
 export async function readLiteModel(path: string): Promise<OperatorProgram> {
   const bytes = await readBytes(path)
-  try {
-    return parseLiteModel(bytes)
-  } catch (cause) {
-    if (!(cause instanceof FormatError)) throw cause
-    throw new FormatError(`'${path}': ${cause.message}`, { cause })
-  }
+  return aboutFile(path, () => parseLiteModel(bytes))
 }
 
 function parseLiteModel(bytes: Uint8Array): OperatorProgram {

@@ -1,13 +1,15 @@
 /** Model files of all formats: one table says what a path is, how it is read, and how it is written. */
-import { stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { HostArray } from '../../common/dtype.ts'
-import { ArgumentError } from '../../common/errors.ts'
+import { ArgumentError, FormatError, StorageError, UnsupportedError } from '../../common/errors.ts'
+import { withStorageErrors } from '../storage-error.ts'
 import { modelFormats, type ModelFormat } from './format-names.ts'
 import type { LiteOptions } from './lite-opt.ts'
 import { readLiteModel, writeLiteModel } from './lite-program.ts'
 import { hasOnnxRuntime, openOnnxRuntime, readOnnxModel, writeOnnxModel } from './onnx/index.ts'
 import { readPaddleModel, writePaddleModel } from './paddle/index.ts'
+import { findProgramIn, USUAL_NAMES } from './paddle/read.ts'
 import type { OperatorProgram } from './program/program.ts'
 import { readSafetensorsProgram, writeSafetensorsProgram } from './safetensors-program.ts'
 
@@ -95,12 +97,67 @@ async function targetOf(row: FormatRow, path: string): Promise<string> {
 }
 
 /**
- * Reads a model: a `.json` (PIR), `.pdmodel`, `__model__`, `.onnx`, `.safetensors` or `.nb` file, a directory that holds a Paddle model, or the path
- * of one without its ending. Throws StorageError, FormatError.
+ * Reads a model: a `.json` (PIR), `.pdmodel`, `__model__`, `.onnx`, `.safetensors` or `.nb` file, a directory that holds one, or the path of a
+ * Paddle model without its ending. Throws StorageError, FormatError.
  */
 export async function readModel(path: string): Promise<OperatorProgram> {
-  const row = rowOf(path)
-  return (row?.read ?? readPaddleModel)(path)
+  const found = await stat(path).catch(() => null)
+  const file = found?.isDirectory() ? await modelIn(path) : path
+  const row = rowOf(file)
+  if (row) return row.read(file)
+  const what = filesOfModels.find(([endings]) => endings.some((e) => file.endsWith(e)))?.[1]
+  if (found?.isFile() && what !== undefined) throw new UnsupportedError(`'${path}' is no model: it holds ${what}`)
+  return found?.isFile() && !USUAL_NAMES.includes(basename(file)) ? readUnnamed(file) : readPaddleModel(file)
+}
+
+/** A file whose name tells no format: Paddle 2's, if any. */
+async function readUnnamed(file: string): Promise<OperatorProgram> {
+  try {
+    return await readPaddleModel(file)
+  } catch (cause) {
+    if (!(cause instanceof FormatError) || cause instanceof UnsupportedError) throw cause
+    throw new UnsupportedError(
+      `'${file}' is no model: its name has none of the endings ${rows.map((r) => r.ending).join(', ')}, and it is no whole program of Paddle 2`,
+      { cause },
+    )
+  }
+}
+
+/** Files that stand beside models, or are taken for them. */
+const filesOfModels: readonly (readonly [endings: readonly string[], what: string])[] = [
+  [
+    ['.pdparams', '.pdopt'],
+    "a training run's values without the network; build the network and give them to setStateDict(load(...)), or have Paddle export it (paddle.jit.save)",
+  ],
+  [
+    ['.pdiparams', '.pdiparams.info'],
+    'the parameters of one; name the .json or .pdmodel beside it, or their directory',
+  ],
+  [['.yml', '.yaml'], 'what goes with one; name the model file or its directory'],
+]
+
+/** The model file in a directory. Throws StorageError, and FormatError where it is not clear which one is meant. */
+async function modelIn(directory: string): Promise<string> {
+  const program = await findProgramIn(directory)
+  if (program !== null) return program
+  const entries = await withStorageErrors('reading', directory, () => readdir(directory, { withFileTypes: true }))
+  const names = entries
+    .filter((e) => !e.isDirectory() && rowOf(e.name)?.read !== readPaddleModel && rowOf(e.name))
+    .map((e) => e.name)
+  const usual = names.filter((n) => n.startsWith('inference.'))
+  const [only, ...others] = usual.length === 1 ? usual : names
+  if (only === undefined) {
+    const looked = [...USUAL_NAMES, ...rows.filter((r) => r.read !== readPaddleModel).map((r) => `*${r.ending}`)]
+    const folders = entries.filter((e) => e.isDirectory()).map((e) => e.name)
+    const near =
+      folders.length === 0
+        ? ''
+        : `; its directories are ${folders.slice(0, 5).join(', ')}${folders.length > 5 ? ', ...' : ''}`
+    throw new StorageError(`'${directory}' holds no model; looked for ${looked.join(', ')}${near}`)
+  }
+  if (others.length > 0)
+    throw new UnsupportedError(`'${directory}' holds ${names.length} models (${names.join(', ')}); name one of them`)
+  return join(directory, only)
 }
 
 /** The runtime that a model file is made for, where it is installed here; else null. */
@@ -120,7 +177,7 @@ export async function writeModel(
     throw new ArgumentError(
       format
         ? `there is no model format '${String(format)}'; use ${modelFormats.join(', ')}`
-        : `the name '${basename(path)}' tells no format; end it with ${rows.map((r) => r.ending).join(', ')}, or give the format`,
+        : `the name '${basename(path)}' tells no format; end it with ${rows.map((r) => r.ending).join(', ')}, or give the format (--to of the command line)`,
     )
   const target = await targetOf(row, path)
   await row.write(program, target, options)

@@ -4,7 +4,7 @@
  * or operator, that does is named.
  */
 import { allocateHost, getElement, isFloat, setElement, type HostArray } from '../../common/dtype.ts'
-import { ArgumentError, FormatError } from '../../common/errors.ts'
+import { ArgumentError, ProofError } from '../../common/errors.ts'
 import { uniformAt } from '../../common/philox.ts'
 import { formatShape, numel, sameShape, type Shape } from '../../common/shape.ts'
 import { Layer } from '../../nn/layer.ts'
@@ -52,7 +52,7 @@ export function drawSamples(program: OperatorProgram, shapes: readonly (readonly
 
 /**
  * Compares a live layer, in evaluation, with a file. `written` is the program that the file was written from, to tell where they part. Throws
- * FormatError that names the first layer or operator that differs, and by how much.
+ * ProofError that names the first layer or operator that differs, and by how much.
  */
 export async function proveEqual(
   live: Exportable,
@@ -72,13 +72,13 @@ export async function proveEqual(
       const wanted = await outputsOf(live, sample)
       const compare = async (got: readonly HostArray[], model: string, where: () => Promise<string>): Promise<void> => {
         if (got.length !== wanted.length)
-          throw new FormatError(`proof: the layer returns ${wanted.length} tensors, ${model} ${got.length}`)
+          throw new ProofError(`proof: the layer returns ${wanted.length} tensors, ${model} ${got.length}`)
         for (const [i, w] of wanted.entries()) {
           const difference = distance(w, got[i]!)
           largest = Math.max(largest, difference)
           if (difference <= tolerance) continue
           const shapes = sample.map((s) => formatShape(s.shape)).join(', ')
-          throw new FormatError(
+          throw new ProofError(
             `proof: output '${reread.outputs[i]!.name}' of ${model} differs from the layer's by ${difference} (at most ${tolerance}) for inputs of ${shapes}: ${await where()}`,
           )
         }

@@ -3,7 +3,7 @@
  * model. Longzhou's own format: nothing of a program is lost in it.
  */
 import { isDType, type HostArray } from '../../common/dtype.ts'
-import { FormatError } from '../../common/errors.ts'
+import { FormatError, UnsupportedError } from '../../common/errors.ts'
 import { readSafetensors, writeSafetensors } from '../files.ts'
 import type { AtomicOptions } from '../atomic.ts'
 import type { AttributeValue, ModelParameter, Operation, OperatorProgram, ValueInfo } from './program/program.ts'
@@ -64,7 +64,9 @@ export async function readSafetensorsProgram(path: string): Promise<OperatorProg
   const { tensors, metadata } = await readSafetensors(path)
   const { [PROGRAM]: text, ...rest } = metadata
   if (text === undefined)
-    throw new FormatError(`'${path}' holds values, not a program; read it with load() and give it to a layer`)
+    throw new UnsupportedError(
+      `'${path}' holds values, not a program; build the network and give them to setStateDict(load(...))`,
+    )
   try {
     return { ...parseProgram(text, tensors), metadata: rest }
   } catch (cause) {

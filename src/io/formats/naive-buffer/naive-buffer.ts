@@ -9,7 +9,7 @@
 import type { HostArray } from '../../../common/dtype.ts'
 import { joinBytes } from '../../../common/bytes.ts'
 import { sizeOf } from '../../../common/dtype.ts'
-import { ArgumentError, FormatError } from '../../../common/errors.ts'
+import { ArgumentError, FormatError, UnsupportedError } from '../../../common/errors.ts'
 import { isAddressable, numel } from '../../../common/shape.ts'
 import { bytesOf, fromBytes } from '../../host-array.ts'
 import { Budget } from '../budget.ts'
@@ -96,7 +96,8 @@ function readParameter(reader: FlatReader): [string, HostArray] {
   const tensor = param.table(3)
   if (param.byte(2) !== TENSOR || !tensor) throw reader.corrupt(`'${name}' is no tensor`, param.at)
   const dtype = dtypeOfVarType(tensor.int(3))
-  if (dtype === undefined) throw new FormatError(`nb: '${name}' has elements of type ${tensor.int(3)}: not supported`)
+  if (dtype === undefined)
+    throw new UnsupportedError(`nb: '${name}' has elements of type ${tensor.int(3)}: not supported`)
   const shape = tensor.longs(2).map(Number)
   const data = tensor.bytes(4)
   if (shape.length > MAX_RANK || !isAddressable(shape) || numel(shape) * sizeOf(dtype) !== data.byteLength)

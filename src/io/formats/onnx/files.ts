@@ -5,9 +5,9 @@
 import { createHash } from 'node:crypto'
 import { readdir, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { FormatError } from '../../../common/errors.ts'
 import { replaceFile } from '../../atomic.ts'
 import { readBytes } from '../../files.ts'
+import { aboutFile } from '../about-file.ts'
 import type { OperatorProgram } from '../program/program.ts'
 import { parseOnnx } from './decode.ts'
 import { serializeOnnx } from './encode.ts'
@@ -30,13 +30,10 @@ const CHUNK = 64 << 20
  */
 export async function readOnnxModel(path: string): Promise<OperatorProgram> {
   const bytes = await readBytes(path)
-  try {
+  return aboutFile(path, async () => {
     const model = parseOnnx(bytes)
     return programOfOnnx(model, await readExternalData(path, model.graph))
-  } catch (cause) {
-    if (!(cause instanceof FormatError)) throw cause
-    throw new FormatError(`'${path}': ${cause.message}`, { cause })
-  }
+  })
 }
 
 export interface OnnxFileOptions extends OnnxWriteOptions {

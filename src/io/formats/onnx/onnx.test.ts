@@ -42,6 +42,22 @@ const program: OperatorProgram = {
   metadata: { dictionary: '一\n二', version: '1' },
 }
 
+/** Sums of some inputs and ReLUs of others, all of any batch. */
+function sums(terms: readonly string[]): OperatorProgram {
+  const operations = terms.map((term, i) => {
+    const [x, y] = term.split('+') as [string, string?]
+    return y === undefined ? operation('relu', { x }, `s${i}`) : operation('add', { x, y }, `s${i}`)
+  })
+  return {
+    inputs: terms.flatMap((t) => t.split('+')).map((name) => ({ name, dtype: 'float32', shape: [-1, -1, 4] })),
+    outputs: terms.map((_, i) => ({ name: `out${i}`, value: `s${i}` })),
+    parameters: new Map(),
+    operations,
+    values: new Map(),
+    metadata: {},
+  }
+}
+
 /** A model of one node over an input x of shape [2, 3]. */
 function modelOf(node: Partial<OnnxNode>, initializers: readonly OnnxTensor[] = [], opset = 17): OnnxModel {
   const value = (name: string) => ({ name, dataType: 1, shape: [2, 3] })
@@ -81,6 +97,23 @@ const tensor = (content: OnnxTensor['content'], dims: readonly number[], dataTyp
 })
 
 describe('ONNX files', () => {
+  it('names sizes of inputs alike that the program does not take different', () => {
+    const shapesOf = (terms: readonly string[]): string => {
+      const { inputs, outputs } = onnxOfProgram(sums(terms)).graph
+      return [inputs, outputs].map((values) => values.map((v) => v.shape!.slice(0, 2).join()).join(' ')).join(' -> ')
+    }
+    expect(shapesOf(['a+b'])).toBe('a_0,a_1 a_0,a_1 -> a_0,a_1')
+    expect(shapesOf(['a', 'b'])).toBe('a_0,a_1 b_0,b_1 -> a_0,a_1 b_0,b_1')
+    expect(shapesOf(['a+c', 'b+d', 'e'])).toBe('a_0,a_1 a_0,a_1 b_0,b_1 b_0,b_1 e_0,e_1 -> a_0,a_1 b_0,b_1 e_0,e_1')
+    const wide = sums(['a+b'])
+    // A length that one of them fixes is no size of the other's.
+    const fixed = { ...wide, inputs: [wide.inputs[0]!, { ...wide.inputs[1]!, shape: [-1, 7, 4] }] }
+    expect(onnxOfProgram(fixed).graph.inputs.map((v) => v.shape)).toEqual([
+      ['a_0', 'a_1', 4],
+      ['b_0', 7, 4],
+    ])
+  })
+
   it('keep names, sizes and metadata, and take the bias into the convolution', async () => {
     const path = join(directory, 'small.onnx')
     await writeOnnxModel(program, path)

@@ -1,6 +1,6 @@
 /** Tensors of ONNX files as arrays: a view of the file where its bytes are the numbers, and a copy where they have to be converted. */
 import { allocateHost, sizeOf, type DType, type HostArray } from '../../../common/dtype.ts'
-import { FormatError } from '../../../common/errors.ts'
+import { FormatError, UnsupportedError } from '../../../common/errors.ts'
 import { formatShape, numel } from '../../../common/shape.ts'
 import { bytesOf, fromBytes } from '../../host-array.ts'
 import { DATA_TYPES, dataTypeOf, dtypeOfDataType, type OnnxTensor } from './model.ts'
@@ -35,7 +35,7 @@ export function tensorDType(tensor: OnnxTensor): DType {
   const dtype = dtypeOfDataType(tensor.dataType)
   if (dtype) return dtype
   const name = DATA_TYPES[tensor.dataType] ?? `data type ${tensor.dataType}`
-  throw new FormatError(`ONNX: tensor '${tensor.name}' is of ${name}, which is not supported`)
+  throw new UnsupportedError(`ONNX: tensor '${tensor.name}' is of ${name}, which is not supported`)
 }
 
 function fromRaw(tensor: OnnxTensor, dtype: DType, bytes: Uint8Array): HostArray {

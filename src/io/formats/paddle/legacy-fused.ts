@@ -1,5 +1,5 @@
 /** Operators that Paddle Lite's `opt` fuses: an activation behind a convolution, a sum or a matrix product. They are read as what they were made of. */
-import { FormatError } from '../../../common/errors.ts'
+import { UnsupportedError } from '../../../common/errors.ts'
 import type { AttributeValue } from '../program/program.ts'
 import type { LegacyCall } from './legacy-call.ts'
 import type { LegacyReading } from './legacy-reader.ts'
@@ -35,7 +35,7 @@ export function fusedActivation(call: LegacyCall): FusedActivation | null {
         attributes: { slope: call.number('slope', 0.2), offset: call.number('offset', 0.5) },
       }
     default:
-      throw new FormatError(
+      throw new UnsupportedError(
         `pdmodel: ${call.type} (${call.origin}) ends with '${String(word)}', which is not supported`,
       )
   }

@@ -1,6 +1,6 @@
 /** Legacy operators that are more than a renamed row: what they say is said by several operators, or by other attributes. */
 import type { DType } from '../../../common/dtype.ts'
-import { FormatError } from '../../../common/errors.ts'
+import { UnsupportedError } from '../../../common/errors.ts'
 import type { AttributeValue } from '../program/program.ts'
 import { dtypeText, type LegacyCall } from './legacy-call.ts'
 import { beforeActivation, emitActivation, fullyConnected } from './legacy-fused.ts'
@@ -50,7 +50,7 @@ function mul(call: LegacyCall, reading: LegacyReading): void {
   let x = call.input('X')
   const columns = call.number('x_num_col_dims', 1)
   if (call.number('y_num_col_dims', 1) !== 1)
-    throw new FormatError(`pdmodel: mul (${call.origin}) with y_num_col_dims other than 1 is not supported`)
+    throw new UnsupportedError(`pdmodel: mul (${call.origin}) with y_num_col_dims other than 1 is not supported`)
   const info = reading.info(x)
   if (reading.rank(x, call) > columns + 1) {
     const shape = info && [...info.shape.slice(0, columns), product(info.shape.slice(columns))]
@@ -200,7 +200,7 @@ function flattenToMatrix(call: LegacyCall, reading: LegacyReading): void {
 function pad2d(call: LegacyCall, reading: LegacyReading): void {
   const mode = call.attribute('mode')
   if (call.attribute('data_format') === 'NHWC')
-    throw new FormatError(`pdmodel: pad2d (${call.origin}) of channels last is not supported`)
+    throw new UnsupportedError(`pdmodel: pad2d (${call.origin}) of channels last is not supported`)
   const [top = 0, bottom = 0, left = 0, right = 0] = call.numbers('paddings')
   const x = call.input('X')
   const variable = call.output('Out')

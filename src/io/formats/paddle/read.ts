@@ -2,10 +2,11 @@
 import { readdir, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { HostArray } from '../../../common/dtype.ts'
-import { FormatError, StorageError } from '../../../common/errors.ts'
+import { FormatError, StorageError, UnsupportedError } from '../../../common/errors.ts'
 import { noteAbsent } from '../../file-trace.ts'
 import { readBytes } from '../../files.ts'
 import { withStorageErrors } from '../../storage-error.ts'
+import { aboutFile } from '../about-file.ts'
 import type { OperatorProgram } from '../program/program.ts'
 import { INFERENCE_CONFIG, parseInferenceConfig } from './inference-config.ts'
 import { legacyParameterNames, programFromLegacy } from './legacy-reader.ts'
@@ -29,7 +30,7 @@ export interface PaddleReadOptions {
 export async function readPaddleModel(path: string, options: PaddleReadOptions = {}): Promise<OperatorProgram> {
   const file = await findProgram(path)
   const bytes = await readBytes(file)
-  const program = await naming(file, async () => {
+  const program = await aboutFile(file, async () => {
     if (isJson(file)) {
       const pir = parsePirProgram(bytes)
       return programFromPir(pir, await readParameters(file, pirParameterNames(pir), options.parameters))
@@ -54,7 +55,8 @@ async function exists(path: string): Promise<boolean> {
   return found
 }
 
-const USUAL_NAMES = [
+/** Names that programs have in directories, those of newer formats first. */
+export const USUAL_NAMES = [
   'inference.json',
   'inference.pdmodel',
   '__model__.json',
@@ -64,29 +66,38 @@ const USUAL_NAMES = [
   'model',
 ]
 
+/**
+ * The program file of Paddle's in a directory, null where there is none. Throws FormatError where there are several of no usual name, and
+ * StorageError.
+ */
+export async function findProgramIn(directory: string): Promise<string | null> {
+  const names = await withStorageErrors('reading', directory, () => readdir(directory))
+  const usual = USUAL_NAMES.find((n) => names.includes(n))
+  for (const name of USUAL_NAMES.slice(0, usual ? USUAL_NAMES.indexOf(usual) : undefined))
+    noteAbsent(join(directory, name))
+  if (usual) return join(directory, usual)
+  const programs = names.filter(
+    (n) => n.endsWith('.pdmodel') || (isJson(n) && names.includes(n.replace(/json$/, 'pdiparams'))),
+  )
+  if (programs.length > 1)
+    throw new UnsupportedError(
+      `'${directory}' holds ${programs.length} models (${programs.join(', ')}); name one of them`,
+    )
+  return programs.length === 1 ? join(directory, programs[0]!) : null
+}
+
 async function findProgram(path: string): Promise<string> {
-  const found = await withStorageErrors('reading', path, () => stat(path)).catch((error: unknown) => {
-    if (error instanceof StorageError) return null
-    throw error
-  })
+  const found = await stat(path).catch(() => null)
   if (found?.isFile()) return path
   if (found?.isDirectory()) {
-    const names = await withStorageErrors('reading', path, () => readdir(path))
-    const usual = USUAL_NAMES.find((n) => names.includes(n))
-    for (const name of USUAL_NAMES.slice(0, usual ? USUAL_NAMES.indexOf(usual) : undefined))
-      noteAbsent(join(path, name))
-    if (usual) return join(path, usual)
-    const programs = names.filter(
-      (n) => n.endsWith('.pdmodel') || (isJson(n) && names.includes(n.replace(/json$/, 'pdiparams'))),
-    )
-    if (programs.length === 1) return join(path, programs[0]!)
-    const what =
-      programs.length === 0 ? 'no program' : `${programs.length} programs (${programs.join(', ')}); name one of them`
-    throw new FormatError(`'${path}' holds ${what}; looked for ${USUAL_NAMES.join(', ')} and *.pdmodel`)
+    const program = await findProgramIn(path)
+    if (program === null)
+      throw new StorageError(`'${path}' holds no program; looked for ${USUAL_NAMES.join(', ')} and *.pdmodel`)
+    return program
   }
   for (const ending of ['.json', '.pdmodel']) if (await exists(path + ending)) return path + ending
   throw new StorageError(
-    `reading '${path}': there is no such file or directory, and no '${basename(path)}.json' or '.pdmodel'`,
+    `reading '${path}': there is no such file or directory, and no '${basename(path)}.json' or '.pdmodel'; check the path`,
   )
 }
 
@@ -97,7 +108,7 @@ function stemOf(program: string): string {
 async function readInfo(file: string): Promise<ReadonlyMap<string, ParameterInfo>> {
   if (!(await exists(file))) return new Map()
   const bytes = await readBytes(file)
-  return naming(file, async () => parseParameterInfo(bytes))
+  return aboutFile(file, () => parseParameterInfo(bytes))
 }
 
 function withInfo(program: OperatorProgram, infos: ReadonlyMap<string, ParameterInfo>): OperatorProgram {
@@ -121,9 +132,9 @@ async function readParameters(
   for (const file of candidates) {
     if (!(await exists(file))) continue
     const bytes = await readBytes(file)
-    return naming(file, async () => parseParameters(bytes, names))
+    return aboutFile(file, () => parseParameters(bytes, names))
   }
-  if (given !== undefined) throw new StorageError(`reading '${given}': there is no such file`)
+  if (given !== undefined) throw new StorageError(`reading '${given}': there is no such file; check the path`)
   return readSeparate(folder, names, candidates)
 }
 
@@ -141,10 +152,10 @@ async function readSeparate(
     const file = join(folder, name)
     if (!(await exists(file)))
       throw new StorageError(
-        `reading the parameters of '${folder}': there is neither ${tried.map((t) => `'${basename(t)}'`).join(' nor ')}, nor a file '${name}'`,
+        `reading the parameters of '${folder}': there is neither ${tried.map((t) => `'${basename(t)}'`).join(' nor ')}, nor a file '${name}'; copy them beside the program`,
       )
     const bytes = await readBytes(file)
-    arrays.set(name, await naming(file, async () => parseParameter(bytes, name)))
+    arrays.set(name, await aboutFile(file, () => parseParameter(bytes, name)))
   }
   return arrays
 }
@@ -154,16 +165,6 @@ async function readConfig(folder: string): Promise<Record<string, string>> {
   if (!(await exists(file))) return {}
   const text = new TextDecoder().decode(await readBytes(file))
   // A broken one is said here, not when images come.
-  await naming(file, async () => parseInferenceConfig(text))
+  await aboutFile(file, () => parseInferenceConfig(text))
   return { [INFERENCE_CONFIG]: text }
-}
-
-/** A FormatError names the file. */
-async function naming<T>(file: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (cause) {
-    if (!(cause instanceof FormatError)) throw cause
-    throw new FormatError(`'${file}': ${cause.message}`, { cause })
-  }
 }

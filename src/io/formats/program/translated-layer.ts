@@ -1,6 +1,6 @@
 /** A program as a layer: what readers of model files give, as `paddle.jit.TranslatedLayer`. It runs, trains, is saved again. */
 import { isFloat, type HostArray } from '../../../common/dtype.ts'
-import { ArgumentError, FormatError } from '../../../common/errors.ts'
+import { ArgumentError, FormatError, UnsupportedError } from '../../../common/errors.ts'
 import { makeLeaf, recordingMark } from '../../../graph/node.ts'
 import type { Storage } from '../../../graph/storage.ts'
 import { ParamAttr, Parameter } from '../../../nn/parameter.ts'
@@ -33,7 +33,7 @@ function checkOperators(program: OperatorProgram): void {
     const near = nearestName(type, operatorNames)
     return `  ${type}, ${places.length} time${places.length > 1 ? 's' : ''}: ${shown}${near ? ` (there is ${near})` : ''}`
   })
-  throw new FormatError(`the model uses operators that are not supported:\n${lines.join('\n')}`)
+  throw new UnsupportedError(`the model uses operators that are not supported:\n${lines.join('\n')}`)
 }
 
 /** What a dotted name of a parameter goes through: it has the names of the layer that was saved, not its code. */

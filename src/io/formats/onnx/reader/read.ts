@@ -1,5 +1,5 @@
 /** An ONNX graph as a program. What cannot be read is listed all at once, with how often and where it stands. */
-import { FormatError } from '../../../../common/errors.ts'
+import { FormatError, UnsupportedError } from '../../../../common/errors.ts'
 import type { Known } from '../../program/inference/known.ts'
 import { sizesOf } from '../../program/inference/known.ts'
 import { slotNames, type Operation, type OperatorProgram, type ValueInfo } from '../../program/program.ts'
@@ -134,7 +134,7 @@ class Reader {
       const shown = places.slice(0, 4).join(', ') + (places.length > 4 ? ', ...' : '')
       return `  ${what}, ${places.length} time${places.length > 1 ? 's' : ''} (${shown})`
     })
-    throw new FormatError(`ONNX: the model uses what is not supported:\n${lines.join('\n')}`)
+    throw new UnsupportedError(`ONNX: the model uses what is not supported:\n${lines.join('\n')}`)
   }
 
   /** Without operations and weights that lead to no output. */
@@ -176,6 +176,8 @@ export function programOfOnnx(model: OnnxModel, externalBytes?: ExternalBytes): 
       `ONNX: version ${opset} of the operator set is older than ${OLDEST_OPSET}; convert the model with onnx.version_converter`,
     )
   if (model.functions > 0)
-    throw new FormatError('ONNX: functions that a model defines itself are not supported; inline them (onnx.inliner)')
+    throw new UnsupportedError(
+      'ONNX: functions that a model defines itself are not supported; inline them (onnx.inliner)',
+    )
   return new Reader(opset, externalBytes).program(model)
 }

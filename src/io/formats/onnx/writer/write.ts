@@ -1,5 +1,6 @@
 /** A program as an ONNX model. What cannot be written is listed all at once, with how often and where it stands. */
-import { ArgumentError, FormatError } from '../../../../common/errors.ts'
+import { ArgumentError, FormatError, UnsupportedError } from '../../../../common/errors.ts'
+import { equalAxes } from '../../program/inference/equal-axes.ts'
 import { Inference } from '../../program/inference/infer.ts'
 import { isNumber, type Dim } from '../../program/inference/known.ts'
 import { slotNames, type Operation, type OperatorProgram } from '../../program/program.ts'
@@ -50,18 +51,18 @@ export function onnxOfProgram(program: OperatorProgram, options: OnnxWriteOption
   const { operations, arrays } = fuseBias(program)
   const arrayOf = (name: string) => arrays.get(name) ?? program.parameters.get(name)?.array
   const emission = new Emission(opset, arrayOf)
-  const inference = new Inference(program)
+  const inference = new Inference(program, equalAxes(program))
   for (const input of program.inputs) emission.bind(input.name, input.name)
   const copies = bindOutputs(program, emission)
   writeOperations(operations, (o) => new WriteCall(o, emission, inference, arrayOf))
   for (const { name, value } of copies) emission.one('Identity', [emission.name(value)], {}, name)
 
   const dimNames = new DimNames()
-  const inputs = program.inputs.map((i) =>
+  const inputs = program.inputs.map(({ name, dtype }) =>
     valueInfo(
-      i.name,
-      dataTypeOf(i.dtype),
-      i.shape.map((d, axis) => dimNames.of(d < 0 ? `${i.name}.${axis}` : d)),
+      name,
+      dataTypeOf(dtype),
+      inference.get(name).shape!.map((d) => dimNames.of(d)),
     ),
   )
   const outputs = program.outputs.map(({ name, value }) => {
@@ -131,7 +132,7 @@ function writeOperations(operations: readonly Operation[], callOf: (o: Operation
     const shown = places.slice(0, 4).join(', ') + (places.length > 4 ? ', ...' : '')
     return `  ${what}, ${places.length} time${places.length > 1 ? 's' : ''} (${shown})`
   })
-  throw new FormatError(`ONNX: the program cannot be written:\n${lines.join('\n')}`)
+  throw new UnsupportedError(`ONNX: the program cannot be written:\n${lines.join('\n')}`)
 }
 
 /** Names of sizes: `input.axis` becomes a name that tools take as a parameter. */

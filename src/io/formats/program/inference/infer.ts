@@ -1,10 +1,14 @@
-/** Dtypes and shapes of a program's values, operation by operation: what readers need that are given none, and writers that must give them. */
+/**
+ * Dtypes and shapes of a program's values, operation by operation: what readers need that are given none, and writers that must give them. By rules over
+ * names of sizes, and not read off what operators record at a few sizes: a name that a rule cannot follow becomes unknown, which is safe, while two
+ * open sizes that broadcast have to be equal, or one of them 1, for any recording to be made, and what follows from that choice holds for no other.
+ */
 import { isDType, type DType } from '../../../../common/dtype.ts'
 import { FormatError } from '../../../../common/errors.ts'
 import { findOperator } from '../operators/table.ts'
 import { slotName } from '../operator.ts'
 import { slotNames, type AttributeValue, type Operation, type OperatorProgram, type ValueInfo } from '../program.ts'
-import { dimsOf, isNumber, sizesOf, type Dim, type Known } from './known.ts'
+import { axisName, dimsOf, isNumber, sizesOf, type Dim, type Known } from './known.ts'
 import { inferenceRules } from './rules.ts'
 
 /** Results by slot; a single one is the first slot's. */
@@ -103,12 +107,14 @@ class Call implements InferenceCall {
 export class Inference {
   readonly #known = new Map<string, Known>()
 
-  constructor(program?: OperatorProgram) {
+  /** `equal`: axes of inputs that are one size (equal-axes.ts); others are taken for different ones. */
+  constructor(program?: OperatorProgram, equal: ReadonlyMap<string, string> = new Map()) {
     if (!program) return
+    const dimOf = (name: string): Dim => equal.get(name) ?? name
     program.inputs.forEach((input) => {
       this.#known.set(input.name, {
         dtype: input.dtype,
-        shape: input.shape.map((d, axis) => (d < 0 ? `${input.name}.${axis}` : d)),
+        shape: input.shape.map((d, axis) => (d < 0 ? dimOf(axisName(input.name, axis)) : d)),
       })
     })
     for (const [name, { array }] of program.parameters) this.set(name, array)

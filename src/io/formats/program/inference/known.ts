@@ -14,6 +14,9 @@ export interface Known {
   readonly content?: readonly Dim[] | undefined
 }
 
+/** The name of the size of an input's axis that may have any. */
+export const axisName = (input: string, axis: number): string => `${input}.${axis}`
+
 /** More elements than a shape has are not followed. */
 export const MAX_CONTENT = 64
 
