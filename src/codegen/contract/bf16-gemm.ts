@@ -22,13 +22,14 @@ import {
   sub,
   type BufferParameter,
 } from '../builder.ts'
-import type { Expr } from '../kernel.ts'
+import type { Expr, TileWindow } from '../kernel.ts'
 import { Assembler } from './assembler.ts'
 import { FlatAxes, mergeAxes } from './axes.ts'
 import { emitPackWords, panelWords, type PanelPlace, type WordLayout } from './bf16-pack.ts'
 import { registerTile, rowLanes, tileName, type RegisterTile } from './blocking.ts'
 import { axesIn, formSize, type Form, type FormAxis, type StepList } from './form.ts'
 import type { GemmOptions } from './gemm.ts'
+import type { ContractStep } from './problem.ts'
 import { packPanels, panelSource, type PackedPanels, type PanelTemplate } from './packed.ts'
 import { eachSum, TileStore, type Sums } from './store.ts'
 import { BLOCK_PAIRS, Offsets, type WordMemory } from './word-offsets.ts'
@@ -66,24 +67,28 @@ function splitsPay(form: Form, capabilities: Capabilities): boolean {
   return middle >= SPLIT_EXTENT && (isFixed ? least : formSize(form.columns)) >= SPLIT_LEAST
 }
 
-interface Kind {
+/** A template for pairs. */
+export interface Kind {
   readonly name: 'pairs' | 'tiles' | 'split tiles'
   readonly tile: RegisterTile
   readonly rows: WordLayout
   readonly columns: WordLayout
 }
 
-function kindOf(form: Form, capabilities: Capabilities): Kind {
-  if (capabilities.bfloat16 === 'tiles') {
-    const parts = form.a.dtype === 'float32' ? 3 : 1
-    const side = { rows: 32, lanes: BLOCK_PAIRS, wholeBlocks: true, parts } as const
-    return {
-      name: parts === 1 ? 'tiles' : 'split tiles',
-      tile: { lanes: 16, rows: 32, vectors: 2, columns: 32 },
-      rows: { ...side, order: 'tiles' },
-      columns: { ...side, order: 'pairs' },
-    }
+/** By tiles; elements of float32 in three parts. */
+export function tileKind(dtype: DType): Kind {
+  const parts = dtype === 'float32' ? 3 : 1
+  const side = { rows: 32, lanes: BLOCK_PAIRS, wholeBlocks: true, parts } as const
+  return {
+    name: parts === 1 ? 'tiles' : 'split tiles',
+    tile: { lanes: 16, rows: 32, vectors: 2, columns: 32 },
+    rows: { ...side, order: 'tiles' },
+    columns: { ...side, order: 'pairs' },
   }
+}
+
+function kindOf(form: Form, capabilities: Capabilities): Kind {
+  if (capabilities.bfloat16 === 'tiles') return tileKind(form.a.dtype)
   const tile = registerTile(capabilities)
   const side = { order: 'pairs', wholeBlocks: false, parts: 1 } as const
   return {
@@ -98,7 +103,7 @@ function kindOf(form: Form, capabilities: Capabilities): Kind {
 type Own = 'rows' | 'columns' | null
 
 /** Sizes of blocks; all are arguments at run time. */
-interface PairBlocking {
+export interface PairBlocking {
   /** Contracted elements of a block, blocks of a split, and of the whole sum. */
   readonly depth: number
   readonly blocks: number
@@ -166,21 +171,22 @@ export function lowerPairGemm(form: Form, capabilities: Capabilities, options: G
   const pack = (view: 'a' | 'b'): PackedPanels => packPanels(form, view, wordPanels(view, kind, blocking.depth), list)
   const packed = { rows: own === 'rows' ? null : pack('a'), columns: own === 'columns' ? null : pack('b') }
   const k = new Assembler(`product ${kind.name} own ${own} ${tileName(kind.tile)}`, form.title)
-  emitProduct(k, form, kind, blocking, options, packed)
-  const [batch, rows, columns, depth] = [form.batch, form.rows, form.columns, form.contracted].map(formSize) as [
-    number,
-    number,
-    number,
-    number,
-  ]
-  const extent = batch * options.splits * blocking.rowTasks * blocking.columnTasks
+  emitPairProduct(k, form, kind, blocking, options, packed)
+  list.steps.push(pairStep(k, form, blocking, options.splits))
+}
+
+/** The launch of a product. */
+export function pairStep(k: Assembler, form: Form, blocking: PairBlocking, splits: number): ContractStep {
+  const sizes = [form.batch, form.rows, form.columns, form.contracted].map(formSize)
+  const [batch, rows, columns, depth] = sizes as [number, number, number, number]
+  const extent = batch * splits * blocking.rowTasks * blocking.columnTasks
   const bytes =
     batch * (sizeOf(form.a.dtype) * (rows * depth + depth * columns) + sizeOf(form.out.dtype) * rows * columns)
-  list.steps.push(k.step(extent, 1, 2 * batch * rows * columns * depth, bytes))
+  return k.step(extent, 1, 2 * batch * rows * columns * depth, bytes)
 }
 
 /** Panels in words of two elements. */
-function wordPanels(view: 'a' | 'b', kind: Kind, depth: number): PanelTemplate {
+export function wordPanels(view: 'a' | 'b', kind: Kind, depth: number): PanelTemplate {
   const layout = view === 'a' ? kind.rows : kind.columns
   return {
     name: `words ${view} ${kind.name} ${tileName(kind.tile)}`,
@@ -198,13 +204,15 @@ function wordPanels(view: 'a' | 'b', kind: Kind, depth: number): PanelTemplate {
   }
 }
 
-function emitProduct(
+/** What is not packed before, each task packs: columns by `packColumns` where it is given. */
+export function emitPairProduct(
   k: Assembler,
   form: Form,
   kind: Kind,
   blocking: PairBlocking,
   options: Pick<GemmOptions, 'splits' | 'splitStride'>,
   packed: { readonly rows: PackedPanels | null; readonly columns: PackedPanels | null },
+  packColumns?: (b: BufferParameter) => TaskWords,
 ): void {
   const { tile } = kind
   const memory = (view: 'a' | 'b', panels: PackedPanels | null): BufferParameter =>
@@ -242,7 +250,12 @@ function emitProduct(
     blocking.blocks > 1 ? blocking.rowPanels * blocking.columnPanels * tileSize : tileSize,
   )
   const ownRowWords = packed.rows ? null : taskWords(k, form, 'a', a, kind.rows, blocking)
-  const ownColumnWords = packed.columns ? null : taskWords(k, form, 'b', b, kind.columns, blocking)
+  const ownColumnWords = packed.columns
+    ? null
+    : (packColumns?.(b) ?? taskWords(k, form, 'b', b, kind.columns, blocking))
+  // Weights of convolutions are the same for all images.
+  const sharesRows = packed.rows?.isShared === true
+  k.note(sharesRows ? 'shared' : 'own')
 
   k.parallel('t', (t) => {
     const firstRowPanel = k.let('firstRowPanel', mul(rem(t, rowTasks), rowPanels))
@@ -269,11 +282,12 @@ function emitProduct(
       ownRowWords?.pack({ base: aBase, row: row0, from, to }, ownRows)
       ownColumnWords?.pack({ base: bBase, row: column0, from, to }, ownColumns)
       const blockOf = k.let('blockOf', add(mul(item, allBlocks), min(number, sub(allBlocks, 1))))
-      const rowsAt = k.let('rowsAt', add(mul(blockOf, allRowPanels), firstRowPanel))
+      const rowsOf = sharesRows ? min(number, sub(allBlocks, 1)) : blockOf
+      const rowsAt = k.let('rowsAt', add(mul(rowsOf, allRowPanels), firstRowPanel))
       const columnsAt = k.let('columnsAt', add(mul(blockOf, allColumnPanels), firstColumnPanel))
       const panelWordsAt = (own: TaskWords | null, buffer: BufferParameter, first: Expr, n: Expr, size: Expr) => ({
-        buffer: own?.words.buffer ?? buffer,
-        at: k.let('at', own ? add(own.words.at, mul(n, size)) : mul(add(first, n), size)),
+        buffer: own?.buffer ?? buffer,
+        at: k.let('at', own ? own.at(n) : mul(add(first, n), size)),
       })
 
       k.loop('cached', 0, div(add(ownRows, sub(cachedRowPanels, 1)), cachedRowPanels), 1, (cached) => {
@@ -291,7 +305,8 @@ function emitProduct(
             const isLast = eq(add(block, 1), blocks)
             if (kind.name !== 'pairs') {
               const steps = k.let('steps', div(add(sub(to, from), 2 * BLOCK_PAIRS - 1), 2 * BLOCK_PAIRS))
-              k.tiles({ buffer: slots.buffer, at: slot }, aWords, bWords, steps, ne(block, 0), kind.rows.parts)
+              const target = { buffer: slots.buffer, at: slot }
+              k.tiles(target, aWords, bWords, steps, ne(block, 0), kind.rows.parts, ownColumnWords?.window)
               k.if(isLast, () => store.emitFromScratch(storeBase, place, true))
               return
             }
@@ -310,10 +325,14 @@ function emitProduct(
 }
 
 /** Words that a task packs for itself. */
-interface TaskWords {
-  readonly words: WordMemory
+export interface TaskWords {
+  readonly buffer: BufferParameter
+  /** Where a panel begins. */
+  at(panel: Expr): Expr
   /** Packs `count` panels from a place on. */
   pack(place: Omit<PanelPlace, 'target'>, count: Expr): void
+  /** How steps find their words, where these are not packed by panels. */
+  readonly window?: TileWindow
 }
 
 function taskWords(
@@ -330,7 +349,8 @@ function taskWords(
   const table = k.reserve('float32', blocking.depth)
   const stride = k.size(size)
   return {
-    words,
+    buffer: words.buffer,
+    at: (panel) => add(words.at, mul(panel, stride)),
     pack(place, count) {
       const offsets = new Offsets(k, source, table, place.from, place.to)
       k.loop('panel', 0, count, 1, (panel) => {
