@@ -34,7 +34,7 @@ interface Letters {
 }
 
 /** Steps of tiles between fetching sums and keeping them. */
-const STEPS = 16
+const STEPS = 32
 /** Shares of the second-level cache for words of a task, for sums that wait, and for rows that are used again. */
 const SHARES = { words: 0.4, sums: 0.25, rows: 0.25, most: 0.75 }
 /** Tasks that every thread should get. */
@@ -65,12 +65,12 @@ export function tileConvolution(
   const blocking = chooseBlocking(size, kind, capabilities)
   if (!blocking) return null
   return {
-    pays: pays(size),
+    pays: pays(size, problem.constant?.[letters.weights] === true),
     lower: () => {
       const list = new StepList()
       const { form, window } = layOut(problem, c, letters, title, list)
       const rows = packPanels({ ...form, batch: [] }, 'a', wordPanels('a', kind, blocking.depth), list)
-      const k = new Assembler(`convolution ${kind.name}`, form.title)
+      const k = new Assembler(`convolution by ${kind.name}`, form.title)
       const shape = {
         ...window,
         parts: kind.rows.parts,
@@ -147,10 +147,11 @@ function sizeOf(c: AffineCase, letters: Letters): ConvolutionSize {
 /** Least share of the rows, columns and contracted elements of tiles that are used, and products in a result. */
 const LEAST = { used: 0.45, products: 192 }
 
-function pays({ filters, channels, taps, y, x }: ConvolutionSize): boolean {
+/** Images of a network whose weights change may have any size, which does not choose another form. */
+function pays({ filters, channels, taps, y, x }: ConvolutionSize, isFixed: boolean): boolean {
   const used = (n: number): number => n / roundUp(n, 32)
-  const columns = y.positions * x.positions
-  return used(filters) * used(columns) * used(channels) >= LEAST.used && channels * taps >= LEAST.products
+  const columns = isFixed ? used(y.positions * x.positions) : 1
+  return used(filters) * columns * used(channels) >= LEAST.used && channels * taps >= LEAST.products
 }
 
 function chooseBlocking(size: ConvolutionSize, kind: Kind, capabilities: Capabilities): PairBlocking | null {
@@ -161,18 +162,19 @@ function chooseBlocking(size: ConvolutionSize, kind: Kind, capabilities: Capabil
   const allRows = Math.ceil(size.filters / tile.rows)
   const allColumns = Math.ceil((y.positions * x.positions) / tile.columns)
   const { parts } = kind.rows
-  const wanted = Math.min(channelBlocks, Math.ceil(STEPS / taps))
-  const allBlocks = Math.ceil(channelBlocks / wanted)
-  const blocks = Math.ceil(channelBlocks / allBlocks)
+  const split = (most: number): number => Math.ceil(channelBlocks / Math.ceil(channelBlocks / most))
+  const words = (panels: number, blocks: number): number => windowBytes({ y, x, parts, blocks, panels })
+  if (words(1, 1) > SHARES.most * l2) return null
+  // Fewer channels at a time cost less than columns of another task, which splits the rows between them again.
+  let blocks = split(Math.min(channelBlocks, Math.ceil(STEPS / taps)))
+  while (blocks > 1 && words(allColumns, blocks) > SHARES.words * l2) blocks = split(blocks - 1)
+  const allBlocks = Math.ceil(channelBlocks / blocks)
   const depth = blocks * taps * BLOCK
-  const words = (panels: number): number => windowBytes({ y, x, parts, blocks, panels })
-  if (words(1) > SHARES.most * l2) return null
   let rows = allRows
-  const sums = (panels: number): number => (allBlocks > 1 ? 4 * tile.rows * tile.columns * panels * rows : 0)
   let columns = allColumns
-  while (columns > 1 && (words(columns) > SHARES.words * l2 || sums(columns) > SHARES.sums * l2)) {
-    columns = Math.ceil(columns / 2)
-  }
+  const sums = (): number => (allBlocks > 1 ? 4 * tile.rows * tile.columns * columns * rows : 0)
+  while (columns > 1 && words(columns, blocks) > SHARES.words * l2) columns = Math.ceil(columns / 2)
+  while (rows > 1 && sums() > SHARES.sums * l2) rows = Math.ceil(rows / 2)
   const tasksWanted = capabilities.threads === 1 ? 1 : TASKS_PER_THREAD * capabilities.threads
   const tasks = (): number => size.images * Math.ceil(allRows / rows) * Math.ceil(allColumns / columns)
   // Rows of another task split the same columns again, and halves of columns the rows of images between them.
@@ -255,7 +257,8 @@ function layOut(
     columns: along.map((w) => w.position),
     contracted: [
       { ...within, size: blocks, a: BLOCK * within.a, b: BLOCK * within.b },
-      ...along.map((w) => w.tap),
+      // Taps above one another read the same planes.
+      ...along.toReversed().map((w) => w.tap),
       { ...within, size: BLOCK },
     ],
   }

@@ -119,7 +119,7 @@ export function windowWords(k: Assembler, w: WindowShape, source: BufferParamete
         const variant = shared ? kx : add(mul(ky, tapsX), kx)
         const row = shared ? mul(sub(mul(ky, rowsPerTap), low), width) : index(0)
         const offset = k.let('offset', add(mul(variant, variantSize), row))
-        storeWord(k, table.buffer, add(table.at, add(mul(ky, tapsX), kx)), convert(offset, 'i32'), 1)
+        storeWord(k, table.buffer, add(table.at, add(mul(kx, tapsY), ky)), convert(offset, 'i32'), 1)
       })
     })
     const variants = shared ? tapsX : mul(tapsY, tapsX)
