@@ -112,6 +112,8 @@ export interface PairBlocking {
   readonly rowPanels: number
   readonly columnPanels: number
   readonly cachedRowPanels: number
+  /** Whether columns are packed panel by panel, each once. */
+  readonly isPerPanel: boolean
   readonly rowTasks: number
   readonly columnTasks: number
 }
@@ -132,10 +134,12 @@ function chooseBlocking(form: Form, kind: Kind, own: Own, splits: number, capabi
   const allRows = Math.ceil(formSize(form.rows) / tile.rows)
   const allColumns = Math.ceil(formSize(form.columns) / tile.columns)
   const fit = (share: number, panelBytes: number): number => Math.max(1, Math.floor((share * l2) / panelBytes))
-  const cachedRowPanels = fit(1 / 4, panel(tile.rows))
+  // Where all rows stay in the cache, a task packs a panel of columns right before it is multiplied.
+  const isPerPanel = own === 'columns' && allRows * panel(tile.rows) <= l2 / 2
+  const cachedRowPanels = isPerPanel ? allRows : fit(1 / 4, panel(tile.rows))
   // What a task packs should stay in the second-level cache; of the other operand, which passes through, it takes all.
   let rows = own === 'rows' ? Math.min(allRows, cachedRowPanels) : allRows
-  let columns = own === 'columns' ? Math.min(allColumns, fit(1 / 4, panel(tile.columns))) : allColumns
+  let columns = own === 'columns' && !isPerPanel ? Math.min(allColumns, fit(1 / 4, panel(tile.columns))) : allColumns
   // Sums wait in the cache between blocks.
   const waiting = (): number => fit(1 / 2, 4 * tile.rows * tile.columns * (own === 'rows' ? rows : columns))
   if (blocks > 1 && own === 'rows') columns = Math.min(columns, waiting())
@@ -158,6 +162,7 @@ function chooseBlocking(form: Form, kind: Kind, own: Own, splits: number, capabi
     rowPanels,
     columnPanels,
     cachedRowPanels,
+    isPerPanel,
     rowTasks: Math.ceil(allRows / rowPanels),
     columnTasks: Math.ceil(allColumns / columnPanels),
   }
@@ -294,6 +299,7 @@ export function emitPairProduct(
         const panelFrom = k.let('panelFrom', mul(cached, cachedRowPanels))
         const panelTo = k.let('panelTo', min(add(panelFrom, cachedRowPanels), ownRows))
         k.loop('j', 0, ownColumns, 1, (j) => {
+          ownColumnWords?.complete?.(j)
           const bWords = panelWordsAt(ownColumnWords, b, columnsAt, j, columnWords)
           const column = k.let('column', add(column0, mul(j, tile.columns)))
           const runs = kind.name === 'pairs' ? store.columns(column, columns) : null
@@ -331,6 +337,8 @@ export interface TaskWords {
   at(panel: Expr): Expr
   /** Packs `count` panels from a place on. */
   pack(place: Omit<PanelPlace, 'target'>, count: Expr): void
+  /** Completes a panel, right before it is multiplied. */
+  complete?(panel: Expr): void
   /** How steps find their words, where these are not packed by panels. */
   readonly window?: TileWindow
 }
@@ -345,20 +353,36 @@ function taskWords(
 ): TaskWords {
   const source = { ...panelSource(k, form, view), buffer }
   const size = panelWords(layout, blocking.depth)
-  const words = k.reserve('float32', (view === 'a' ? blocking.rowPanels : blocking.columnPanels) * size)
+  const { isPerPanel } = blocking
+  k.note(isPerPanel ? 'by panel' : 'at once')
+  const panels = isPerPanel ? 1 : view === 'a' ? blocking.rowPanels : blocking.columnPanels
+  const words = k.reserve('float32', panels * size)
   const table = k.reserve('float32', blocking.depth)
-  const stride = k.size(size)
+  const stride = k.size(isPerPanel ? 0 : size)
+  const at = (panel: Expr): Expr => add(words.at, mul(panel, stride))
+  const one = (place: Omit<PanelPlace, 'target'>, offsets: Offsets, panel: Expr): void => {
+    const row = k.let('first', add(place.row, mul(panel, layout.rows)))
+    emitPackWords(
+      k,
+      source,
+      layout,
+      { ...place, row, target: { buffer: words.buffer, at: k.let('to', at(panel)) } },
+      offsets,
+    )
+  }
+  if (!isPerPanel) {
+    const pack: TaskWords['pack'] = (place, count) => {
+      const offsets = new Offsets(k, source, table, place.from, place.to)
+      k.loop('panel', 0, count, 1, (panel) => one(place, offsets, panel))
+    }
+    return { buffer: words.buffer, at, pack }
+  }
+  let begun: { place: Omit<PanelPlace, 'target'>; offsets: Offsets } | null = null
   return {
     buffer: words.buffer,
-    at: (panel) => add(words.at, mul(panel, stride)),
-    pack(place, count) {
-      const offsets = new Offsets(k, source, table, place.from, place.to)
-      k.loop('panel', 0, count, 1, (panel) => {
-        const row = k.let('first', add(place.row, mul(panel, layout.rows)))
-        const target = { buffer: words.buffer, at: k.let('to', add(words.at, mul(panel, stride))) }
-        emitPackWords(k, source, layout, { ...place, row, target }, offsets)
-      })
-    },
+    at,
+    pack: (place) => (begun = { place, offsets: new Offsets(k, source, table, place.from, place.to) }),
+    complete: (panel) => begun && one(begun.place, begun.offsets, panel),
   }
 }
 

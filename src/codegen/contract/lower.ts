@@ -33,7 +33,7 @@ import { lowerUnpackedProduct } from './unpacked-product.ts'
 import { isReadable, vectorWindow, type VectorWindow } from './unpacked.ts'
 import { lowerRowProduct } from './row-product.ts'
 import { isSmallResult, lowerSplitGemm } from './split.ts'
-import { siblingsOnce } from './siblings.ts'
+import { siblingsOnce, type Lowering } from './siblings.ts'
 import { tileConvolution } from './window-tiles.ts'
 import { winogradForm } from './winograd.ts'
 
@@ -62,17 +62,21 @@ export function lowerContract(problem: ContractProblem): LoweredContract {
   if (problem.dtype !== 'float32' && problem.dtype !== 'bfloat16' && problem.dtype !== 'float16') return plainNest(c)
   // Instructions for bfloat16 multiply faster than fewer products in float32.
   const hasFasterProducts = problem.dtype === 'bfloat16' && problem.capabilities.bfloat16 !== undefined
-  const winograd = hasFasterProducts ? null : winogradForm(problem, c.cases, c.taps, c.title)
-  if (!winograd) return directly(c)
-  const [chosen, other] = winograd.pays ? [winograd.lower(), () => directly(c)] : [directly(c), () => winograd.lower()]
-  // A predictor has one size, or a few.
+  const forms = [
+    hasFasterProducts ? null : winogradForm(problem, c.cases, c.taps, c.title),
+    tileConvolution(problem, c.cases, c.taps, c.positions, c.title),
+  ].filter((form) => form !== null)
+  const direct: Lowering = { pays: true, lower: () => directly(c) }
+  const chosen = forms.find((form) => form.pays) ?? direct
+  const lowered = chosen.lower()
   const { constant } = problem
-  return constant?.lhs || constant?.rhs ? chosen : { ...chosen, siblings: siblingsOnce(chosen, winograd.depth, other) }
+  // A predictor has one size, or a few.
+  if (forms.length === 0 || constant?.lhs || constant?.rhs) return lowered
+  const others = [...forms, direct].filter((form) => form !== chosen)
+  return { ...lowered, siblings: siblingsOnce(lowered, forms[0]!.depth, others) }
 }
 
 function directly(c: Contraction): LoweredContract {
-  const tiles = tileConvolution(c.problem, c.cases, c.taps, c.positions, c.title)
-  if (tiles?.pays) return tiles.lower()
   const absent = absentLetters(c)
   const { left, right } = sortLetters(c.cases[0]!, absent)
   if (left.length === 0 || right.length === 0) return rowProduct(c, absent) ?? alongVectors(c, absent)

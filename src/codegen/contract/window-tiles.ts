@@ -9,8 +9,9 @@ import { emitPairProduct, pairStep, tileKind, wordPanels, type Kind, type PairBl
 import { roundUp } from './blocking.ts'
 import { besideOut, epilogueOf, resultView, StepList, type Form, type FormAxis } from './form.ts'
 import { packPanels } from './packed.ts'
-import type { ContractProblem, LoweredContract } from './problem.ts'
+import type { ContractProblem } from './problem.ts'
 import { afterRelayout, byStride, reaches, relayout, type Source } from './relayout.ts'
+import type { ConvolutionForm } from './siblings.ts'
 import { READ_BEHIND, windowBytes, windowWords, type WindowAxis, type WindowShape } from './window-words.ts'
 import { BLOCK } from './word-offsets.ts'
 
@@ -40,12 +41,6 @@ const SHARES = { words: 0.4, sums: 0.25, rows: 0.25, most: 0.75 }
 /** Tasks that every thread should get. */
 const TASKS_PER_THREAD = 4
 
-/** A convolution that can be computed in this form. */
-export interface TileConvolution {
-  readonly pays: boolean
-  lower(): LoweredContract
-}
-
 /** Null where it is none, where the device has no tiles, or where one panel of columns does not fit the cache. */
 export function tileConvolution(
   problem: ContractProblem,
@@ -53,7 +48,7 @@ export function tileConvolution(
   taps: ReadonlySet<number>,
   positions: ReadonlySet<number>,
   title: string,
-): TileConvolution | null {
+): ConvolutionForm | null {
   const { capabilities, dtype } = problem
   const [c] = cases
   if (!c || cases.length > 1 || capabilities.bfloat16 !== 'tiles') return null
@@ -62,10 +57,11 @@ export function tileConvolution(
   if (!letters) return null
   const kind = tileKind(dtype)
   const size = sizeOf(c, letters)
-  const blocking = chooseBlocking(size, kind, capabilities)
+  const blocking = isDeep(size) ? chooseBlocking(size, kind, capabilities) : null
   if (!blocking) return null
   return {
-    pays: pays(size, problem.constant?.[letters.weights] === true),
+    depth: [size.channels, size.filters],
+    pays: used(size.y.positions * size.x.positions) >= LEAST.columns,
     lower: () => {
       const list = new StepList()
       const { form, window } = layOut(problem, c, letters, title, list)
@@ -144,14 +140,14 @@ function sizeOf(c: AffineCase, letters: Letters): ConvolutionSize {
   }
 }
 
-/** Least share of the rows, columns and contracted elements of tiles that are used, and products in a result. */
-const LEAST = { used: 0.45, products: 192 }
+/** Least products in a result, least share of the rows and contracted elements of tiles that are used, and of those the columns'. */
+const LEAST = { products: 192, depth: 0.6, columns: 0.6 }
 
-/** Images of a network whose weights change may have any size, which does not choose another form. */
-function pays({ filters, channels, taps, y, x }: ConvolutionSize, isFixed: boolean): boolean {
-  const used = (n: number): number => n / roundUp(n, 32)
-  const columns = isFixed ? used(y.positions * x.positions) : 1
-  return used(filters) * columns * used(channels) >= LEAST.used && channels * taps >= LEAST.products
+const used = (n: number): number => n / roundUp(n, 32)
+
+/** Whether weights fill tiles: constants of a program. */
+function isDeep({ filters, channels, taps }: ConvolutionSize): boolean {
+  return channels * taps >= LEAST.products && used(filters) * used(channels) >= LEAST.depth
 }
 
 function chooseBlocking(size: ConvolutionSize, kind: Kind, capabilities: Capabilities): PairBlocking | null {
@@ -192,6 +188,7 @@ function chooseBlocking(size: ConvolutionSize, kind: Kind, capabilities: Capabil
     rowPanels,
     columnPanels,
     cachedRowPanels: Math.max(1, Math.floor((SHARES.rows * l2) / (2 * parts * tile.rows * depth))),
+    isPerPanel: false,
     rowTasks: Math.ceil(allRows / rowPanels),
     columnTasks: Math.ceil(allColumns / columnPanels),
   }
