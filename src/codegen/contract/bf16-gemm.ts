@@ -49,22 +49,25 @@ export function hasPairProducts(form: Form, capabilities: Capabilities): boolean
   return isFaster && Math.max(reach('a'), reach('b')) < 2 ** 31
 }
 
-/** Extents from which on elements are used often enough for splitting them; the smallest one of weights has to fill a tile. */
-const SPLIT_EXTENT = 192
+/**
+ * Middle extents from which on elements are used often enough for splitting them, also where one operand was split before; the smallest one of
+ * weights has to fill a tile.
+ */
+const SPLIT_EXTENT = { both: 192, one: 96 }
 const SPLIT_LEAST = 32
 
 /**
  * Whether elements in three parts pay. Two of the three extents of a product with weights are constants of a program, columns among them, so that
- * batches and lengths do not decide; but for networks whose weights never change, few rows do. Convolutions, which would split each element once
- * for every tap, keep the products of float32: with two threads, 64 channels of 32x32 to 128 with stride 2 went from 177 to 172 GFLOP/s, their
- * weights' gradient from 192 to 149.
+ * batches and lengths do not decide; but for networks whose weights never change, few rows do. Convolutions with windows would split each element once
+ * for every tap; they have a form of their own (window-tiles.ts).
  */
 function splitsPay(form: Form, capabilities: Capabilities): boolean {
   if (capabilities.bfloat16 !== 'tiles' || capabilities.splitProducts === false || form.isConvolution) return false
   const extents = [form.rows, form.columns, form.contracted].map(formSize)
   const [least, middle] = extents.toSorted((x, y) => x - y) as [number, number]
   const isFixed = form.a.isConstant === true || form.b.isConstant === true
-  return middle >= SPLIT_EXTENT && (isFixed ? least : formSize(form.columns)) >= SPLIT_LEAST
+  if (middle < (isFixed ? SPLIT_EXTENT.one : SPLIT_EXTENT.both)) return false
+  return (isFixed ? least : formSize(form.columns)) >= SPLIT_LEAST
 }
 
 /** A template for pairs. */

@@ -145,9 +145,9 @@ const LEAST = { products: 192, depth: 0.6, columns: 0.6 }
 
 const used = (n: number): number => n / roundUp(n, 32)
 
-/** Whether weights fill tiles: constants of a program. */
+/** Whether there is a window, and weights fill tiles: constants of a program. Without a window the plain product packs what it reads as well. */
 function isDeep({ filters, channels, taps }: ConvolutionSize): boolean {
-  return channels * taps >= LEAST.products && used(filters) * used(channels) >= LEAST.depth
+  return taps > 1 && channels * taps >= LEAST.products && used(filters) * used(channels) >= LEAST.depth
 }
 
 function chooseBlocking(size: ConvolutionSize, kind: Kind, capabilities: Capabilities): PairBlocking | null {
