@@ -18,6 +18,7 @@ import type {
   ReduceIr,
   ScalarType,
   Stmt,
+  TileWindow,
   Type,
   UnaryIr,
 } from './kernel.ts'
@@ -334,6 +335,7 @@ export class KernelBuilder implements Scope {
     steps: Expr,
     accumulate: Expr,
     parts: 1 | 3 = 1,
+    window: TileWindow | null = null,
   ): void {
     this.emit({
       kind: 'tiles',
@@ -346,6 +348,7 @@ export class KernelBuilder implements Scope {
       bAt: b.at,
       steps,
       accumulate,
+      window,
     })
   }
 

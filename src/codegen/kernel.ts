@@ -141,6 +141,8 @@ export type Stmt =
    *
    * With three `parts`, elements are sums of three bfloat16, as [step][part][row][16 pairs] and [step][part][16 pairs][column]: the largest six
    * of the nine products are summed, which is as exact as float32. Sums that are not numbers are computed again from whole elements.
+   *
+   * With a `window` columns lie in planes of words instead, in which steps read at offsets of their own.
    */
   | {
       readonly kind: 'tiles'
@@ -153,6 +155,7 @@ export type Stmt =
       readonly bAt: Expr
       readonly steps: Expr
       readonly accumulate: Expr
+      readonly window: TileWindow | null
     }
   /** Hints that memory will be needed; dialects may drop it. */
   | { readonly kind: 'prefetch'; readonly buffer: number; readonly at: Expr }
@@ -160,6 +163,20 @@ export type Stmt =
   | { readonly kind: 'fail'; readonly code: number }
   /** Explains a block to who reads the generated text. */
   | { readonly kind: 'comment'; readonly text: string }
+
+/**
+ * Columns of `tiles` that are read where windows of a convolution lie: words of one pair and part are a plane. Of step s, column 0 of pair p and part q is
+ * the word `bAt + (s / taps) * block + table[s % taps] + q * part + p * pair`, all in words, taps at least 1.
+ */
+export interface TileWindow {
+  /** Offsets of taps: 32-bit integers, or their bits in floats. */
+  readonly table: number
+  readonly tableAt: Expr
+  readonly taps: Expr
+  readonly block: Expr
+  readonly part: Expr
+  readonly pair: Expr
+}
 
 /**
  * A kernel. `body` may start with `let` statements over parameters, then holds exactly one `parallel` loop whose bounds

@@ -97,8 +97,12 @@ function statement(s: Stmt, indent: string): string[] {
         `p${s.a}[${expression(s.aAt)}]`,
         `p${s.b}[${expression(s.bAt)}]`,
       ]
+      const w = s.window
+      const window = w
+        ? ` taps ${expression(w.taps)} at p${w.table}[${expression(w.tableAt)}], ${expression(w.block)} a block, ${expression(w.part)} a part, ${expression(w.pair)} a pair`
+        : ''
       return [
-        `${indent}tiles${s.parts === 1 ? '' : s.parts} ${target} (${expression(s.accumulate)} ? += : =) ${a} * ${b} x${expression(s.steps)}`,
+        `${indent}tiles${s.parts === 1 ? '' : s.parts} ${target} (${expression(s.accumulate)} ? += : =) ${a} * ${b} x${expression(s.steps)}${window}`,
       ]
     }
     case 'prefetch':

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { Expr, Kernel, Parameter, Stmt, Type } from './kernel.ts'
+import type { Expr, Kernel, Parameter, Stmt, TileWindow, Type } from './kernel.ts'
 import { structureOf } from './structure.ts'
 
 const f32: Type = { scalar: 'f32', lanes: 4 }
@@ -31,6 +31,8 @@ const expressions: { readonly [K in Expr['kind']]: Extract<Expr, { kind: K }> } 
 
 const comment: Stmt = { kind: 'comment', text: 'note' }
 
+const window: TileWindow = { table: 4, tableAt: at, taps: at, block: at, part: at, pair: at }
+
 /** One statement of each kind. */
 const statements: { readonly [K in Stmt['kind']]: Extract<Stmt, { kind: K }> } = {
   let: { kind: 'let', name: 'v', value: x },
@@ -40,7 +42,7 @@ const statements: { readonly [K in Stmt['kind']]: Extract<Stmt, { kind: K }> } =
   store: { kind: 'store', buffer: 1, at, value: x, stride: at },
   for: { kind: 'for', loop: 'vector', name: 'i', from: at, to: at, step: 2, unroll: 4, body: [comment] },
   if: { kind: 'if', condition: x, then: [comment], else: [comment] },
-  tiles: { kind: 'tiles', parts: 1, target: 1, at, a: 2, aAt: at, b: 3, bAt: at, steps: at, accumulate: x },
+  tiles: { kind: 'tiles', parts: 1, target: 1, at, a: 2, aAt: at, b: 3, bAt: at, steps: at, accumulate: x, window },
   prefetch: { kind: 'prefetch', buffer: 1, at },
   fail: { kind: 'fail', code: 1 },
   comment,

@@ -1,5 +1,6 @@
 /** Structural keys of kernels: two 32-bit hashes over everything but the title. */
 import type { CompiledKernel, Expr, Kernel, Parameter, Stmt } from './kernel.ts'
+import { windowOperands } from './walk.ts'
 
 const doubles = new Float64Array(1)
 const words = new Int32Array(doubles.buffer)
@@ -154,6 +155,8 @@ function mixStatement(s: Stmt): void {
       mix(s.a)
       mix(s.b)
       for (const x of [s.at, s.aAt, s.bAt, s.steps, s.accumulate]) mixExpression(x)
+      mix(s.window ? s.window.table : -1)
+      if (s.window) for (const x of windowOperands(s.window)) mixExpression(x)
       return
     case 'prefetch':
       mix(s.buffer)

@@ -6,6 +6,7 @@
 import type { DType } from '../common/dtype.ts'
 import { InternalError } from '../common/errors.ts'
 import type { Expr, Kernel, Parameter, ReduceIr, ScalarType, Stmt, Type } from './kernel.ts'
+import { windowOperands } from './walk.ts'
 
 /** The type that elements of a dtype have in registers. */
 export const registerTypes: Readonly<Record<DType, ScalarType>> = {
@@ -154,6 +155,11 @@ class Verifier {
       this.check(dtype === 'int32' || dtype === 'float32', `pairs for tiles in ${dtype}, expected words of 32 bits`)
     }
     for (const at of [s.at, s.aAt, s.bAt, s.steps]) this.address(at)
+    if (s.window) {
+      const { dtype } = this.memory(s.window.table)
+      this.check(dtype === 'int32' || dtype === 'float32', `offsets of taps in ${dtype}, expected words of 32 bits`)
+      for (const at of windowOperands(s.window)) this.address(at)
+    }
     this.expression(s.accumulate)
     this.same('whether tiles accumulate', s.accumulate.type, { scalar: 'mask', lanes: 1 })
   }

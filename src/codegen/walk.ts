@@ -2,7 +2,7 @@
  * Walks over kernel IR: the operands of an expression, an expression rebuilt with other operands, and expressions made once, so that
  * equal ones are one object.
  */
-import type { Expr, Stmt } from './kernel.ts'
+import type { Expr, Stmt, TileWindow } from './kernel.ts'
 
 export function operands(e: Expr): readonly Expr[] {
   switch (e.kind) {
@@ -67,13 +67,17 @@ export function expressionsOf(s: Stmt): readonly Expr[] {
     case 'prefetch':
       return [s.at]
     case 'tiles':
-      return [s.at, s.aAt, s.bAt, s.steps, s.accumulate]
+      return [s.at, s.aAt, s.bAt, s.steps, s.accumulate, ...(s.window ? windowOperands(s.window) : [])]
     case 'fail':
     case 'comment':
       return []
     default:
       return s satisfies never
   }
+}
+
+export function windowOperands(w: TileWindow): readonly Expr[] {
+  return [w.tableAt, w.taps, w.block, w.part, w.pair]
 }
 
 /** The same expression over `f` of its operands; the expression itself where none changes. */

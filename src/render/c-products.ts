@@ -21,7 +21,7 @@ const SUMS = [0, 1, 2, 3]
 
 const moveTile = (instruction: string, address: string, operands: string): string =>
   `__asm__ volatile("${instruction.replaceAll('@', address)}" : : ${operands} : "memory");`
-const loadTile = (tile: number, from: string, stride: number): string =>
+const loadTile = (tile: number, from: string, stride: number | string): string =>
   moveTile(`tileloadd @, %%tmm${tile}`, '(%0,%1,1)', `"r"(${from}), "r"((i64)${stride})`)
 const sumOffset = (tile: number): string => `c + ${(tile >> 1) * 512 + (tile & 1) * 16}`
 const storeSums = SUMS.map(
@@ -33,15 +33,18 @@ ${SUMS.map((t) => `    ${loadTile(t, sumOffset(t), 128)}`).join('\n')}
 ${SUMS.map((t) => `    __asm__ volatile("tilezero %tmm${t}");`).join('\n')}
   }`
 
-/** One step of sums: tiles of rows and columns are loaded right before their first use, those that are there from the step before are not. */
+/**
+ * One step of sums: tiles of rows and columns are loaded right before their first use, those that are there from the step before are not. Pairs of
+ * columns lie `stride` bytes apart.
+ */
 function tileStep(rows: string | null, columns: string | null): string {
   const product = (c: number, a: number, b: number): string =>
     `    __asm__ volatile("tdpbf16ps %tmm${b}, %tmm${a}, %tmm${c}");`
   return [
-    columns && `    ${loadTile(6, columns, 128)}`,
+    columns && `    ${loadTile(6, columns, 'stride')}`,
     rows && `    ${loadTile(4, rows, 64)}`,
     product(0, 4, 6),
-    columns && `    ${loadTile(7, `${columns} + 64`, 128)}`,
+    columns && `    ${loadTile(7, `${columns} + 64`, 'stride')}`,
     product(1, 4, 7),
     rows && `    ${loadTile(5, `${rows} + 1024`, 64)}`,
     product(2, 5, 6),
@@ -51,16 +54,36 @@ function tileStep(rows: string | null, columns: string | null): string {
     .join('\n')
 }
 
+/** Where columns of a step begin, and how far their pairs and parts are apart, in words; see the statement of the IR. */
+const WINDOW = 'const i32 *table, i64 taps, i64 block, i64 part, i64 pair'
+
+/** Runs through steps; `bytes`: of rows in each. */
+const eachStep = (bytes: number, body: string): string => `  const char *rows = a;
+  const u32 *words = b;
+  const i64 stride = 4 * pair;
+  for (i64 step = 0, tap = 0; step < steps; step++, rows += ${bytes}) {
+    const char *columns = (const char *)(words + table[tap]);
+${body}
+    if (++tap == taps) {
+      tap = 0;
+      words += block;
+    }
+  }`
+
+/** Columns that lie one step behind the other, as the arguments of a window. */
+export function plainWindow(helpers: Helpers, parts: 1 | 3): string {
+  const table = helpers.define('no_taps', 'static const i32 no_taps[1] = {0};')
+  return `${table}, 1, ${512 * parts}, 512, 32`
+}
+
 /** Four tiles of 16 x 16 sums: each step multiplies two tiles of rows by two tiles of columns. */
 export function tileProduct(helpers: Helpers): string {
   return helpers.define(
     'tile_product',
-    `static inline void tile_product(f32 *c, const void *a, const void *b, i64 steps, i32 accumulate) {
+    `static inline void tile_product(f32 *c, const void *a, const void *b, i64 steps, i32 accumulate, ${WINDOW}) {
 ${beginSums}
-  const char *rows = a, *columns = b;
-  for (i64 step = 0; step < steps; step++, rows += 2048, columns += 2048) {
-${tileStep('rows', 'columns')}
-  }
+${eachStep(2048, tileStep('rows', 'columns'))}
+  (void)part;
 ${storeSums}
 }`,
   )
@@ -71,7 +94,8 @@ ${storeSums}
  * before. An infinite element has parts that are not numbers, as infinity less infinity, so such sums are computed again in plain float32.
  */
 export function splitTileProduct(helpers: Helpers): string {
-  const part = (of: string, n: number): string => (n === 0 ? of : `${of} + ${2048 * n}`)
+  const rowsOf = (n: number): string => (n === 0 ? 'rows' : `rows + ${2048 * n}`)
+  const columnsOf = (n: number): string => (n === 0 ? 'columns' : `columns + ${4 * n} * part`)
   const order: readonly (readonly [row: number | null, column: number | null])[] = [
     [0, 2],
     [null, 1],
@@ -81,26 +105,29 @@ export function splitTileProduct(helpers: Helpers): string {
     [0, null],
   ]
   const steps = order.map(([row, column]) =>
-    tileStep(row === null ? null : part('rows', row), column === null ? null : part('columns', column)),
+    tileStep(row === null ? null : rowsOf(row), column === null ? null : columnsOf(column)),
   )
   const element = helpers.define(
     'split_element',
-    `static inline f32 split_element(const u32 *words, i64 half) {
+    `static inline f32 split_element(const u32 *words, i64 part, i64 half) {
   u32 bits[3];
   f32 parts[3];
-  for (int p = 0; p < 3; p++) bits[p] = half ? words[512 * p] & 0xffff0000u : words[512 * p] << 16;
+  for (int p = 0; p < 3; p++) bits[p] = half ? words[part * p] & 0xffff0000u : words[part * p] << 16;
   __builtin_memcpy(parts, bits, sizeof parts);
   return (bits[0] & 0x7f800000u) == 0x7f800000u ? parts[0] : parts[0] + (parts[1] + parts[2]);
 }`,
   )
   const exact = helpers.define(
     'split_tile_exact',
-    `static __attribute__((noinline)) void split_tile_exact(f32 *c, const f32 *begin, const u32 *a, const u32 *b, i64 steps) {
+    `static __attribute__((noinline)) void split_tile_exact(f32 *c, const f32 *begin, const u32 *a, const u32 *b, i64 steps, ${WINDOW}) {
   for (i64 r = 0; r < 32; r++)
     for (i64 n = 0; n < 32; n++) {
       f32 sum = begin[32 * r + n];
-      for (i64 k = 0; k < 32 * steps; k++)
-        sum += ${element}(a + 1536 * (k >> 5) + 16 * r + (k >> 1 & 15), k & 1) * ${element}(b + 1536 * (k >> 5) + 32 * (k >> 1 & 15) + n, k & 1);
+      for (i64 k = 0; k < 32 * steps; k++) {
+        const i64 step = k >> 5, pairs = k >> 1 & 15;
+        const u32 *columns = b + step / taps * block + table[step % taps];
+        sum += ${element}(a + 1536 * step + 16 * r + pairs, 512, k & 1) * ${element}(columns + pair * pairs + n, part, k & 1);
+      }
       c[32 * r + n] = sum;
     }
 }`,
@@ -109,14 +136,11 @@ export function splitTileProduct(helpers: Helpers): string {
   const memory = helpers.memory('f32', 16)
   return helpers.define(
     'split_tile_product',
-    `static inline void split_tile_product(f32 *c, const void *a, const void *b, i64 steps, i32 accumulate) {
+    `static inline void split_tile_product(f32 *c, const void *a, const void *b, i64 steps, i32 accumulate, ${WINDOW}) {
   f32 begin[1024];
   if (accumulate) __builtin_memcpy(begin, c, sizeof begin);
 ${beginSums}
-  const char *rows = a, *columns = b;
-  for (i64 step = 0; step < steps; step++, rows += 6144, columns += 6144) {
-${steps.join('\n')}
-  }
+${eachStep(6144, steps.join('\n'))}
 ${storeSums}
   ${words} unordered = {0};
   for (i64 i = 0; i < 1024; i += 16) {
@@ -127,7 +151,7 @@ ${storeSums}
   for (i64 i = 0; i < 16; i++) any |= unordered[i];
   if (!any) return;
   if (!accumulate) __builtin_memset(begin, 0, sizeof begin);
-  ${exact}(c, begin, a, b, steps);
+  ${exact}(c, begin, a, b, steps, table, taps, block, part, pair);
 }`,
   )
 }

@@ -8,11 +8,11 @@
  * The name is a hash of what is printed, so that kernels of one structure are one function.
  */
 import { InternalError } from '../common/errors.ts'
-import type { Expr, Kernel, Parameter, ReduceIr, Stmt, Type } from '../codegen/kernel.ts'
+import type { Expr, Kernel, Parameter, ReduceIr, Stmt, TileWindow, Type } from '../codegen/kernel.ts'
 import { expressionsOf, flatten, some } from '../codegen/walk.ts'
 import { vectorize, type VectorizeOptions } from '../codegen/vectorize.ts'
 import { baseTypes, cElements, cScalars, Helpers } from './c-helpers.ts'
-import { dot, mulhi, mullo, splitTileProduct, tileProduct } from './c-products.ts'
+import { dot, mulhi, mullo, plainWindow, splitTileProduct, tileProduct } from './c-products.ts'
 import {
   ARITHMETIC,
   ATOM,
@@ -160,7 +160,10 @@ class Printer {
       case 'tiles': {
         const [target, a, b] = [this.element(s.target, s.at), this.element(s.a, s.aAt), this.element(s.b, s.bAt)]
         const product = s.parts === 1 ? tileProduct(this.helpers) : splitTileProduct(this.helpers)
-        return this.line(`${product}(${target}, ${a}, ${b}, ${this.print(s.steps)}, ${this.print(s.accumulate)});`)
+        const sums = `${target}, ${a}, ${b}, ${this.print(s.steps)}, ${this.print(s.accumulate)}`
+        return this.line(
+          `${product}(${sums}, ${s.window ? this.window(s.window) : plainWindow(this.helpers, s.parts)});`,
+        )
       }
       case 'prefetch':
         return this.line(`__builtin_prefetch(${this.element(s.buffer, s.at)});`)
@@ -171,6 +174,11 @@ class Printer {
       default:
         return s satisfies never
     }
+  }
+
+  private window(w: TileWindow): string {
+    const words = [w.taps, w.block, w.part, w.pair].map((x) => this.print(x))
+    return [`(const i32 *)(${this.element(w.table, w.tableAt)})`, ...words].join(', ')
   }
 
   private accumulate(name: string, op: ReduceIr, value: Expr): string {

@@ -107,7 +107,54 @@ describe.each([
   })
 })
 
-// Convolutions of float32 are not split into parts.
+describe.each([
+  { name: 'bfloat16', dtype: 'bfloat16' },
+  { name: 'float32 in three parts', dtype: 'float32' },
+] as const)('convolutions by tiles, in $name', ({ dtype }) => {
+  const own: Capabilities = { ...capabilities, vectorBytes: 64, bfloat16: 'tiles', winograd: false }
+  const isByTiles = (c: ContractCase): boolean =>
+    lower(c, { dtype, capabilities: own }).steps.some(
+      (s) => s.kernel.title === 'convolution' && s.kernel.body.some(usesTiles),
+    )
+
+  test.runIf(available.tiles)('any window, stride, dilation and padding, and input gradients', () => {
+    const axis = fc.record({
+      size: fc.integer({ min: 8, max: 18 }),
+      kernel: fc.integer({ min: 2, max: 3 }),
+      stride: fc.integer({ min: 1, max: 2 }),
+      dilation: fc.integer({ min: 1, max: 2 }),
+      padding: fc.integer({ min: 0, max: 1 }),
+    })
+    const channels = {
+      batch: size(2),
+      inChannels: fc.integer({ min: 28, max: 64 }),
+      outChannels: fc.integer({ min: 28, max: 36 }),
+    }
+    let inPlace = 0
+    fc.assert(
+      fc.property(fc.record({ ...channels, axes: fc.array(axis, { minLength: 2, maxLength: 2 }) }), (c) => {
+        const of = (key: keyof (typeof c.axes)[number]): number[] => c.axes.map((a) => a[key])
+        const forward = convolution({
+          ...c,
+          groups: 1,
+          size: of('size'),
+          kernel: of('kernel'),
+          stride: of('stride'),
+          dilation: of('dilation'),
+          padding: of('padding'),
+        })
+        for (const one of [forward, gradientOf(forward, 0)]) {
+          inPlace += Number(isByTiles(one))
+          expectResult(one, { dtype, capabilities: own })
+        }
+      }),
+      { numRuns: 15 },
+    )
+    expect(inPlace).toBeGreaterThan(5)
+  })
+})
+
+// Others of float32 are not split into parts.
 describe.each(['pairs', 'tiles'] as const)('of bfloat16 by %s', (bfloat16) => {
   const own: Capabilities = { ...capabilities, vectorBytes: 64, bfloat16 }
   const expectSame = (c: ContractCase): void => expectResult(c, { dtype: 'bfloat16', capabilities: own })

@@ -22,13 +22,14 @@ import {
   sub,
   type BufferParameter,
 } from '../builder.ts'
-import type { Expr } from '../kernel.ts'
+import type { Expr, TileWindow } from '../kernel.ts'
 import { Assembler } from './assembler.ts'
 import { FlatAxes, mergeAxes } from './axes.ts'
 import { emitPackWords, panelWords, type PanelPlace, type WordLayout } from './bf16-pack.ts'
 import { registerTile, rowLanes, tileName, type RegisterTile } from './blocking.ts'
 import { axesIn, formSize, type Form, type FormAxis, type StepList } from './form.ts'
 import type { GemmOptions } from './gemm.ts'
+import type { ContractStep } from './problem.ts'
 import { packPanels, panelSource, type PackedPanels, type PanelTemplate } from './packed.ts'
 import { eachSum, TileStore, type Sums } from './store.ts'
 import { BLOCK_PAIRS, Offsets, type WordMemory } from './word-offsets.ts'
@@ -48,42 +49,49 @@ export function hasPairProducts(form: Form, capabilities: Capabilities): boolean
   return isFaster && Math.max(reach('a'), reach('b')) < 2 ** 31
 }
 
-/** Extents from which on elements are used often enough for splitting them; the smallest one of weights has to fill a tile. */
-const SPLIT_EXTENT = 192
+/**
+ * Middle extents from which on elements are used often enough for splitting them, also where one operand was split before; the smallest one of
+ * weights has to fill a tile.
+ */
+const SPLIT_EXTENT = { both: 192, one: 96 }
 const SPLIT_LEAST = 32
 
 /**
  * Whether elements in three parts pay. Two of the three extents of a product with weights are constants of a program, columns among them, so that
- * batches and lengths do not decide; but for networks whose weights never change, few rows do. Convolutions, which would split each element once
- * for every tap, keep the products of float32: with two threads, 64 channels of 32x32 to 128 with stride 2 went from 177 to 172 GFLOP/s, their
- * weights' gradient from 192 to 149.
+ * batches and lengths do not decide; but for networks whose weights never change, few rows do. Convolutions with windows would split each element once
+ * for every tap; they have a form of their own (window-tiles.ts).
  */
 function splitsPay(form: Form, capabilities: Capabilities): boolean {
   if (capabilities.bfloat16 !== 'tiles' || capabilities.splitProducts === false || form.isConvolution) return false
   const extents = [form.rows, form.columns, form.contracted].map(formSize)
   const [least, middle] = extents.toSorted((x, y) => x - y) as [number, number]
   const isFixed = form.a.isConstant === true || form.b.isConstant === true
-  return middle >= SPLIT_EXTENT && (isFixed ? least : formSize(form.columns)) >= SPLIT_LEAST
+  if (middle < (isFixed ? SPLIT_EXTENT.one : SPLIT_EXTENT.both)) return false
+  return (isFixed ? least : formSize(form.columns)) >= SPLIT_LEAST
 }
 
-interface Kind {
+/** A template for pairs. */
+export interface Kind {
   readonly name: 'pairs' | 'tiles' | 'split tiles'
   readonly tile: RegisterTile
   readonly rows: WordLayout
   readonly columns: WordLayout
 }
 
-function kindOf(form: Form, capabilities: Capabilities): Kind {
-  if (capabilities.bfloat16 === 'tiles') {
-    const parts = form.a.dtype === 'float32' ? 3 : 1
-    const side = { rows: 32, lanes: BLOCK_PAIRS, wholeBlocks: true, parts } as const
-    return {
-      name: parts === 1 ? 'tiles' : 'split tiles',
-      tile: { lanes: 16, rows: 32, vectors: 2, columns: 32 },
-      rows: { ...side, order: 'tiles' },
-      columns: { ...side, order: 'pairs' },
-    }
+/** By tiles; elements of float32 in three parts. */
+export function tileKind(dtype: DType): Kind {
+  const parts = dtype === 'float32' ? 3 : 1
+  const side = { rows: 32, lanes: BLOCK_PAIRS, wholeBlocks: true, parts } as const
+  return {
+    name: parts === 1 ? 'tiles' : 'split tiles',
+    tile: { lanes: 16, rows: 32, vectors: 2, columns: 32 },
+    rows: { ...side, order: 'tiles' },
+    columns: { ...side, order: 'pairs' },
   }
+}
+
+function kindOf(form: Form, capabilities: Capabilities): Kind {
+  if (capabilities.bfloat16 === 'tiles') return tileKind(form.a.dtype)
   const tile = registerTile(capabilities)
   const side = { order: 'pairs', wholeBlocks: false, parts: 1 } as const
   return {
@@ -98,7 +106,7 @@ function kindOf(form: Form, capabilities: Capabilities): Kind {
 type Own = 'rows' | 'columns' | null
 
 /** Sizes of blocks; all are arguments at run time. */
-interface PairBlocking {
+export interface PairBlocking {
   /** Contracted elements of a block, blocks of a split, and of the whole sum. */
   readonly depth: number
   readonly blocks: number
@@ -107,6 +115,8 @@ interface PairBlocking {
   readonly rowPanels: number
   readonly columnPanels: number
   readonly cachedRowPanels: number
+  /** Whether columns are packed panel by panel, each once. */
+  readonly isPerPanel: boolean
   readonly rowTasks: number
   readonly columnTasks: number
 }
@@ -127,10 +137,12 @@ function chooseBlocking(form: Form, kind: Kind, own: Own, splits: number, capabi
   const allRows = Math.ceil(formSize(form.rows) / tile.rows)
   const allColumns = Math.ceil(formSize(form.columns) / tile.columns)
   const fit = (share: number, panelBytes: number): number => Math.max(1, Math.floor((share * l2) / panelBytes))
-  const cachedRowPanels = fit(1 / 4, panel(tile.rows))
+  // Where all rows stay in the cache, a task packs a panel of columns right before it is multiplied.
+  const isPerPanel = own === 'columns' && allRows * panel(tile.rows) <= l2 / 2
+  const cachedRowPanels = isPerPanel ? allRows : fit(1 / 4, panel(tile.rows))
   // What a task packs should stay in the second-level cache; of the other operand, which passes through, it takes all.
   let rows = own === 'rows' ? Math.min(allRows, cachedRowPanels) : allRows
-  let columns = own === 'columns' ? Math.min(allColumns, fit(1 / 4, panel(tile.columns))) : allColumns
+  let columns = own === 'columns' && !isPerPanel ? Math.min(allColumns, fit(1 / 4, panel(tile.columns))) : allColumns
   // Sums wait in the cache between blocks.
   const waiting = (): number => fit(1 / 2, 4 * tile.rows * tile.columns * (own === 'rows' ? rows : columns))
   if (blocks > 1 && own === 'rows') columns = Math.min(columns, waiting())
@@ -153,6 +165,7 @@ function chooseBlocking(form: Form, kind: Kind, own: Own, splits: number, capabi
     rowPanels,
     columnPanels,
     cachedRowPanels,
+    isPerPanel,
     rowTasks: Math.ceil(allRows / rowPanels),
     columnTasks: Math.ceil(allColumns / columnPanels),
   }
@@ -166,21 +179,22 @@ export function lowerPairGemm(form: Form, capabilities: Capabilities, options: G
   const pack = (view: 'a' | 'b'): PackedPanels => packPanels(form, view, wordPanels(view, kind, blocking.depth), list)
   const packed = { rows: own === 'rows' ? null : pack('a'), columns: own === 'columns' ? null : pack('b') }
   const k = new Assembler(`product ${kind.name} own ${own} ${tileName(kind.tile)}`, form.title)
-  emitProduct(k, form, kind, blocking, options, packed)
-  const [batch, rows, columns, depth] = [form.batch, form.rows, form.columns, form.contracted].map(formSize) as [
-    number,
-    number,
-    number,
-    number,
-  ]
-  const extent = batch * options.splits * blocking.rowTasks * blocking.columnTasks
+  emitPairProduct(k, form, kind, blocking, options, packed)
+  list.steps.push(pairStep(k, form, blocking, options.splits))
+}
+
+/** The launch of a product. */
+export function pairStep(k: Assembler, form: Form, blocking: PairBlocking, splits: number): ContractStep {
+  const sizes = [form.batch, form.rows, form.columns, form.contracted].map(formSize)
+  const [batch, rows, columns, depth] = sizes as [number, number, number, number]
+  const extent = batch * splits * blocking.rowTasks * blocking.columnTasks
   const bytes =
     batch * (sizeOf(form.a.dtype) * (rows * depth + depth * columns) + sizeOf(form.out.dtype) * rows * columns)
-  list.steps.push(k.step(extent, 1, 2 * batch * rows * columns * depth, bytes))
+  return k.step(extent, 1, 2 * batch * rows * columns * depth, bytes)
 }
 
 /** Panels in words of two elements. */
-function wordPanels(view: 'a' | 'b', kind: Kind, depth: number): PanelTemplate {
+export function wordPanels(view: 'a' | 'b', kind: Kind, depth: number): PanelTemplate {
   const layout = view === 'a' ? kind.rows : kind.columns
   return {
     name: `words ${view} ${kind.name} ${tileName(kind.tile)}`,
@@ -198,13 +212,15 @@ function wordPanels(view: 'a' | 'b', kind: Kind, depth: number): PanelTemplate {
   }
 }
 
-function emitProduct(
+/** What is not packed before, each task packs: columns by `packColumns` where it is given. */
+export function emitPairProduct(
   k: Assembler,
   form: Form,
   kind: Kind,
   blocking: PairBlocking,
   options: Pick<GemmOptions, 'splits' | 'splitStride'>,
   packed: { readonly rows: PackedPanels | null; readonly columns: PackedPanels | null },
+  packColumns?: (b: BufferParameter) => TaskWords,
 ): void {
   const { tile } = kind
   const memory = (view: 'a' | 'b', panels: PackedPanels | null): BufferParameter =>
@@ -242,7 +258,12 @@ function emitProduct(
     blocking.blocks > 1 ? blocking.rowPanels * blocking.columnPanels * tileSize : tileSize,
   )
   const ownRowWords = packed.rows ? null : taskWords(k, form, 'a', a, kind.rows, blocking)
-  const ownColumnWords = packed.columns ? null : taskWords(k, form, 'b', b, kind.columns, blocking)
+  const ownColumnWords = packed.columns
+    ? null
+    : (packColumns?.(b) ?? taskWords(k, form, 'b', b, kind.columns, blocking))
+  // Weights of convolutions are the same for all images.
+  const sharesRows = packed.rows?.isShared === true
+  k.note(sharesRows ? 'shared' : 'own')
 
   k.parallel('t', (t) => {
     const firstRowPanel = k.let('firstRowPanel', mul(rem(t, rowTasks), rowPanels))
@@ -269,17 +290,19 @@ function emitProduct(
       ownRowWords?.pack({ base: aBase, row: row0, from, to }, ownRows)
       ownColumnWords?.pack({ base: bBase, row: column0, from, to }, ownColumns)
       const blockOf = k.let('blockOf', add(mul(item, allBlocks), min(number, sub(allBlocks, 1))))
-      const rowsAt = k.let('rowsAt', add(mul(blockOf, allRowPanels), firstRowPanel))
+      const rowsOf = sharesRows ? min(number, sub(allBlocks, 1)) : blockOf
+      const rowsAt = k.let('rowsAt', add(mul(rowsOf, allRowPanels), firstRowPanel))
       const columnsAt = k.let('columnsAt', add(mul(blockOf, allColumnPanels), firstColumnPanel))
       const panelWordsAt = (own: TaskWords | null, buffer: BufferParameter, first: Expr, n: Expr, size: Expr) => ({
-        buffer: own?.words.buffer ?? buffer,
-        at: k.let('at', own ? add(own.words.at, mul(n, size)) : mul(add(first, n), size)),
+        buffer: own?.buffer ?? buffer,
+        at: k.let('at', own ? own.at(n) : mul(add(first, n), size)),
       })
 
       k.loop('cached', 0, div(add(ownRows, sub(cachedRowPanels, 1)), cachedRowPanels), 1, (cached) => {
         const panelFrom = k.let('panelFrom', mul(cached, cachedRowPanels))
         const panelTo = k.let('panelTo', min(add(panelFrom, cachedRowPanels), ownRows))
         k.loop('j', 0, ownColumns, 1, (j) => {
+          ownColumnWords?.complete?.(j)
           const bWords = panelWordsAt(ownColumnWords, b, columnsAt, j, columnWords)
           const column = k.let('column', add(column0, mul(j, tile.columns)))
           const runs = kind.name === 'pairs' ? store.columns(column, columns) : null
@@ -291,7 +314,8 @@ function emitProduct(
             const isLast = eq(add(block, 1), blocks)
             if (kind.name !== 'pairs') {
               const steps = k.let('steps', div(add(sub(to, from), 2 * BLOCK_PAIRS - 1), 2 * BLOCK_PAIRS))
-              k.tiles({ buffer: slots.buffer, at: slot }, aWords, bWords, steps, ne(block, 0), kind.rows.parts)
+              const target = { buffer: slots.buffer, at: slot }
+              k.tiles(target, aWords, bWords, steps, ne(block, 0), kind.rows.parts, ownColumnWords?.window)
               k.if(isLast, () => store.emitFromScratch(storeBase, place, true))
               return
             }
@@ -310,10 +334,16 @@ function emitProduct(
 }
 
 /** Words that a task packs for itself. */
-interface TaskWords {
-  readonly words: WordMemory
+export interface TaskWords {
+  readonly buffer: BufferParameter
+  /** Where a panel begins. */
+  at(panel: Expr): Expr
   /** Packs `count` panels from a place on. */
   pack(place: Omit<PanelPlace, 'target'>, count: Expr): void
+  /** Completes a panel, right before it is multiplied. */
+  complete?(panel: Expr): void
+  /** How steps find their words, where these are not packed by panels. */
+  readonly window?: TileWindow
 }
 
 function taskWords(
@@ -326,19 +356,36 @@ function taskWords(
 ): TaskWords {
   const source = { ...panelSource(k, form, view), buffer }
   const size = panelWords(layout, blocking.depth)
-  const words = k.reserve('float32', (view === 'a' ? blocking.rowPanels : blocking.columnPanels) * size)
+  const { isPerPanel } = blocking
+  k.note(isPerPanel ? 'by panel' : 'at once')
+  const panels = isPerPanel ? 1 : view === 'a' ? blocking.rowPanels : blocking.columnPanels
+  const words = k.reserve('float32', panels * size)
   const table = k.reserve('float32', blocking.depth)
-  const stride = k.size(size)
-  return {
-    words,
-    pack(place, count) {
+  const stride = k.size(isPerPanel ? 0 : size)
+  const at = (panel: Expr): Expr => add(words.at, mul(panel, stride))
+  const one = (place: Omit<PanelPlace, 'target'>, offsets: Offsets, panel: Expr): void => {
+    const row = k.let('first', add(place.row, mul(panel, layout.rows)))
+    emitPackWords(
+      k,
+      source,
+      layout,
+      { ...place, row, target: { buffer: words.buffer, at: k.let('to', at(panel)) } },
+      offsets,
+    )
+  }
+  if (!isPerPanel) {
+    const pack: TaskWords['pack'] = (place, count) => {
       const offsets = new Offsets(k, source, table, place.from, place.to)
-      k.loop('panel', 0, count, 1, (panel) => {
-        const row = k.let('first', add(place.row, mul(panel, layout.rows)))
-        const target = { buffer: words.buffer, at: k.let('to', add(words.at, mul(panel, stride))) }
-        emitPackWords(k, source, layout, { ...place, row, target }, offsets)
-      })
-    },
+      k.loop('panel', 0, count, 1, (panel) => one(place, offsets, panel))
+    }
+    return { buffer: words.buffer, at, pack }
+  }
+  let begun: { place: Omit<PanelPlace, 'target'>; offsets: Offsets } | null = null
+  return {
+    buffer: words.buffer,
+    at,
+    pack: (place) => (begun = { place, offsets: new Offsets(k, source, table, place.from, place.to) }),
+    complete: (panel) => begun && one(begun.place, begun.offsets, panel),
   }
 }
 

@@ -71,6 +71,22 @@ export function emitPackWords(
   new WordEmitter(k, source, layout, place, offsets).panel()
 }
 
+/** The parts of values, each in the high half of a word whose low half is zero. */
+export function partsOf(k: Assembler, value: Expr, parts: 1 | 3): Expr[] {
+  if (parts === 1) return [bitcast(value, 'i32')]
+  const high = (x: Expr): Expr => k.let('high', and(bitcast(x, 'i32'), constant(-65536, 'i32', x.type.lanes)))
+  const x = k.let('x', value)
+  const first = high(x)
+  const rest = k.let('rest', sub(x, bitcast(first, 'f32')))
+  const second = high(rest)
+  return [first, second, high(sub(rest, bitcast(second, 'f32')))]
+}
+
+/** Words of two neighbours, by part; the second may be missing. */
+export function pairWords(k: Assembler, a: readonly Expr[], b?: readonly Expr[]): Expr[] {
+  return a.map((part, n) => k.let('words', b ? or(ushr(part, 16), b[n]!) : ushr(part, 16)))
+}
+
 class WordEmitter {
   private readonly k: Assembler
   private readonly source: PanelSource
@@ -234,21 +250,12 @@ class WordEmitter {
     }
   }
 
-  /** The parts of values, each in the high half of a word whose low half is zero. */
   private parts(value: Expr): Expr[] {
-    const { k } = this
-    if (this.layout.parts === 1) return [bitcast(value, 'i32')]
-    const high = (x: Expr): Expr => k.let('high', and(bitcast(x, 'i32'), constant(-65536, 'i32', x.type.lanes)))
-    const x = k.let('x', value)
-    const first = high(x)
-    const rest = k.let('rest', sub(x, bitcast(first, 'f32')))
-    const second = high(rest)
-    return [first, second, high(sub(rest, bitcast(second, 'f32')))]
+    return partsOf(this.k, value, this.layout.parts)
   }
 
-  /** Words of two neighbours, of which the second may be missing. */
   private words(a: readonly Expr[], b?: readonly Expr[]): Expr[] {
-    return a.map((part, n) => this.k.let('words', b ? or(ushr(part, 16), b[n]!) : ushr(part, 16)))
+    return pairWords(this.k, a, b)
   }
 
   /** Words of a block that lies side by side in memory. */

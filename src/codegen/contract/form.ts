@@ -3,6 +3,7 @@
  * (free in the second, the side of the vectors) and contracted ones, each with its stride in every view. Windows are gone by then.
  */
 import type { DType } from '../../common/dtype.ts'
+import { originOf, type AffineDim } from './affine.ts'
 import type { Axis } from './axes.ts'
 import type { Memory } from './assembler.ts'
 import type { ContractProblem, ContractStep, Epilogue } from './problem.ts'
@@ -42,6 +43,21 @@ export interface Form {
 /** The result of a problem, from the element at `origin` on. */
 export function resultView({ out, outDType, dtype }: ContractProblem, origin: number): FormView {
   return { memory: { kind: 'out' }, dtype: outDType ?? dtype, offset: out.offset + origin }
+}
+
+/** The result's axes with the strides of an operand of the epilogue. */
+export function besideOut(out: readonly AffineDim[], strides: readonly number[]): AffineDim[] {
+  return out.map((dim, i) => ({ ...dim, stride: strides[i]! }))
+}
+
+/** The epilogue, with the offsets of its operands at the first element that `out` names. */
+export function epilogueOf({ epilogue }: ContractProblem, out: readonly AffineDim[]): Epilogue | undefined {
+  return (
+    epilogue && {
+      ...epilogue,
+      operands: epilogue.operands.map((o) => ({ ...o, offset: o.offset + originOf(besideOut(out, o.strides)) })),
+    }
+  )
 }
 
 /** Steps under construction; temporaries are numbered in the order of their requests. */

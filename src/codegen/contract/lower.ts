@@ -21,19 +21,20 @@ import { lowerDepthwise } from './depthwise.ts'
 import { lowerDepthwiseGradient } from './depthwise-gradient.ts'
 import { depthwiseOf, type DepthwiseProblem } from './depthwise-scheme.ts'
 import { lowerDirect } from './direct.ts'
-import { formSize, resultView, StepList, type Form, type FormAxis } from './form.ts'
+import { besideOut, epilogueOf, formSize, resultView, StepList, type Form, type FormAxis } from './form.ts'
 import { lowerGemm, type GemmOptions } from './gemm.ts'
 import { isWindow } from './letters.ts'
 import { lowerNest } from './nest.ts'
 import type { ContractProblem, LoweredContract } from './problem.ts'
 import { lowerProduct } from './product.ts'
-import { afterRelayout, leavesAxes, reaches, relayout, type Source } from './relayout.ts'
+import { afterRelayout, byStride, leavesAxes, reaches, relayout, type Source } from './relayout.ts'
 import { lowerUnpackedGradient } from './unpacked-gradient.ts'
 import { lowerUnpackedProduct } from './unpacked-product.ts'
 import { isReadable, vectorWindow, type VectorWindow } from './unpacked.ts'
 import { lowerRowProduct } from './row-product.ts'
 import { isSmallResult, lowerSplitGemm } from './split.ts'
-import { siblingsOnce } from './siblings.ts'
+import { siblingsOnce, type Lowering } from './siblings.ts'
+import { tileConvolution } from './window-tiles.ts'
 import { winogradForm } from './winograd.ts'
 
 /** Contracted elements from which on the sum of a small result is cut. */
@@ -61,12 +62,18 @@ export function lowerContract(problem: ContractProblem): LoweredContract {
   if (problem.dtype !== 'float32' && problem.dtype !== 'bfloat16' && problem.dtype !== 'float16') return plainNest(c)
   // Instructions for bfloat16 multiply faster than fewer products in float32.
   const hasFasterProducts = problem.dtype === 'bfloat16' && problem.capabilities.bfloat16 !== undefined
-  const winograd = hasFasterProducts ? null : winogradForm(problem, c.cases, c.taps, c.title)
-  if (!winograd) return directly(c)
-  const [chosen, other] = winograd.pays ? [winograd.lower(), () => directly(c)] : [directly(c), () => winograd.lower()]
-  // A predictor has one size, or a few.
+  const forms = [
+    hasFasterProducts ? null : winogradForm(problem, c.cases, c.taps, c.title),
+    tileConvolution(problem, c.cases, c.taps, c.positions, c.title),
+  ].filter((form) => form !== null)
+  const direct: Lowering = { pays: true, lower: () => directly(c) }
+  const chosen = forms.find((form) => form.pays) ?? direct
+  const lowered = chosen.lower()
   const { constant } = problem
-  return constant?.lhs || constant?.rhs ? chosen : { ...chosen, siblings: siblingsOnce(chosen, winograd.depth, other) }
+  // A predictor has one size, or a few.
+  if (forms.length === 0 || constant?.lhs || constant?.rhs) return lowered
+  const others = [...forms, direct].filter((form) => form !== chosen)
+  return { ...lowered, siblings: siblingsOnce(lowered, forms[0]!.depth, others) }
 }
 
 function directly(c: Contraction): LoweredContract {
@@ -162,12 +169,6 @@ function runs(c: Contraction, x: VectorWindow, list: StepList): Side & { readonl
     i === axis ? { ...d, terms: d.terms.map((t) => (t.letter === position ? { ...t, factor: 1 } : t)) } : d,
   )
   return { source: copy.source, dims: [copied], run: copy.run }
-}
-
-/** Numbers of the axes as they lie in memory, outermost first; `last`, where it is an axis, behind all others. */
-function byStride(dims: readonly AffineDim[], last = -1): number[] {
-  const order = dims.map((_, i) => i).sort((i, j) => Math.abs(dims[j]!.stride) - Math.abs(dims[i]!.stride) || i - j)
-  return last < 0 ? order : [...order.filter((i) => i !== last), last]
 }
 
 /**
@@ -328,8 +329,6 @@ function formOf(
   const { epilogue } = problem
   const letters = sortLetters(one, absent)
   const stride = (side: 'lhs' | 'rhs' | 'out', letter: number): number => letterStride(one[side], letter)
-  const beside = (strides: readonly number[]): AffineDim[] =>
-    one.out.map((dim, i) => ({ size: dim.size, stride: strides[i]!, terms: dim.terms, shift: dim.shift }))
   const score = (side: 'lhs' | 'rhs', free: readonly number[]): number => {
     const isWindowed = one[side].some((d) => d.terms.length > 1)
     const unit = Math.max(...free.map((l) => 4 * Number(stride('out', l) === 1) + 2 * Number(stride(side, l) === 1)), 0)
@@ -344,7 +343,7 @@ function formOf(
     a: stride(a, l),
     b: stride(b, l),
     out: stride('out', l),
-    operands: (epilogue?.operands ?? []).map((o) => letterStride(beside(o.strides), l)),
+    operands: (epilogue?.operands ?? []).map((o) => letterStride(besideOut(one.out, o.strides), l)),
   })
   const tapsFirst = (list: readonly number[]): number[] => [
     ...list.filter((l) => taps.has(l)),
@@ -374,18 +373,11 @@ function formOf(
   const columns = swap ? letters.left : letters.right
   return {
     title: c.title,
-    isConvolution: taps.size > 0,
+    isConvolution: [...taps].some((l) => one.sizes.get(l)! > 1),
     a: view(a),
     b: view(b),
     out: resultView(problem, originOf(one.out)),
-    epilogue: epilogue && {
-      ...epilogue,
-      operands: epilogue.operands.map(({ dtype, strides: s, offset }) => ({
-        dtype,
-        strides: s,
-        offset: offset + originOf(beside(s)),
-      })),
-    },
+    epilogue: epilogueOf(problem, one.out),
     batch: letters.batch.map(axis),
     rows: (swap ? letters.right : letters.left).map(axis),
     columns: x ? windowLast(columns) : vectorLast(tapsFirst(columns)),

@@ -17,6 +17,8 @@ export interface PackedPanels {
   readonly blocks: number
   /** Words from one panel to the next, the last of which are not used where a block is short. */
   readonly stride: number
+  /** Whether all items of the product's batch have the same ones. Default not. */
+  readonly isShared?: boolean
 }
 
 /** What is packed: elements, or words of two of them. */

@@ -52,6 +52,12 @@ export function reaches(cases: readonly AffineCase[], side: 'lhs' | 'rhs'): Reac
   })
 }
 
+/** Numbers of the axes as they lie in memory, outermost first; `last`, where it is an axis, behind all others. */
+export function byStride(dims: readonly AffineDim[], last = -1): number[] {
+  const order = dims.map((_, i) => i).sort((i, j) => Math.abs(dims[j]!.stride) - Math.abs(dims[i]!.stride) || i - j)
+  return last < 0 ? order : [...order.filter((i) => i !== last), last]
+}
+
 /** Whether any coordinate that is needed lies outside the operand. */
 export function leavesAxes(dims: readonly AffineDim[], reach: readonly Reach[]): boolean {
   return dims.some((dim, i) => reach[i]!.low < 0 || reach[i]!.high >= dim.size)
@@ -59,7 +65,8 @@ export function leavesAxes(dims: readonly AffineDim[], reach: readonly Reach[]):
 
 /**
  * Copies the operand's axes in `order` (outer to inner) with the coordinates that `reach` names, and returns the copy with the stride of
- * each axis. With `phases` p > 1 each row of the innermost axis is p runs, of every p-th element each, of `run` elements.
+ * each axis. With `phases` p > 1 each row of the innermost axis is p runs, of every p-th element each, of `run` elements. So many
+ * elements `behind` the copy may be read, whatever they are.
  */
 export function relayout(
   source: Source,
@@ -69,6 +76,7 @@ export function relayout(
   title: string,
   list: StepList,
   phases = 1,
+  behind = 0,
 ): { source: Source; strides: number[]; run: number } {
   const lengths = reach.map((r) => r.high - r.low + 1)
   const run = Math.ceil(lengths[order.at(-1)!]! / phases)
@@ -79,7 +87,7 @@ export function relayout(
     strides[i] = elements
     elements *= lengths[i]!
   }
-  const memory = list.temporary(elements * sizeOf(source.dtype))
+  const memory = list.temporary((elements + behind) * sizeOf(source.dtype))
 
   const k = new Assembler(`lay out ${order.length} ${phases}`, `lay out ${title}`)
   const from = k.memory(source.memory, source.dtype, 'read')

@@ -9,13 +9,26 @@ import type { LoweredContract } from './problem.ts'
 
 const known = new RecentMap<string, readonly Kernel[]>(512)
 
-/** Kernels of `other`, which lowers the problem of `chosen` in another form. `constants`: sizes that no other run changes, as channels. */
+/** A form in which a contraction can be computed. */
+export interface Lowering {
+  /** Whether its sizes gain by it. */
+  readonly pays: boolean
+  lower(): LoweredContract
+}
+
+/** One for convolutions whose images are large enough. */
+export interface ConvolutionForm extends Lowering {
+  /** Channels and filters. */
+  readonly depth: readonly [number, number]
+}
+
+/** Kernels of `others`, which lower the problem of `chosen` in other forms. `constants`: sizes that no other run changes, as channels. */
 export function siblingsOnce(
   chosen: LoweredContract,
   constants: readonly number[],
-  other: () => LoweredContract,
+  others: readonly Lowering[],
 ): readonly Kernel[] {
   const kernels = (lowered: LoweredContract): Kernel[] => [...new Set(lowered.steps.map((s) => s.kernel))]
   const key = [...constants, ...kernels(chosen).map(structureOf)].join(' ')
-  return known.getOrMake(key, () => kernels(other()))
+  return known.getOrMake(key, () => [...new Set(others.flatMap((other) => kernels(other.lower())))])
 }

@@ -7,8 +7,9 @@ import { letterStride, reachOf, type AffineCase, type AffineDim } from './affine
 import { type Axis } from './axes.ts'
 import { narrowTile, registerTile, roundUp, type RegisterTile } from './blocking.ts'
 import { StepList } from './form.ts'
-import type { ContractProblem, LoweredContract } from './problem.ts'
+import type { ContractProblem } from './problem.ts'
 import { relayout, type Source } from './relayout.ts'
+import type { ConvolutionForm } from './siblings.ts'
 import { makesOwnTiles, ownTile, partsOf, rowPanels, type Part } from './winograd-blocking.ts'
 import { ALL_POINTS, emitPanels, type Panels } from './winograd-patches.ts'
 import { emitFused } from './winograd-fused.ts'
@@ -30,22 +31,13 @@ function isDeep(channels: number, filters: number): boolean {
   return uses >= LEAST.uses && Math.min(channels, filters) >= LEAST.channels
 }
 
-/** A convolution that can be computed in this form. */
-export interface WinogradForm {
-  /** Whether its images are large enough to gain. */
-  readonly pays: boolean
-  /** Channels and filters. */
-  readonly depth: readonly [number, number]
-  lower(): LoweredContract
-}
-
 /** Null where the convolution is of another kind, or would not gain with images of any size. */
 export function winogradForm(
   problem: ContractProblem,
   cases: readonly AffineCase[],
   taps: ReadonlySet<number>,
   convolution: string,
-): WinogradForm | null {
+): ConvolutionForm | null {
   const [c] = cases
   if (!c || cases.length > 1 || problem.capabilities.winograd === false) return null
   if (problem.dtype !== 'float32' || (problem.outDType ?? 'float32') !== 'float32') return null
