@@ -60,6 +60,11 @@ export class StepList {
     return { kind: 'temporary', number }
   }
 
+  /** Makes a temporary longer. */
+  extend(memory: Memory, bytes: number): void {
+    if (memory.kind === 'temporary') this.temporaries[memory.number]!.bytes += bytes
+  }
+
   /** Writes the steps of parts, of which each after the first requests the temporaries of the one before it again, in the same order. */
   parts<T>(parts: readonly T[], emit: (part: T, number: number) => void): void {
     const { next } = this
