@@ -11,6 +11,8 @@ import type { RegisterTile } from './blocking.ts'
 
 /** Bytes that are read behind the operand at most, which therefore is memory of the product's own: a vector. */
 export const PACK_SLACK = 64
+/** Lines that lie between asking for one and copying it: they are a plane apart, which no cache would guess. */
+const AHEAD = 6
 /** Lanes where rows are shorter than a vector. */
 const FEW_LANES = 4
 
@@ -60,6 +62,10 @@ export function emitPackShifted(k: Assembler, source: ShiftedSource, tile: Regis
           loopRuns(k, source.contracted, place.from, place.to, (i, offset) => {
             const from = k.let('from', add(shift, offset))
             const line = k.let('line', add(own, mul(i, tile.columns)))
+            if (lanes === tile.lanes) {
+              const ahead = k.let('ahead', add(from, mul(source.contracted.innerStride(0), AHEAD)))
+              for (const p of pieces) k.prefetch(source.buffer, add(p.start, ahead))
+            }
             for (const p of pieces)
               k.store(place.target, add(p.at, line), load(source.buffer, add(p.start, from), lanes))
           })

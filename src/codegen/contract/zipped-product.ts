@@ -184,7 +184,7 @@ export function lowerZippedProduct(p: ZippedProblem, capabilities: Capabilities,
       })
     })
   })
-  const products = rows * columns * depth * (taps / classes) * classes
+  const products = rows * columns * depth * taps
   const flops = 2 * batch * products
   const bytes =
     batch * (rows * depth * taps + depth * columns) * sizeOf(form.b.dtype) +
