@@ -94,12 +94,15 @@ export function formOf(
   const swap = x ? x.side === 'lhs' : score('lhs', letters.left) > score('rhs', letters.right)
   const [a, b] = swap ? (['rhs', 'lhs'] as const) : (['lhs', 'rhs'] as const)
   const isEmpty = isEmptyCase(one, taps)
+  const isEverySecond = (l: number): boolean =>
+    c.positions.has(l) && [...one.lhs, ...one.rhs].some((d) => d.terms.some((t) => t.letter === l && t.factor === 2))
   const axis = (l: number): FormAxis => ({
     size: one.sizes.get(l)!,
     a: stride(a, l),
     b: stride(b, l),
     out: stride('out', l),
     operands: (epilogue?.operands ?? []).map((o) => letterStride(beside(o.strides), l)),
+    ...(isEverySecond(l) ? { isEverySecond: true } : {}),
   })
   const tapsFirst = (list: readonly number[]): number[] => [
     ...list.filter((l) => taps.has(l)),

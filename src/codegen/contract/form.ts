@@ -14,6 +14,8 @@ export interface FormAxis {
   readonly b: number
   readonly out: number
   readonly operands: readonly number[]
+  /** Whether a window moves by two elements along it: a stride of 2 is part of the structure then. Default not. */
+  readonly isEverySecond?: boolean
 }
 
 export interface FormView {
