@@ -34,6 +34,7 @@ import { lowerGemm, type GemmOptions } from './gemm.ts'
 import { isWindow } from './letters.ts'
 import { lowerNest } from './nest.ts'
 import type { ContractProblem, LoweredContract } from './problem.ts'
+import { lowerPlaceProduct, placeOf } from './place-product.ts'
 import { lowerProduct } from './product.ts'
 import { afterRelayout, leavesAxes, reaches, relayout, type Source } from './relayout.ts'
 import { lowerUnpackedGradient } from './unpacked-gradient.ts'
@@ -72,7 +73,7 @@ function directly(c: Contraction): LoweredContract {
   const absent = absentLetters(c)
   const { left, right } = sortLetters(c.cases[0]!, absent)
   if (left.length === 0 || right.length === 0) return rowProduct(c, absent) ?? alongVectors(c, absent)
-  return unpacked(c, absent) ?? zipped(c, absent) ?? product(c, absent)
+  return unpacked(c, absent) ?? zipped(c, absent) ?? fewRows(c, absent) ?? product(c, absent)
 }
 
 /**
@@ -127,6 +128,24 @@ function product(c: Contraction, absent: ReadonlySet<number>): LoweredContract {
     }
   })
   return list
+}
+
+/** A product that has few rows, or would have with another batch; whichever form it has, the other is compiled ahead. */
+function fewRows(c: Contraction, absent: ReadonlySet<number>): LoweredContract | null {
+  const { problem, cases, taps } = c
+  if (taps.size > 0 || cases.length > 1) return null
+  const form = formOf(c, cases[0]!, [sourceOf(problem, 'lhs'), sourceOf(problem, 'rhs')], absent)
+  const place = placeOf(form, problem.capabilities)
+  if (!place) return null
+  const packed = (): LoweredContract => product(c, absent)
+  const inPlace = (): LoweredContract => {
+    const list = new StepList()
+    lowerPlaceProduct(form, place, problem.capabilities, list)
+    return list
+  }
+  const [chosen, other] = place.pays ? [inPlace(), packed] : [packed(), inPlace]
+  const constants = [form.columns, form.contracted].map(formSize)
+  return { ...chosen, siblings: siblingsOnce(chosen, constants, other) }
 }
 
 /** A convolution whose operand with windows is read where it lies. */
