@@ -50,6 +50,14 @@ describe('products of few rows', () => {
     expect(isPacked(matmul(40, 300, 400))).toBe(true)
   })
 
+  test('with sums of several blocks', () => {
+    for (const capabilities of widths) {
+      expectResult(matmul(13, 70, 150), { capabilities })
+      expectResult(matmul(3, 40, 65), { capabilities })
+      expectResult(batched(2, 2, 9, 30, 200), { capabilities })
+    }
+  })
+
   test('in batches, with heads in the middle of the memory', () => {
     expectResult(batched(3, 2, 16, 16, 16))
     expectResult(batched(2, 3, 5, 26, 20), { lhs: { order: [0, 2, 1, 3] }, rhs: { order: [0, 2, 1, 3] } })

@@ -3,7 +3,7 @@
  * longer than multiplying. Tiles that would reach over the last row or column begin earlier and compute a few results twice.
  */
 import type { Capabilities } from '../capabilities.ts'
-import { add, div, load, max, min, mul, rem, sub } from '../builder.ts'
+import { add, div, eq, load, max, min, mul, ne, rem, sub } from '../builder.ts'
 import type { Expr } from '../kernel.ts'
 import { Assembler } from './assembler.ts'
 import { FlatAxes, mergeAxes, type Axis } from './axes.ts'
@@ -21,6 +21,11 @@ const MOST_ROWS = 256
 const LEAST_COLUMNS = 4
 /** Copies of the innermost loop's body. */
 const COPIES = 4
+/**
+ * Lines of the matrix between two visits of a tile: those of 4 KiB fall into few sets of a cache, where the next strip and the next rows should find
+ * them.
+ */
+const BLOCK = 64
 /** Lines of the matrix that lie between asking for one and reading it, and elements of a line of memory. */
 const AHEAD = 8
 const LINE = 16
@@ -88,7 +93,14 @@ export function lowerPlaceProduct(
   const [aOffset, bOffset] = [k.size(form.a.offset), k.size(form.b.offset)]
   const [rowCount, columnCount, depthSize] = [rows, columns, depth].map((n) => k.size(n)) as [Expr, Expr, Expr]
   const [panelCount, ownPanels, taskCount] = [columnPanels, perTask, tasks].map((n) => k.size(n)) as [Expr, Expr, Expr]
-  const slot = k.reserve('float32', tile.rows * tile.columns)
+  const blocks = Math.max(1, Math.ceil(depth / BLOCK))
+  const [blockCount, blockSize] = [blocks, Math.min(BLOCK, depth)].map((n) => k.size(n)) as [Expr, Expr]
+  // Sums wait between blocks; with one block all tiles use the same place.
+  const tileSize = tile.rows * tile.columns
+  const rowTiles = Math.ceil(rows / tile.rows)
+  const slots = k.reserve('float32', blocks > 1 ? perTask * rowTiles * tileSize : tileSize)
+  const slotSize = k.size(blocks > 1 ? tileSize : 0)
+  const rowTileCount = k.size(rowTiles)
 
   k.parallel('t', (t) => {
     const first = k.let('first', mul(rem(t, taskCount), ownPanels))
@@ -101,32 +113,35 @@ export function lowerPlaceProduct(
     const aBase = k.let('aBase', add(aOffset, aBatch))
     const bBase = k.let('bBase', add(bOffset, bBatch))
     const base = store.begin(out)
-    k.loop('j', first, end, 1, (j) => {
-      const column = k.let('column', min(mul(j, tile.columns), sub(columnCount, tile.columns)))
-      const runs = store.columns(column, columnCount)
-      const bAt = k.let('bAt', add(bBase, column))
-      k.loop('i', 0, rowCount, tile.rows, (i) => {
-        const row = k.let('row', max(0, min(i, sub(rowCount, tile.rows))))
-        const starts = Array.from({ length: tile.rows }, (_, r) => {
-          const own = k.let('r', min(add(row, r), sub(rowCount, 1)))
-          return k.let('s', add(aBase, rowAxes.locate(k, own).offsets[0]!))
-        })
-        const reader: RowReader = (body) =>
-          k.unrolled('step', 0, depthSize, COPIES, (step) => {
-            const o = k.let('o', mul(step, aStep))
-            const ahead = k.let('ahead', add(bAt, mul(add(step, AHEAD), bStep)))
-            for (let c = 0; c < tile.columns; c += LINE) k.prefetch(b, add(ahead, c))
-            body(step, (r) => load(a, add(starts[r]!, o)))
+    k.loop('block', 0, blockCount, 1, (block) => {
+      const from = k.let('from', mul(block, blockSize))
+      const to = k.let('to', min(add(from, blockSize), depthSize))
+      const isLast = eq(add(block, 1), blockCount)
+      k.loop('j', first, end, 1, (j) => {
+        const column = k.let('column', min(mul(j, tile.columns), sub(columnCount, tile.columns)))
+        const runs = store.columns(column, columnCount)
+        const bAt = k.let('bAt', add(bBase, column))
+        k.loop('i', 0, rowTileCount, 1, (i) => {
+          const row = k.let('row', max(0, min(mul(i, tile.rows), sub(rowCount, tile.rows))))
+          const slot = k.let('slot', add(slots.at, mul(add(mul(sub(j, first), rowTileCount), i), slotSize)))
+          const starts = Array.from({ length: tile.rows }, (_, r) => {
+            const own = k.let('r', min(add(row, r), sub(rowCount, 1)))
+            return k.let('s', add(aBase, rowAxes.locate(k, own).offsets[0]!))
           })
-        const sums = emitMicroKernel(k, tile, reader, b, bAt, bStep)
-        const keep = (): void => eachSum(sums, tile, (sum, at) => k.store(slot.buffer, add(slot.at, at), sum))
-        store.emit(base, runs, sums, keep, {
-          slots: slot.buffer,
-          slot: slot.at,
-          row,
-          column,
-          rows: rowCount,
-          columns: columnCount,
+          const reader: RowReader = (body) =>
+            k.unrolled('step', from, to, COPIES, (step) => {
+              const o = k.let('o', mul(step, aStep))
+              const ahead = k.let('ahead', add(bAt, mul(add(step, AHEAD), bStep)))
+              for (let c = 0; c < tile.columns; c += LINE) k.prefetch(b, add(ahead, c))
+              body(step, (r) => load(a, add(starts[r]!, o)))
+            })
+          const sums = emitMicroKernel(k, tile, reader, b, bAt, bStep)
+          eachSum(sums, tile, (sum, at) => {
+            k.if(ne(block, 0), () => k.assign(sum, add(sum, load(slots.buffer, add(slot, at), tile.lanes))))
+          })
+          const keep = (): void => eachSum(sums, tile, (sum, at) => k.store(slots.buffer, add(slot, at), sum))
+          const place = { slots: slots.buffer, slot, row, column, rows: rowCount, columns: columnCount }
+          k.if(isLast, () => store.emit(base, runs, sums, keep, place), keep)
         })
       })
     })
