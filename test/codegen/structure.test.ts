@@ -58,7 +58,7 @@ function withGradients(result: Tensor, variables: readonly Tensor[]): Tensor[] {
 
 type Program = (...sizes: number[]) => Tensor | readonly Tensor[]
 
-/** Programs of some sizes, and pairs of sizes on the same side of what templates tell apart (1, a few registers, a cache). */
+/** Programs of some sizes, and pairs of sizes on the same side of what templates tell apart (1, few rows, a few registers, a cache). */
 type Sizes = readonly number[]
 const programs: readonly (readonly [name: string, program: Program, one: Sizes, other: Sizes])[] = [
   [
@@ -70,8 +70,8 @@ const programs: readonly (readonly [name: string, program: Program, one: Sizes, 
   [
     'a product with bias and relu',
     (n, k, m) => nn.functional.relu(data(n!, k!).matmul(data(k!, m!)).add(data(m!))),
-    [16, 64, 80],
-    [24, 96, 80],
+    [24, 64, 80],
+    [40, 96, 80],
   ],
   [
     'its gradients',

@@ -11,8 +11,8 @@ import type { ContractArgument, ContractStep, Epilogue } from './problem.ts'
 /** Memory that a step reads or writes. */
 export type Memory = Exclude<ContractArgument, { kind: 'index' | 'scalar' | 'scratch' }>
 
-/** Whether a stride is of the class 0 or 1 (see `Assembler.stride`). */
-export function isStride(e: Expr, value: 0 | 1): boolean {
+/** Whether a stride is of the class 0, 1 or 2 (see `Assembler.stride` and `smallStride`). */
+export function isStride(e: Expr, value: 0 | 1 | 2): boolean {
   return e.kind === 'const' && e.value === value
 }
 
@@ -67,6 +67,13 @@ export class Assembler extends KernelBuilder {
     if (value !== 0 && value !== 1) return this.size(value)
     this.note(String(value))
     return index(value)
+  }
+
+  /** As `stride`, but 2 stands in the kernel, too. */
+  smallStride(value: number): Expr {
+    if (value !== 2) return this.stride(value)
+    this.note('2')
+    return index(2)
   }
 
   memory(of: Memory, dtype: DType, access: 'read' | 'write' | 'update'): BufferParameter {

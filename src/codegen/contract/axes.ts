@@ -44,12 +44,14 @@ export class FlatAxes {
   readonly strides: readonly (readonly Expr[])[]
   private readonly views: number
 
-  constructor(assembler: Assembler, axes: readonly Axis[], views: number) {
+  /** `isEverySecond`: strides of 2 on the innermost axis stand in the kernel. */
+  constructor(assembler: Assembler, axes: readonly Axis[], views: number, isEverySecond = false) {
     this.views = views
     assembler.note(`axes ${axes.length} ${views}`)
     // An empty axis is never walked, but its size divides.
     this.sizes = axes.map((a) => assembler.size(Math.max(1, a.size)))
-    this.strides = axes.map((a) => a.strides.map((s) => assembler.stride(s)))
+    const two = (n: number): boolean => isEverySecond && n === axes.length - 1
+    this.strides = axes.map((a, n) => a.strides.map((s) => (two(n) ? assembler.smallStride(s) : assembler.stride(s))))
   }
 
   get innerSize(): Expr {

@@ -15,6 +15,8 @@ export interface FormAxis {
   readonly b: number
   readonly out: number
   readonly operands: readonly number[]
+  /** Whether a window moves by two elements along it: a stride of 2 is part of the structure then. Default not. */
+  readonly isEverySecond?: boolean
 }
 
 export interface FormView {
@@ -74,6 +76,11 @@ export class StepList {
     if (known) known.bytes = Math.max(known.bytes, rounded)
     else this.temporaries.push({ bytes: rounded })
     return { kind: 'temporary', number }
+  }
+
+  /** Makes a temporary longer. */
+  extend(memory: Memory, bytes: number): void {
+    if (memory.kind === 'temporary') this.temporaries[memory.number]!.bytes += bytes
   }
 
   /** Writes the steps of parts, of which each after the first requests the temporaries of the one before it again, in the same order. */

@@ -323,20 +323,24 @@ function directRows(
   }
 }
 
-/** sum over k of a[k][row] * b[k][column]: all accumulators live in registers. */
+/**
+ * sum over k of a[k][row] * b[k][column]: all accumulators live in registers. Columns begin at `at`, and go `line` elements on from one k to the
+ * next; default: those of a panel.
+ */
 export function emitMicroKernel(
   k: Assembler,
   tile: RegisterTile,
   rows: RowReader,
   columns: BufferParameter,
   at: Expr,
+  line: Expr | number = tile.columns,
 ): Sums {
   const zero = constant(0, 'f32', tile.lanes)
   const sums = Array.from({ length: tile.rows }, () =>
     Array.from({ length: tile.vectors }, () => k.declare('sum', zero)),
   )
   rows((step, rowValue) => {
-    const pb = k.let('pb', add(at, mul(step, tile.columns)))
+    const pb = k.let('pb', add(at, mul(step, line)))
     const b = Array.from({ length: tile.vectors }, (_, v) =>
       k.let('b', load(columns, add(pb, v * tile.lanes), tile.lanes)),
     )

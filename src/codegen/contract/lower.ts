@@ -8,24 +8,24 @@ import type { Capabilities } from '../capabilities.ts'
 import {
   affineCases,
   hasTerm,
-  isEmptyCase,
   letterStride,
-  originOf,
   positionLetters,
   tapLetters,
   type AffineCase,
   type AffineDim,
 } from './affine.ts'
 import { isNarrow } from './blocking.ts'
+import { formOf, laidOut, sortLetters, sourceOf, unchanged, type Contraction, type Side } from './contraction.ts'
 import { lowerDepthwise } from './depthwise.ts'
 import { lowerDepthwiseGradient } from './depthwise-gradient.ts'
 import { depthwiseOf, type DepthwiseProblem } from './depthwise-scheme.ts'
 import { lowerDirect } from './direct.ts'
-import { besideOut, epilogueOf, formSize, resultView, StepList, type Form, type FormAxis } from './form.ts'
+import { formSize, StepList, type Form } from './form.ts'
 import { lowerGemm, type GemmOptions } from './gemm.ts'
 import { isWindow } from './letters.ts'
 import { lowerNest } from './nest.ts'
 import type { ContractProblem, LoweredContract } from './problem.ts'
+import { lowerPlaceProduct, placeOf } from './place-product.ts'
 import { lowerProduct } from './product.ts'
 import { afterRelayout, byStride, leavesAxes, reaches, relayout, type Source } from './relayout.ts'
 import { lowerUnpackedGradient } from './unpacked-gradient.ts'
@@ -36,19 +36,10 @@ import { isSmallResult, lowerSplitGemm } from './split.ts'
 import { siblingsOnce, type Lowering } from './siblings.ts'
 import { tileConvolution } from './window-tiles.ts'
 import { winogradForm } from './winograd.ts'
+import { zipped } from './zipped.ts'
 
 /** Contracted elements from which on the sum of a small result is cut. */
 const LONG_SUM = 2048
-
-/** A problem with what its structure tells. */
-interface Contraction {
-  readonly problem: ContractProblem
-  readonly cases: readonly AffineCase[]
-  /** Letters that are taps and positions of windows. */
-  readonly taps: ReadonlySet<number>
-  readonly positions: ReadonlySet<number>
-  readonly title: string
-}
 
 export function lowerContract(problem: ContractProblem): LoweredContract {
   if (numel(problem.out.shape) === 0) return new StepList()
@@ -80,7 +71,7 @@ function directly(c: Contraction): LoweredContract {
   const absent = absentLetters(c)
   const { left, right } = sortLetters(c.cases[0]!, absent)
   if (left.length === 0 || right.length === 0) return rowProduct(c, absent) ?? alongVectors(c, absent)
-  return unpacked(c, absent) ?? product(c, absent)
+  return unpacked(c, absent) ?? zipped(c, absent) ?? fewRows(c, absent) ?? product(c, absent)
 }
 
 /**
@@ -135,6 +126,28 @@ function product(c: Contraction, absent: ReadonlySet<number>): LoweredContract {
     }
   })
   return list
+}
+
+/** A product that has few rows, or would have with another batch; whichever form it has, the other is compiled ahead. */
+function fewRows(c: Contraction, absent: ReadonlySet<number>): LoweredContract | null {
+  const { problem, cases, taps } = c
+  if (taps.size > 0 || cases.length > 1) return null
+  const form = formOf(c, cases[0]!, [sourceOf(problem, 'lhs'), sourceOf(problem, 'rhs')], absent)
+  const place = placeOf(form, problem.capabilities)
+  if (!place) return null
+  const packed: Lowering = { pays: !place.pays, lower: () => product(c, absent) }
+  const inPlace: Lowering = {
+    pays: place.pays,
+    lower: () => {
+      const list = new StepList()
+      lowerPlaceProduct(form, place, problem.capabilities, list)
+      return list
+    },
+  }
+  const [chosen, other] = place.pays ? [inPlace, packed] : [packed, inPlace]
+  const lowered = chosen.lower()
+  const constants = [form.columns, form.contracted].map(formSize)
+  return { ...lowered, siblings: siblingsOnce(lowered, constants, [other]) }
 }
 
 /** A convolution whose operand with windows is read where it lies. */
@@ -232,10 +245,6 @@ function alongVectors(c: Contraction, absentOrEmpty: ReadonlySet<number>): Lower
   return emit(copied, { lhs: unchanged(c, 'lhs'), rhs: unchanged(c, 'rhs') }, later) ? later : plainNest(c)
 }
 
-function unchanged({ problem, cases }: Contraction, side: 'lhs' | 'rhs'): Side {
-  return { source: sourceOf(problem, side), dims: cases.map((one) => one[side]) }
-}
-
 /**
  * An operand as it is; a constant matrix whose rows are summed (the weights of a recurrent step) turned around, once, so that each lane sums for
  * itself: adding lanes takes longer than a short row.
@@ -250,46 +259,6 @@ function turned(c: Contraction, side: 'lhs' | 'rhs', absent: ReadonlySet<number>
   const isSummed = dims.some((d) => isLoop(d) && d.stride === 1 && !hasTerm(out, letterOf(d)))
   if (problem.constant?.[side] !== true || !isMatrix || free < 0 || !isSummed) return unchanged(c, side)
   return laidOut(c, side, byStride(dims, free), list)
-}
-
-/** A copy of an operand with the axes in this order, outermost first, in which windows stay inside. */
-function laidOut(c: Contraction, side: 'lhs' | 'rhs', order: readonly number[], list: StepList): Side {
-  const { problem, cases, title } = c
-  const reach = reaches(cases, side)
-  const copy = relayout(sourceOf(problem, side), cases[0]![side], reach, order, title, list)
-  return { source: copy.source, dims: cases.map((one) => afterRelayout(one[side], reach, copy.strides)) }
-}
-
-function sourceOf(problem: ContractProblem, side: 'lhs' | 'rhs'): Source {
-  const isConstant = problem.constant?.[side] === true
-  return { memory: { kind: side }, dtype: problem.dtype, offset: problem[side].offset, isConstant }
-}
-
-interface Letters {
-  readonly batch: readonly number[]
-  readonly left: readonly number[]
-  readonly right: readonly number[]
-  readonly contracted: readonly number[]
-}
-
-/** Sorts letters by the operands that have them, in the order in which the result, then the operands, name them. */
-function sortLetters(c: AffineCase, absent: ReadonlySet<number>): Letters {
-  const letters = [...c.sizes.keys()].filter((l) => !absent.has(l))
-  const inLhs = (l: number): boolean => hasTerm(c.lhs, l)
-  const inRhs = (l: number): boolean => hasTerm(c.rhs, l)
-  const inOut = (l: number): boolean => hasTerm(c.out, l)
-  return {
-    batch: letters.filter((l) => inOut(l) && inLhs(l) && inRhs(l)),
-    left: letters.filter((l) => inOut(l) && inLhs(l) && !inRhs(l)),
-    right: letters.filter((l) => inOut(l) && !inLhs(l)),
-    contracted: letters.filter((l) => !inOut(l)),
-  }
-}
-
-interface Side {
-  readonly source: Source
-  /** By case. */
-  readonly dims: readonly (readonly AffineDim[])[]
 }
 
 /** Copies an operand to where its windows need no tests, if it has windows that leave it. */
@@ -312,81 +281,4 @@ function prepare(c: Contraction, side: 'lhs' | 'rhs', absent: ReadonlySet<number
   const isPadded = (d: AffineDim): boolean => isWindowed(d) && (d.shift < 0 || d.terms.some((t) => t.factor < 0))
   if (!moves && !dims.some(isPadded) && !leavesAxes(dims, reach)) return { source, dims: cases.map((one) => one[side]) }
   return laidOut(c, side, byStride(dims, moves ? channel : -1), list)
-}
-
-/**
- * The normal form of one case. Columns, along which vectors run, are the free letters of the operand with windows over free taps; else of
- * the one that shares the result's unit stride; else of the one with positions of windows, which are many.
- */
-function formOf(
-  c: Contraction,
-  one: AffineCase,
-  sources: readonly [Source, Source],
-  absent: ReadonlySet<number>,
-  x?: VectorWindow,
-): Form {
-  const { problem, taps } = c
-  const { epilogue } = problem
-  const letters = sortLetters(one, absent)
-  const stride = (side: 'lhs' | 'rhs' | 'out', letter: number): number => letterStride(one[side], letter)
-  const score = (side: 'lhs' | 'rhs', free: readonly number[]): number => {
-    const isWindowed = one[side].some((d) => d.terms.length > 1)
-    const unit = Math.max(...free.map((l) => 4 * Number(stride('out', l) === 1) + 2 * Number(stride(side, l) === 1)), 0)
-    const position = Number(free.some((l) => c.positions.has(l)))
-    return unit + position + 8 * Number(isWindowed && free.some((l) => taps.has(l)))
-  }
-  const swap = x ? x.side === 'lhs' : score('lhs', letters.left) > score('rhs', letters.right)
-  const [a, b] = swap ? (['rhs', 'lhs'] as const) : (['lhs', 'rhs'] as const)
-  const isEmpty = isEmptyCase(one, taps)
-  const axis = (l: number): FormAxis => ({
-    size: one.sizes.get(l)!,
-    a: stride(a, l),
-    b: stride(b, l),
-    out: stride('out', l),
-    operands: (epilogue?.operands ?? []).map((o) => letterStride(besideOut(one.out, o.strides), l)),
-  })
-  const tapsFirst = (list: readonly number[]): number[] => [
-    ...list.filter((l) => taps.has(l)),
-    ...list.filter((l) => !taps.has(l)),
-  ]
-  // Taps are too few for vectors, and packing visits an operand with windows more often than the result is written.
-  const vectorLast = (free: readonly number[]): FormAxis[] => {
-    const list = free.map(axis)
-    const plain = list.filter((_, i) => !taps.has(free[i]!))
-    const best =
-      list.find((x) => x.out === 1 && x.b === 1) ??
-      (plain.length < list.length ? plain.find((x) => x.b === 1) : undefined) ??
-      list.find((x) => x.out === 1) ??
-      list.find((x) => x.b === 1)
-    return [...list.filter((x) => x !== best), ...(best ? [best] : [])]
-  }
-  const view = (side: 'lhs' | 'rhs'): Source => {
-    const s = sources[side === 'lhs' ? 0 : 1]
-    return { ...s, offset: s.offset + originOf(one[side]) }
-  }
-  /** With the letters of the window of vectors innermost. */
-  const windowLast = (list: readonly number[]): FormAxis[] => {
-    const isLast = (l: number): boolean => l === x?.position || l === x?.tap
-    return [...list.filter((l) => !isLast(l)), ...list.filter(isLast)].map(axis)
-  }
-  const contracted = x ? windowLast(letters.contracted) : tapsFirst(letters.contracted).map(axis)
-  const columns = swap ? letters.left : letters.right
-  return {
-    title: c.title,
-    isConvolution: [...taps].some((l) => one.sizes.get(l)! > 1),
-    a: view(a),
-    b: view(b),
-    out: resultView(problem, originOf(one.out)),
-    epilogue: epilogueOf(problem, one.out),
-    batch: letters.batch.map(axis),
-    rows: (swap ? letters.right : letters.left).map(axis),
-    columns: x ? windowLast(columns) : vectorLast(tapsFirst(columns)),
-    contracted: isEmpty ? emptied(contracted) : contracted,
-  }
-}
-
-/** The same axes with nothing to sum. */
-function emptied(axes: readonly FormAxis[]): FormAxis[] {
-  if (axes.length === 0) return [{ size: 0, a: 0, b: 0, out: 0, operands: [] }]
-  return axes.map(({ a, b, out, operands }) => ({ size: 0, a, b, out, operands }))
 }

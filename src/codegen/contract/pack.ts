@@ -8,7 +8,7 @@ import {
   and,
   constant,
   div,
-  index,
+  gather,
   le,
   load,
   lt,
@@ -82,7 +82,7 @@ export function emitPackPanels(
     at: k.let('at', add(place.at, mul(mul(panel, rows), depth))),
   })
   const one = (panel: Expr): void => emitPackPanel(k, source, shape, panelAt(panel))
-  if (!isUnit(source)) {
+  if (!hasVectors(source)) {
     k.loop('panel', 0, count, 1, one)
     return
   }
@@ -90,7 +90,9 @@ export function emitPackPanels(
   k.loop('group', 0, count, GROUP, (group) => {
     const end = k.let('end', min(add(group, GROUP), count))
     const here = panelAt(group)
-    const vectors = Array.from({ length: (GROUP * rows) / lanes }, (_, n) => emitter.vector(add(here.row, n * lanes)))
+    const vectors = Array.from({ length: (GROUP * rows) / lanes }, (_, n) =>
+      emitter.vector(add(here.row, n * lanes), lanes),
+    )
     const isFull = le(add(group, GROUP), count)
     k.if(
       vectors.reduce((all, v) => and(all, v.whole), isFull),
@@ -112,7 +114,7 @@ export function emitPackPanel(k: Assembler, source: PanelSource, shape: PanelSha
   const { rows, lanes } = shape
   const { row, at } = place
   const emitter = new PanelEmitter(k, source, shape, place)
-  if (!isUnit(source)) {
+  if (!hasVectors(source)) {
     const group = [8, 7, 6, 5, 4, 3, 2, 1].find((g) => rows % g === 0)!
     k.loop('group', 0, rows, group, (column) => {
       const first = k.let('r', add(row, column))
@@ -129,26 +131,36 @@ export function emitPackPanel(k: Assembler, source: PanelSource, shape: PanelSha
     return
   }
   const vectors = Array.from({ length: rows / lanes }, (_, n) => ({
-    ...emitter.vector(add(row, n * lanes)),
+    ...emitter.vector(add(row, n * lanes), lanes),
     at: add(at, n * lanes),
   }))
   k.if(
     vectors.reduce<Expr | null>((all, v) => (all ? and(all, v.whole) : v.whole), null)!,
     () => emitter.copy(vectors, lanes),
-    () => {
-      vectors.forEach((v, n) => {
+    // In a loop, so that the compiler reads it once.
+    () =>
+      k.loop('vector', 0, rows, lanes, (first) => {
+        const at = k.let('at', add(place.at, first))
+        const v = { ...emitter.vector(add(row, first), lanes), at }
         k.if(
           v.whole,
           () => emitter.copy([v], lanes),
-          () => emitter.last(v, n * lanes),
+          () => emitter.last(v, first),
         )
-      })
-    },
+      }),
   )
 }
 
-function isUnit(source: PanelSource): boolean {
-  return isStride(source.free.innerStride(0), 1)
+/** Whether free elements are neighbours, or every second one of a row. */
+function hasVectors(source: PanelSource): boolean {
+  return isNear(source.free.innerStride(0))
+}
+
+const isNear = (stride: Expr): boolean => isStride(stride, 1) || isStride(stride, 2)
+
+/** Neighbours, or every second element. */
+function read(buffer: BufferParameter, at: Expr, stride: Expr, lanes: number): Expr {
+  return lanes > 1 && isStride(stride, 2) ? gather(buffer, at, stride, lanes) : load(buffer, at, lanes)
 }
 
 /** Where a piece of an operand begins in memory and in the panel. */
@@ -177,11 +189,11 @@ class PanelEmitter {
   }
 
   /** A vector of free elements from `row`, and whether they exist and are neighbours in memory. */
-  vector(row: Expr): { start: Expr; whole: Expr } {
-    const { k, source, shape } = this
+  vector(row: Expr, lanes: number): { start: Expr; whole: Expr } {
+    const { k, source } = this
     const r = k.let('r', row)
     const { inner, offsets } = source.free.locate(k, r)
-    const whole = le(add(inner, shape.lanes), source.free.innerSize)
+    const whole = le(add(inner, lanes), source.free.innerSize)
     return {
       start: k.let('s', add(this.place.base, offsets[0]!)),
       whole: source.free.sizes.length > 1 ? and(whole, lt(r, source.size)) : whole,
@@ -201,9 +213,10 @@ class PanelEmitter {
         const ahead = k.let('ahead', add(o, mul(source.contracted.innerStride(0), AHEAD)))
         for (const p of pieces) k.prefetch(source.buffer, add(p.start, ahead))
       }
-      for (const p of pieces) k.store(target, add(p.at, d), load(source.buffer, add(p.start, o), width))
+      const stride = source.free.innerStride(0)
+      for (const p of pieces) k.store(target, add(p.at, d), read(source.buffer, add(p.start, o), stride, width))
     }
-    const isTurned = width === 1 && pieces.length % FOUR === 0 && isStride(source.contracted.innerStride(0), 1)
+    const isTurned = width === 1 && pieces.length % FOUR === 0 && isNear(source.contracted.innerStride(0))
     const wide = isTurned ? { step: FOUR, body: (i: Expr, offset: Expr) => this.turn(pieces, i, offset) } : null
     loopRuns(k, source.contracted, from, to, one, 1, wide)
   }
@@ -214,19 +227,21 @@ class PanelEmitter {
     const { rows } = this.shape
     const o = k.let('o', offset)
     const d = k.let('d', mul(i, rows))
+    const stride = source.contracted.innerStride(0)
     for (let p = 0; p < pieces.length; p += FOUR) {
-      const four = pieces.slice(p, p + FOUR).map((x) => k.let('x', load(source.buffer, add(x.start, o), FOUR)))
+      const four = pieces.slice(p, p + FOUR).map((x) => k.let('x', read(source.buffer, add(x.start, o), stride, FOUR)))
       transposeFours(k, four).forEach((x, n) => k.store(this.place.target, add(add(pieces[p]!.at, d), n * rows), x))
     }
   }
 
   /** A vector, `first` in the panel, that reaches over the end of the free axis, or lies behind it. */
-  last(piece: Piece, first: number): void {
+  last(piece: Piece, first: Expr): void {
     const { k, source, place } = this
     const { row, from, to, at } = place
     const { rows, lanes } = this.shape
     if (!source.end) {
-      this.single(index(first), lanes)
+      if (lanes > FOUR) this.fours(first, lanes)
+      else this.single(first, lanes)
       return
     }
     const { end } = source
@@ -238,11 +253,25 @@ class PanelEmitter {
       const before = new PanelEmitter(k, source, this.shape, { ...place, to: safe })
       const behind = { ...place, from: safe, at: k.let('at', add(at, mul(sub(safe, from), rows))) }
       before.copy([piece], lanes)
-      k.if(lt(safe, to), () => new PanelEmitter(k, source, this.shape, behind).single(index(first), lanes))
+      k.if(lt(safe, to), () => new PanelEmitter(k, source, this.shape, behind).single(first, lanes))
     }
     k.if(lt(add(row, first), source.size), inside, () => {
       const zero = constant(0, load(place.target, 0).type.scalar, lanes)
       k.loop('k', 0, sub(to, from), 1, (i) => k.store(place.target, add(piece.at, mul(i, rows)), zero))
+    })
+  }
+
+  /** Four elements at a time, where rows are shorter than a vector or begin inside one. */
+  fours(first: Expr, count: number): void {
+    const { k } = this
+    const { row, at } = this.place
+    k.loop('four', first, add(first, count), FOUR, (four) => {
+      const v = this.vector(add(row, four), FOUR)
+      k.if(
+        v.whole,
+        () => this.copy([{ start: v.start, at: k.let('to', add(at, four)) }], FOUR),
+        () => this.single(four, FOUR),
+      )
     })
   }
 

@@ -44,8 +44,8 @@ export function panelSource(k: Assembler, form: Form, view: 'a' | 'b'): Omit<Pan
   const end = all.reduce((at, x) => at + Math.max(0, x.size - 1) * x.strides[0]!, form[view].offset + 1)
   k.note(hasEnd ? 'end' : 'open')
   return {
-    free: new FlatAxes(k, free, 1),
-    contracted: new FlatAxes(k, contracted, 1),
+    free: new FlatAxes(k, free, 1, axes.at(-1)?.isEverySecond),
+    contracted: new FlatAxes(k, contracted, 1, form.contracted.at(-1)?.isEverySecond),
     size: k.size(formSize(axes)),
     end: hasEnd ? k.size(end) : null,
   }

@@ -21,6 +21,11 @@ const MOST_TAPS = 8
 const MOST_PRODUCTS = { windows: 1024, shortRows: 64, single: 32 }
 /** Results of a filter's gradient: 144 gain nothing more over the packed product. */
 const MOST_WEIGHTS = 144
+/**
+ * The same without windows that share what they read, where every second element is read: products turn those in registers. On one AVX-512 core
+ * 64 channels of 32x32 to 128 went from 65 to 96 GFLOP/s, 128 of 16x16 to 256 from 49 to 139.
+ */
+const MOST_SPARSE_WEIGHTS = 32
 /** Taps from which on neighbours share what they read. */
 const LEAST_TAPS = 4
 /** Neighbours that a vector needs at least. */
@@ -67,7 +72,9 @@ export function vectorWindow(
     const [count, run] = [c.sizes.get(tap.letter)!, c.sizes.get(position.letter)!]
     const [step, dilation] = [position.factor, tap.factor]
     const most = run < registerTile(capabilities).lanes ? shortRows : windows
-    if (short > (isGradient ? MOST_WEIGHTS : size(taps) < LEAST_TAPS ? single : most)) return null
+    const isShared = size(taps) >= LEAST_TAPS
+    const mostWeights = isShared || step !== 2 ? MOST_WEIGHTS : MOST_SPARSE_WEIGHTS
+    if (short > (isGradient ? mostWeights : isShared ? most : single)) return null
     if (count > MOST_TAPS || run < LEAST_RUN) return null
     if (step < 1 || (step > 1 && dilation < 0)) return null
     return { side, axis, position: position.letter, tap: tap.letter, taps: count, step, dilation }
