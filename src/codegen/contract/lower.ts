@@ -63,7 +63,8 @@ export function lowerContract(problem: ContractProblem): LoweredContract {
   const { constant } = problem
   // A predictor has one size, or a few.
   if (forms.length === 0 || constant?.lhs || constant?.rhs) return lowered
-  const others = [...forms, direct].filter((form) => form !== chosen)
+  // Of three forms the last is for tiny images: it is compiled when it is met.
+  const others = [...forms, direct].slice(0, 2).filter((form) => form !== chosen)
   return { ...lowered, siblings: siblingsOnce(lowered, forms[0]!.depth, others) }
 }
 
