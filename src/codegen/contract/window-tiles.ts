@@ -39,7 +39,7 @@ interface Letters {
 const STEPS = 32
 /** Shares of the second-level cache for words of a task, for sums that wait, and for rows that are used again. */
 const SHARES = { words: 0.4, sums: 0.25, rows: 0.25, most: 0.75 }
-/** Tasks that every thread should get. */
+/** Tasks of columns that every thread should get. */
 const TASKS_PER_THREAD = 4
 
 /** Null where it is none, where the device has no tiles, or where one panel of columns does not fit the cache. */
@@ -172,13 +172,11 @@ function chooseBlocking(size: ConvolutionSize, kind: Kind, capabilities: Capabil
   const sums = (): number => (allBlocks > 1 ? 4 * tile.rows * tile.columns * columns * rows : 0)
   while (columns > 1 && words(columns, blocks) > SHARES.words * l2) columns = Math.ceil(columns / 2)
   while (rows > 1 && sums() > SHARES.sums * l2) rows = Math.ceil(rows / 2)
-  const tasksWanted = capabilities.threads === 1 ? 1 : TASKS_PER_THREAD * capabilities.threads
   const tasks = (): number => size.images * Math.ceil(allRows / rows) * Math.ceil(allColumns / columns)
-  // Rows of another task split the same columns again, and halves of columns the rows of images between them.
-  while (tasks() < tasksWanted && rows * columns > 1) {
-    if (rows > columns || (columns <= 2 && rows > 1)) rows = Math.ceil(rows / 2)
-    else columns = Math.ceil(columns / 2)
-  }
+  const { threads } = capabilities
+  // Halves of columns split the rows of images between them again; rows of another task split all of the same columns.
+  while (threads > 1 && tasks() < TASKS_PER_THREAD * threads && columns > 2) columns = Math.ceil(columns / 2)
+  while (tasks() < threads && rows > 1) rows = Math.ceil(rows / 2)
   const even = (all: number, most: number): number => Math.ceil(all / Math.ceil(all / most))
   const rowPanels = even(allRows, rows)
   const columnPanels = even(allColumns, columns)
