@@ -173,10 +173,10 @@ function chooseBlocking(size: ConvolutionSize, kind: Kind, capabilities: Capabil
   while (columns > 1 && words(columns, blocks) > SHARES.words * l2) columns = Math.ceil(columns / 2)
   while (rows > 1 && sums() > SHARES.sums * l2) rows = Math.ceil(rows / 2)
   const tasks = (): number => size.images * Math.ceil(allRows / rows) * Math.ceil(allColumns / columns)
-  const { threads } = capabilities
+  const enough = (share: number): boolean => capabilities.threads === 1 || tasks() >= share * capabilities.threads
   // Halves of columns split the rows of images between them again; rows of another task split all of the same columns.
-  while (threads > 1 && tasks() < TASKS_PER_THREAD * threads && columns > 2) columns = Math.ceil(columns / 2)
-  while (tasks() < threads && rows > 1) rows = Math.ceil(rows / 2)
+  while (!enough(TASKS_PER_THREAD) && columns > 2) columns = Math.ceil(columns / 2)
+  while (!enough(1) && rows > 1) rows = Math.ceil(rows / 2)
   const even = (all: number, most: number): number => Math.ceil(all / Math.ceil(all / most))
   const rowPanels = even(allRows, rows)
   const columnPanels = even(allColumns, columns)
