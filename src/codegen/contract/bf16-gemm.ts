@@ -26,7 +26,7 @@ import type { Expr, TileWindow } from '../kernel.ts'
 import { Assembler } from './assembler.ts'
 import { FlatAxes, mergeAxes } from './axes.ts'
 import { emitPackWords, panelWords, type PanelPlace, type WordLayout } from './bf16-pack.ts'
-import { registerTile, rowLanes, tileName, type RegisterTile } from './blocking.ts'
+import { evenShare, registerTile, rowLanes, tileName, type RegisterTile } from './blocking.ts'
 import { axesIn, formSize, type Form, type FormAxis, type StepList } from './form.ts'
 import type { GemmOptions } from './gemm.ts'
 import type { ContractStep } from './problem.ts'
@@ -155,9 +155,8 @@ function chooseBlocking(form: Form, kind: Kind, own: Own, splits: number, capabi
     if (rows > columns) rows = Math.ceil(rows / 2)
     else columns = Math.ceil(columns / 2)
   }
-  const even = (all: number, most: number): number => Math.max(1, Math.ceil(all / Math.ceil(all / most)))
-  const rowPanels = even(allRows, rows)
-  const columnPanels = even(allColumns, columns)
+  const rowPanels = evenShare(allRows, rows)
+  const columnPanels = evenShare(allColumns, columns)
   return {
     depth,
     blocks,

@@ -52,6 +52,11 @@ export function roundUp(n: number, to: number): number {
   return Math.ceil(n / to) * to
 }
 
+/** Panels of a task, at most so many, where all tasks have about as many. */
+export function evenShare(all: number, most: number): number {
+  return Math.max(1, Math.ceil(all / Math.ceil(all / most)))
+}
+
 export interface Blocking {
   /** Contracted elements between two visits of a tile, and the number of such blocks in a split. */
   readonly depth: number

@@ -35,7 +35,7 @@ import {
   type Plane,
   type Scheme,
 } from './direct-scheme.ts'
-import { resultView, type StepList } from './form.ts'
+import { epilogueOf, resultView, type StepList } from './form.ts'
 import { copyRows, type CopyAxis } from './relayout.ts'
 import { ResultStore } from './store.ts'
 
@@ -96,17 +96,7 @@ class DirectKernel {
     this.source = this.k.memory(d.windowed.view.memory, d.windowed.view.dtype, 'read')
     this.other = this.k.memory(d.other.view.memory, d.other.view.dtype, 'read')
     const { problem } = d
-    const beside = (strides: readonly number[]): AffineDim[] =>
-      d.case.out.map((dim, i) => ({ size: dim.size, stride: strides[i]!, terms: dim.terms, shift: dim.shift }))
-    const epilogue = problem.epilogue && {
-      ...problem.epilogue,
-      operands: problem.epilogue.operands.map(({ dtype, strides, offset }) => ({
-        dtype,
-        strides,
-        offset: offset + originOf(beside(strides)),
-      })),
-    }
-    this.result = new ResultStore(this.k, resultView(problem, originOf(d.case.out)), epilogue)
+    this.result = new ResultStore(this.k, resultView(problem, originOf(d.case.out)), epilogueOf(problem, d.case.out))
     this.views = 2 + this.result.views
   }
 

@@ -53,10 +53,9 @@ export function lowerContract(problem: ContractProblem): LoweredContract {
   if (problem.dtype !== 'float32' && problem.dtype !== 'bfloat16' && problem.dtype !== 'float16') return plainNest(c)
   // Instructions for bfloat16 multiply faster than fewer products in float32.
   const hasFasterProducts = problem.dtype === 'bfloat16' && problem.capabilities.bfloat16 !== undefined
-  const forms = [
-    hasFasterProducts ? null : winogradForm(problem, c.cases, c.taps, c.title),
-    tileConvolution(problem, c.cases, c.taps, c.positions, c.title),
-  ].filter((form) => form !== null)
+  const forms = [hasFasterProducts ? null : winogradForm(problem, c.cases, c.taps, c.title), tileConvolution(c)].filter(
+    (form) => form !== null,
+  )
   const direct: Lowering = { pays: true, lower: () => directly(c) }
   const chosen = forms.find((form) => form.pays) ?? direct
   const lowered = chosen.lower()

@@ -65,8 +65,7 @@ export function leavesAxes(dims: readonly AffineDim[], reach: readonly Reach[]):
 
 /**
  * Copies the operand's axes in `order` (outer to inner) with the coordinates that `reach` names, and returns the copy with the stride of
- * each axis. With `phases` p > 1 each row of the innermost axis is p runs, of every p-th element each, of `run` elements. So many
- * elements `behind` the copy may be read, whatever they are.
+ * each axis. With `phases` p > 1 each row of the innermost axis is p runs, of every p-th element each, of `run` elements.
  */
 export function relayout(
   source: Source,
@@ -76,7 +75,6 @@ export function relayout(
   title: string,
   list: StepList,
   phases = 1,
-  behind = 0,
 ): { source: Source; strides: number[]; run: number } {
   const lengths = reach.map((r) => r.high - r.low + 1)
   const run = Math.ceil(lengths[order.at(-1)!]! / phases)
@@ -87,7 +85,7 @@ export function relayout(
     strides[i] = elements
     elements *= lengths[i]!
   }
-  const memory = list.temporary((elements + behind) * sizeOf(source.dtype))
+  const memory = list.temporary(elements * sizeOf(source.dtype))
 
   const k = new Assembler(`lay out ${order.length} ${phases}`, `lay out ${title}`)
   const from = k.memory(source.memory, source.dtype, 'read')

@@ -2,12 +2,13 @@
  * Convolutions, and the gradients of their inputs, by tiles of bfloat16 (elements of float32 in three parts, as in bf16-gemm.ts). Each task splits
  * what it needs of the images once and reads it at every tap (window-words.ts); weights are packed before, in the order of these reads.
  */
+import { sizeOf } from '../../common/dtype.ts'
 import type { Capabilities } from '../capabilities.ts'
 import { hasTerm, letterStride, originOf, type AffineCase, type AffineDim, type Term } from './affine.ts'
 import { Assembler } from './assembler.ts'
 import { emitPairProduct, pairStep, tileKind, wordPanels, type Kind, type PairBlocking } from './bf16-gemm.ts'
-import { roundUp } from './blocking.ts'
-import { sourceOf } from './contraction.ts'
+import { evenShare, roundUp } from './blocking.ts'
+import { sourceOf, type Contraction } from './contraction.ts'
 import { besideOut, epilogueOf, resultView, StepList, type Form, type FormAxis } from './form.ts'
 import { packPanels } from './packed.ts'
 import type { ContractProblem } from './problem.ts'
@@ -43,13 +44,8 @@ const SHARES = { words: 0.4, sums: 0.25, rows: 0.25, most: 0.75 }
 const TASKS_PER_THREAD = 4
 
 /** Null where it is none, where the device has no tiles, or where one panel of columns does not fit the cache. */
-export function tileConvolution(
-  problem: ContractProblem,
-  cases: readonly AffineCase[],
-  taps: ReadonlySet<number>,
-  positions: ReadonlySet<number>,
-  title: string,
-): ConvolutionForm | null {
+export function tileConvolution(contraction: Contraction): ConvolutionForm | null {
+  const { problem, cases, taps, positions, title } = contraction
   const { capabilities, dtype } = problem
   const [c] = cases
   if (!c || cases.length > 1 || capabilities.bfloat16 !== 'tiles') return null
@@ -57,7 +53,7 @@ export function tileConvolution(
   const letters = lettersOf(c, taps, positions)
   if (!letters) return null
   const kind = tileKind(dtype)
-  const size = sizeOf(c, letters)
+  const size = convolutionSize(c, letters)
   const blocking = isDeep(size) ? chooseBlocking(size, kind, capabilities) : null
   if (!blocking) return null
   return {
@@ -119,18 +115,20 @@ interface ConvolutionSize {
 /** No window: one position and one tap. */
 const NO_WINDOW: WindowAxis = { positions: 1, taps: 1, position: 1, tap: 0 }
 
-function sizeOf(c: AffineCase, letters: Letters): ConvolutionSize {
+/** The windows along y, of which there may be none, and along x. */
+function axesOf<W>(windows: readonly W[], axis: (window: W) => WindowAxis): { y: WindowAxis; x: WindowAxis } {
+  const [x, y] = windows.toReversed().map(axis)
+  return { y: y ?? NO_WINDOW, x: x ?? NO_WINDOW }
+}
+
+function convolutionSize(c: AffineCase, letters: Letters): ConvolutionSize {
   const size = (list: readonly number[]): number => list.reduce((n, l) => n * c.sizes.get(l)!, 1)
-  const [y, x] = [letters.windows.at(-2), letters.windows.at(-1)].map((w) =>
-    w
-      ? {
-          positions: c.sizes.get(w.position.letter)!,
-          taps: c.sizes.get(w.tap.letter)!,
-          position: w.position.factor,
-          tap: w.tap.factor,
-        }
-      : NO_WINDOW,
-  ) as [WindowAxis, WindowAxis]
+  const { y, x } = axesOf(letters.windows, ({ position, tap }) => ({
+    positions: c.sizes.get(position.letter)!,
+    taps: c.sizes.get(tap.letter)!,
+    position: position.factor,
+    tap: tap.factor,
+  }))
   return {
     images: size(letters.images),
     filters: size(letters.filters),
@@ -177,9 +175,8 @@ function chooseBlocking(size: ConvolutionSize, kind: Kind, capabilities: Capabil
   // Halves of columns split the rows of images between them again; rows of another task split all of the same columns.
   while (!enough(TASKS_PER_THREAD) && columns > 2) columns = Math.ceil(columns / 2)
   while (!enough(1) && rows > 1) rows = Math.ceil(rows / 2)
-  const even = (all: number, most: number): number => Math.ceil(all / Math.ceil(all / most))
-  const rowPanels = even(allRows, rows)
-  const columnPanels = even(allColumns, columns)
+  const rowPanels = evenShare(allRows, rows)
+  const columnPanels = evenShare(allColumns, columns)
   return {
     depth,
     blocks: allBlocks,
@@ -204,20 +201,20 @@ function layOut(
   const { windowed, weights, channel } = letters
   const blocks = Math.ceil(c.sizes.get(channel)! / BLOCK)
   /** With zeros up to a whole block of channels, and the axis `last` innermost. */
-  const copy = (side: 'lhs' | 'rhs', last: number, behind: number): { source: Source; dims: AffineDim[] } => {
+  const copy = (side: 'lhs' | 'rhs', last: number): { source: Source; dims: AffineDim[] } => {
     const dims = c[side]
     const reach = reaches([c], side).map((r, i) =>
       hasTerm([dims[i]!], channel) ? { low: 0, high: blocks * BLOCK - 1 } : r,
     )
-    const copied = relayout(sourceOf(problem, side), dims, reach, byStride(dims, last), title, list, 1, behind)
+    const copied = relayout(sourceOf(problem, side), dims, reach, byStride(dims, last), title, list)
     return { source: copied.source, dims: afterRelayout(dims, reach, copied.strides) }
   }
   const inner = letters.windows.at(-1)!
-  const images = copy(windowed, inner.axis, READ_BEHIND * inner.position.factor)
+  const images = copy(windowed, inner.axis)
+  list.extend(images.source.memory, READ_BEHIND * inner.position.factor * sizeOf(problem.dtype))
   const filters = copy(
     weights,
     c[weights].findIndex((d) => hasTerm([d], channel)),
-    0,
   )
   const axis = (l: number): FormAxis => ({
     size: c.sizes.get(l)!,
@@ -227,9 +224,12 @@ function layOut(
     operands: (problem.epilogue?.operands ?? []).map((o) => letterStride(besideOut(c.out, o.strides), l)),
   })
   const along = letters.windows.map((w) => ({ tap: axis(w.tap.letter), position: axis(w.position.letter) }))
-  const [y, x] = [along.at(-2), along.at(-1)].map((w) =>
-    w ? { positions: w.position.size, taps: w.tap.size, position: w.position.b, tap: w.tap.b } : NO_WINDOW,
-  ) as [WindowAxis, WindowAxis]
+  const axes = axesOf(along, ({ position, tap }) => ({
+    positions: position.size,
+    taps: tap.size,
+    position: position.b,
+    tap: tap.b,
+  }))
   const within = axis(channel)
   const view = (side: { source: Source; dims: AffineDim[] }): Source => ({
     ...side.source,
@@ -252,5 +252,5 @@ function layOut(
       { ...within, size: BLOCK },
     ],
   }
-  return { form, window: { y, x, channel: within.b } }
+  return { form, window: { ...axes, channel: within.b } }
 }

@@ -48,7 +48,7 @@ export interface WindowShape {
 }
 
 /** Whether taps above one another read rows that are each other's neighbours. */
-export function sharesRows(y: WindowAxis): boolean {
+function sharesRows(y: WindowAxis): boolean {
   return y.tap % y.position === 0
 }
 

@@ -6,7 +6,7 @@
 import { letterStride, reachOf, type AffineCase, type AffineDim } from './affine.ts'
 import { type Axis } from './axes.ts'
 import { narrowTile, registerTile, roundUp, type RegisterTile } from './blocking.ts'
-import { StepList } from './form.ts'
+import { besideOut, StepList } from './form.ts'
 import type { ContractProblem } from './problem.ts'
 import { relayout, type Source } from './relayout.ts'
 import type { ConvolutionForm } from './siblings.ts'
@@ -145,7 +145,7 @@ class Convolution {
       rhs: moved(problem.rhs, c.rhs),
       out: moved(problem.out, c.out),
       ...(epilogue && {
-        epilogue: { ...epilogue, operands: epilogue.operands.map((o) => moved(o, this.beside(o.strides))) },
+        epilogue: { ...epilogue, operands: epilogue.operands.map((o) => moved(o, besideOut(this.c.out, o.strides))) },
       }),
     }
     const sizes = new Map([...c.sizes, [letter, size]])
@@ -300,15 +300,10 @@ class Convolution {
     return { source: copy.source, dims: dims.map((dim, i) => ({ ...dim, stride: copy.strides[i]! })) }
   }
 
-  /** The result's axes with the strides of an operand of the epilogue. */
-  private beside(strides: readonly number[]): AffineDim[] {
-    return this.c.out.map((dim, i) => ({ ...dim, stride: strides[i]! }))
-  }
-
   private result(isInRuns = false): TileResult {
     const { problem, c, roles } = this
     const { epilogue } = problem
-    const views = [c.out, ...(epilogue?.operands ?? []).map((o) => this.beside(o.strides))]
+    const views = [c.out, ...(epilogue?.operands ?? []).map((o) => besideOut(this.c.out, o.strides))]
     const strides = (letter: number, times = 1): number[] => views.map((dims) => times * letterStride(dims, letter))
     const plain = (letters: readonly number[]): ResultAxis[] =>
       letters.map((l) => ({ size: c.sizes.get(l)!, strides: strides(l), y: 0, x: 0 }))
