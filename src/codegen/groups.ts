@@ -45,6 +45,8 @@ interface Group {
 interface NestGroup extends Group {
   readonly kind: 'nest'
   readonly nest: NestKernel | null
+  /** Whether it could be computed box by box, but is not: other sizes of its program may have other kernels. */
+  readonly isWhole: boolean
 }
 
 /** A sink that is computed box by box. */
@@ -101,6 +103,8 @@ function sourcesOf(nest: NestKernel): Node[] {
 const domainOf = (g: KernelGroup): string | undefined => (g.kind === 'nest' ? g.nest?.domain : undefined)
 /** Whether a kernel combines elements at one place, and sums nothing. */
 const isElementwise = (g: KernelGroup): boolean => domainOf(g)?.endsWith('|') ?? false
+
+const isWhole = (g: KernelGroup): boolean => g.kind === 'nest' && g.isWhole
 
 /** The values that a node of several results hands out and that are wanted of it. */
 export function tupleOutputs(nodes: readonly Node[], tuple: Node): Node[] {
@@ -174,7 +178,7 @@ class Grouper {
       groups: groups.map((g) => {
         const chain = g.kind === 'contract' ? numbers(g.chain) : []
         const contract = g.kind === 'contract' && chain.length > 0 ? places.get(g.contract)! : -1
-        return { sinks: numbers(g.sinks), contract, chain }
+        return { sinks: numbers(g.sinks), contract, chain, isWhole: isWhole(g) }
       }),
       order: ordered.map((g) => groupNumbers.get(g)!),
       volume: program.volume,
@@ -208,7 +212,8 @@ class Grouper {
     for (const places of known.groups) {
       const sinks = nodes(places.sinks)
       const group = this.#tryGroup(sinks, this.#part.nodes[places.contract], nodes(places.chain))
-      if (!group || !group.reads.every((r) => this.#part.given.has(r) || computed.has(r))) return null
+      if (!group || isWhole(group) !== places.isWhole) return null
+      if (!group.reads.every((r) => this.#part.given.has(r) || computed.has(r))) return null
       for (const s of sinks) computed.add(s)
       groups.push(group)
     }
@@ -275,10 +280,10 @@ class Grouper {
   }
 
   #nestGroup(sinks: readonly Node[]): NestGroup | BoxGroup {
-    if (numel(sinks[0]!.shape) === 0) return { kind: 'nest', sinks, reads: [], nest: null }
+    if (numel(sinks[0]!.shape) === 0) return { kind: 'nest', sinks, reads: [], nest: null, isWhole: false }
     try {
       const nest = buildNestOnce(sinks, this.surroundings)
-      return { kind: 'nest', sinks, reads: sourcesOf(nest), nest }
+      return { kind: 'nest', sinks, reads: sourcesOf(nest), nest, isWhole: false }
     } catch (request) {
       if (!(request instanceof PartitionRequest)) throw request
       return this.#boxGroup(sinks, request)
@@ -290,7 +295,7 @@ class Grouper {
     const [sink] = sinks as readonly [Node]
     if (sinks.length > 1 || this.#overwriting.has(sink)) {
       const nest = buildNestOnce(sinks, { ...this.surroundings, isWhole: true })
-      return { kind: 'nest', sinks, reads: sourcesOf(nest), nest }
+      return { kind: 'nest', sinks, reads: sourcesOf(nest), nest, isWhole: true }
     }
     const boxes = boxesOf(sink, request, this.surroundings)
     return { kind: 'boxes', sinks, reads: [...new Set(boxes.flatMap(({ nest }) => sourcesOf(nest)))], boxes }
