@@ -10,7 +10,7 @@ import { isElementwise, isUniform } from '../schedule/draws.ts'
 import { linearize } from './affine.ts'
 import * as ir from './builder.ts'
 import { emitCast, emitOperation } from './elementwise.ts'
-import { ExpressionBuilder, visitExpressions, type Expression, type Surroundings } from './expression.ts'
+import { ExpressionBuilder, expressionsOf, type Expression, type Surroundings } from './expression.ts'
 import type { Expr } from './kernel.ts'
 import type { NestKernel } from './nest.ts'
 import { NestParameters } from './nest-parameters.ts'
@@ -45,11 +45,11 @@ export function buildDraws(sink: Node, surroundings: Surroundings): NestKernel |
   const expression = builder.at(sink, coordinates, [], true)
   const place = linearize(coordinates, contiguousStrides(sink.shape)).key
   let isPlain = true
-  visitExpressions([expression], (e) => {
+  for (const e of expressionsOf([expression])) {
     if (e.kind === 'random') isPlain &&= e.at.key === place && e.key.loops.size === 0 && e.offset.loops.size === 0
     else if (e.kind === 'load') isPlain &&= e.loops.size === 0 && e.guards.length === 0
     else if (e.kind !== 'operation' && e.kind !== 'constant' && e.kind !== 'scalar') isPlain = false
-  })
+  }
   return isPlain ? new DrawsKernel(sink, expression, isSource).build() : null
 }
 
@@ -90,15 +90,12 @@ class DrawsKernel {
       const from = k.let('from', ir.mul(p, chunk))
       const to = k.let('to', ir.min(ir.add(from, chunk), whole))
       const common = new Map<Expression, Expr>()
-      visitExpressions([this.#expression], (e) => {
-        if (e.loops.size === 0) this.#value(common, e, () => ir.index(0))
-      })
+      const parts = expressionsOf([this.#expression])
+      for (const e of parts) if (e.loops.size === 0) this.#value(common, e, () => ir.index(0))
       k.vector('block', from, to, (block) => {
         const drawn = new Map<Expression, readonly Expr[]>()
-        visitExpressions([this.#expression], (e) => {
-          if (e.kind !== 'random') return
-          drawn.set(e, emitWords(k, common.get(e.key)!, common.get(e.offset)!, block, e.dtype))
-        })
+        for (const e of parts)
+          if (e.kind === 'random') drawn.set(e, emitWords(k, common.get(e.key)!, common.get(e.offset)!, block, e.dtype))
         const values = [0, 1, 2, 3].map((word) => {
           const known = new Map(common)
           for (const [e, four] of drawn) known.set(e, four[word]!)

@@ -107,9 +107,21 @@ const isElementwise = (g: KernelGroup): boolean => domainOf(g)?.endsWith('|') ??
 const isWhole = (g: KernelGroup): boolean => g.kind === 'nest' && g.isWhole
 
 /** The values that a node of several results hands out and that are wanted of it. */
-export function tupleOutputs(nodes: readonly Node[], tuple: Node): Node[] {
-  return nodes.filter((n) => n.op === 'output' && n.sources[0] === tuple)
+export function tupleOutputs(nodes: readonly Node[], tuple: Node): readonly Node[] {
+  let ofGraph = outputsOf.get(nodes)
+  if (!ofGraph) {
+    outputsOf.set(nodes, (ofGraph = new Map()))
+    for (const n of nodes) {
+      if (n.op !== 'output') continue
+      const before = ofGraph.get(n.sources[0]!)
+      if (before) before.push(n)
+      else ofGraph.set(n.sources[0]!, [n])
+    }
+  }
+  return ofGraph.get(tuple) ?? []
 }
+
+const outputsOf = new WeakMap<readonly Node[], Map<Node, Node[]>>()
 
 /** The groups of a graph in the order in which they run, some twice (see repeats.ts), and which nodes they find in memory. */
 export interface Groups {

@@ -55,11 +55,11 @@ export function buildNestOnce(
     if (a.kind === 'source') return { kind: 'source', node: nodes[a.place]! }
     return a.kind === 'scalar' ? { kind: 'scalar', slot: surroundings.scalarSlot(nodes[a.place]!) } : a
   }
-  return {
-    ...known.nest,
-    arguments: known.arguments.map(bind),
-    shifted: known.shifted.length === 0 ? none : new Set(known.shifted.map((p) => nodes[p]!)),
-  }
+  const { kernel, extent, grain, scratchBytes, flops, bytes, domain, siblings } = known.nest
+  const given = known.arguments.map(bind)
+  const shifted = known.shifted.length === 0 ? none : new Set(known.shifted.map((p) => nodes[p]!))
+  const nest = { kernel, arguments: given, extent, grain, scratchBytes, flops, bytes, domain, shifted }
+  return siblings ? { ...nest, siblings } : nest
 }
 
 function build(

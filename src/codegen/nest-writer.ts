@@ -5,7 +5,7 @@
 import type { Affine } from './affine.ts'
 import * as ir from './builder.ts'
 import { valueScalar } from './elementwise.ts'
-import { covers, visitExpressions, type Expression } from './expression.ts'
+import { covers, expressionsOf, type Expression } from './expression.ts'
 import type { Expr, Kernel, ReduceIr } from './kernel.ts'
 import { Level, NestAddresses } from './nest-addresses.ts'
 import type { Group } from './nest-loops.ts'
@@ -230,11 +230,7 @@ class NestWriter {
   }
 
   #hasGatherInside(level: Level, roots: readonly Expression[]): boolean {
-    let found = false
-    visitExpressions(roots, (e) => {
-      if (e.kind === 'gather' && !covers(level.loops, e.index.loops)) found = true
-    })
-    return found
+    return expressionsOf(roots).some((e) => e.kind === 'gather' && !covers(level.loops, e.index.loops))
   }
 
   /** Stores; a last loop of a few iterations is written out. */

@@ -14,7 +14,7 @@ import {
   covers,
   ExpressionBuilder,
   MaterializeRequest,
-  visitExpressions,
+  expressionsOf,
   type Expression,
   type Surroundings,
 } from './expression.ts'
@@ -96,6 +96,8 @@ class Nest {
   readonly #title: string
   readonly #inPlace: boolean
   readonly #expressions: Expression[]
+  /** All of their parts, arguments first. */
+  readonly #parts: readonly Expression[]
   readonly #stores: Affine[]
   readonly #domain: Variable[]
   readonly #reductions: Reduction[]
@@ -116,10 +118,8 @@ class Nest {
     this.#expressions = sinks.map((s) => builder.at(s, coordinates, [], true))
     this.#stores = sinks.map(() => linearize(coordinates, strides))
     this.#domain = coordinates.flatMap((c) => builder.axisLoops(c))
-    this.#reductions = []
-    visitExpressions(this.#expressions, (e) => {
-      if (e.kind === 'reduction') this.#reductions.push(e)
-    })
+    this.#parts = expressionsOf(this.#expressions)
+    this.#reductions = this.#parts.filter((e) => e.kind === 'reduction')
     this.#outer = this.#chooseOuter()
     this.#title = nestTitle(sinks, isSource)
     this.#inPlace = sinks.some((n) => surroundings.overwrites(n))
@@ -143,7 +143,7 @@ class Nest {
     const phases = this.#phases()
     const innerLoops = this.#domain.filter((v) => !this.#outer.includes(v))
     const lists = [this.#outer, innerLoops, ...phases.map((p) => p[0]!.over)]
-    const loops = new JoinedLoops(lists, this.#expressions, this.#stores)
+    const loops = new JoinedLoops(lists, this.#parts, this.#stores)
     const [outer, inner] = [loops.groups(this.#outer), loops.groups(innerLoops)]
     const column = inner.length > 0 ? null : this.#columnLoop(loops, outer)
     const tail = tailOf(inner)
@@ -152,6 +152,7 @@ class Nest {
       sinks: this.#sinks,
       inPlace: this.#inPlace,
       expressions: this.#expressions,
+      parts: this.#parts,
       reductions: this.#reductions,
       stores: this.#stores,
       loops,
@@ -208,14 +209,14 @@ class Nest {
     let rows = 0
     for (const r of this.#reductions) {
       const last = loops.groupOf(r.over[r.over.length - 1]!)
-      visitExpressions([r.x], (e) => {
-        if (e.kind !== 'load' && e.kind !== 'gather') return
+      for (const e of expressionsOf([r.x])) {
+        if (e.kind !== 'load' && e.kind !== 'gather') continue
         const bytes = 1
         if (last && loops.coefficient(e.at, last) === 1) rows += bytes
         for (const g of outer) {
           if (g.extent >= 8 && loops.coefficient(e.at, g) === 1) votes.set(g, (votes.get(g) ?? 0) + bytes)
         }
-      })
+      }
     }
     const [best] = [...votes].sort((a, b) => b[1] - a[1])
     return best && best[1] > rows ? best[0] : null
@@ -226,9 +227,7 @@ class Nest {
     const depth = new Map<Reduction, number>()
     for (const r of this.#reductions) {
       let d = 0
-      visitExpressions([r.x], (e) => {
-        if (e.kind === 'reduction') d = Math.max(d, depth.get(e)! + 1)
-      })
+      for (const e of expressionsOf([r.x])) if (e.kind === 'reduction') d = Math.max(d, depth.get(e)! + 1)
       depth.set(r, d)
     }
     const phases = new Map<string, Reduction[]>()
@@ -249,12 +248,11 @@ class Nest {
     let weight = 0
     let bytes = this.#sinks.reduce((n, s) => n + numel(s.shape) * sizeOf(s.dtype), 0)
     const shifted = new Set<Node>()
-    visitExpressions(this.#expressions, (e) => {
+    for (const e of this.#parts) {
       if (e.kind === 'operation' || e.kind === 'reduction') weight += 1
-      if (e.kind === 'random') weight += 40
-      if (e.kind === 'load' && e.at.key !== this.#stores[0]!.key) shifted.add(e.source)
-      if (e.kind === 'gather') shifted.add(e.source)
-    })
+      else if (e.kind === 'random') weight += 40
+      else if (e.kind === 'gather' || (e.kind === 'load' && e.at.key !== this.#stores[0]!.key)) shifted.add(e.source)
+    }
     for (const s of sources) bytes += numel(s.shape) * sizeOf(s.dtype)
     const perIteration = (elements / Math.max(extent, 1)) * Math.max(1, weight / 4)
     return {
