@@ -7,7 +7,8 @@ import type { Node } from '../graph/node.ts'
 import { PartitionRequest } from './affine.ts'
 import { MaterializeRequest, type Surroundings } from './expression.ts'
 import { fusedNodes } from './fused-nodes.ts'
-import { buildNest, withFreshKernels, type NestKernel } from './nest.ts'
+import { buildNest, type NestKernel } from './nest.ts'
+import { withFreshKernels } from './nest-kernels.ts'
 import type { NestArgument } from './nest-parameters.ts'
 
 /** An argument with nodes named by their places in the walk: whoever kept a node would keep the program that it was recorded in. */

@@ -41,6 +41,8 @@ export interface NestLayout {
   /** A last loop of a few iterations that is written out. */
   readonly tail: Group | null
   readonly work: Work
+  /** Whether it is drawn block by block (draws.ts). */
+  readonly isDrawn: boolean
 }
 
 export type Reduction = Expression & { readonly kind: 'reduction' }
@@ -79,7 +81,7 @@ export class NestStructure {
     this.#layout = layout
     const { sinks, inPlace, expressions, stores, outer, inner, phases, column, tail, parts } = layout
     const hash = this.#hash
-    hash.add(inPlace ? 1 : 0)
+    hash.add((inPlace ? 1 : 0) + (layout.isDrawn ? 2 : 0))
     hash.add(sinks.length)
     for (const s of sinks) addDType(hash, s.dtype)
     this.#addGroups(outer)

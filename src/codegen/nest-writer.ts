@@ -6,10 +6,11 @@ import type { Affine } from './affine.ts'
 import * as ir from './builder.ts'
 import { valueScalar } from './elementwise.ts'
 import { covers, expressionsOf, type Expression } from './expression.ts'
-import type { Expr, Kernel, ReduceIr } from './kernel.ts'
+import type { Expr, ReduceIr } from './kernel.ts'
 import { Level, NestAddresses } from './nest-addresses.ts'
 import type { Group } from './nest-loops.ts'
-import { NestParameters, type NestArgument, type Origin, type Work } from './nest-parameters.ts'
+import type { WrittenNest } from './nest-kernels.ts'
+import { NestParameters, type Work } from './nest-parameters.ts'
 import type { NestLayout, Reduction } from './nest-structure.ts'
 import { NestValues } from './nest-values.ts'
 
@@ -19,13 +20,6 @@ export const accumulators: Partial<Record<string, ReduceIr>> = {
   reduceProd: 'mul',
   reduceMax: 'max',
   reduceMin: 'min',
-}
-
-export interface WrittenNest {
-  readonly kernel: Kernel
-  readonly arguments: readonly NestArgument[]
-  /** Of the numbers among the arguments. */
-  readonly origins: readonly (Origin | null)[]
 }
 
 /** Throws MaterializeRequest for a reduction that no phase computes before it is wanted. */

@@ -4,7 +4,6 @@
  * softmax or a layer norm the case with several; a column sum keeps its accumulators in scratch, so that memory is read in order.
  */
 import { sizeOf } from '../common/dtype.ts'
-import { RecentMap } from '../common/recent-map.ts'
 import { contiguousStrides, numel } from '../common/shape.ts'
 import type { Node } from '../graph/node.ts'
 import { linearize, SplitRequest, type Affine, type Variable } from './affine.ts'
@@ -20,12 +19,12 @@ import {
 } from './expression.ts'
 import type { Kernel } from './kernel.ts'
 import { longestWritten } from './nest-addresses.ts'
+import { kernelOf } from './nest-kernels.ts'
 import { JoinedLoops, type Group } from './nest-loops.ts'
 import type { NestArgument, Work } from './nest-parameters.ts'
-import { NestStructure, type NestLayout, type Place, type Reduction } from './nest-structure.ts'
+import { NestStructure, type NestLayout, type Reduction } from './nest-structure.ts'
 import { nestTitle } from './nest-title.ts'
 import { accumulators, scratchOf, writeNest } from './nest-writer.ts'
-import { retitled } from './structure.ts'
 import { zerosKernel } from './zeros.ts'
 
 export interface NestKernel {
@@ -70,24 +69,6 @@ export function buildNest(sinks: readonly Node[], surroundings: Surroundings, st
       if (!(request instanceof SplitRequest)) throw request
       splits.set(request.loop.key, request.inner)
     }
-  }
-}
-
-/** Kernels by structure, and where their arguments are found. */
-let written = newWritten()
-
-function newWritten(): RecentMap<number, { readonly kernel: Kernel; readonly places: readonly Place[] }> {
-  return new RecentMap(4096)
-}
-
-/** Runs `body` without the kernels that are kept: what it writes must be the same. For tests. */
-export function withFreshKernels<T>(body: () => T): T {
-  const before = written
-  written = newWritten()
-  try {
-    return body()
-  } finally {
-    written = before
   }
 }
 
@@ -162,16 +143,14 @@ class Nest {
       column,
       tail,
       work,
+      isDrawn: false,
     }
     const structure = new NestStructure(layout)
-    const { kernel, places } = written.getOrMake(structure.key, () => {
-      const made = writeNest(layout, this.#title)
-      return { kernel: made.kernel, places: made.arguments.map((a, i) => structure.placeOf(a, made.origins[i]!)) }
-    })
+    const { kernel, arguments: given } = kernelOf(structure, this.#title, () => writeNest(layout, this.#title))
     const scratchBytes = column ? work.chunk * this.#reductions.length * sizeOf(scratchOf(this.#reductions)) : 0
     return {
-      kernel: kernel.title === this.#title ? kernel : retitled(kernel, this.#title),
-      arguments: places.map((p) => structure.argumentAt(p)),
+      kernel,
+      arguments: given,
       scratchBytes,
       ...this.#measures(work.extent, structure.sources),
     }
@@ -191,13 +170,13 @@ class Nest {
       const rows = extentOf(looped.slice(0, -1))
       const chunk = rows >= 16 || length <= chunkElements ? length : chunkElements
       const chunks = Math.ceil(length / Math.max(chunk, 1))
-      return { chunk, length, chunks, extent: rows * chunks }
+      return { chunk, length, chunks, blocks: 0, extent: rows * chunks }
     }
-    if (!column) return { chunk: 0, length: 0, chunks: 0, extent: extentOf(outer) }
+    if (!column) return { chunk: 0, length: 0, chunks: 0, blocks: 0, extent: extentOf(outer) }
     const others = outer.filter((g) => g !== column)
     const chunk = blockOfColumns(column.extent, others)
     const chunks = Math.ceil(column.extent / Math.max(chunk, 1))
-    return { chunk, length: column.extent, chunks, extent: extentOf(others) * chunks }
+    return { chunk, length: column.extent, chunks, blocks: 0, extent: extentOf(others) * chunks }
   }
 
   /** The outer loop along which a column reduction should run, or null where rows are read in order anyway. */
