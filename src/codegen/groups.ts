@@ -169,9 +169,10 @@ class Grouper {
   /** As it was done for a program that differs in sizes only, or anew. */
   group(inBody: boolean): readonly KernelGroup[] {
     const { nodes, given } = this.#part
-    const role = (n: Node): number =>
-      (given.has(n) ? 1 : 0) + (this.#results.has(n) ? 2 : 0) + (this.#overwriting.has(n) ? 4 : 0)
-    const program = classOf(nodes, role, inBody)
+    const roles = new Map<Node, number>()
+    for (const n of given.keys()) roles.set(n, 1)
+    for (const n of this.#results) roles.set(n, (roles.get(n) ?? 0) + (this.#overwriting.has(n) ? 6 : 2))
+    const program = classOf(nodes, (n) => roles.get(n) ?? 0, inBody)
     for (const known of knownGroupings(program)) {
       const groups = this.#regroup(known)
       if (groups) return groups
