@@ -72,6 +72,8 @@ static void run_entry(entry *e) {
   }
 }
 
+static void tell_listeners(i64 finished);
+
 static void *serve(void *unused) {
   (void)unused;
   for (;;) {
@@ -100,6 +102,7 @@ static void *serve(void *unused) {
       pthread_cond_broadcast(&queue.completed);
       pthread_mutex_unlock(&queue.lock);
     }
+    tell_listeners(ticket);
   }
   return 0;
 }
