@@ -4,7 +4,7 @@
 export const poolSource = String.raw`
 typedef void (*kernel)(const i64 *args, i64 begin, i64 end, char *scratch, int *status);
 
-enum { MAX_THREADS = 1024, CHUNKS_PER_THREAD = 4, SPIN_NS = 50000 };
+enum { MAX_THREADS = 1024, CHUNKS_PER_THREAD = 4, SPIN_NS = 50000, LONG_SPIN_NS = 250000 };
 enum { FAULT_OUT_OF_MEMORY = -1 };
 
 /* -- Small parts ------------------------------------------------------------------------------------------------------------- */
@@ -23,14 +23,14 @@ static i64 now(void) {
   return (i64)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Spins for SPIN_NS, after which it returns 0: time to sleep. It does not yield the core meanwhile: since Linux 6.12 who yields forgoes the rest of
+/* Spins for so many nanoseconds, after which it returns 0: time to sleep. It does not yield the core meanwhile: since Linux 6.12 who yields forgoes the rest of
    its slice, and where many times were yielded to nobody, the next thread that comes has the core for milliseconds. */
-static int spin(i64 *since, u32 *count) {
+static int spin(i64 *since, u32 *count, i64 most) {
   relax();
   if ((++*count & 63) != 0) return 1;
   i64 t = now();
   if (*since == 0) *since = t;
-  return t - *since < SPIN_NS;
+  return t - *since < most;
 }
 
 typedef struct { char *memory; i64 size; } region;
@@ -98,6 +98,7 @@ typedef struct {
   int flushes; /* whether the current run takes subnormal numbers for zero */
   int active;  /* of these, those that work for the current run; the others rest */
   int numbered; /* threads that have taken a number */
+  int is_patient; /* whether those without work spin for LONG_SPIN_NS: where a thread asks again and again, and no other has its core meanwhile */
   /* Written for each launch by the thread that asks. */
   _Alignas(64) int busy; /* whether a loop is under way */
   u32 generation;        /* of the last launch */
@@ -207,7 +208,7 @@ static void *work(void *argument) {
     u32 count = 0;
     /* Each looks at its own part, which is opened when there is a launch. */
     while (is_idle(pool, number, seen)) {
-      if (spin(&since, &count)) continue;
+      if (spin(&since, &count, __atomic_load_n(&pool->is_patient, __ATOMIC_RELAXED) ? LONG_SPIN_NS : SPIN_NS)) continue;
       pthread_mutex_lock(&pool->lock);
       __atomic_fetch_add(&pool->sleepers, 1, __ATOMIC_SEQ_CST);
       while (is_idle(pool, number, seen)) pthread_cond_wait(&pool->wake, &pool->lock);
@@ -316,7 +317,7 @@ static void parallel_for(thread_pool *pool, kernel fn, const i64 *args, i64 exte
   i64 since = 0;
   u32 count = 0;
   while (__atomic_load_n(&pool->done, __ATOMIC_ACQUIRE) != chunks) {
-    if (spin(&since, &count)) continue;
+    if (spin(&since, &count, SPIN_NS)) continue;
     /* Who has the last chunks may wait for this very core. */
     pthread_mutex_lock(&pool->lock);
     __atomic_store_n(&pool->caller_sleeps, 1, __ATOMIC_SEQ_CST);
