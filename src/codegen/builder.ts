@@ -336,6 +336,7 @@ export class KernelBuilder implements Scope {
     accumulate: Expr,
     parts: 1 | 3 = 1,
     window: TileWindow | null = null,
+    ahead: { readonly buffer: BufferParameter; readonly at: Expr } | null = null,
   ): void {
     this.emit({
       kind: 'tiles',
@@ -349,6 +350,7 @@ export class KernelBuilder implements Scope {
       steps,
       accumulate,
       window,
+      ahead: ahead && { buffer: ahead.buffer.parameter, at: ahead.at },
     })
   }
 

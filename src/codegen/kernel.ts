@@ -143,6 +143,9 @@ export type Stmt =
    * of the nine products are summed, which is as exact as float32. Sums that are not numbers are computed again from whole elements.
    *
    * With a `window` columns lie in planes of words instead, in which steps read at offsets of their own.
+   *
+   * Behind each product of two tiles (four a step and part that is multiplied) a line of 64 bytes is asked for, from `ahead` on, line by line: memory that is read
+   * next comes in while the tiles multiply. All lines at once would wait for one another.
    */
   | {
       readonly kind: 'tiles'
@@ -156,6 +159,7 @@ export type Stmt =
       readonly steps: Expr
       readonly accumulate: Expr
       readonly window: TileWindow | null
+      readonly ahead: TileAhead | null
     }
   /** Hints that memory will be needed; dialects may drop it. */
   | { readonly kind: 'prefetch'; readonly buffer: number; readonly at: Expr }
@@ -163,6 +167,12 @@ export type Stmt =
   | { readonly kind: 'fail'; readonly code: number }
   /** Explains a block to who reads the generated text. */
   | { readonly kind: 'comment'; readonly text: string }
+
+/** Words that later products of tiles read. Nothing is loaded: the place may lie outside of memory. */
+export interface TileAhead {
+  readonly buffer: number
+  readonly at: Expr
+}
 
 /**
  * Columns of `tiles` that are read where windows of a convolution lie: words of one pair and part are a plane. Of step s, column 0 of pair p and part q is

@@ -101,8 +101,9 @@ function statement(s: Stmt, indent: string): string[] {
       const window = w
         ? ` taps ${expression(w.taps)} at p${w.table}[${expression(w.tableAt)}], ${expression(w.block)} a block, ${expression(w.part)} a part, ${expression(w.pair)} a pair`
         : ''
+      const ahead = s.ahead ? `, then p${s.ahead.buffer}[${expression(s.ahead.at)}]` : ''
       return [
-        `${indent}tiles${s.parts === 1 ? '' : s.parts} ${target} (${expression(s.accumulate)} ? += : =) ${a} * ${b} x${expression(s.steps)}${window}`,
+        `${indent}tiles${s.parts === 1 ? '' : s.parts} ${target} (${expression(s.accumulate)} ? += : =) ${a} * ${b} x${expression(s.steps)}${window}${ahead}`,
       ]
     }
     case 'prefetch':

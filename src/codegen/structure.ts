@@ -157,6 +157,8 @@ function mixStatement(s: Stmt): void {
       for (const x of [s.at, s.aAt, s.bAt, s.steps, s.accumulate]) mixExpression(x)
       mix(s.window ? s.window.table : -1)
       if (s.window) for (const x of windowOperands(s.window)) mixExpression(x)
+      mix(s.ahead ? s.ahead.buffer : -1)
+      if (s.ahead) mixExpression(s.ahead.at)
       return
     case 'prefetch':
       mix(s.buffer)

@@ -160,6 +160,10 @@ class Verifier {
       this.check(dtype === 'int32' || dtype === 'float32', `offsets of taps in ${dtype}, expected words of 32 bits`)
       for (const at of windowOperands(s.window)) this.address(at)
     }
+    if (s.ahead) {
+      this.memory(s.ahead.buffer)
+      this.address(s.ahead.at)
+    }
     this.expression(s.accumulate)
     this.same('whether tiles accumulate', s.accumulate.type, { scalar: 'mask', lanes: 1 })
   }

@@ -67,7 +67,11 @@ export function expressionsOf(s: Stmt): readonly Expr[] {
     case 'prefetch':
       return [s.at]
     case 'tiles':
-      return [s.at, s.aAt, s.bAt, s.steps, s.accumulate, ...(s.window ? windowOperands(s.window) : [])]
+      return [
+        ...[s.at, s.aAt, s.bAt, s.steps, s.accumulate],
+        ...(s.window ? windowOperands(s.window) : []),
+        ...(s.ahead ? [s.ahead.at] : []),
+      ]
     case 'fail':
     case 'comment':
       return []

@@ -39,7 +39,7 @@ ${SUMS.map((t) => `    __asm__ volatile("tilezero %tmm${t}");`).join('\n')}
  */
 function tileStep(rows: string | null, columns: string | null): string {
   const product = (c: number, a: number, b: number): string =>
-    `    __asm__ volatile("tdpbf16ps %tmm${b}, %tmm${a}, %tmm${c}");`
+    `    __asm__ volatile("tdpbf16ps %tmm${b}, %tmm${a}, %tmm${c}");\n    ahead = ask_ahead(ahead, hop);`
   return [
     columns && `    ${loadTile(6, columns, 'stride')}`,
     rows && `    ${loadTile(4, rows, 64)}`,
@@ -54,8 +54,23 @@ function tileStep(rows: string | null, columns: string | null): string {
     .join('\n')
 }
 
-/** Where columns of a step begin, and how far their pairs and parts are apart, in words; see the statement of the IR. */
+/**
+ * Where columns of a step begin, and how far their pairs and parts are apart, in words; then the memory that is asked for, and the bytes from one line to the
+ * next, or 0 to ask for none. See the statement of the IR.
+ */
 const WINDOW = 'const i32 *table, i64 taps, i64 block, i64 part, i64 pair'
+const AHEAD = 'const void *ahead, i64 hop'
+
+/** The next line; as a number, because what lies behind memory is no pointer. */
+function askAhead(helpers: Helpers): void {
+  helpers.define(
+    'ask_ahead',
+    `static inline const void *ask_ahead(const void *ahead, i64 hop) {
+  if (hop) __builtin_prefetch(ahead, 0, 2);
+  return (const void *)((i64)ahead + hop);
+}`,
+  )
+}
 
 /** Runs through steps; `bytes`: of rows in each. */
 const eachStep = (bytes: number, body: string): string => `  const char *rows = a;
@@ -78,9 +93,10 @@ export function plainWindow(helpers: Helpers, parts: 1 | 3): string {
 
 /** Four tiles of 16 x 16 sums: each step multiplies two tiles of rows by two tiles of columns. */
 export function tileProduct(helpers: Helpers): string {
+  askAhead(helpers)
   return helpers.define(
     'tile_product',
-    `static inline void tile_product(f32 *c, const void *a, const void *b, i64 steps, i32 accumulate, ${WINDOW}) {
+    `static inline void tile_product(f32 *c, const void *a, const void *b, i64 steps, i32 accumulate, ${WINDOW}, ${AHEAD}) {
 ${beginSums}
 ${eachStep(2048, tileStep('rows', 'columns'))}
   (void)part;
@@ -94,6 +110,7 @@ ${storeSums}
  * before. An infinite element has parts that are not numbers, as infinity less infinity, so such sums are computed again in plain float32.
  */
 export function splitTileProduct(helpers: Helpers): string {
+  askAhead(helpers)
   const rowsOf = (n: number): string => (n === 0 ? 'rows' : `rows + ${2048 * n}`)
   const columnsOf = (n: number): string => (n === 0 ? 'columns' : `columns + ${4 * n} * part`)
   const order: readonly (readonly [row: number | null, column: number | null])[] = [
@@ -136,7 +153,7 @@ export function splitTileProduct(helpers: Helpers): string {
   const memory = helpers.memory('f32', 16)
   return helpers.define(
     'split_tile_product',
-    `static inline void split_tile_product(f32 *c, const void *a, const void *b, i64 steps, i32 accumulate, ${WINDOW}) {
+    `static inline void split_tile_product(f32 *c, const void *a, const void *b, i64 steps, i32 accumulate, ${WINDOW}, ${AHEAD}) {
   f32 begin[1024];
   if (accumulate) __builtin_memcpy(begin, c, sizeof begin);
 ${beginSums}

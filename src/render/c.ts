@@ -161,9 +161,9 @@ class Printer {
         const [target, a, b] = [this.element(s.target, s.at), this.element(s.a, s.aAt), this.element(s.b, s.bAt)]
         const product = s.parts === 1 ? tileProduct(this.helpers) : splitTileProduct(this.helpers)
         const sums = `${target}, ${a}, ${b}, ${this.print(s.steps)}, ${this.print(s.accumulate)}`
-        return this.line(
-          `${product}(${sums}, ${s.window ? this.window(s.window) : plainWindow(this.helpers, s.parts)});`,
-        )
+        const window = s.window ? this.window(s.window) : plainWindow(this.helpers, s.parts)
+        const ahead = s.ahead ? `${this.element(s.ahead.buffer, s.ahead.at)}, 64` : `${a}, 0`
+        return this.line(`${product}(${sums}, ${window}, ${ahead});`)
       }
       case 'prefetch':
         return this.line(`__builtin_prefetch(${this.element(s.buffer, s.at)});`)

@@ -14,10 +14,12 @@ import {
   dot,
   eq,
   load,
+  lt,
   min,
   mul,
   ne,
   rem,
+  select,
   splat,
   sub,
   type BufferParameter,
@@ -38,6 +40,9 @@ import { BLOCK_PAIRS, Offsets, type WordMemory } from './word-offsets.ts'
 const COPIES = 4
 /** Tasks that every thread should get. */
 const TASKS_PER_THREAD = 4
+/** By parts of elements: words that products of tiles ask for in a step, and calls that it takes to ask for all of a panel. */
+const WORDS_ASKED = { 1: 4 * 16, 3: 24 * 16 } as const
+const CALLS_PER_PANEL = { 1: 512 / WORDS_ASKED[1], 3: 1536 / WORDS_ASKED[3] } as const
 
 /** Whether the device has instructions for this product, and offsets along the sum fit their table. */
 export function hasPairProducts(form: Form, capabilities: Capabilities): boolean {
@@ -105,6 +110,11 @@ function kindOf(form: Form, capabilities: Capabilities): Kind {
 /** The operand that tasks pack. */
 type Own = 'rows' | 'columns' | null
 
+/** Panels that pass through the cache: the one that is multiplied, and the one that is asked for meanwhile. */
+const PASSING_PANELS = 2
+/** Panels of rows that should be multiplied by each one of columns, if there are as many. */
+const USED_AGAIN = 4
+
 /** Sizes of blocks; all are arguments at run time. */
 export interface PairBlocking {
   /** Contracted elements of a block, blocks of a split, and of the whole sum. */
@@ -127,19 +137,26 @@ function chooseBlocking(form: Form, kind: Kind, own: Own, splits: number, capabi
   const block = 2 * BLOCK_PAIRS
   const sum = Math.max(1, formSize(form.contracted))
   const bytes = 2 * kind.rows.parts
-  // A panel of columns in two thirds of the first-level cache; rows and sums pass through. Parts do not count: each is used several times.
-  const deepest = Math.max(block, Math.floor((0.66 * l1) / (2 * tile.columns * block)) * block)
+  const allRows = Math.ceil(formSize(form.rows) / tile.rows)
+  const allColumns = Math.ceil(formSize(form.columns) / tile.columns)
+  const isByTiles = kind.name !== 'pairs'
+  // Tiles read from the second-level cache as fast: panels of rows that are used again, the one of columns and the one that is asked for. In the first-level
+  // cache a panel of columns takes two thirds; rows and sums pass through.
+  const room = isByTiles ? l2 / 2 / (PASSING_PANELS + Math.min(allRows, USED_AGAIN)) / bytes : (0.66 * l1) / 2
+  const deepest = Math.max(block, Math.floor(room / (tile.columns * block)) * block)
   const share = Math.ceil(sum / splits)
   const blocks = Math.ceil(share / deepest)
   const depth = Math.ceil(share / blocks / block) * block
   const panel = (rows: number): number => bytes * rows * depth
 
-  const allRows = Math.ceil(formSize(form.rows) / tile.rows)
-  const allColumns = Math.ceil(formSize(form.columns) / tile.columns)
   const fit = (share: number, panelBytes: number): number => Math.max(1, Math.floor((share * l2) / panelBytes))
   // Where all rows stay in the cache, a task packs a panel of columns right before it is multiplied.
   const isPerPanel = own === 'columns' && allRows * panel(tile.rows) <= l2 / 2
-  const cachedRowPanels = isPerPanel ? allRows : fit(1 / 4, panel(tile.rows))
+  const cachedRowPanels = isPerPanel
+    ? allRows
+    : isByTiles
+      ? Math.max(1, fit(1 / 2, panel(tile.rows)) - PASSING_PANELS)
+      : fit(1 / 4, panel(tile.rows))
   // What a task packs should stay in the second-level cache; of the other operand, which passes through, it takes all.
   let rows = own === 'rows' ? Math.min(allRows, cachedRowPanels) : allRows
   let columns = own === 'columns' && !isPerPanel ? Math.min(allColumns, fit(1 / 4, panel(tile.columns))) : allColumns
@@ -147,7 +164,10 @@ function chooseBlocking(form: Form, kind: Kind, own: Own, splits: number, capabi
   const waiting = (): number => fit(1 / 2, 4 * tile.rows * tile.columns * (own === 'rows' ? rows : columns))
   if (blocks > 1 && own === 'rows') columns = Math.min(columns, waiting())
   else if (blocks > 1) rows = Math.min(rows, waiting())
-  const wanted = capabilities.threads === 1 ? 1 : TASKS_PER_THREAD * capabilities.threads
+  // Tasks that differ in columns only pack the same rows, each for itself.
+  const packsAgain = own === 'rows' && rows === allRows
+  const perThread = packsAgain ? TASKS_PER_THREAD / 2 : TASKS_PER_THREAD
+  const wanted = capabilities.threads === 1 ? 1 : perThread * capabilities.threads
   const others = formSize(form.batch) * splits
   const tasks = (): number => others * Math.ceil(allRows / rows) * Math.ceil(allColumns / columns)
   // The nearer a task is to a square, the less it reads for a product.
@@ -314,7 +334,25 @@ export function emitPairProduct(
             if (kind.name !== 'pairs') {
               const steps = k.let('steps', div(add(sub(to, from), 2 * BLOCK_PAIRS - 1), 2 * BLOCK_PAIRS))
               const target = { buffer: slots.buffer, at: slot }
-              k.tiles(target, aWords, bWords, steps, ne(block, 0), kind.rows.parts, ownColumnWords?.window)
+              const { parts } = kind.rows
+              const share = k.let('share', mul(steps, WORDS_ASKED[parts]))
+              const calls = CALLS_PER_PANEL[parts]
+              let ahead: { readonly buffer: BufferParameter; readonly at: Expr } | null = null
+              if (packed.columns) {
+                // Of the next panel of columns, the part that belongs to this one of the rows.
+                const next = k.let('next', min(add(j, 1), sub(ownColumns, 1)))
+                const from = mul(add(columnsAt, next), columnWords)
+                ahead = { buffer: b, at: k.let('ahead', add(from, mul(rem(sub(i, panelFrom), calls), share))) }
+              } else if (packed.rows) {
+                // Of the next panels of rows that stay in the cache, in this block or the next.
+                const panels = k.let('panels', sub(panelTo, panelFrom))
+                const call = rem(add(mul(j, panels), sub(i, panelFrom)), mul(panels, calls))
+                const isMore = lt(panelTo, ownRows)
+                const later = select(isLast, i, add(allRowPanels, i))
+                const next = k.let('next', select(isMore, panelTo, later))
+                ahead = { buffer: a, at: k.let('ahead', add(mul(add(rowsAt, next), rowWords), mul(call, share))) }
+              }
+              k.tiles(target, aWords, bWords, steps, ne(block, 0), parts, ownColumnWords?.window, ahead)
               k.if(isLast, () => store.emitFromScratch(storeBase, place, true))
               return
             }
