@@ -16,6 +16,7 @@ import { afterRelayout, byStride, reaches, relayout, type Reach, type Source } f
 import type { ConvolutionForm } from './siblings.ts'
 import {
   columnsOf,
+  sharedColumns,
   NO_WINDOW,
   READ_BEHIND,
   reached,
@@ -46,10 +47,12 @@ interface Letters {
   readonly filters: readonly number[]
 }
 
-/** Steps of tiles between fetching sums and keeping them: 16 took 1.1 times as long. */
-const STEPS = 32
+/** Steps of tiles between fetching sums and keeping them, at most, if a block of channels has no more. */
+const STEPS = 40
 /** Shares of the second-level cache for words of a task, for sums that wait, and for rows that are used again. */
-const SHARES = { words: 0.4, sums: 0.25, rows: 0.25, most: 0.75 }
+const SHARES = { words: 0.3, sums: 0.25, rows: 0.25, most: 0.75 }
+/** Columns of a task, over those of the rows that the next one splits again, before it takes fewer channels at a time instead. */
+const LEAST_SHARED = 2
 /** Tasks of columns that every thread should get. */
 const TASKS_PER_THREAD = 4
 
@@ -156,15 +159,17 @@ function chooseBlocking(size: ConvolutionSize, kind: Kind, capabilities: Capabil
   const split = (most: number): number => Math.ceil(channelBlocks / Math.ceil(channelBlocks / most))
   const words = (panels: number, blocks: number): number => windowBytes(size, { parts, blocks, panels })
   if (words(1, 1) > SHARES.most * l2) return null
-  // Fewer channels at a time cost less than columns of another task, which splits the rows between them again.
-  let blocks = split(Math.min(channelBlocks, Math.ceil(STEPS / taps)))
-  while (blocks > 1 && words(allColumns, blocks) > SHARES.words * l2) blocks = split(blocks - 1)
-  const allBlocks = Math.ceil(channelBlocks / blocks)
-  const depth = blocks * taps * BLOCK
   let rows = allRows
   let columns = allColumns
+  let blocks = split(Math.min(channelBlocks, Math.max(1, Math.floor(STEPS / taps))))
+  const fewest = Math.ceil((LEAST_SHARED * sharedColumns(size)) / tile.columns)
+  while (words(columns, blocks) > SHARES.words * l2 && Math.max(columns, blocks) > 1) {
+    if (blocks > 1 && columns <= fewest) blocks = split(blocks - 1)
+    else columns = Math.ceil(columns / 2)
+  }
+  const allBlocks = Math.ceil(channelBlocks / blocks)
+  const depth = blocks * taps * BLOCK
   const sums = (): number => (allBlocks > 1 ? 4 * tile.rows * tile.columns * columns * rows : 0)
-  while (columns > 1 && words(columns, blocks) > SHARES.words * l2) columns = Math.ceil(columns / 2)
   while (rows > 1 && sums() > SHARES.sums * l2) rows = Math.ceil(rows / 2)
   const tasks = (): number => size.images * Math.ceil(allRows / rows) * Math.ceil(allColumns / columns)
   const enough = (share: number): boolean => capabilities.threads === 1 || tasks() >= share * capabilities.threads

@@ -74,6 +74,11 @@ export function columnsOf({ y, x }: WindowAxes): number {
   return (y.positions - 1) * reached(x) + x.positions
 }
 
+/** Columns of the rows that windows reach below those of their positions: what neighbouring tasks both split. */
+export function sharedColumns({ y, x }: WindowAxes): number {
+  return shifts(y) * reached(x)
+}
+
 /** Rows of positions that so many columns touch. */
 function rowsOf(columns: number, { y, x }: WindowAxes): number {
   return Math.min(y.positions, Math.ceil((columns - 1) / reached(x)) + 1)
