@@ -13,6 +13,7 @@ import {
   div,
   dot,
   eq,
+  index,
   load,
   lt,
   min,
@@ -34,7 +35,8 @@ import type { GemmOptions } from './gemm.ts'
 import type { ContractStep } from './problem.ts'
 import { packPanels, panelSource, type PackedPanels, type PanelTemplate } from './packed.ts'
 import { eachSum, TileStore, type Sums } from './store.ts'
-import { BLOCK_PAIRS, Offsets, type WordMemory } from './word-offsets.ts'
+import { SplitPanels, storedLayout } from './split-words.ts'
+import { BLOCK, BLOCK_PAIRS, Offsets, type WordMemory } from './word-offsets.ts'
 
 /** Copies of the innermost loop's body, so that its counting does not show. */
 const COPIES = 4
@@ -42,7 +44,7 @@ const COPIES = 4
 const TASKS_PER_THREAD = 4
 /** By parts of elements: words that products of tiles ask for in a step, and calls that it takes to ask for all of a panel. */
 const WORDS_ASKED = { 1: 4 * 16, 3: 24 * 16 } as const
-const CALLS_PER_PANEL = { 1: 512 / WORDS_ASKED[1], 3: 1536 / WORDS_ASKED[3] } as const
+const CALLS_PER_PANEL = { 1: 512 / WORDS_ASKED[1], 3: Math.ceil(1024 / WORDS_ASKED[3]) } as const
 
 /** Whether the device has instructions for this product, and offsets along the sum fit their table. */
 export function hasPairProducts(form: Form, capabilities: Capabilities): boolean {
@@ -79,6 +81,9 @@ function splitsPay(form: Form, capabilities: Capabilities): boolean {
 export interface Kind {
   readonly name: 'pairs' | 'tiles' | 'split tiles'
   readonly tile: RegisterTile
+  /** Of elements. */
+  readonly parts: 1 | 3
+  /** Words as they are multiplied. */
   readonly rows: WordLayout
   readonly columns: WordLayout
 }
@@ -90,6 +95,7 @@ export function tileKind(dtype: DType): Kind {
   return {
     name: parts === 1 ? 'tiles' : 'split tiles',
     tile: { lanes: 16, rows: 32, vectors: 2, columns: 32 },
+    parts,
     rows: { ...side, order: 'tiles' },
     columns: { ...side, order: 'pairs' },
   }
@@ -102,6 +108,7 @@ function kindOf(form: Form, capabilities: Capabilities): Kind {
   return {
     name: 'pairs',
     tile,
+    parts: 1,
     rows: { ...side, rows: tile.rows, lanes: rowLanes(tile) },
     columns: { ...side, rows: tile.columns, lanes: tile.lanes },
   }
@@ -136,7 +143,7 @@ function chooseBlocking(form: Form, kind: Kind, own: Own, splits: number, capabi
   const { tile } = kind
   const block = 2 * BLOCK_PAIRS
   const sum = Math.max(1, formSize(form.contracted))
-  const bytes = 2 * kind.rows.parts
+  const bytes = 2 * kind.parts
   const allRows = Math.ceil(formSize(form.rows) / tile.rows)
   const allColumns = Math.ceil(formSize(form.columns) / tile.columns)
   const isByTiles = kind.name !== 'pairs'
@@ -212,9 +219,9 @@ export function pairStep(k: Assembler, form: Form, blocking: PairBlocking, split
   return k.step(extent, 1, 2 * batch * rows * columns * depth, bytes)
 }
 
-/** Panels in words of two elements. */
+/** Panels in words of two elements; float32 stays whole until it is multiplied. */
 export function wordPanels(view: 'a' | 'b', kind: Kind, depth: number): PanelTemplate {
-  const layout = view === 'a' ? kind.rows : kind.columns
+  const layout = storedLayout(view === 'a' ? kind.rows : kind.columns)
   return {
     name: `words ${view} ${kind.name} ${tileName(kind.tile)}`,
     dtype: 'int32',
@@ -267,8 +274,8 @@ export function emitPairProduct(
   const bOffset = k.size(packed.columns ? 0 : form.b.offset)
   const allRowPanels = k.size(packed.rows?.panels ?? 0)
   const allColumnPanels = k.size(packed.columns?.panels ?? 0)
-  const rowWords = k.size(panelWords(kind.rows, blocking.depth))
-  const columnWords = k.size(panelWords(kind.columns, blocking.depth))
+  const rowWords = k.size(panelWords(storedLayout(kind.rows), blocking.depth))
+  const columnWords = k.size(panelWords(storedLayout(kind.columns), blocking.depth))
   // Sums wait in scratch between blocks of the contracted axis; with one block every tile uses the same place.
   const tileSize = tile.rows * tile.columns
   const slotStride = k.size(blocking.blocks > 1 ? tileSize : 0)
@@ -280,6 +287,10 @@ export function emitPairProduct(
   const ownColumnWords = packed.columns
     ? null
     : (packColumns?.(b) ?? taskWords(k, form, 'b', b, kind.columns, blocking))
+  const isSplit = kind.parts === 3
+  const rowParts =
+    packed.rows && isSplit ? new SplitPanels(k, kind.rows, a, blocking.cachedRowPanels, blocking.depth) : null
+  const columnParts = packed.columns && isSplit ? new SplitPanels(k, kind.columns, b, 1, blocking.depth) : null
   // Weights of convolutions are the same for all images.
   const sharesRows = packed.rows?.isShared === true
   k.note(sharesRows ? 'shared' : 'own')
@@ -312,29 +323,38 @@ export function emitPairProduct(
       const rowsOf = sharesRows ? min(number, sub(allBlocks, 1)) : blockOf
       const rowsAt = k.let('rowsAt', add(mul(rowsOf, allRowPanels), firstRowPanel))
       const columnsAt = k.let('columnsAt', add(mul(blockOf, allColumnPanels), firstColumnPanel))
-      const panelWordsAt = (own: TaskWords | null, buffer: BufferParameter, first: Expr, n: Expr, size: Expr) => ({
-        buffer: own?.buffer ?? buffer,
-        at: k.let('at', own ? own.at(n) : mul(add(first, n), size)),
-      })
-
+      const steps = k.let('steps', div(add(sub(to, from), BLOCK - 1), BLOCK))
       k.loop('cached', 0, div(add(ownRows, sub(cachedRowPanels, 1)), cachedRowPanels), 1, (cached) => {
         const panelFrom = k.let('panelFrom', mul(cached, cachedRowPanels))
         const panelTo = k.let('panelTo', min(add(panelFrom, cachedRowPanels), ownRows))
+        if (rowParts) {
+          k.loop('i', panelFrom, panelTo, 1, (i) =>
+            rowParts.split(k.let('from', mul(add(rowsAt, i), rowWords)), sub(i, panelFrom), steps),
+          )
+        }
         k.loop('j', 0, ownColumns, 1, (j) => {
           ownColumnWords?.complete?.(j)
-          const bWords = panelWordsAt(ownColumnWords, b, columnsAt, j, columnWords)
+          const columnFrom = k.let('columnFrom', mul(add(columnsAt, j), columnWords))
+          columnParts?.split(columnFrom, index(0), steps)
+          const bWords = {
+            buffer: (ownColumnWords ?? columnParts)?.buffer ?? b,
+            at: k.let('at', ownColumnWords?.at(j) ?? columnParts?.at(index(0)) ?? columnFrom),
+          }
           const column = k.let('column', add(column0, mul(j, tile.columns)))
           const runs = kind.name === 'pairs' ? store.columns(column, columns) : null
           k.loop('i', panelFrom, panelTo, 1, (i) => {
             const slot = k.let('slot', add(slots.at, mul(add(mul(j, ownRows), i), slotStride)))
-            const aWords = panelWordsAt(ownRowWords, a, rowsAt, i, rowWords)
+            const rowFrom = (): Expr => mul(add(rowsAt, i), rowWords)
+            const aWords = {
+              buffer: (ownRowWords ?? rowParts)?.buffer ?? a,
+              at: k.let('at', ownRowWords?.at(i) ?? rowParts?.at(sub(i, panelFrom)) ?? rowFrom()),
+            }
             const row = k.let('row', add(row0, mul(i, tile.rows)))
             const place = { slots: slots.buffer, slot, row, column, rows, columns }
             const isLast = eq(add(block, 1), blocks)
             if (kind.name !== 'pairs') {
-              const steps = k.let('steps', div(add(sub(to, from), 2 * BLOCK_PAIRS - 1), 2 * BLOCK_PAIRS))
               const target = { buffer: slots.buffer, at: slot }
-              const { parts } = kind.rows
+              const { parts } = kind
               const share = k.let('share', mul(steps, WORDS_ASKED[parts]))
               const calls = CALLS_PER_PANEL[parts]
               let ahead: { readonly buffer: BufferParameter; readonly at: Expr } | null = null

@@ -78,7 +78,7 @@ export function tileConvolution(contraction: Contraction): ConvolutionForm | nul
       const rows = packPanels({ ...form, batch: [] }, 'a', wordPanels('a', kind, blocking.depth), list)
       const k = new Assembler(`convolution by ${kind.name}`, form.title)
       const blocks = blocking.depth / (size.taps * BLOCK)
-      const task = { parts: kind.rows.parts, blocks, panels: blocking.columnPanels }
+      const task = { parts: kind.parts, blocks, panels: blocking.columnPanels }
       const packed = { rows: { ...rows, isShared: true }, columns: null }
       emitPairProduct(k, form, kind, blocking, { splits: 1, splitStride: 0 }, packed, (b) =>
         windowWords(k, size, strides, task, b),
