@@ -155,7 +155,7 @@ function chooseBlocking(size: ConvolutionSize, kind: Kind, capabilities: Capabil
   const channelBlocks = Math.ceil(size.channels / BLOCK)
   const allRows = Math.ceil(size.filters / tile.rows)
   const allColumns = Math.ceil(columnsOf(size) / tile.columns)
-  const { parts } = kind.rows
+  const { parts } = kind
   const split = (most: number): number => Math.ceil(channelBlocks / Math.ceil(channelBlocks / most))
   const words = (panels: number, blocks: number): number => windowBytes(size, { parts, blocks, panels })
   if (words(1, 1) > SHARES.most * l2) return null
