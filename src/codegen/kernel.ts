@@ -143,9 +143,6 @@ export type Stmt =
    * of the nine products are summed, which is as exact as float32. Sums that are not numbers are computed again from whole elements.
    *
    * With a `window` columns lie in planes of words instead, in which steps read at offsets of their own.
-   *
-   * Behind each product of two tiles (four a step and part that is multiplied) a line of 64 bytes is asked for, from `ahead` on, line by line: memory that is read
-   * next comes in while the tiles multiply. All lines at once would wait for one another.
    */
   | {
       readonly kind: 'tiles'
@@ -159,7 +156,7 @@ export type Stmt =
       readonly steps: Expr
       readonly accumulate: Expr
       readonly window: TileWindow | null
-      readonly ahead: TileAhead | null
+      readonly stream: TileStream | null
     }
   /** Hints that memory will be needed; dialects may drop it. */
   | { readonly kind: 'prefetch'; readonly buffer: number; readonly at: Expr }
@@ -168,10 +165,18 @@ export type Stmt =
   /** Explains a block to who reads the generated text. */
   | { readonly kind: 'comment'; readonly text: string }
 
-/** Words that later products of tiles read. Nothing is loaded: the place may lie outside of memory. */
-export interface TileAhead {
+/**
+ * The memory of the operand of `tiles` that was packed before, and streams through. Behind each product of two tiles (four a step and pair of parts) a line of
+ * 64 bytes is asked for, from `ahead` on, line by line: all at once would wait for one another. The place may lie outside of memory.
+ */
+export interface TileStream {
   readonly buffer: number
-  readonly at: Expr
+  readonly ahead: Expr
+  /**
+   * With three parts: `when` that holds, the words of this operand, which has no window, are made while tiles multiply those of the step before, from float32
+   * at `at`, as [step][first or second element of pairs][place of the word in its step].
+   */
+  readonly split: { readonly operand: 'a' | 'b'; readonly at: Expr; readonly when: Expr } | null
 }
 
 /**

@@ -44,7 +44,7 @@ const statements: { readonly [K in Stmt['kind']]: Extract<Stmt, { kind: K }> } =
   if: { kind: 'if', condition: x, then: [comment], else: [comment] },
   tiles: {
     ...{ kind: 'tiles', parts: 1, target: 1, at, a: 2, aAt: at, b: 3, bAt: at, steps: at, accumulate: x, window },
-    ahead: { buffer: 5, at },
+    stream: { buffer: 5, ahead: at, split: { operand: 'a', at, when: x } },
   },
   prefetch: { kind: 'prefetch', buffer: 1, at },
   fail: { kind: 'fail', code: 1 },

@@ -35,11 +35,11 @@ ${SUMS.map((t) => `    __asm__ volatile("tilezero %tmm${t}");`).join('\n')}
 
 /**
  * One step of sums: tiles of rows and columns are loaded right before their first use, those that are there from the step before are not. Pairs of
- * columns lie `stride` bytes apart.
+ * columns lie `stride` bytes apart. `behind` gives what stands behind each product.
  */
-function tileStep(rows: string | null, columns: string | null): string {
+function tileStep(rows: string | null, columns: string | null, behind: () => string): string {
   const product = (c: number, a: number, b: number): string =>
-    `    __asm__ volatile("tdpbf16ps %tmm${b}, %tmm${a}, %tmm${c}");\n    ahead = ask_ahead(ahead, hop);`
+    `    __asm__ volatile("tdpbf16ps %tmm${b}, %tmm${a}, %tmm${c}");\n    ahead = ask_ahead(ahead, hop);${behind()}`
   return [
     columns && `    ${loadTile(6, columns, 'stride')}`,
     rows && `    ${loadTile(4, rows, 64)}`,
@@ -72,11 +72,18 @@ function askAhead(helpers: Helpers): void {
   )
 }
 
-/** Runs through steps; `bytes`: of rows in each. */
-const eachStep = (bytes: number, body: string): string => `  const char *rows = a;
+/** What steps count. */
+const BEGIN_STEPS = `  const char *rows = a;
   const u32 *words = b;
   const i64 stride = 4 * pair;
-  for (i64 step = 0, tap = 0; step < steps; step++, rows += ${bytes}) {
+  i64 step = 0, tap = 0;`
+
+/** Goes on up to step `end`; `bytes`: of rows in each. */
+const eachStep = (
+  end: string,
+  bytes: number,
+  body: string,
+): string => `  for (; step < ${end}; step++, rows += ${bytes}) {
     const char *columns = (const char *)(words + table[tap]);
 ${body}
     if (++tap == taps) {
@@ -98,9 +105,34 @@ export function tileProduct(helpers: Helpers): string {
     'tile_product',
     `static inline void tile_product(f32 *c, const void *a, const void *b, i64 steps, i32 accumulate, ${WINDOW}, ${AHEAD}) {
 ${beginSums}
-${eachStep(2048, tileStep('rows', 'columns'))}
+${BEGIN_STEPS}
+${eachStep(
+  'steps',
+  2048,
+  tileStep('rows', 'columns', () => ''),
+)}
   (void)part;
 ${storeSums}
+}`,
+  )
+}
+
+/** Words of three parts of sixteen pairs, whose second elements lie 512 behind the first. */
+function splitVector(helpers: Helpers): string {
+  const [floats, words, bits] = ['f32', 'i32', 'u32'].map((t) => helpers.lanesOf(t, 16))
+  const [read, write] = [helpers.memory('f32', 16), helpers.memory('i32', 16)]
+  // Compilers leave a loop over parts as it is.
+  const part = (n: number): string => `  low = (${words})x & -65536;
+  high = (${words})y & -65536;
+  *(${write} *)(to + ${512 * n}) = (${words})((${bits})low >> 16) | high;`
+  const rest = `  x -= (${floats})low;
+  y -= (${floats})high;`
+  return helpers.define(
+    'split_vector',
+    `static inline __attribute__((always_inline)) void split_vector(u32 *to, const f32 *from) {
+  ${floats} x = *(const ${read} *)from, y = *(const ${read} *)(from + 512);
+  ${words} low, high;
+${[part(0), rest, part(1), rest, part(2)].join('\n')}
 }`,
   )
 }
@@ -121,9 +153,22 @@ export function splitTileProduct(helpers: Helpers): string {
     [2, null],
     [0, null],
   ]
-  const steps = order.map(([row, column]) =>
-    tileStep(row === null ? null : rowsOf(row), column === null ? null : columnsOf(column)),
-  )
+  const step = (behind: () => string): string =>
+    order
+      .map(([row, column]) =>
+        tileStep(row === null ? null : rowsOf(row), column === null ? null : columnsOf(column), behind),
+      )
+      .join('\n')
+  const products = 4 * order.length
+  let product = 0
+  /** Of the next step's 32 vectors of words, those that stand behind one product. */
+  const someVectors = (): string => {
+    const [from, to] = [product, ++product].map((n) => Math.floor((32 * n) / products)) as [number, number]
+    return Array.from(
+      { length: to - from },
+      (_, n) => `\n    ${splitVector(helpers)}(fresh + ${16 * (from + n)}, whole + ${16 * (from + n)});`,
+    ).join('')
+  }
   const element = helpers.define(
     'split_element',
     `static inline f32 split_element(const u32 *words, i64 part, i64 half) {
@@ -153,11 +198,22 @@ export function splitTileProduct(helpers: Helpers): string {
   const memory = helpers.memory('f32', 16)
   return helpers.define(
     'split_tile_product',
-    `static inline void split_tile_product(f32 *c, const void *a, const void *b, i64 steps, i32 accumulate, ${WINDOW}, ${AHEAD}) {
+    `static inline void split_tile_product(f32 *c, const void *a, const void *b, i64 steps, i32 accumulate, ${WINDOW}, ${AHEAD}, u32 *fresh, const f32 *whole) {
   f32 begin[1024];
   if (accumulate) __builtin_memcpy(begin, c, sizeof begin);
 ${beginSums}
-${eachStep(6144, steps.join('\n'))}
+${BEGIN_STEPS}
+  if (fresh) {
+    for (i64 i = 0; i < 512; i += 16) ${splitVector(helpers)}(fresh + i, whole + i);
+    fresh += 1536;
+    whole += 1024;
+${eachStep('steps - 1', 6144, `${step(someVectors)}\n    fresh += 1536;\n    whole += 1024;`)}
+  }
+${eachStep(
+  'steps',
+  6144,
+  step(() => ''),
+)}
 ${storeSums}
   ${words} unordered = {0};
   for (i64 i = 0; i < 1024; i += 16) {

@@ -24,18 +24,18 @@ import {
   splat,
   sub,
   type BufferParameter,
+  type Products,
 } from '../builder.ts'
-import type { Expr, TileWindow } from '../kernel.ts'
+import type { Expr, TileStream, TileWindow } from '../kernel.ts'
 import { Assembler } from './assembler.ts'
 import { FlatAxes, mergeAxes } from './axes.ts'
-import { emitPackWords, panelWords, type PanelPlace, type WordLayout } from './bf16-pack.ts'
+import { emitPackWords, panelWords, storedLayout, type PanelPlace, type WordLayout } from './bf16-pack.ts'
 import { evenShare, registerTile, rowLanes, tileName, type RegisterTile } from './blocking.ts'
 import { axesIn, formSize, type Form, type FormAxis, type StepList } from './form.ts'
 import type { GemmOptions } from './gemm.ts'
 import type { ContractStep } from './problem.ts'
 import { packPanels, panelSource, type PackedPanels, type PanelTemplate } from './packed.ts'
 import { eachSum, TileStore, type Sums } from './store.ts'
-import { SplitPanels, storedLayout } from './split-words.ts'
 import { BLOCK, BLOCK_PAIRS, Offsets, type WordMemory } from './word-offsets.ts'
 
 /** Copies of the innermost loop's body, so that its counting does not show. */
@@ -200,7 +200,9 @@ function chooseBlocking(form: Form, kind: Kind, own: Own, splits: number, capabi
 /** As `lowerGemm`; rows that are not packed once are packed by each task, and columns are then packed once. */
 export function lowerPairGemm(form: Form, capabilities: Capabilities, options: GemmOptions, list: StepList): void {
   const kind = kindOf(form, capabilities)
-  const own: Own = options.rows !== 'once' ? 'rows' : options.columns !== 'once' ? 'columns' : null
+  // Tiles split one of two packed operands.
+  const packsColumns = options.columns !== 'once' || kind.parts === 3
+  const own: Own = options.rows !== 'once' ? 'rows' : packsColumns ? 'columns' : null
   const blocking = chooseBlocking(form, kind, own, options.splits, capabilities)
   const pack = (view: 'a' | 'b'): PackedPanels => packPanels(form, view, wordPanels(view, kind, blocking.depth), list)
   const packed = { rows: own === 'rows' ? null : pack('a'), columns: own === 'columns' ? null : pack('b') }
@@ -288,9 +290,9 @@ export function emitPairProduct(
     ? null
     : (packColumns?.(b) ?? taskWords(k, form, 'b', b, kind.columns, blocking))
   const isSplit = kind.parts === 3
-  const rowParts =
-    packed.rows && isSplit ? new SplitPanels(k, kind.rows, a, blocking.cachedRowPanels, blocking.depth) : null
-  const columnParts = packed.columns && isSplit ? new SplitPanels(k, kind.columns, b, 1, blocking.depth) : null
+  // What is packed is split where it is multiplied first.
+  const rowParts = packed.rows && isSplit ? partRoom(k, kind.rows, blocking.cachedRowPanels, blocking.depth) : null
+  const columnParts = packed.columns && isSplit ? partRoom(k, kind.columns, 1, blocking.depth) : null
   // Weights of convolutions are the same for all images.
   const sharesRows = packed.rows?.isShared === true
   k.note(sharesRows ? 'shared' : 'own')
@@ -327,15 +329,9 @@ export function emitPairProduct(
       k.loop('cached', 0, div(add(ownRows, sub(cachedRowPanels, 1)), cachedRowPanels), 1, (cached) => {
         const panelFrom = k.let('panelFrom', mul(cached, cachedRowPanels))
         const panelTo = k.let('panelTo', min(add(panelFrom, cachedRowPanels), ownRows))
-        if (rowParts) {
-          k.loop('i', panelFrom, panelTo, 1, (i) =>
-            rowParts.split(k.let('from', mul(add(rowsAt, i), rowWords)), sub(i, panelFrom), steps),
-          )
-        }
         k.loop('j', 0, ownColumns, 1, (j) => {
           ownColumnWords?.complete?.(j)
           const columnFrom = k.let('columnFrom', mul(add(columnsAt, j), columnWords))
-          columnParts?.split(columnFrom, index(0), steps)
           const bWords = {
             buffer: (ownColumnWords ?? columnParts)?.buffer ?? b,
             at: k.let('at', ownColumnWords?.at(j) ?? columnParts?.at(index(0)) ?? columnFrom),
@@ -344,35 +340,46 @@ export function emitPairProduct(
           const runs = kind.name === 'pairs' ? store.columns(column, columns) : null
           k.loop('i', panelFrom, panelTo, 1, (i) => {
             const slot = k.let('slot', add(slots.at, mul(add(mul(j, ownRows), i), slotStride)))
-            const rowFrom = (): Expr => mul(add(rowsAt, i), rowWords)
+            const rowFrom = k.let('rowFrom', mul(add(rowsAt, i), rowWords))
             const aWords = {
               buffer: (ownRowWords ?? rowParts)?.buffer ?? a,
-              at: k.let('at', ownRowWords?.at(i) ?? rowParts?.at(sub(i, panelFrom)) ?? rowFrom()),
+              at: k.let('at', ownRowWords?.at(i) ?? rowParts?.at(sub(i, panelFrom)) ?? rowFrom),
             }
             const row = k.let('row', add(row0, mul(i, tile.rows)))
             const place = { slots: slots.buffer, slot, row, column, rows, columns }
             const isLast = eq(add(block, 1), blocks)
             if (kind.name !== 'pairs') {
-              const target = { buffer: slots.buffer, at: slot }
               const { parts } = kind
-              const share = k.let('share', mul(steps, WORDS_ASKED[parts]))
+              const share = mul(steps, WORDS_ASKED[parts])
               const calls = CALLS_PER_PANEL[parts]
-              let ahead: { readonly buffer: BufferParameter; readonly at: Expr } | null = null
-              if (packed.columns) {
-                // Of the next panel of columns, the part that belongs to this one of the rows.
-                const next = k.let('next', min(add(j, 1), sub(ownColumns, 1)))
-                const from = mul(add(columnsAt, next), columnWords)
-                ahead = { buffer: b, at: k.let('ahead', add(from, mul(rem(sub(i, panelFrom), calls), share))) }
-              } else if (packed.rows) {
+              const split = (operand: 'a' | 'b', at: Expr, when: Expr): TileStream['split'] =>
+                isSplit ? { operand, at, when } : null
+              const stream = (): Products['stream'] => {
+                if (packed.columns) {
+                  // Of the next panel of columns, the part that belongs to this one of the rows.
+                  const next = mul(add(columnsAt, min(add(j, 1), sub(ownColumns, 1))), columnWords)
+                  const ahead = k.let('ahead', add(next, mul(rem(sub(i, panelFrom), calls), share)))
+                  return { buffer: b, ahead, split: split('b', columnFrom, eq(i, panelFrom)) }
+                }
+                if (!packed.rows) return null
                 // Of the next panels of rows that stay in the cache, in this block or the next.
                 const panels = k.let('panels', sub(panelTo, panelFrom))
                 const call = rem(add(mul(j, panels), sub(i, panelFrom)), mul(panels, calls))
-                const isMore = lt(panelTo, ownRows)
                 const later = select(isLast, i, add(allRowPanels, i))
-                const next = k.let('next', select(isMore, panelTo, later))
-                ahead = { buffer: a, at: k.let('ahead', add(mul(add(rowsAt, next), rowWords), mul(call, share))) }
+                const next = mul(add(rowsAt, select(lt(panelTo, ownRows), panelTo, later)), rowWords)
+                const ahead = k.let('ahead', add(next, mul(call, share)))
+                return { buffer: a, ahead, split: split('a', rowFrom, eq(j, 0)) }
               }
-              k.tiles(target, aWords, bWords, steps, ne(block, 0), parts, ownColumnWords?.window, ahead)
+              k.tiles({
+                parts,
+                target: { buffer: slots.buffer, at: slot },
+                a: aWords,
+                b: bWords,
+                steps,
+                accumulate: ne(block, 0),
+                window: ownColumnWords?.window ?? null,
+                stream: stream(),
+              })
               k.if(isLast, () => store.emitFromScratch(storeBase, place, true))
               return
             }
@@ -388,6 +395,19 @@ export function emitPairProduct(
       })
     })
   })
+}
+
+/** Room in scratch for words of panels. */
+function partRoom(
+  k: Assembler,
+  layout: WordLayout,
+  panels: number,
+  depth: number,
+): { readonly buffer: BufferParameter; at(panel: Expr): Expr } {
+  const size = panelWords(layout, depth)
+  const words = k.reserve('float32', panels * size)
+  const stride = k.size(size)
+  return { buffer: words.buffer, at: (panel) => add(words.at, mul(panel, stride)) }
 }
 
 /** Words that a task packs for itself. */

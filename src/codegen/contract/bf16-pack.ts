@@ -58,6 +58,11 @@ export interface PanelPlace {
   readonly target: WordMemory
 }
 
+/** How what is packed once lies in memory: float32 stays whole until it is multiplied, since it comes from far memory each time, and parts are half as long again. */
+export function storedLayout(layout: WordLayout): WordLayout {
+  return layout.parts === 3 ? { ...layout, parts: 2 } : layout
+}
+
 /** Words of a panel of so many contracted elements. */
 export function panelWords(layout: WordLayout, depth: number): number {
   return layout.parts * layout.rows * BLOCK_PAIRS * Math.ceil(depth / BLOCK)
