@@ -35,11 +35,11 @@ ${SUMS.map((t) => `    __asm__ volatile("tilezero %tmm${t}");`).join('\n')}
 
 /**
  * One step of sums: tiles of rows and columns are loaded right before their first use, those that are there from the step before are not. Pairs of
- * columns lie `stride` bytes apart. `behind` gives what stands behind each product.
+ * columns lie `stride` bytes apart.
  */
-function tileStep(rows: string | null, columns: string | null, behind: () => string): string {
+function tileStep(rows: string | null, columns: string | null): string {
   const product = (c: number, a: number, b: number): string =>
-    `    __asm__ volatile("tdpbf16ps %tmm${b}, %tmm${a}, %tmm${c}");\n    ahead = ask_ahead(ahead, hop);${behind()}`
+    `    __asm__ volatile("tdpbf16ps %tmm${b}, %tmm${a}, %tmm${c}");\n    ahead = ask_ahead(ahead, hop);`
   return [
     columns && `    ${loadTile(6, columns, 'stride')}`,
     rows && `    ${loadTile(4, rows, 64)}`,
@@ -106,33 +106,31 @@ export function tileProduct(helpers: Helpers): string {
     `static inline void tile_product(f32 *c, const void *a, const void *b, i64 steps, i32 accumulate, ${WINDOW}, ${AHEAD}) {
 ${beginSums}
 ${BEGIN_STEPS}
-${eachStep(
-  'steps',
-  2048,
-  tileStep('rows', 'columns', () => ''),
-)}
+${eachStep('steps', 2048, tileStep('rows', 'columns'))}
   (void)part;
 ${storeSums}
 }`,
   )
 }
 
-/** Words of three parts of sixteen pairs, whose second elements lie 512 behind the first. */
-function splitVector(helpers: Helpers): string {
+/** Words of three parts of pairs, whose second elements lie 512 behind the first. */
+function splitVectors(helpers: Helpers): string {
   const [floats, words, bits] = ['f32', 'i32', 'u32'].map((t) => helpers.lanesOf(t, 16))
   const [read, write] = [helpers.memory('f32', 16), helpers.memory('i32', 16)]
   // Compilers leave a loop over parts as it is.
   const part = (n: number): string => `  low = (${words})x & -65536;
   high = (${words})y & -65536;
-  *(${write} *)(to + ${512 * n}) = (${words})((${bits})low >> 16) | high;`
+  *(${write} *)(to + i + ${512 * n}) = (${words})((${bits})low >> 16) | high;`
   const rest = `  x -= (${floats})low;
   y -= (${floats})high;`
   return helpers.define(
-    'split_vector',
-    `static inline __attribute__((always_inline)) void split_vector(u32 *to, const f32 *from) {
-  ${floats} x = *(const ${read} *)from, y = *(const ${read} *)(from + 512);
-  ${words} low, high;
+    'split_vectors',
+    `static inline __attribute__((always_inline)) void split_vectors(u32 *to, const f32 *from, i64 begin, i64 end) {
+  for (i64 i = begin; i < end; i += 16) {
+    ${floats} x = *(const ${read} *)(from + i), y = *(const ${read} *)(from + i + 512);
+    ${words} low, high;
 ${[part(0), rest, part(1), rest, part(2)].join('\n')}
+  }
 }`,
   )
 }
@@ -153,21 +151,18 @@ export function splitTileProduct(helpers: Helpers): string {
     [2, null],
     [0, null],
   ]
-  const step = (behind: () => string): string =>
+  /** `behind` gives what stands behind the four products of each pair of parts. */
+  const step = (behind: (pair: number) => string): string =>
     order
-      .map(([row, column]) =>
-        tileStep(row === null ? null : rowsOf(row), column === null ? null : columnsOf(column), behind),
-      )
+      .map(([row, column], pair) => {
+        const products = tileStep(row === null ? null : rowsOf(row), column === null ? null : columnsOf(column))
+        return products + behind(pair)
+      })
       .join('\n')
-  const products = 4 * order.length
-  let product = 0
-  /** Of the next step's 32 vectors of words, those that stand behind one product. */
-  const someVectors = (): string => {
-    const [from, to] = [product, ++product].map((n) => Math.floor((32 * n) / products)) as [number, number]
-    return Array.from(
-      { length: to - from },
-      (_, n) => `\n    ${splitVector(helpers)}(fresh + ${16 * (from + n)}, whole + ${16 * (from + n)});`,
-    ).join('')
+  /** Of the next step's 32 vectors of words, a share. */
+  const someVectors = (pair: number): string => {
+    const [from, to] = [pair, pair + 1].map((n) => 16 * Math.floor((32 * n) / order.length))
+    return `\n    ${splitVectors(helpers)}(fresh, whole, ${from}, ${to});`
   }
   const element = helpers.define(
     'split_element',
@@ -204,7 +199,7 @@ export function splitTileProduct(helpers: Helpers): string {
 ${beginSums}
 ${BEGIN_STEPS}
   if (fresh) {
-    for (i64 i = 0; i < 512; i += 16) ${splitVector(helpers)}(fresh + i, whole + i);
+    ${splitVectors(helpers)}(fresh, whole, 0, 512);
     fresh += 1536;
     whole += 1024;
 ${eachStep('steps - 1', 6144, `${step(someVectors)}\n    fresh += 1536;\n    whole += 1024;`)}
