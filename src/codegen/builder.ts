@@ -18,6 +18,7 @@ import type {
   ReduceIr,
   ScalarType,
   Stmt,
+  TileStream,
   TileWindow,
   Type,
   UnaryIr,
@@ -268,6 +269,23 @@ export interface Scope {
  */
 const built = new RecentMap<string, Kernel>(4096)
 
+/** What `tiles` multiply; see the statement of the IR. */
+export interface Products {
+  readonly parts: 1 | 3
+  readonly target: Place
+  readonly a: Place
+  readonly b: Place
+  readonly steps: Expr
+  readonly accumulate: Expr
+  readonly window: TileWindow | null
+  readonly stream: (Omit<TileStream, 'buffer'> & { readonly buffer: BufferParameter }) | null
+}
+
+interface Place {
+  readonly buffer: BufferParameter
+  readonly at: Expr
+}
+
 /** Collects the parameters and the statements of one kernel. */
 export class KernelBuilder implements Scope {
   private readonly title: string
@@ -328,27 +346,20 @@ export class KernelBuilder implements Scope {
   }
 
   /** Products of 32 x 32 sums; see the statement of the IR. */
-  tiles(
-    target: { readonly buffer: BufferParameter; readonly at: Expr },
-    a: { readonly buffer: BufferParameter; readonly at: Expr },
-    b: { readonly buffer: BufferParameter; readonly at: Expr },
-    steps: Expr,
-    accumulate: Expr,
-    parts: 1 | 3 = 1,
-    window: TileWindow | null = null,
-  ): void {
+  tiles(p: Products): void {
     this.emit({
       kind: 'tiles',
-      parts,
-      target: target.buffer.parameter,
-      at: target.at,
-      a: a.buffer.parameter,
-      aAt: a.at,
-      b: b.buffer.parameter,
-      bAt: b.at,
-      steps,
-      accumulate,
-      window,
+      parts: p.parts,
+      target: p.target.buffer.parameter,
+      at: p.target.at,
+      a: p.a.buffer.parameter,
+      aAt: p.a.at,
+      b: p.b.buffer.parameter,
+      bAt: p.b.at,
+      steps: p.steps,
+      accumulate: p.accumulate,
+      window: p.window,
+      stream: p.stream && { ...p.stream, buffer: p.stream.buffer.parameter },
     })
   }
 

@@ -156,6 +156,7 @@ export type Stmt =
       readonly steps: Expr
       readonly accumulate: Expr
       readonly window: TileWindow | null
+      readonly stream: TileStream | null
     }
   /** Hints that memory will be needed; dialects may drop it. */
   | { readonly kind: 'prefetch'; readonly buffer: number; readonly at: Expr }
@@ -163,6 +164,20 @@ export type Stmt =
   | { readonly kind: 'fail'; readonly code: number }
   /** Explains a block to who reads the generated text. */
   | { readonly kind: 'comment'; readonly text: string }
+
+/**
+ * The memory of the operand of `tiles` that was packed before, and streams through. Behind each product of two tiles (four a step and pair of parts) a line of
+ * 64 bytes is asked for, from `ahead` on, line by line: all at once would wait for one another. The place may lie outside of memory.
+ */
+export interface TileStream {
+  readonly buffer: number
+  readonly ahead: Expr
+  /**
+   * With three parts: `when` that holds, the words of this operand, which has no window, are made while tiles multiply those of the step before, from float32
+   * at `at`, as [step][first or second element of pairs][place of the word in its step].
+   */
+  readonly split: { readonly operand: 'a' | 'b'; readonly at: Expr; readonly when: Expr } | null
+}
 
 /**
  * Columns of `tiles` that are read where windows of a convolution lie: words of one pair and part are a plane. Of step s, column 0 of pair p and part q is

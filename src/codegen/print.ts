@@ -101,8 +101,11 @@ function statement(s: Stmt, indent: string): string[] {
       const window = w
         ? ` taps ${expression(w.taps)} at p${w.table}[${expression(w.tableAt)}], ${expression(w.block)} a block, ${expression(w.part)} a part, ${expression(w.pair)} a pair`
         : ''
+      const made = s.stream?.split
+      const split = made ? `, ${made.operand} split from [${expression(made.at)}] if ${expression(made.when)}` : ''
+      const ahead = s.stream ? `, then p${s.stream.buffer}[${expression(s.stream.ahead)}]${split}` : ''
       return [
-        `${indent}tiles${s.parts === 1 ? '' : s.parts} ${target} (${expression(s.accumulate)} ? += : =) ${a} * ${b} x${expression(s.steps)}${window}`,
+        `${indent}tiles${s.parts === 1 ? '' : s.parts} ${target} (${expression(s.accumulate)} ? += : =) ${a} * ${b} x${expression(s.steps)}${window}${ahead}`,
       ]
     }
     case 'prefetch':

@@ -42,7 +42,10 @@ const statements: { readonly [K in Stmt['kind']]: Extract<Stmt, { kind: K }> } =
   store: { kind: 'store', buffer: 1, at, value: x, stride: at },
   for: { kind: 'for', loop: 'vector', name: 'i', from: at, to: at, step: 2, unroll: 4, body: [comment] },
   if: { kind: 'if', condition: x, then: [comment], else: [comment] },
-  tiles: { kind: 'tiles', parts: 1, target: 1, at, a: 2, aAt: at, b: 3, bAt: at, steps: at, accumulate: x, window },
+  tiles: {
+    ...{ kind: 'tiles', parts: 1, target: 1, at, a: 2, aAt: at, b: 3, bAt: at, steps: at, accumulate: x, window },
+    stream: { buffer: 5, ahead: at, split: { operand: 'a', at, when: x } },
+  },
   prefetch: { kind: 'prefetch', buffer: 1, at },
   fail: { kind: 'fail', code: 1 },
   comment,

@@ -160,6 +160,18 @@ class Verifier {
       this.check(dtype === 'int32' || dtype === 'float32', `offsets of taps in ${dtype}, expected words of 32 bits`)
       for (const at of windowOperands(s.window)) this.address(at)
     }
+    if (s.stream) {
+      const { dtype } = this.memory(s.stream.buffer)
+      this.check(dtype === 'int32' || dtype === 'float32', `a stream for tiles in ${dtype}, expected words of 32 bits`)
+      this.address(s.stream.ahead)
+      const { split } = s.stream
+      if (split) {
+        this.check(s.parts === 3, 'elements of one part are not split')
+        this.address(split.at)
+        this.expression(split.when)
+        this.same('whether tiles split', split.when.type, { scalar: 'mask', lanes: 1 })
+      }
+    }
     this.expression(s.accumulate)
     this.same('whether tiles accumulate', s.accumulate.type, { scalar: 'mask', lanes: 1 })
   }

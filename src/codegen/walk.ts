@@ -2,7 +2,7 @@
  * Walks over kernel IR: the operands of an expression, an expression rebuilt with other operands, and expressions made once, so that
  * equal ones are one object.
  */
-import type { Expr, Stmt, TileWindow } from './kernel.ts'
+import type { Expr, Stmt, TileStream, TileWindow } from './kernel.ts'
 
 export function operands(e: Expr): readonly Expr[] {
   switch (e.kind) {
@@ -67,7 +67,11 @@ export function expressionsOf(s: Stmt): readonly Expr[] {
     case 'prefetch':
       return [s.at]
     case 'tiles':
-      return [s.at, s.aAt, s.bAt, s.steps, s.accumulate, ...(s.window ? windowOperands(s.window) : [])]
+      return [
+        ...[s.at, s.aAt, s.bAt, s.steps, s.accumulate],
+        ...(s.window ? windowOperands(s.window) : []),
+        ...(s.stream ? streamOperands(s.stream) : []),
+      ]
     case 'fail':
     case 'comment':
       return []
@@ -78,6 +82,10 @@ export function expressionsOf(s: Stmt): readonly Expr[] {
 
 export function windowOperands(w: TileWindow): readonly Expr[] {
   return [w.tableAt, w.taps, w.block, w.part, w.pair]
+}
+
+export function streamOperands(s: TileStream): readonly Expr[] {
+  return s.split ? [s.ahead, s.split.at, s.split.when] : [s.ahead]
 }
 
 /** The same expression over `f` of its operands; the expression itself where none changes. */

@@ -35,11 +35,11 @@ ${SUMS.map((t) => `    __asm__ volatile("tilezero %tmm${t}");`).join('\n')}
 
 /**
  * One step of sums: tiles of rows and columns are loaded right before their first use, those that are there from the step before are not. Pairs of
- * columns lie `stride` bytes apart.
+ * columns lie `stride` bytes apart. `behind` gives what stands behind each product.
  */
-function tileStep(rows: string | null, columns: string | null): string {
+function tileStep(rows: string | null, columns: string | null, behind: () => string): string {
   const product = (c: number, a: number, b: number): string =>
-    `    __asm__ volatile("tdpbf16ps %tmm${b}, %tmm${a}, %tmm${c}");`
+    `    __asm__ volatile("tdpbf16ps %tmm${b}, %tmm${a}, %tmm${c}");\n    ahead = ask_ahead(ahead, hop);${behind()}`
   return [
     columns && `    ${loadTile(6, columns, 'stride')}`,
     rows && `    ${loadTile(4, rows, 64)}`,
@@ -54,14 +54,36 @@ function tileStep(rows: string | null, columns: string | null): string {
     .join('\n')
 }
 
-/** Where columns of a step begin, and how far their pairs and parts are apart, in words; see the statement of the IR. */
+/**
+ * Where columns of a step begin, and how far their pairs and parts are apart, in words; then the memory that is asked for, and the bytes from one line to the
+ * next, or 0 to ask for none. See the statement of the IR.
+ */
 const WINDOW = 'const i32 *table, i64 taps, i64 block, i64 part, i64 pair'
+const AHEAD = 'const void *ahead, i64 hop'
 
-/** Runs through steps; `bytes`: of rows in each. */
-const eachStep = (bytes: number, body: string): string => `  const char *rows = a;
+/** The next line; as a number, because what lies behind memory is no pointer. */
+function askAhead(helpers: Helpers): void {
+  helpers.define(
+    'ask_ahead',
+    `static inline const void *ask_ahead(const void *ahead, i64 hop) {
+  if (hop) __builtin_prefetch(ahead, 0, 2);
+  return (const void *)((i64)ahead + hop);
+}`,
+  )
+}
+
+/** What steps count. */
+const BEGIN_STEPS = `  const char *rows = a;
   const u32 *words = b;
   const i64 stride = 4 * pair;
-  for (i64 step = 0, tap = 0; step < steps; step++, rows += ${bytes}) {
+  i64 step = 0, tap = 0;`
+
+/** Goes on up to step `end`; `bytes`: of rows in each. */
+const eachStep = (
+  end: string,
+  bytes: number,
+  body: string,
+): string => `  for (; step < ${end}; step++, rows += ${bytes}) {
     const char *columns = (const char *)(words + table[tap]);
 ${body}
     if (++tap == taps) {
@@ -78,13 +100,39 @@ export function plainWindow(helpers: Helpers, parts: 1 | 3): string {
 
 /** Four tiles of 16 x 16 sums: each step multiplies two tiles of rows by two tiles of columns. */
 export function tileProduct(helpers: Helpers): string {
+  askAhead(helpers)
   return helpers.define(
     'tile_product',
-    `static inline void tile_product(f32 *c, const void *a, const void *b, i64 steps, i32 accumulate, ${WINDOW}) {
+    `static inline void tile_product(f32 *c, const void *a, const void *b, i64 steps, i32 accumulate, ${WINDOW}, ${AHEAD}) {
 ${beginSums}
-${eachStep(2048, tileStep('rows', 'columns'))}
+${BEGIN_STEPS}
+${eachStep(
+  'steps',
+  2048,
+  tileStep('rows', 'columns', () => ''),
+)}
   (void)part;
 ${storeSums}
+}`,
+  )
+}
+
+/** Words of three parts of sixteen pairs, whose second elements lie 512 behind the first. */
+function splitVector(helpers: Helpers): string {
+  const [floats, words, bits] = ['f32', 'i32', 'u32'].map((t) => helpers.lanesOf(t, 16))
+  const [read, write] = [helpers.memory('f32', 16), helpers.memory('i32', 16)]
+  // Compilers leave a loop over parts as it is.
+  const part = (n: number): string => `  low = (${words})x & -65536;
+  high = (${words})y & -65536;
+  *(${write} *)(to + ${512 * n}) = (${words})((${bits})low >> 16) | high;`
+  const rest = `  x -= (${floats})low;
+  y -= (${floats})high;`
+  return helpers.define(
+    'split_vector',
+    `static inline __attribute__((always_inline)) void split_vector(u32 *to, const f32 *from) {
+  ${floats} x = *(const ${read} *)from, y = *(const ${read} *)(from + 512);
+  ${words} low, high;
+${[part(0), rest, part(1), rest, part(2)].join('\n')}
 }`,
   )
 }
@@ -94,6 +142,7 @@ ${storeSums}
  * before. An infinite element has parts that are not numbers, as infinity less infinity, so such sums are computed again in plain float32.
  */
 export function splitTileProduct(helpers: Helpers): string {
+  askAhead(helpers)
   const rowsOf = (n: number): string => (n === 0 ? 'rows' : `rows + ${2048 * n}`)
   const columnsOf = (n: number): string => (n === 0 ? 'columns' : `columns + ${4 * n} * part`)
   const order: readonly (readonly [row: number | null, column: number | null])[] = [
@@ -104,9 +153,22 @@ export function splitTileProduct(helpers: Helpers): string {
     [2, null],
     [0, null],
   ]
-  const steps = order.map(([row, column]) =>
-    tileStep(row === null ? null : rowsOf(row), column === null ? null : columnsOf(column)),
-  )
+  const step = (behind: () => string): string =>
+    order
+      .map(([row, column]) =>
+        tileStep(row === null ? null : rowsOf(row), column === null ? null : columnsOf(column), behind),
+      )
+      .join('\n')
+  const products = 4 * order.length
+  let product = 0
+  /** Of the next step's 32 vectors of words, those that stand behind one product. */
+  const someVectors = (): string => {
+    const [from, to] = [product, ++product].map((n) => Math.floor((32 * n) / products)) as [number, number]
+    return Array.from(
+      { length: to - from },
+      (_, n) => `\n    ${splitVector(helpers)}(fresh + ${16 * (from + n)}, whole + ${16 * (from + n)});`,
+    ).join('')
+  }
   const element = helpers.define(
     'split_element',
     `static inline f32 split_element(const u32 *words, i64 part, i64 half) {
@@ -136,11 +198,22 @@ export function splitTileProduct(helpers: Helpers): string {
   const memory = helpers.memory('f32', 16)
   return helpers.define(
     'split_tile_product',
-    `static inline void split_tile_product(f32 *c, const void *a, const void *b, i64 steps, i32 accumulate, ${WINDOW}) {
+    `static inline void split_tile_product(f32 *c, const void *a, const void *b, i64 steps, i32 accumulate, ${WINDOW}, ${AHEAD}, u32 *fresh, const f32 *whole) {
   f32 begin[1024];
   if (accumulate) __builtin_memcpy(begin, c, sizeof begin);
 ${beginSums}
-${eachStep(6144, steps.join('\n'))}
+${BEGIN_STEPS}
+  if (fresh) {
+    for (i64 i = 0; i < 512; i += 16) ${splitVector(helpers)}(fresh + i, whole + i);
+    fresh += 1536;
+    whole += 1024;
+${eachStep('steps - 1', 6144, `${step(someVectors)}\n    fresh += 1536;\n    whole += 1024;`)}
+  }
+${eachStep(
+  'steps',
+  6144,
+  step(() => ''),
+)}
 ${storeSums}
   ${words} unordered = {0};
   for (i64 i = 0; i < 1024; i += 16) {

@@ -162,9 +162,15 @@ class Printer {
         const [target, a, b] = [this.element(s.target, s.at), this.element(s.a, s.aAt), this.element(s.b, s.bAt)]
         const product = s.parts === 1 ? tileProduct(this.helpers) : splitTileProduct(this.helpers)
         const sums = `${target}, ${a}, ${b}, ${this.print(s.steps)}, ${this.print(s.accumulate)}`
-        return this.line(
-          `${product}(${sums}, ${s.window ? this.window(s.window) : plainWindow(this.helpers, s.parts)});`,
-        )
+        const window = s.window ? this.window(s.window) : plainWindow(this.helpers, s.parts)
+        const { stream } = s
+        const split = stream?.split
+        const ahead = stream ? `${this.element(stream.buffer, stream.ahead)}, 64` : `${a}, 0`
+        const words = split?.operand === 'a' ? a : b
+        const fresh = split ? `${this.print(split.when)} ? (u32 *)(${words}) : 0` : '0'
+        const from = stream && split ? `(const f32 *)(${this.element(stream.buffer, split.at)})` : '0'
+        const splits = s.parts === 3 ? `, ${fresh}, ${from}` : ''
+        return this.line(`${product}(${sums}, ${window}, ${ahead}${splits});`)
       }
       case 'prefetch':
         return this.line(`__builtin_prefetch(${this.element(s.buffer, s.at)});`)

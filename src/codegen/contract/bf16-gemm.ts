@@ -13,31 +13,38 @@ import {
   div,
   dot,
   eq,
+  index,
   load,
+  lt,
   min,
   mul,
   ne,
   rem,
+  select,
   splat,
   sub,
   type BufferParameter,
+  type Products,
 } from '../builder.ts'
-import type { Expr, TileWindow } from '../kernel.ts'
+import type { Expr, TileStream, TileWindow } from '../kernel.ts'
 import { Assembler } from './assembler.ts'
 import { FlatAxes, mergeAxes } from './axes.ts'
-import { emitPackWords, panelWords, type PanelPlace, type WordLayout } from './bf16-pack.ts'
+import { emitPackWords, panelWords, storedLayout, type PanelPlace, type WordLayout } from './bf16-pack.ts'
 import { evenShare, registerTile, rowLanes, tileName, type RegisterTile } from './blocking.ts'
 import { axesIn, formSize, type Form, type FormAxis, type StepList } from './form.ts'
 import type { GemmOptions } from './gemm.ts'
 import type { ContractStep } from './problem.ts'
 import { packPanels, panelSource, type PackedPanels, type PanelTemplate } from './packed.ts'
 import { eachSum, TileStore, type Sums } from './store.ts'
-import { BLOCK_PAIRS, Offsets, type WordMemory } from './word-offsets.ts'
+import { BLOCK, BLOCK_PAIRS, Offsets, type WordMemory } from './word-offsets.ts'
 
 /** Copies of the innermost loop's body, so that its counting does not show. */
 const COPIES = 4
 /** Tasks that every thread should get. */
 const TASKS_PER_THREAD = 4
+/** By parts of elements: words that products of tiles ask for in a step, and calls that it takes to ask for all of a panel. */
+const WORDS_ASKED = { 1: 4 * 16, 3: 24 * 16 } as const
+const CALLS_PER_PANEL = { 1: 512 / WORDS_ASKED[1], 3: Math.ceil(1024 / WORDS_ASKED[3]) } as const
 
 /** Whether the device has instructions for this product, and offsets along the sum fit their table. */
 export function hasPairProducts(form: Form, capabilities: Capabilities): boolean {
@@ -74,6 +81,9 @@ function splitsPay(form: Form, capabilities: Capabilities): boolean {
 export interface Kind {
   readonly name: 'pairs' | 'tiles' | 'split tiles'
   readonly tile: RegisterTile
+  /** Of elements. */
+  readonly parts: 1 | 3
+  /** Words as they are multiplied. */
   readonly rows: WordLayout
   readonly columns: WordLayout
 }
@@ -85,6 +95,7 @@ export function tileKind(dtype: DType): Kind {
   return {
     name: parts === 1 ? 'tiles' : 'split tiles',
     tile: { lanes: 16, rows: 32, vectors: 2, columns: 32 },
+    parts,
     rows: { ...side, order: 'tiles' },
     columns: { ...side, order: 'pairs' },
   }
@@ -97,6 +108,7 @@ function kindOf(form: Form, capabilities: Capabilities): Kind {
   return {
     name: 'pairs',
     tile,
+    parts: 1,
     rows: { ...side, rows: tile.rows, lanes: rowLanes(tile) },
     columns: { ...side, rows: tile.columns, lanes: tile.lanes },
   }
@@ -104,6 +116,11 @@ function kindOf(form: Form, capabilities: Capabilities): Kind {
 
 /** The operand that tasks pack. */
 type Own = 'rows' | 'columns' | null
+
+/** Panels that pass through the cache: the one that is multiplied, and the one that is asked for meanwhile. */
+const PASSING_PANELS = 2
+/** Panels of rows that should be multiplied by each one of columns, if there are as many. */
+const USED_AGAIN = 4
 
 /** Sizes of blocks; all are arguments at run time. */
 export interface PairBlocking {
@@ -126,20 +143,27 @@ function chooseBlocking(form: Form, kind: Kind, own: Own, splits: number, capabi
   const { tile } = kind
   const block = 2 * BLOCK_PAIRS
   const sum = Math.max(1, formSize(form.contracted))
-  const bytes = 2 * kind.rows.parts
-  // A panel of columns in two thirds of the first-level cache; rows and sums pass through. Parts do not count: each is used several times.
-  const deepest = Math.max(block, Math.floor((0.66 * l1) / (2 * tile.columns * block)) * block)
+  const bytes = 2 * kind.parts
+  const allRows = Math.ceil(formSize(form.rows) / tile.rows)
+  const allColumns = Math.ceil(formSize(form.columns) / tile.columns)
+  const isByTiles = kind.name !== 'pairs'
+  // Tiles read from the second-level cache as fast: panels of rows that are used again, the one of columns and the one that is asked for. In the first-level
+  // cache a panel of columns takes two thirds; rows and sums pass through.
+  const room = isByTiles ? l2 / 2 / (PASSING_PANELS + Math.min(allRows, USED_AGAIN)) / bytes : (0.66 * l1) / 2
+  const deepest = Math.max(block, Math.floor(room / (tile.columns * block)) * block)
   const share = Math.ceil(sum / splits)
   const blocks = Math.ceil(share / deepest)
   const depth = Math.ceil(share / blocks / block) * block
   const panel = (rows: number): number => bytes * rows * depth
 
-  const allRows = Math.ceil(formSize(form.rows) / tile.rows)
-  const allColumns = Math.ceil(formSize(form.columns) / tile.columns)
   const fit = (share: number, panelBytes: number): number => Math.max(1, Math.floor((share * l2) / panelBytes))
   // Where all rows stay in the cache, a task packs a panel of columns right before it is multiplied.
   const isPerPanel = own === 'columns' && allRows * panel(tile.rows) <= l2 / 2
-  const cachedRowPanels = isPerPanel ? allRows : fit(1 / 4, panel(tile.rows))
+  const cachedRowPanels = isPerPanel
+    ? allRows
+    : isByTiles
+      ? Math.max(1, fit(1 / 2, panel(tile.rows)) - PASSING_PANELS)
+      : fit(1 / 4, panel(tile.rows))
   // What a task packs should stay in the second-level cache; of the other operand, which passes through, it takes all.
   let rows = own === 'rows' ? Math.min(allRows, cachedRowPanels) : allRows
   let columns = own === 'columns' && !isPerPanel ? Math.min(allColumns, fit(1 / 4, panel(tile.columns))) : allColumns
@@ -147,7 +171,10 @@ function chooseBlocking(form: Form, kind: Kind, own: Own, splits: number, capabi
   const waiting = (): number => fit(1 / 2, 4 * tile.rows * tile.columns * (own === 'rows' ? rows : columns))
   if (blocks > 1 && own === 'rows') columns = Math.min(columns, waiting())
   else if (blocks > 1) rows = Math.min(rows, waiting())
-  const wanted = capabilities.threads === 1 ? 1 : TASKS_PER_THREAD * capabilities.threads
+  // Tasks that differ in columns only pack the same rows, each for itself.
+  const packsAgain = own === 'rows' && rows === allRows
+  const perThread = packsAgain ? TASKS_PER_THREAD / 2 : TASKS_PER_THREAD
+  const wanted = capabilities.threads === 1 ? 1 : perThread * capabilities.threads
   const others = formSize(form.batch) * splits
   const tasks = (): number => others * Math.ceil(allRows / rows) * Math.ceil(allColumns / columns)
   // The nearer a task is to a square, the less it reads for a product.
@@ -173,7 +200,9 @@ function chooseBlocking(form: Form, kind: Kind, own: Own, splits: number, capabi
 /** As `lowerGemm`; rows that are not packed once are packed by each task, and columns are then packed once. */
 export function lowerPairGemm(form: Form, capabilities: Capabilities, options: GemmOptions, list: StepList): void {
   const kind = kindOf(form, capabilities)
-  const own: Own = options.rows !== 'once' ? 'rows' : options.columns !== 'once' ? 'columns' : null
+  // Tiles split one of two packed operands.
+  const packsColumns = options.columns !== 'once' || kind.parts === 3
+  const own: Own = options.rows !== 'once' ? 'rows' : packsColumns ? 'columns' : null
   const blocking = chooseBlocking(form, kind, own, options.splits, capabilities)
   const pack = (view: 'a' | 'b'): PackedPanels => packPanels(form, view, wordPanels(view, kind, blocking.depth), list)
   const packed = { rows: own === 'rows' ? null : pack('a'), columns: own === 'columns' ? null : pack('b') }
@@ -192,9 +221,9 @@ export function pairStep(k: Assembler, form: Form, blocking: PairBlocking, split
   return k.step(extent, 1, 2 * batch * rows * columns * depth, bytes)
 }
 
-/** Panels in words of two elements. */
+/** Panels in words of two elements; float32 stays whole until it is multiplied. */
 export function wordPanels(view: 'a' | 'b', kind: Kind, depth: number): PanelTemplate {
-  const layout = view === 'a' ? kind.rows : kind.columns
+  const layout = storedLayout(view === 'a' ? kind.rows : kind.columns)
   return {
     name: `words ${view} ${kind.name} ${tileName(kind.tile)}`,
     dtype: 'int32',
@@ -247,8 +276,8 @@ export function emitPairProduct(
   const bOffset = k.size(packed.columns ? 0 : form.b.offset)
   const allRowPanels = k.size(packed.rows?.panels ?? 0)
   const allColumnPanels = k.size(packed.columns?.panels ?? 0)
-  const rowWords = k.size(panelWords(kind.rows, blocking.depth))
-  const columnWords = k.size(panelWords(kind.columns, blocking.depth))
+  const rowWords = k.size(panelWords(storedLayout(kind.rows), blocking.depth))
+  const columnWords = k.size(panelWords(storedLayout(kind.columns), blocking.depth))
   // Sums wait in scratch between blocks of the contracted axis; with one block every tile uses the same place.
   const tileSize = tile.rows * tile.columns
   const slotStride = k.size(blocking.blocks > 1 ? tileSize : 0)
@@ -260,6 +289,10 @@ export function emitPairProduct(
   const ownColumnWords = packed.columns
     ? null
     : (packColumns?.(b) ?? taskWords(k, form, 'b', b, kind.columns, blocking))
+  const isSplit = kind.parts === 3
+  // What is packed is split where it is multiplied first.
+  const rowParts = packed.rows && isSplit ? partRoom(k, kind.rows, blocking.cachedRowPanels, blocking.depth) : null
+  const columnParts = packed.columns && isSplit ? partRoom(k, kind.columns, 1, blocking.depth) : null
   // Weights of convolutions are the same for all images.
   const sharesRows = packed.rows?.isShared === true
   k.note(sharesRows ? 'shared' : 'own')
@@ -292,29 +325,61 @@ export function emitPairProduct(
       const rowsOf = sharesRows ? min(number, sub(allBlocks, 1)) : blockOf
       const rowsAt = k.let('rowsAt', add(mul(rowsOf, allRowPanels), firstRowPanel))
       const columnsAt = k.let('columnsAt', add(mul(blockOf, allColumnPanels), firstColumnPanel))
-      const panelWordsAt = (own: TaskWords | null, buffer: BufferParameter, first: Expr, n: Expr, size: Expr) => ({
-        buffer: own?.buffer ?? buffer,
-        at: k.let('at', own ? own.at(n) : mul(add(first, n), size)),
-      })
-
+      const steps = k.let('steps', div(add(sub(to, from), BLOCK - 1), BLOCK))
       k.loop('cached', 0, div(add(ownRows, sub(cachedRowPanels, 1)), cachedRowPanels), 1, (cached) => {
         const panelFrom = k.let('panelFrom', mul(cached, cachedRowPanels))
         const panelTo = k.let('panelTo', min(add(panelFrom, cachedRowPanels), ownRows))
         k.loop('j', 0, ownColumns, 1, (j) => {
           ownColumnWords?.complete?.(j)
-          const bWords = panelWordsAt(ownColumnWords, b, columnsAt, j, columnWords)
+          const columnFrom = k.let('columnFrom', mul(add(columnsAt, j), columnWords))
+          const bWords = {
+            buffer: (ownColumnWords ?? columnParts)?.buffer ?? b,
+            at: k.let('at', ownColumnWords?.at(j) ?? columnParts?.at(index(0)) ?? columnFrom),
+          }
           const column = k.let('column', add(column0, mul(j, tile.columns)))
           const runs = kind.name === 'pairs' ? store.columns(column, columns) : null
           k.loop('i', panelFrom, panelTo, 1, (i) => {
             const slot = k.let('slot', add(slots.at, mul(add(mul(j, ownRows), i), slotStride)))
-            const aWords = panelWordsAt(ownRowWords, a, rowsAt, i, rowWords)
+            const rowFrom = k.let('rowFrom', mul(add(rowsAt, i), rowWords))
+            const aWords = {
+              buffer: (ownRowWords ?? rowParts)?.buffer ?? a,
+              at: k.let('at', ownRowWords?.at(i) ?? rowParts?.at(sub(i, panelFrom)) ?? rowFrom),
+            }
             const row = k.let('row', add(row0, mul(i, tile.rows)))
             const place = { slots: slots.buffer, slot, row, column, rows, columns }
             const isLast = eq(add(block, 1), blocks)
             if (kind.name !== 'pairs') {
-              const steps = k.let('steps', div(add(sub(to, from), 2 * BLOCK_PAIRS - 1), 2 * BLOCK_PAIRS))
-              const target = { buffer: slots.buffer, at: slot }
-              k.tiles(target, aWords, bWords, steps, ne(block, 0), kind.rows.parts, ownColumnWords?.window)
+              const { parts } = kind
+              const share = mul(steps, WORDS_ASKED[parts])
+              const calls = CALLS_PER_PANEL[parts]
+              const split = (operand: 'a' | 'b', at: Expr, when: Expr): TileStream['split'] =>
+                isSplit ? { operand, at, when } : null
+              const stream = (): Products['stream'] => {
+                if (packed.columns) {
+                  // Of the next panel of columns, the part that belongs to this one of the rows.
+                  const next = mul(add(columnsAt, min(add(j, 1), sub(ownColumns, 1))), columnWords)
+                  const ahead = k.let('ahead', add(next, mul(rem(sub(i, panelFrom), calls), share)))
+                  return { buffer: b, ahead, split: split('b', columnFrom, eq(i, panelFrom)) }
+                }
+                if (!packed.rows) return null
+                // Of the next panels of rows that stay in the cache, in this block or the next.
+                const panels = k.let('panels', sub(panelTo, panelFrom))
+                const call = rem(add(mul(j, panels), sub(i, panelFrom)), mul(panels, calls))
+                const later = select(isLast, i, add(allRowPanels, i))
+                const next = mul(add(rowsAt, select(lt(panelTo, ownRows), panelTo, later)), rowWords)
+                const ahead = k.let('ahead', add(next, mul(call, share)))
+                return { buffer: a, ahead, split: split('a', rowFrom, eq(j, 0)) }
+              }
+              k.tiles({
+                parts,
+                target: { buffer: slots.buffer, at: slot },
+                a: aWords,
+                b: bWords,
+                steps,
+                accumulate: ne(block, 0),
+                window: ownColumnWords?.window ?? null,
+                stream: stream(),
+              })
               k.if(isLast, () => store.emitFromScratch(storeBase, place, true))
               return
             }
@@ -330,6 +395,19 @@ export function emitPairProduct(
       })
     })
   })
+}
+
+/** Room in scratch for words of panels. */
+function partRoom(
+  k: Assembler,
+  layout: WordLayout,
+  panels: number,
+  depth: number,
+): { readonly buffer: BufferParameter; at(panel: Expr): Expr } {
+  const size = panelWords(layout, depth)
+  const words = k.reserve('float32', panels * size)
+  const stride = k.size(size)
+  return { buffer: words.buffer, at: (panel) => add(words.at, mul(panel, stride)) }
 }
 
 /** Words that a task packs for itself. */

@@ -40,8 +40,11 @@ export interface WordLayout {
   readonly order: 'pairs' | 'tiles'
   /** Whether the contracted axis is filled with zeros up to a whole block. */
   readonly wholeBlocks: boolean
-  /** Of an element: 1 of bfloat16, 3 of float32, which only whole blocks have. Within a block all words of a part lie before those of the next. */
-  readonly parts: 1 | 3
+  /**
+   * Words of a pair: 1 of bfloat16, 3 of float32 in parts, which only whole blocks have. Within a block all words of a part lie before those of the next.
+   * With 2, elements of float32 stay whole, and the first ones of all pairs of a block lie before the second ones.
+   */
+  readonly parts: 1 | 2 | 3
 }
 
 export interface PanelPlace {
@@ -53,6 +56,11 @@ export interface PanelPlace {
   readonly from: Expr
   readonly to: Expr
   readonly target: WordMemory
+}
+
+/** How what is packed once lies in memory: float32 stays whole until it is multiplied, since it comes from far memory each time, and parts are half as long again. */
+export function storedLayout(layout: WordLayout): WordLayout {
+  return layout.parts === 3 ? { ...layout, parts: 2 } : layout
 }
 
 /** Words of a panel of so many contracted elements. */
@@ -71,9 +79,9 @@ export function emitPackWords(
   new WordEmitter(k, source, layout, place, offsets).panel()
 }
 
-/** The parts of values, each in the high half of a word whose low half is zero. */
-export function partsOf(k: Assembler, value: Expr, parts: 1 | 3): Expr[] {
-  if (parts === 1) return [bitcast(value, 'i32')]
+/** The parts of values, each in the high half of a word whose low half is zero; values that stay whole. */
+export function partsOf(k: Assembler, value: Expr, parts: WordLayout['parts']): Expr[] {
+  if (parts !== 3) return [bitcast(value, 'i32')]
   const high = (x: Expr): Expr => k.let('high', and(bitcast(x, 'i32'), constant(-65536, 'i32', x.type.lanes)))
   const x = k.let('x', value)
   const first = high(x)
@@ -255,6 +263,8 @@ class WordEmitter {
   }
 
   private words(a: readonly Expr[], b?: readonly Expr[]): Expr[] {
+    const [first] = a as [Expr]
+    if (this.layout.parts === 2) return [first, b?.[0] ?? constant(0, 'i32', first.type.lanes)]
     return pairWords(this.k, a, b)
   }
 

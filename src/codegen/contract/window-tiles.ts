@@ -66,7 +66,7 @@ export function tileConvolution(contraction: Contraction): ConvolutionForm | nul
       const k = new Assembler(`convolution by ${kind.name}`, form.title)
       const shape = {
         ...window,
-        parts: kind.rows.parts,
+        parts: kind.parts,
         blocks: blocking.depth / (size.taps * BLOCK),
         panels: blocking.columnPanels,
       }
@@ -156,7 +156,7 @@ function chooseBlocking(size: ConvolutionSize, kind: Kind, capabilities: Capabil
   const channelBlocks = Math.ceil(size.channels / BLOCK)
   const allRows = Math.ceil(size.filters / tile.rows)
   const allColumns = Math.ceil((y.positions * x.positions) / tile.columns)
-  const { parts } = kind.rows
+  const { parts } = kind
   const split = (most: number): number => Math.ceil(channelBlocks / Math.ceil(channelBlocks / most))
   const words = (panels: number, blocks: number): number => windowBytes({ y, x, parts, blocks, panels })
   if (words(1, 1) > SHARES.most * l2) return null

@@ -125,6 +125,37 @@ static shared *lookup(u64 hash, i64 bytes, const char *key) {
   return 0;
 }
 
+/* Weights are read from one end to the other: with large pages the processor need not look up an address every 4 KB. A last page of which little would
+   be used stays small ones. Returns the bytes that are mapped for so much memory; 0: it is too small for pages of its own. */
+enum { LARGE_PAGE = 1 << 21, SMALL_PAGE = 1 << 16 };
+
+static i64 mapped_bytes(i64 bytes) {
+  if (bytes < LARGE_PAGE) return 0;
+  const i64 large = (bytes + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+  return large - bytes <= bytes / 6 ? large : (bytes + SMALL_PAGE - 1) / SMALL_PAGE * SMALL_PAGE;
+}
+
+static shared *allocate_pages(i64 bytes) {
+  const i64 size = mapped_bytes(bytes);
+  if (size == 0) return aligned_alloc(64, (size_t)((bytes + 63) / 64 * 64));
+  /* An allocator would hand out pages that were small before. */
+  char *memory = mmap(0, (size_t)(size + LARGE_PAGE), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return 0;
+  const i64 before = (LARGE_PAGE - (i64)((uintptr_t)memory % LARGE_PAGE)) % LARGE_PAGE;
+  if (before > 0) munmap(memory, (size_t)before);
+  if (before < LARGE_PAGE) munmap(memory + before + size, (size_t)(LARGE_PAGE - before));
+#ifdef MADV_HUGEPAGE
+  madvise(memory + before, (size_t)(size / LARGE_PAGE * LARGE_PAGE), MADV_HUGEPAGE);
+#endif
+  return (shared *)(memory + before);
+}
+
+static void free_pages(shared *s) {
+  const i64 size = mapped_bytes(SHARED_HEADER + s->bytes);
+  if (size > 0) munmap(s, (size_t)size);
+  else free(s);
+}
+
 /* With the lock. */
 static void drop(shared *s) {
   if (--s->references > 0) return;
@@ -143,7 +174,7 @@ static void drop(shared *s) {
   registry.count--;
   registry.bytes -= (double)s->bytes;
   free(s->key);
-  free(s);
+  free_pages(s);
 }
 
 /* Whether this environment could take note of one more reference that it holds. */
@@ -173,18 +204,6 @@ static shared *take(u64 hash, i64 bytes, const char *key) {
   if (s) hold(s);
   pthread_mutex_unlock(&registry.lock);
   return s;
-}
-
-/* Weights are read from one end to the other: with large pages the processor need not look up an address every 4 KB. Only whole large
-   pages become such, so that none of them is memory without use. */
-static void *allocate_pages(i64 bytes) {
-  const i64 page = 1 << 21;
-  if (bytes < page) return aligned_alloc(64, (size_t)((bytes + 63) / 64 * 64));
-  void *memory = aligned_alloc((size_t)page, (size_t)((bytes + 63) / 64 * 64));
-#ifdef MADV_HUGEPAGE
-  if (memory) madvise(memory, (size_t)(bytes / page * page), MADV_HUGEPAGE);
-#endif
-  return memory;
 }
 
 static shared *allocate_shared(i64 bytes) {
