@@ -70,7 +70,8 @@ export function lowerContract(problem: ContractProblem): LoweredContract {
 function directly(c: Contraction): LoweredContract {
   const absent = absentLetters(c)
   const { left, right } = sortLetters(c.cases[0]!, absent)
-  if (left.length === 0 || right.length === 0) return rowProduct(c, absent) ?? zippedRow(c, absent) ?? alongVectors(c, absent)
+  if (left.length === 0 || right.length === 0)
+    return rowProduct(c, absent) ?? zippedRow(c, absent) ?? alongVectors(c, absent)
   return unpacked(c, absent) ?? zipped(c, absent) ?? fewRows(c, absent) ?? product(c, absent)
 }
 
