@@ -10,15 +10,20 @@ import { isElementwise, isUniform } from '../schedule/draws.ts'
 import { linearize } from './affine.ts'
 import * as ir from './builder.ts'
 import { emitCast, emitOperation } from './elementwise.ts'
-import { ExpressionBuilder, visitExpressions, type Expression, type Surroundings } from './expression.ts'
+import { ExpressionBuilder, expressionsOf, type Expression, type Surroundings } from './expression.ts'
 import type { Expr } from './kernel.ts'
 import type { NestKernel } from './nest.ts'
+import { kernelOf, type WrittenNest } from './nest-kernels.ts'
+import { JoinedLoops } from './nest-loops.ts'
 import { NestParameters } from './nest-parameters.ts'
+import { NestStructure, type NestLayout } from './nest-structure.ts'
 import { nestTitle } from './nest-title.ts'
 import { emitRandom, emitWords } from './random.ts'
 
 /** Blocks that one parallel iteration takes. */
 const chunkBlocks = 1024
+/** Operations of a draw. */
+const drawWork = 16
 
 /** Whether a node is made elementwise of random draws in its own shape and of numbers: what this kernel computes. */
 function isDrawn(sink: Node, isMaterialized: (n: Node) => boolean): boolean {
@@ -44,65 +49,96 @@ export function buildDraws(sink: Node, surroundings: Surroundings): NestKernel |
   const coordinates = sink.shape.map((d, i) => builder.axis(`d${i}`, d))
   const expression = builder.at(sink, coordinates, [], true)
   const place = linearize(coordinates, contiguousStrides(sink.shape)).key
+  const parts = expressionsOf([expression])
   let isPlain = true
-  visitExpressions([expression], (e) => {
+  for (const e of parts) {
     if (e.kind === 'random') isPlain &&= e.at.key === place && e.key.loops.size === 0 && e.offset.loops.size === 0
     else if (e.kind === 'load') isPlain &&= e.loops.size === 0 && e.guards.length === 0
     else if (e.kind !== 'operation' && e.kind !== 'constant' && e.kind !== 'scalar') isPlain = false
-  })
-  return isPlain ? new DrawsKernel(sink, expression, isSource).build() : null
+  }
+  return isPlain ? drawsOf(sink, expression, parts, isSource) : null
+}
+
+function drawsOf(
+  sink: Node,
+  expression: Expression,
+  parts: readonly Expression[],
+  isSource: (n: Node) => boolean,
+): NestKernel {
+  const elements = numel(sink.shape)
+  const blocks = Math.floor(elements / 4)
+  const extent = Math.max(1, Math.ceil(blocks / chunkBlocks))
+  const title = `draws ${nestTitle([sink], isSource)}`
+  const layout: NestLayout = {
+    sinks: [sink],
+    // A mask is written as bytes and as words.
+    inPlace: sink.dtype === 'bool',
+    expressions: [expression],
+    parts,
+    reductions: [],
+    stores: [],
+    loops: new JoinedLoops([], [], []),
+    outer: [],
+    inner: [],
+    phases: [],
+    column: null,
+    tail: null,
+    work: { chunk: chunkBlocks, length: elements, chunks: extent, blocks },
+    isDrawn: true,
+  }
+  const { kernel, arguments: given } = kernelOf(new NestStructure(layout), title, () =>
+    new DrawsKernel(layout, title).write(),
+  )
+  return {
+    kernel,
+    arguments: given,
+    extent,
+    grain: 1,
+    scratchBytes: 0,
+    flops: elements * drawWork,
+    bytes: elements * sizeOf(sink.dtype),
+    domain: 'draws',
+    shifted: new Set(),
+  }
 }
 
 class DrawsKernel {
-  readonly #sink: Node
-  readonly #expression: Expression
+  readonly #layout: NestLayout
   readonly #ir: ir.KernelBuilder
   readonly #parameters: NestParameters
 
-  constructor(sink: Node, expression: Expression, isSource: (n: Node) => boolean) {
-    this.#sink = sink
-    this.#expression = expression
-    this.#ir = new ir.KernelBuilder(`draws ${nestTitle([sink], isSource)}`)
-    // A mask is written as bytes and as words.
-    this.#parameters = new NestParameters(this.#ir, sink.dtype === 'bool')
+  constructor(layout: NestLayout, title: string) {
+    this.#layout = layout
+    this.#ir = new ir.KernelBuilder(title)
+    this.#parameters = new NestParameters(this.#ir, layout.inPlace)
   }
 
-  build(): NestKernel {
+  write(): WrittenNest {
     const k = this.#ir
-    const { dtype, shape } = this.#sink
-    const elements = numel(shape)
-    const blocks = Math.floor(elements / 4)
-    const extent = Math.max(1, Math.ceil(blocks / chunkBlocks))
+    const { sinks, expressions, parts, work } = this.#layout
+    const [expression] = expressions as readonly [Expression]
     // Four masks are one word: bool results are written by blocks, too.
-    const isMask = dtype === 'bool'
+    const isMask = sinks[0]!.dtype === 'bool'
     const parameters = this.#parameters
-    const [out] = parameters.sinks([this.#sink]) as [ir.BufferParameter]
-    let words = out
-    if (isMask) {
-      parameters.arguments.push({ kind: 'sink', index: 0 })
-      words = k.buffer('int32', 'update')
-    }
-    const chunk = parameters.index('chunk', chunkBlocks)
-    const whole = parameters.index('whole', blocks)
-    const count = parameters.index('count', extent)
-    const length = parameters.index('length', elements)
+    const [out] = parameters.sinks(sinks) as [ir.BufferParameter]
+    const words = isMask ? parameters.words() : out
+    const chunk = parameters.index('chunk', work.chunk, { of: 'chunk' })
+    const whole = parameters.index('whole', work.blocks, { of: 'blocks' })
+    const count = parameters.index('count', work.chunks, { of: 'chunks' })
+    const length = parameters.index('length', work.length, { of: 'length' })
     k.parallel('p', (p) => {
       const from = k.let('from', ir.mul(p, chunk))
       const to = k.let('to', ir.min(ir.add(from, chunk), whole))
       const common = new Map<Expression, Expr>()
-      visitExpressions([this.#expression], (e) => {
-        if (e.loops.size === 0) this.#value(common, e, () => ir.index(0))
-      })
+      for (const e of parts) if (e.loops.size === 0) this.#value(common, e, () => ir.index(0))
       k.vector('block', from, to, (block) => {
         const drawn = new Map<Expression, readonly Expr[]>()
-        visitExpressions([this.#expression], (e) => {
-          if (e.kind !== 'random') return
-          drawn.set(e, emitWords(k, common.get(e.key)!, common.get(e.offset)!, block, e.dtype))
-        })
+        for (const e of parts)
+          if (e.kind === 'random') drawn.set(e, emitWords(k, common.get(e.key)!, common.get(e.offset)!, block, e.dtype))
         const values = [0, 1, 2, 3].map((word) => {
           const known = new Map(common)
           for (const [e, four] of drawn) known.set(e, four[word]!)
-          return this.#value(known, this.#expression, () => ir.index(0))
+          return this.#value(known, expression, () => ir.index(0))
         })
         if (isMask) {
           const bytes = values.map((v, word) => ir.shl(ir.convert(v, 'i32'), 8 * word))
@@ -121,23 +157,12 @@ class DrawsKernel {
           k.store(
             out,
             i,
-            this.#value(new Map(common), this.#expression, () => i),
+            this.#value(new Map(common), expression, () => i),
           )
         })
       })
     })
-    const work = 16
-    return {
-      kernel: k.build(),
-      arguments: parameters.arguments,
-      extent,
-      grain: 1,
-      scratchBytes: 0,
-      flops: elements * work,
-      bytes: elements * sizeOf(dtype),
-      domain: 'draws',
-      shifted: new Set(),
-    }
+    return { kernel: k.build(), arguments: parameters.arguments, origins: parameters.origins }
   }
 
   /** The value of an expression, given some; `at` is the element for draws that are not among them. */
@@ -156,7 +181,10 @@ class DrawsKernel {
       case 'scalar':
         return this.#parameters.scalar(`slot${e.slot}`, e, { kind: 'scalar', slot: e.slot })
       case 'load': {
-        const x = ir.load(this.#parameters.source(e.source), this.#parameters.index('at', e.at.constant))
+        const x = ir.load(
+          this.#parameters.source(e.source),
+          this.#parameters.index('at', e.at.constant, { of: 'offset', form: e.at }),
+        )
         return e.dtype === 'bool' ? ir.ne(x, 0) : x
       }
       case 'operation': {

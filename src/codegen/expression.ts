@@ -400,20 +400,23 @@ function isTiny(shape: readonly number[], axes: readonly number[]): boolean {
   return axes.every((a) => a > 0 && shape[a]! <= 5) && axes.reduce((n, a) => n * shape[a]!, 1) <= 25
 }
 
-/** Visits every expression of a DAG once, arguments first. */
-export function visitExpressions(roots: readonly Expression[], visit: (e: Expression) => void): void {
+/** Every expression of a DAG once, arguments first. */
+export function expressionsOf(roots: readonly Expression[]): Expression[] {
   const seen = new Set<Expression>()
-  const walk = (e: Expression): void => {
-    if (seen.has(e)) return
-    seen.add(e)
-    if (e.kind === 'operation') e.args.forEach(walk)
-    else if (e.kind === 'guard' || e.kind === 'reduction') walk(e.x)
-    else if (e.kind === 'gather') walk(e.index)
-    else if (e.kind === 'random') {
-      walk(e.key)
-      walk(e.offset)
-    }
-    visit(e)
+  const found: Expression[] = []
+  for (const e of roots) collect(e, seen, found)
+  return found
+}
+
+function collect(e: Expression, seen: Set<Expression>, found: Expression[]): void {
+  if (seen.has(e)) return
+  seen.add(e)
+  if (e.kind === 'operation') for (const x of e.args) collect(x, seen, found)
+  else if (e.kind === 'guard' || e.kind === 'reduction') collect(e.x, seen, found)
+  else if (e.kind === 'gather') collect(e.index, seen, found)
+  else if (e.kind === 'random') {
+    collect(e.key, seen, found)
+    collect(e.offset, seen, found)
   }
-  roots.forEach(walk)
+  found.push(e)
 }

@@ -1,7 +1,7 @@
 /** The nodes that are fused into one kernel, named by their places in a walk, so that what was made of others like them can be found again. */
 import { Hash } from '../common/hash.ts'
 import { newWalk, type Node } from '../graph/node.ts'
-import { addDType, addSignature } from '../schedule/signature.ts'
+import { addDType, mixSignature } from '../schedule/signature.ts'
 import type { Surroundings } from './expression.ts'
 
 /** Nodes in the order of a walk from the sinks, and a hash that tells the whole from others. */
@@ -31,7 +31,7 @@ export function fusedNodes(sinks: readonly Node[], surroundings: Surroundings): 
       return
     }
     hash.add(-4)
-    addSignature(node, undefined, hash)
+    mixSignature(node, hash)
     hash.add(-6)
     for (const s of node.sources) visit(s, false)
   }

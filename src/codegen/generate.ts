@@ -173,8 +173,20 @@ class Generator implements PlanBuilder {
       return buffer
     }
     const launch = ({ kernel, arguments: given, extent, grain, scratchBytes, flops, bytes, shapes }: PendingLaunch) => {
-      const sizes = { extent, grain, scratchBytes, flops, bytes, ...(shapes && { shapes }) }
-      return { kind: 'launch', kernel, arguments: given.map(bind), ...sizes } satisfies Launch
+      const bound = given.map(bind)
+      return shapes
+        ? ({
+            kind: 'launch',
+            kernel,
+            arguments: bound,
+            extent,
+            grain,
+            scratchBytes,
+            flops,
+            bytes,
+            shapes,
+          } satisfies Launch)
+        : ({ kind: 'launch', kernel, arguments: bound, extent, grain, scratchBytes, flops, bytes } satisfies Launch)
     }
     const steps = split.steps.map((s): Launch | Loop =>
       'count' in s ? { ...s, kind: 'loop', steps: s.steps.map(launch) } : launch(s),

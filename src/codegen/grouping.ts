@@ -27,6 +27,8 @@ export interface GroupPlaces {
   /** The contraction whose store computes `chain`; -1 for kernels that are none, or do nothing else. */
   readonly contract: number
   readonly chain: readonly number[]
+  /** Whether it is a nest that could be computed box by box, but is not. */
+  readonly isWhole: boolean
 }
 
 export interface ProgramClass {

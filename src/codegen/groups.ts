@@ -45,6 +45,8 @@ interface Group {
 interface NestGroup extends Group {
   readonly kind: 'nest'
   readonly nest: NestKernel | null
+  /** Whether it could be computed box by box, but is not: other sizes of its program may have other kernels. */
+  readonly isWhole: boolean
 }
 
 /** A sink that is computed box by box. */
@@ -102,10 +104,24 @@ const domainOf = (g: KernelGroup): string | undefined => (g.kind === 'nest' ? g.
 /** Whether a kernel combines elements at one place, and sums nothing. */
 const isElementwise = (g: KernelGroup): boolean => domainOf(g)?.endsWith('|') ?? false
 
+const isWhole = (g: KernelGroup): boolean => g.kind === 'nest' && g.isWhole
+
 /** The values that a node of several results hands out and that are wanted of it. */
-export function tupleOutputs(nodes: readonly Node[], tuple: Node): Node[] {
-  return nodes.filter((n) => n.op === 'output' && n.sources[0] === tuple)
+export function tupleOutputs(nodes: readonly Node[], tuple: Node): readonly Node[] {
+  let ofGraph = outputsOf.get(nodes)
+  if (!ofGraph) {
+    outputsOf.set(nodes, (ofGraph = new Map()))
+    for (const n of nodes) {
+      if (n.op !== 'output') continue
+      const before = ofGraph.get(n.sources[0]!)
+      if (before) before.push(n)
+      else ofGraph.set(n.sources[0]!, [n])
+    }
+  }
+  return ofGraph.get(tuple) ?? []
 }
+
+const outputsOf = new WeakMap<readonly Node[], Map<Node, Node[]>>()
 
 /** The groups of a graph in the order in which they run, some twice (see repeats.ts), and which nodes they find in memory. */
 export interface Groups {
@@ -153,9 +169,10 @@ class Grouper {
   /** As it was done for a program that differs in sizes only, or anew. */
   group(inBody: boolean): readonly KernelGroup[] {
     const { nodes, given } = this.#part
-    const role = (n: Node): number =>
-      (given.has(n) ? 1 : 0) + (this.#results.has(n) ? 2 : 0) + (this.#overwriting.has(n) ? 4 : 0)
-    const program = classOf(nodes, role, inBody)
+    const roles = new Map<Node, number>()
+    for (const n of given.keys()) roles.set(n, 1)
+    for (const n of this.#results) roles.set(n, (roles.get(n) ?? 0) + (this.#overwriting.has(n) ? 6 : 2))
+    const program = classOf(nodes, (n) => roles.get(n) ?? 0, inBody)
     for (const known of knownGroupings(program)) {
       const groups = this.#regroup(known)
       if (groups) return groups
@@ -174,7 +191,7 @@ class Grouper {
       groups: groups.map((g) => {
         const chain = g.kind === 'contract' ? numbers(g.chain) : []
         const contract = g.kind === 'contract' && chain.length > 0 ? places.get(g.contract)! : -1
-        return { sinks: numbers(g.sinks), contract, chain }
+        return { sinks: numbers(g.sinks), contract, chain, isWhole: isWhole(g) }
       }),
       order: ordered.map((g) => groupNumbers.get(g)!),
       volume: program.volume,
@@ -208,7 +225,8 @@ class Grouper {
     for (const places of known.groups) {
       const sinks = nodes(places.sinks)
       const group = this.#tryGroup(sinks, this.#part.nodes[places.contract], nodes(places.chain))
-      if (!group || !group.reads.every((r) => this.#part.given.has(r) || computed.has(r))) return null
+      if (!group || isWhole(group) !== places.isWhole) return null
+      if (!group.reads.every((r) => this.#part.given.has(r) || computed.has(r))) return null
       for (const s of sinks) computed.add(s)
       groups.push(group)
     }
@@ -275,10 +293,10 @@ class Grouper {
   }
 
   #nestGroup(sinks: readonly Node[]): NestGroup | BoxGroup {
-    if (numel(sinks[0]!.shape) === 0) return { kind: 'nest', sinks, reads: [], nest: null }
+    if (numel(sinks[0]!.shape) === 0) return { kind: 'nest', sinks, reads: [], nest: null, isWhole: false }
     try {
       const nest = buildNestOnce(sinks, this.surroundings)
-      return { kind: 'nest', sinks, reads: sourcesOf(nest), nest }
+      return { kind: 'nest', sinks, reads: sourcesOf(nest), nest, isWhole: false }
     } catch (request) {
       if (!(request instanceof PartitionRequest)) throw request
       return this.#boxGroup(sinks, request)
@@ -290,7 +308,7 @@ class Grouper {
     const [sink] = sinks as readonly [Node]
     if (sinks.length > 1 || this.#overwriting.has(sink)) {
       const nest = buildNestOnce(sinks, { ...this.surroundings, isWhole: true })
-      return { kind: 'nest', sinks, reads: sourcesOf(nest), nest }
+      return { kind: 'nest', sinks, reads: sourcesOf(nest), nest, isWhole: true }
     }
     const boxes = boxesOf(sink, request, this.surroundings)
     return { kind: 'boxes', sinks, reads: [...new Set(boxes.flatMap(({ nest }) => sourcesOf(nest)))], boxes }

@@ -262,15 +262,10 @@ class GraphLowering {
     shapes?: readonly Shape[],
   ): PendingLaunch {
     const { extent, grain, scratchBytes, flops, bytes } = step
-    return {
-      kernel: this.#plan.kernelNumber(step.kernel),
-      arguments: step.arguments.map(bind),
-      extent,
-      grain,
-      scratchBytes,
-      flops,
-      bytes,
-      ...(shapes && { shapes }),
-    }
+    const kernel = this.#plan.kernelNumber(step.kernel)
+    const given = step.arguments.map(bind)
+    return shapes
+      ? { kernel, arguments: given, extent, grain, scratchBytes, flops, bytes, shapes }
+      : { kernel, arguments: given, extent, grain, scratchBytes, flops, bytes }
   }
 }

@@ -1,6 +1,6 @@
 /** Which loops of a nest run as one. */
 import type { Affine, Variable } from './affine.ts'
-import { visitExpressions, type Expression } from './expression.ts'
+import type { Expression } from './expression.ts'
 
 /** Loops that run as one: their variables, outermost first. */
 export interface Group {
@@ -13,20 +13,20 @@ export class JoinedLoops {
   /** Coefficients of joined loops, by form. */
   readonly #terms = new Map<Affine, ReadonlyMap<Group, number>>()
 
-  /** Joins neighbouring loops of the lists that every address walks through as if they were one. */
-  constructor(lists: readonly (readonly Variable[])[], expressions: readonly Expression[], stores: readonly Affine[]) {
+  /** Joins neighbouring loops of the lists that every address walks through as if they were one. `parts`: all expressions of the nest. */
+  constructor(lists: readonly (readonly Variable[])[], parts: readonly Expression[], stores: readonly Affine[]) {
     const forms = new Set(stores)
     const note = (a: Affine): void => {
       if (forms.has(a)) return
       forms.add(a)
       for (const v of a.terms.keys()) if (v.quotient) note(v.quotient.of)
     }
-    visitExpressions(expressions, (e) => {
+    for (const e of parts) {
       if (e.kind === 'load' || e.kind === 'gather' || e.kind === 'index' || e.kind === 'random') note(e.at)
-      if (e.kind === 'load' || e.kind === 'gather') e.guards.forEach((g) => note(g.at))
-      if (e.kind === 'guard') e.bounds.forEach((b) => note(b.at))
-      if (e.kind === 'reduction' && (e.op === 'argmax' || e.op === 'argmin')) note(e.position)
-    })
+      if (e.kind === 'load' || e.kind === 'gather') for (const g of e.guards) note(g.at)
+      else if (e.kind === 'guard') for (const b of e.bounds) note(b.at)
+      else if (e.kind === 'reduction' && (e.op === 'argmax' || e.op === 'argmin')) note(e.position)
+    }
     const areOne = (outer: Variable, inner: Variable): boolean => {
       for (const f of forms) if ((f.terms.get(outer) ?? 0) !== (f.terms.get(inner) ?? 0) * inner.extent) return false
       return true

@@ -7,7 +7,8 @@ import type { Node } from '../graph/node.ts'
 import { PartitionRequest } from './affine.ts'
 import { MaterializeRequest, type Surroundings } from './expression.ts'
 import { fusedNodes } from './fused-nodes.ts'
-import { buildNest, withFreshKernels, type NestKernel } from './nest.ts'
+import { buildNest, type NestKernel } from './nest.ts'
+import { withFreshKernels } from './nest-kernels.ts'
 import type { NestArgument } from './nest-parameters.ts'
 
 /** An argument with nodes named by their places in the walk: whoever kept a node would keep the program that it was recorded in. */
@@ -55,11 +56,11 @@ export function buildNestOnce(
     if (a.kind === 'source') return { kind: 'source', node: nodes[a.place]! }
     return a.kind === 'scalar' ? { kind: 'scalar', slot: surroundings.scalarSlot(nodes[a.place]!) } : a
   }
-  return {
-    ...known.nest,
-    arguments: known.arguments.map(bind),
-    shifted: known.shifted.length === 0 ? none : new Set(known.shifted.map((p) => nodes[p]!)),
-  }
+  const { kernel, extent, grain, scratchBytes, flops, bytes, domain, siblings } = known.nest
+  const given = known.arguments.map(bind)
+  const shifted = known.shifted.length === 0 ? none : new Set(known.shifted.map((p) => nodes[p]!))
+  const nest = { kernel, arguments: given, extent, grain, scratchBytes, flops, bytes, domain, shifted }
+  return siblings ? { ...nest, siblings } : nest
 }
 
 function build(

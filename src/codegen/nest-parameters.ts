@@ -20,6 +20,8 @@ export interface Work {
   readonly chunk: number
   readonly length: number
   readonly chunks: number
+  /** Whole blocks of random draws among the elements (draws.ts). */
+  readonly blocks: number
 }
 
 /** What an argument is a number of, so that it can be found in another nest of the same structure. */
@@ -65,6 +67,12 @@ export class NestParameters {
       this.#add({ kind: 'sink', index })
       return this.#ir.buffer(s.dtype, this.#inPlace ? 'update' : 'write')
     })
+  }
+
+  /** The memory of the first result as words of four bytes. */
+  words(): ir.BufferParameter {
+    this.#add({ kind: 'sink', index: 0 })
+    return this.#ir.buffer('int32', 'update')
   }
 
   scratch(dtype: 'float32' | 'float64' | 'int32' | 'int64'): ir.BufferParameter {

@@ -8,7 +8,7 @@ import type { Node } from '../graph/node.ts'
 import { addDType, addOp } from '../schedule/signature.ts'
 import type { Affine, Variable } from './affine.ts'
 import { isWritten, valueScalar } from './elementwise.ts'
-import { visitExpressions, type Bound, type Expression } from './expression.ts'
+import type { Bound, Expression } from './expression.ts'
 import type { Group, JoinedLoops } from './nest-loops.ts'
 import type { NestArgument, Origin, Work } from './nest-parameters.ts'
 
@@ -25,6 +25,8 @@ export interface NestLayout {
   readonly inPlace: boolean
   /** One for each sink, and where it is stored. */
   readonly expressions: readonly Expression[]
+  /** All of their parts, arguments first. */
+  readonly parts: readonly Expression[]
   readonly stores: readonly Affine[]
   /** The reductions among the expressions, as a walk meets them. */
   readonly reductions: readonly Reduction[]
@@ -39,6 +41,8 @@ export interface NestLayout {
   /** A last loop of a few iterations that is written out. */
   readonly tail: Group | null
   readonly work: Work
+  /** Whether it is drawn block by block (draws.ts). */
+  readonly isDrawn: boolean
 }
 
 export type Reduction = Expression & { readonly kind: 'reduction' }
@@ -75,9 +79,9 @@ export class NestStructure {
 
   constructor(layout: NestLayout) {
     this.#layout = layout
-    const { sinks, inPlace, expressions, stores, outer, inner, phases, column, tail } = layout
+    const { sinks, inPlace, expressions, stores, outer, inner, phases, column, tail, parts } = layout
     const hash = this.#hash
-    hash.add(inPlace ? 1 : 0)
+    hash.add((inPlace ? 1 : 0) + (layout.isDrawn ? 2 : 0))
     hash.add(sinks.length)
     for (const s of sinks) addDType(hash, s.dtype)
     this.#addGroups(outer)
@@ -86,7 +90,7 @@ export class NestStructure {
     for (const [first] of phases) this.#addGroups(layout.loops.groups(first!.over))
     hash.add(column ? this.#groups.indexOf(column) : -1)
     hash.add(tail ? tail.extent : 0)
-    visitExpressions(expressions, (e) => this.#addExpression(e))
+    for (const e of parts) this.#addExpression(e)
     for (const e of expressions) hash.add(this.#expressionNumbers.get(e)!)
     for (const a of stores) hash.add(this.#form(a))
     for (const phase of phases) {

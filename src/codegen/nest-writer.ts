@@ -5,11 +5,12 @@
 import type { Affine } from './affine.ts'
 import * as ir from './builder.ts'
 import { valueScalar } from './elementwise.ts'
-import { covers, visitExpressions, type Expression } from './expression.ts'
-import type { Expr, Kernel, ReduceIr } from './kernel.ts'
+import { covers, expressionsOf, type Expression } from './expression.ts'
+import type { Expr, ReduceIr } from './kernel.ts'
 import { Level, NestAddresses } from './nest-addresses.ts'
 import type { Group } from './nest-loops.ts'
-import { NestParameters, type NestArgument, type Origin, type Work } from './nest-parameters.ts'
+import type { WrittenNest } from './nest-kernels.ts'
+import { NestParameters, type Work } from './nest-parameters.ts'
 import type { NestLayout, Reduction } from './nest-structure.ts'
 import { NestValues } from './nest-values.ts'
 
@@ -19,13 +20,6 @@ export const accumulators: Partial<Record<string, ReduceIr>> = {
   reduceProd: 'mul',
   reduceMax: 'max',
   reduceMin: 'min',
-}
-
-export interface WrittenNest {
-  readonly kernel: Kernel
-  readonly arguments: readonly NestArgument[]
-  /** Of the numbers among the arguments. */
-  readonly origins: readonly (Origin | null)[]
 }
 
 /** Throws MaterializeRequest for a reduction that no phase computes before it is wanted. */
@@ -244,11 +238,7 @@ class NestWriter {
   }
 
   #hasGatherInside(level: Level, roots: readonly Expression[]): boolean {
-    let found = false
-    visitExpressions(roots, (e) => {
-      if (e.kind === 'gather' && !covers(level.loops, e.index.loops)) found = true
-    })
-    return found
+    return expressionsOf(roots).some((e) => e.kind === 'gather' && !covers(level.loops, e.index.loops))
   }
 
   /** Stores; a last loop of a few iterations is written out. */

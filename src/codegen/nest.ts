@@ -4,7 +4,6 @@
  * softmax or a layer norm the case with several; a column sum keeps its accumulators in scratch, so that memory is read in order.
  */
 import { sizeOf } from '../common/dtype.ts'
-import { RecentMap } from '../common/recent-map.ts'
 import { contiguousStrides, numel } from '../common/shape.ts'
 import type { Node } from '../graph/node.ts'
 import { linearize, SplitRequest, type Affine, type Variable } from './affine.ts'
@@ -15,18 +14,18 @@ import {
   ExpressionBuilder,
   isSplitOff,
   MaterializeRequest,
-  visitExpressions,
+  expressionsOf,
   type Expression,
   type Surroundings,
 } from './expression.ts'
 import type { Kernel } from './kernel.ts'
 import { longestWritten } from './nest-addresses.ts'
+import { kernelOf } from './nest-kernels.ts'
 import { JoinedLoops, type Group } from './nest-loops.ts'
 import type { NestArgument, Work } from './nest-parameters.ts'
-import { NestStructure, type NestLayout, type Place, type Reduction } from './nest-structure.ts'
+import { NestStructure, type NestLayout, type Reduction } from './nest-structure.ts'
 import { nestTitle } from './nest-title.ts'
 import { accumulators, scratchOf, writeNest } from './nest-writer.ts'
-import { retitled } from './structure.ts'
 import { zerosKernel } from './zeros.ts'
 
 export interface NestKernel {
@@ -76,29 +75,13 @@ export function buildNest(sinks: readonly Node[], surroundings: Surroundings, st
   }
 }
 
-/** Kernels by structure, and where their arguments are found. */
-let written = newWritten()
-
-function newWritten(): RecentMap<number, { readonly kernel: Kernel; readonly places: readonly Place[] }> {
-  return new RecentMap(4096)
-}
-
-/** Runs `body` without the kernels that are kept: what it writes must be the same. For tests. */
-export function withFreshKernels<T>(body: () => T): T {
-  const before = written
-  written = newWritten()
-  try {
-    return body()
-  } finally {
-    written = before
-  }
-}
-
 class Nest {
   readonly #sinks: readonly Node[]
   readonly #title: string
   readonly #inPlace: boolean
   readonly #expressions: Expression[]
+  /** All of their parts, arguments first. */
+  readonly #parts: readonly Expression[]
   readonly #stores: Affine[]
   readonly #domain: Variable[]
   readonly #reductions: Reduction[]
@@ -119,10 +102,8 @@ class Nest {
     this.#expressions = sinks.map((s) => builder.at(s, coordinates, [], true))
     this.#stores = sinks.map(() => linearize(coordinates, strides))
     this.#domain = coordinates.flatMap((c) => builder.axisLoops(c))
-    this.#reductions = []
-    visitExpressions(this.#expressions, (e) => {
-      if (e.kind === 'reduction') this.#reductions.push(e)
-    })
+    this.#parts = expressionsOf(this.#expressions)
+    this.#reductions = this.#parts.filter((e) => e.kind === 'reduction')
     this.#outer = this.#chooseOuter()
     this.#title = nestTitle(sinks, isSource)
     this.#inPlace = sinks.some((n) => surroundings.overwrites(n))
@@ -146,7 +127,7 @@ class Nest {
     const phases = this.#phases()
     const innerLoops = this.#domain.filter((v) => !this.#outer.includes(v))
     const lists = [this.#outer, innerLoops, ...phases.map((p) => p[0]!.over)]
-    const loops = new JoinedLoops(lists, this.#expressions, this.#stores)
+    const loops = new JoinedLoops(lists, this.#parts, this.#stores)
     const [outer, inner] = [loops.groups(this.#outer), loops.groups(innerLoops)]
     const column = inner.length > 0 ? null : this.#columnLoop(loops, outer)
     const tail = tailOf(inner, this.#expressions)
@@ -155,6 +136,7 @@ class Nest {
       sinks: this.#sinks,
       inPlace: this.#inPlace,
       expressions: this.#expressions,
+      parts: this.#parts,
       reductions: this.#reductions,
       stores: this.#stores,
       loops,
@@ -164,16 +146,14 @@ class Nest {
       column,
       tail,
       work,
+      isDrawn: false,
     }
     const structure = new NestStructure(layout)
-    const { kernel, places } = written.getOrMake(structure.key, () => {
-      const made = writeNest(layout, this.#title)
-      return { kernel: made.kernel, places: made.arguments.map((a, i) => structure.placeOf(a, made.origins[i]!)) }
-    })
+    const { kernel, arguments: given } = kernelOf(structure, this.#title, () => writeNest(layout, this.#title))
     const scratchBytes = column ? work.chunk * this.#reductions.length * sizeOf(scratchOf(this.#reductions)) : 0
     return {
-      kernel: kernel.title === this.#title ? kernel : retitled(kernel, this.#title),
-      arguments: places.map((p) => structure.argumentAt(p)),
+      kernel,
+      arguments: given,
       scratchBytes,
       ...this.#measures(work.extent, structure.sources),
     }
@@ -193,13 +173,13 @@ class Nest {
       const rows = extentOf(looped.slice(0, -1))
       const chunk = rows >= 16 || length <= chunkElements ? length : chunkElements
       const chunks = Math.ceil(length / Math.max(chunk, 1))
-      return { chunk, length, chunks, extent: rows * chunks }
+      return { chunk, length, chunks, blocks: 0, extent: rows * chunks }
     }
-    if (!column) return { chunk: 0, length: 0, chunks: 0, extent: extentOf(outer) }
+    if (!column) return { chunk: 0, length: 0, chunks: 0, blocks: 0, extent: extentOf(outer) }
     const others = outer.filter((g) => g !== column)
     const chunk = blockOfColumns(column.extent, others)
     const chunks = Math.ceil(column.extent / Math.max(chunk, 1))
-    return { chunk, length: column.extent, chunks, extent: extentOf(others) * chunks }
+    return { chunk, length: column.extent, chunks, blocks: 0, extent: extentOf(others) * chunks }
   }
 
   /** The outer loop along which a column reduction should run, or null where rows are read in order anyway. */
@@ -211,14 +191,14 @@ class Nest {
     let rows = 0
     for (const r of this.#reductions) {
       const last = loops.groupOf(r.over[r.over.length - 1]!)
-      visitExpressions([r.x], (e) => {
-        if (e.kind !== 'load' && e.kind !== 'gather') return
+      for (const e of expressionsOf([r.x])) {
+        if (e.kind !== 'load' && e.kind !== 'gather') continue
         const bytes = 1
         if (last && loops.coefficient(e.at, last) === 1) rows += bytes
         for (const g of outer) {
           if (g.extent >= 8 && loops.coefficient(e.at, g) === 1) votes.set(g, (votes.get(g) ?? 0) + bytes)
         }
-      })
+      }
     }
     const [best] = [...votes].sort((a, b) => b[1] - a[1])
     return best && best[1] > rows ? best[0] : null
@@ -229,9 +209,7 @@ class Nest {
     const depth = new Map<Reduction, number>()
     for (const r of this.#reductions) {
       let d = 0
-      visitExpressions([r.x], (e) => {
-        if (e.kind === 'reduction') d = Math.max(d, depth.get(e)! + 1)
-      })
+      for (const e of expressionsOf([r.x])) if (e.kind === 'reduction') d = Math.max(d, depth.get(e)! + 1)
       depth.set(r, d)
     }
     const phases = new Map<string, Reduction[]>()
@@ -252,12 +230,11 @@ class Nest {
     let weight = 0
     let bytes = this.#sinks.reduce((n, s) => n + numel(s.shape) * sizeOf(s.dtype), 0)
     const shifted = new Set<Node>()
-    visitExpressions(this.#expressions, (e) => {
+    for (const e of this.#parts) {
       if (e.kind === 'operation' || e.kind === 'reduction') weight += 1
-      if (e.kind === 'random') weight += 40
-      if (e.kind === 'load' && e.at.key !== this.#stores[0]!.key) shifted.add(e.source)
-      if (e.kind === 'gather') shifted.add(e.source)
-    })
+      else if (e.kind === 'random') weight += 40
+      else if (e.kind === 'gather' || (e.kind === 'load' && e.at.key !== this.#stores[0]!.key)) shifted.add(e.source)
+    }
     for (const s of sources) bytes += numel(s.shape) * sizeOf(s.dtype)
     const perIteration = (elements / Math.max(extent, 1)) * Math.max(1, weight / 4)
     return {

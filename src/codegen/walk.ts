@@ -67,11 +67,10 @@ export function expressionsOf(s: Stmt): readonly Expr[] {
     case 'prefetch':
       return [s.at]
     case 'tiles':
-      return [
-        ...[s.at, s.aAt, s.bAt, s.steps, s.accumulate],
-        ...(s.window ? windowOperands(s.window) : []),
-        ...(s.stream ? streamOperands(s.stream) : []),
-      ]
+      return [s.at, s.aAt, s.bAt, s.steps, s.accumulate].concat(
+        s.window ? windowOperands(s.window) : [],
+        s.stream ? streamOperands(s.stream) : [],
+      )
     case 'fail':
     case 'comment':
       return []

@@ -25,6 +25,15 @@ export class Hash {
     this.#b = 0x85ebca6b | 0
   }
 
+  /** The lanes, as integers of 32 bits. */
+  get low(): number {
+    return this.#a
+  }
+
+  get high(): number {
+    return this.#b
+  }
+
   /** 53 bits, as many as a number holds. */
   toNumber(): number {
     return (this.#a >>> 0) * 0x200000 + (this.#b >>> 11)

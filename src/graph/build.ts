@@ -230,7 +230,11 @@ export function pad(x: Node, low: readonly number[], high: readonly number[]): N
     throw new ArgumentError(
       `pad: amounts must be non-negative integers, got [${low.join(', ')}] before and [${high.join(', ')}] behind; use slice to cut`,
     )
-  if (low.every((p) => p === 0) && high.every((p) => p === 0)) return x
+  return low.every((p) => p === 0) && high.every((p) => p === 0) ? x : recordedPad(x, low, high)
+}
+
+/** As `pad`, with amounts that are known to be valid; recorded although there may be nothing to add (see `leading`). */
+export function recordedPad(x: Node, low: readonly number[], high: readonly number[]): Node {
   return make(
     'pad',
     x.dtype,
@@ -254,6 +258,16 @@ export function slice(x: Node, start: readonly number[], stop: readonly number[]
   // A step that is never taken is 1, whatever it was.
   const taken = steps.map((s, i) => (shape[i]! > 1 ? s : 1))
   return make('slice', x.dtype, shape, { start, step: taken }, x)
+}
+
+/**
+ * The first `count` elements of an axis; recorded although these may be all: programs that differ in sizes alone, of which some leave a remainder,
+ * then have the same nodes.
+ */
+export function leading(x: Node, axis: number, count: number): Node {
+  const start = x.shape.map(() => 0)
+  const step = x.shape.map(() => 1)
+  return make('slice', x.dtype, x.shape.with(axis, count), { start, step }, x)
 }
 
 /** Slice along one axis only. */

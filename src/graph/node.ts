@@ -147,6 +147,9 @@ export interface NodeOf<K extends OpName> {
   /** The last walk that came here, and the node's place in its order: what a map would tell walks, that take turns, more slowly. */
   walk: number
   place: number
+  /** A hash of op, dtype, shape and attributes in two integers (schedule/signature.ts); 0 and 0 until somebody asks for it. */
+  signatureLow: number
+  signatureHigh: number
 }
 
 /** What autograd calls when the gradient of a node is complete. */
@@ -177,6 +180,8 @@ class RecordedNode<K extends OpName> implements NodeOf<K> {
   released = false
   walk = 0
   place = 0
+  signatureLow = 0
+  signatureHigh = 0
 
   constructor(
     op: K,
@@ -235,7 +240,10 @@ export function leafOf(node: Node, storage: Storage): NodeOf<'buffer'> {
 /** The same node over other sources, outside autograd (captures and rewrites). */
 export function withSources(node: Node, sources: readonly Node[]): Node {
   const { op, dtype, shape, attributes, needsGrad } = node
-  return new RecordedNode(op, dtype, shape, sources, attributes, needsGrad, null) as Node
+  const same = new RecordedNode(op, dtype, shape, sources, attributes, needsGrad, null) as Node
+  same.signatureLow = node.signatureLow
+  same.signatureHigh = node.signatureHigh
+  return same
 }
 
 /** The same loop with another body of the same parameters and results, outside autograd. */

@@ -2,7 +2,7 @@
  * Gradients that are zero but where something was picked: by a slice, by rows of an index, by a position along an axis; and their sums with others.
  */
 import { numel, type Shape } from '../common/shape.ts'
-import { binary, constant, constantValue, gather, iota, pad, reshape, scatter, slice } from './build.ts'
+import { binary, constant, constantValue, gather, iota, pad, recordedPad, reshape, scatter, slice } from './build.ts'
 import type { Node } from './node.ts'
 
 const add = (a: Node, b: Node): Node => binary('add', a, b)
@@ -34,7 +34,8 @@ export function unslice(g: Node, shape: Shape, start: readonly number[], step: r
       stop,
     )
   })
-  return pad(
+  // Also where nothing is to be added: as `leading` took all.
+  return recordedPad(
     out,
     start.map((s, i) => (out.shape[i] === 0 ? 0 : s)),
     shape.map((d, i) => d - out.shape[i]! - (out.shape[i] === 0 ? 0 : start[i]!)),

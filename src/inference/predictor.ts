@@ -147,16 +147,16 @@ export class Predictor {
 
   #inOrder(inputs: PredictorInputs): readonly (HostArray | Tensor)[] {
     const names = this.inputs.map((i) => i.name)
-    const expected = this.#takes()
     if (isList(inputs)) {
-      if (inputs.length !== names.length) throw new ArgumentError(`run: got ${inputs.length} inputs; ${expected}`)
+      if (inputs.length !== names.length) throw new ArgumentError(`run: got ${inputs.length} inputs; ${this.#takes()}`)
       return inputs
     }
     const unknown = Object.keys(inputs).filter((n) => !names.includes(n))
-    if (unknown.length > 0) throw new ArgumentError(`run: there is no input '${unknown.join("', '")}'; ${expected}`)
+    if (unknown.length > 0)
+      throw new ArgumentError(`run: there is no input '${unknown.join("', '")}'; ${this.#takes()}`)
     return names.map((name) => {
       const value = inputs[name]
-      if (!value) throw new ArgumentError(`run: the input '${name}' is missing; ${expected}`)
+      if (!value) throw new ArgumentError(`run: the input '${name}' is missing; ${this.#takes()}`)
       return value
     })
   }

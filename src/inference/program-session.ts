@@ -17,7 +17,7 @@ import { precisions, type EngineOptions, type PortInfo, type Precision, type Ses
 import { InputBuffers } from './input-buffers.ts'
 import type { Keeper } from './kept/keep.ts'
 import { recordInference } from './record.ts'
-import { expectArrays } from './young-arrays.ts'
+import { noteArrays } from './young-arrays.ts'
 
 function checkThreads(threads: number, device: string): void {
   if (threads > 1 && device !== 'cpu')
@@ -78,9 +78,10 @@ export class ProgramSession implements Session {
   async run(inputs: readonly HostArray[]): Promise<HostArray[]> {
     const shapes = inputs.map((a) => [...a.shape])
     const computation = this.#computation(shapes)
-    expectArrays(computation.outputs)
     const buffers = inputs.map((array) => this.#inputBuffers.upload(bytesOf(array)))
-    const results = await computation.run(buffers).finally(() => this.#inputBuffers.giveBack(buffers))
+    const done = computation.run(buffers).finally(() => this.#inputBuffers.giveBack(buffers))
+    noteArrays(computation.outputs)
+    const results = await done
     if (this.#keeper && !this.#kept.has(computation)) {
       this.#kept.add(computation)
       const parts = await computation.parts()

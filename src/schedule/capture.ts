@@ -9,7 +9,7 @@ import { formatShape, sameShape, type Shape } from '../common/shape.ts'
 import { handedOn, leafOf, withSources, newWalk, type Node } from '../graph/node.ts'
 import type { Storage } from '../graph/storage.ts'
 import { plainLoop, withoutBarriers } from './barriers.ts'
-import { addLeaf, addSignature, NumberList } from './signature.ts'
+import { addLeaf, addSignature, mixSignature, NumberList } from './signature.ts'
 
 /** A value that a plan leaves in memory: in a new storage, or in the one that it overwrites. */
 export interface CaptureOutput {
@@ -162,8 +162,8 @@ export class Capture {
         throw new TraceError(
           `a tensor of shape ${formatShape(node.shape)} that jit.toStatic recorded has left its function by a side door: it has no value. Return it from the function`,
         )
-      if (node.op === 'scalar') scalars.push(node.attributes.value)
-      addSignature(node, node.op === 'scalar' ? scalars.length - 1 : undefined, hash)
+      mixSignature(node, hash)
+      if (node.op === 'scalar') hash.add(scalars.push(node.attributes.value) - 1)
       for (const s of node.sources) hash.add(resolve(s).place)
     }
     node.place = this.#order.push(node) - 1
@@ -214,7 +214,8 @@ function share(
     const slot = storage ? leafNumbers.get(storage)! : isScalar ? scalars++ : undefined
     hash.reset()
     if (storage) addLeaf(node, slot!, hash)
-    else addSignature(node, slot, hash)
+    else mixSignature(node, hash)
+    if (isScalar) hash.add(slot!)
     const sources: Node[] = []
     if (!storage)
       for (const s of node.sources) {

@@ -112,8 +112,8 @@ export class Fusion {
     const inner = new Set<Node>()
     for (let i = this.#nodes.length - 1; i >= 0; i--) {
       const n = this.#nodes[i]!
-      const join = inner.has(n) ? null : joinOf(n, this.isUsedOnce)
-      if (!join) continue
+      const join = joinOf(n, this.isUsedOnce)
+      if (!join || inner.has(n)) continue
       for (const pad of join.pads) inner.add(pad.sources[0]!)
       if (join.parts.length > mostParts || join.parts.some((p) => runOf(p.node.shape, join.axis) < shortestRun))
         continue

@@ -10,35 +10,59 @@ export interface Lifetime {
 const alignment = 64
 const round = (bytes: number): number => Math.ceil(bytes / alignment) * alignment
 
+/** What has a place, by ascending offset, in columns: all of it is looked through for each that follows. */
+class Placed {
+  readonly #begins: Float64Array
+  readonly #ends: Float64Array
+  readonly #firsts: Int32Array
+  readonly #lasts: Int32Array
+  #count = 0
+
+  constructor(most: number) {
+    this.#begins = new Float64Array(most)
+    this.#ends = new Float64Array(most)
+    this.#firsts = new Int32Array(most)
+    this.#lasts = new Int32Array(most)
+  }
+
+  /** The lowest place for `size` bytes that is free from step `first` to step `last`. */
+  lowest(size: number, first: number, last: number): number {
+    const [begins, ends, firsts, lasts, count] = [this.#begins, this.#ends, this.#firsts, this.#lasts, this.#count]
+    let at = 0
+    for (let j = 0; j < count; j++) {
+      if (firsts[j]! > last || first > lasts[j]!) continue
+      if (begins[j]! - at >= size) break
+      if (ends[j]! > at) at = ends[j]!
+    }
+    return at
+  }
+
+  add(at: number, size: number, first: number, last: number): void {
+    const count = this.#count++
+    let behind = count
+    while (behind > 0 && this.#begins[behind - 1]! > at) behind--
+    this.#begins.copyWithin(behind + 1, behind, count)
+    this.#ends.copyWithin(behind + 1, behind, count)
+    this.#firsts.copyWithin(behind + 1, behind, count)
+    this.#lasts.copyWithin(behind + 1, behind, count)
+    this.#begins[behind] = at
+    this.#ends[behind] = at + size
+    this.#firsts[behind] = first
+    this.#lasts[behind] = last
+  }
+}
+
 /** Byte offsets that keep overlapping lifetimes apart, and the size of the arena: largest first, each at the lowest place that is free. */
 export function planMemory(lifetimes: readonly Lifetime[]): { offsets: number[]; arenaBytes: number } {
-  const count = lifetimes.length
-  const offsets = new Array<number>(count).fill(0)
+  const offsets = new Array<number>(lifetimes.length).fill(0)
   const order = lifetimes.map((_, i) => i).sort((a, b) => lifetimes[b]!.bytes - lifetimes[a]!.bytes || a - b)
-  // What has a place, by ascending offset, in columns: all of it is looked through for each that follows.
-  const begins = new Float64Array(count)
-  const ends = new Float64Array(count)
-  const firsts = new Int32Array(count)
-  const lasts = new Int32Array(count)
-  let placed = 0
+  const placed = new Placed(lifetimes.length)
   let arenaBytes = 0
   for (const i of order) {
     const { bytes, first, last } = lifetimes[i]!
     const size = round(bytes)
-    let at = 0
-    for (let j = 0; j < placed; j++) {
-      if (firsts[j]! > last || first > lasts[j]!) continue
-      if (begins[j]! - at >= size) break
-      at = Math.max(at, ends[j]!)
-    }
-    let behind = placed
-    while (behind > 0 && begins[behind - 1]! > at) behind--
-    for (const column of [begins, ends, firsts, lasts]) column.copyWithin(behind + 1, behind, placed)
-    begins[behind] = at
-    ends[behind] = at + size
-    firsts[behind] = first
-    lasts[behind] = last
-    placed++
+    const at = placed.lowest(size, first, last)
+    placed.add(at, size, first, last)
     offsets[i] = at
     arenaBytes = Math.max(arenaBytes, at + size)
   }

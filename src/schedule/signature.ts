@@ -2,6 +2,7 @@
  * Nodes as integers, which tell them from others: what captures and nests are looked up by. Sizes are among them; numbers of the run are not.
  */
 import { dtypes, type DType } from '../common/dtype.ts'
+import { Hash } from '../common/hash.ts'
 import { topologicalOrder, type ContractAxis, type Node, type NodeOf } from '../graph/node.ts'
 import { opTable, type OpName } from '../graph/ops.ts'
 
@@ -142,6 +143,21 @@ export function addSignature(node: Node, slot: number | undefined, out: NumberSi
       break
     default:
   }
+}
+
+const own = new Hash()
+
+/** Mixes in what tells a node from others with the same sources, all but the number of a scalar. Found once for a node. */
+export function mixSignature(node: Node, out: Hash): void {
+  if (node.signatureLow === 0 && node.signatureHigh === 0) {
+    // The bodies of loops are hashed on the way, with other hashes than this one.
+    own.reset()
+    addSignature(node, undefined, own)
+    node.signatureLow = own.low
+    node.signatureHigh = own.high
+  }
+  out.add(node.signatureLow)
+  out.add(node.signatureHigh)
 }
 
 const bodySignatures = new WeakMap<object, number[]>()

@@ -81,3 +81,34 @@ test.each(Object.entries(coincidences))('%s', (_, program) => {
   ] as const)
     expectSame(() => [program(a, b)], `${a}, ${b}`)
 })
+
+/** Kinds of draws: masks of dropouts, and numbers; of keys and offsets that are one or two scalars of the run. */
+const draws: Record<string, (shape: readonly number[], p: number) => Node> = {
+  'a mask': (shape, p) => {
+    const drawn = g.random(g.scalar(3, 'int64'), g.scalar(5, 'int64'), [...shape])
+    return g.binary('ge', drawn, g.constant(p, 'float32', shape))
+  },
+  'a mask of two draws': (shape, p) => {
+    const key = g.scalar(3, 'int64')
+    const [first, second] = [5, 7].map((at) => g.random(key, g.scalar(at, 'int64'), [...shape])) as [Node, Node]
+    const isDrawn = g.binary('ge', first, g.constant(p, 'float32', shape))
+    return g.binary('and', isDrawn, g.binary('lt', second, g.constant(0.7, 'float32', shape)))
+  },
+  numbers: (shape, p) => {
+    const drawn = g.random(g.scalar(3, 'int64'), g.scalar(5, 'int64'), [...shape])
+    return g.binary('add', g.binary('mul', drawn, g.constant(p, 'float32', shape)), g.constant(0.7, 'float32', shape))
+  },
+}
+
+test.each(Object.entries(draws))('draws: %s', (_, program) => {
+  setDevice('null')
+  const kernels = new Set<string>()
+  for (const p of [0.1, 0.7, 0.3])
+    for (const shape of [[7], [4, 5], [3, 700, 5], [2, 2]])
+      for (const l of expectSame(() => [program(shape, p)], `[${shape.join(', ')}], ${p}`)) {
+        expect(l).toContain('"kernel"')
+        kernels.add((JSON.parse(l) as { kernel: string }).kernel)
+      }
+  // One for numbers that differ, one where they are equal and share an argument.
+  expect(kernels.size).toBeLessThanOrEqual(2)
+})

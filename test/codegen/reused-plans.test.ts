@@ -87,12 +87,12 @@ async function trainer({ nn, optimizer, randn, randint, realize, seed }: Modules
 }
 
 /** What the walk starts from, and the sizes that follow: widths, at which the same nodes would be fused. Which are is taken over by design. */
-const start: Size = [4, 64]
+const start: Size = [4, 40]
 const sizes: readonly Size[] = [
   [4, 9],
   [4, 17],
   [4, 50],
-  [4, 131],
+  [4, 63],
 ]
 
 /** The plans of the steps of a walk over sizes. */

@@ -40,6 +40,15 @@ export interface Form {
   readonly rows: readonly FormAxis[]
   readonly columns: readonly FormAxis[]
   readonly contracted: readonly FormAxis[]
+  /** Where some of the columns are computed, but not stored. */
+  readonly runs?: ColumnPitch
+}
+
+/** Runs of `size` columns, each `pitch` columns behind the one before; `columns` are those of the runs alone, as the result has them. */
+export interface ColumnPitch {
+  readonly size: number
+  readonly pitch: number
+  readonly columns: readonly FormAxis[]
 }
 
 /** The result of a problem, from the element at `origin` on. */

@@ -35,7 +35,7 @@ function keyOf({
   }
   addDType(hash, outDType ?? dtype)
   hash.add((constant?.lhs ? 1 : 0) + (constant?.rhs ? 2 : 0) + (inLoop ? 4 : 0))
-  hash.addText(textOf(capabilities))
+  hash.add(numberOf(capabilities))
   if (epilogue) addEpilogue(hash, epilogue)
   return hash.toString()
 }
@@ -53,11 +53,18 @@ function addEpilogue(hash: Hash, { key, operands, results = [], scalars }: Epilo
   hash.addText(scalars.join())
 }
 
-const texts = new WeakMap<Capabilities, string>()
+const numbers = new WeakMap<Capabilities, number>()
+/** Numbers of what capabilities say. */
+const known = new Map<string, number>()
 
-/** All contractions of a plan have the same capabilities. */
-function textOf(capabilities: Capabilities): string {
-  let text = texts.get(capabilities)
-  if (text === undefined) texts.set(capabilities, (text = JSON.stringify(capabilities)))
-  return text
+/** Equal for equal capabilities; all contractions of a plan have the same object. */
+function numberOf(capabilities: Capabilities): number {
+  let number = numbers.get(capabilities)
+  if (number === undefined) {
+    const text = JSON.stringify(capabilities)
+    number = known.get(text) ?? known.size
+    known.set(text, number)
+    numbers.set(capabilities, number)
+  }
+  return number
 }

@@ -2,13 +2,31 @@
  * Writing tiles of a product to its result: from the registers where the tile is full and its vectors are runs of memory there, from
  * scratch elsewhere; through the epilogue, with its operands loaded from the same coordinates.
  */
-import { add, and, gather, le, load, lt, min, mul, splat, sub, type BufferParameter } from '../builder.ts'
+import {
+  add,
+  and,
+  div,
+  eq,
+  gather,
+  index,
+  le,
+  load,
+  lt,
+  max,
+  min,
+  mul,
+  rem,
+  select,
+  splat,
+  sub,
+  type BufferParameter,
+} from '../builder.ts'
 import { sizeOf } from '../../common/dtype.ts'
 import type { Expr } from '../kernel.ts'
 import { isStride, type Assembler } from './assembler.ts'
 import { FlatAxes, mergeAxes } from './axes.ts'
 import type { RegisterTile } from './blocking.ts'
-import { axesIn, type Form, type FormView } from './form.ts'
+import { axesIn, type ColumnPitch, type Form, type FormView } from './form.ts'
 import type { Epilogue } from './problem.ts'
 
 /** The accumulators of a tile by row and vector. */
@@ -106,6 +124,7 @@ export class TileStore {
   private readonly columnStrides: readonly Expr[]
   /** Whether vectors can be stored at all. */
   private readonly unit: boolean
+  private readonly runs: StoredRuns | null
 
   constructor(k: Assembler, form: Form, tile: RegisterTile) {
     this.k = k
@@ -113,9 +132,11 @@ export class TileStore {
     this.result = new ResultStore(k, form.out, form.epilogue)
     const { views } = this.result
     this.rowAxes = new FlatAxes(k, mergeAxes(axesIn(form.rows, ['out', 'operands']), views), views)
-    this.columnAxes = new FlatAxes(k, mergeAxes(axesIn(form.columns, ['out', 'operands']), views), views)
+    const columns = form.runs?.columns ?? form.columns
+    this.columnAxes = new FlatAxes(k, mergeAxes(axesIn(columns, ['out', 'operands']), views), views)
     this.columnStrides = Array.from({ length: views }, (_, v) => this.columnAxes.innerStride(v))
     this.unit = isStride(this.columnStrides[0]!, 1)
+    this.runs = form.runs ? new StoredRuns(k, form.runs, tile) : null
   }
 
   /** Offsets of a task in the result and in the operands. */
@@ -210,8 +231,9 @@ export class TileStore {
    * Stores a tile that lies in scratch, `tile.columns` elements a row. `ahead`: whether the tile below it is the next one, whose lines are asked
    * for row by row meanwhile.
    */
-  emitFromScratch(base: readonly Expr[], t: TilePlace, ahead = false): void {
+  emitFromScratch(base: readonly Expr[], place: TilePlace, ahead = false): void {
     const { k, tile } = this
+    const t = this.runs?.gather(place) ?? place
     const count = k.let('count', min(tile.rows, sub(t.rows, t.row)))
     const width = k.let('width', min(tile.columns, sub(t.columns, t.column)))
     const eachRow = (column: readonly Expr[], visit: (row: Expr, at: readonly Expr[]) => void): void => {
@@ -263,5 +285,53 @@ export class TileStore {
           }),
       )
     })
+  }
+}
+
+/** Brings the columns of a tile that are stored together. */
+class StoredRuns {
+  private readonly k: Assembler
+  private readonly tile: RegisterTile
+  private readonly size: Expr
+  private readonly pitch: Expr
+  private readonly gathered: Expr
+
+  constructor(k: Assembler, { size, pitch }: ColumnPitch, tile: RegisterTile) {
+    this.k = k
+    this.tile = tile
+    this.size = k.size(size)
+    this.pitch = k.size(pitch)
+    k.note('runs')
+    // A vector may pass the end of the last row.
+    this.gathered = k.reserve('float32', tile.rows * tile.columns + tile.lanes).at
+  }
+
+  /** The tile with the columns that are stored alone, side by side in scratch and counted as in the result. */
+  gather(t: TilePlace): TilePlace {
+    const { k, tile, size, pitch, gathered } = this
+    const end = k.let('end', min(add(t.column, tile.columns), t.columns))
+    const firstRun = k.let('firstRun', div(t.column, pitch))
+    const lastRun = k.let('lastRun', div(sub(end, 1), pitch))
+    const before = (column: Expr): Expr => add(mul(div(column, pitch), size), min(rem(column, pitch), size))
+    const column = k.let('column', before(t.column))
+    const columns = k.let('columns', before(end))
+    const isWhole = k.let('isWhole', eq(sub(columns, column), tile.columns))
+    const rows = select(isWhole, index(0), min(tile.rows, sub(t.rows, t.row)))
+    k.loop('r', 0, rows, 1, (r) => {
+      const shift = k.let('shift', mul(r, tile.columns))
+      k.loop('run', firstRun, add(lastRun, 1), 1, (run) => {
+        const start = k.let('start', mul(run, pitch))
+        const from = k.let('from', max(start, t.column))
+        const to = k.let('to', min(add(start, size), end))
+        const source = k.let('source', add(t.slot, add(shift, sub(from, t.column))))
+        const inRun = sub(add(mul(run, size), sub(from, start)), column)
+        const target = k.let('target', add(gathered, add(shift, inRun)))
+        // What a vector has behind the end of a run is written again by the next one.
+        k.loop('v', 0, sub(to, from), tile.lanes, (v) =>
+          k.store(t.slots, add(target, v), load(t.slots, add(source, v), tile.lanes)),
+        )
+      })
+    })
+    return { ...t, slot: k.let('slot', select(isWhole, t.slot, gathered)), column, columns }
   }
 }

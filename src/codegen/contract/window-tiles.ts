@@ -12,9 +12,20 @@ import { sourceOf, type Contraction } from './contraction.ts'
 import { besideOut, epilogueOf, resultView, StepList, type Form, type FormAxis } from './form.ts'
 import { packPanels } from './packed.ts'
 import type { ContractProblem } from './problem.ts'
-import { afterRelayout, byStride, reaches, relayout, type Source } from './relayout.ts'
+import { afterRelayout, byStride, reaches, relayout, type Reach, type Source } from './relayout.ts'
 import type { ConvolutionForm } from './siblings.ts'
-import { READ_BEHIND, windowBytes, windowWords, type WindowAxis, type WindowShape } from './window-words.ts'
+import {
+  columnsOf,
+  sharedColumns,
+  NO_WINDOW,
+  READ_BEHIND,
+  reached,
+  windowBytes,
+  windowWords,
+  type WindowAxes,
+  type WindowAxis,
+  type WindowStrides,
+} from './window-words.ts'
 import { BLOCK } from './word-offsets.ts'
 
 /** A window's axis in the operand, and its letters. */
@@ -36,10 +47,12 @@ interface Letters {
   readonly filters: readonly number[]
 }
 
-/** Steps of tiles between fetching sums and keeping them: 16 took 1.1 times as long. */
-const STEPS = 32
+/** Steps of tiles between fetching sums and keeping them, at most, if a block of channels has no more. */
+const STEPS = 40
 /** Shares of the second-level cache for words of a task, for sums that wait, and for rows that are used again. */
-const SHARES = { words: 0.4, sums: 0.25, rows: 0.25, most: 0.75 }
+const SHARES = { words: 0.3, sums: 0.25, rows: 0.25, most: 0.75 }
+/** Columns of a task, over those of the rows that the next one splits again, before it takes fewer channels at a time instead. */
+const LEAST_SHARED = 2
 /** Tasks of columns that every thread should get. */
 const TASKS_PER_THREAD = 4
 
@@ -58,21 +71,19 @@ export function tileConvolution(contraction: Contraction): ConvolutionForm | nul
   if (!blocking) return null
   return {
     depth: [size.channels, size.filters],
-    pays: used(size.y.positions * size.x.positions) >= LEAST.columns,
+    pays: (size.y.positions * size.x.positions) / roundUp(columnsOf(size), 32) >= LEAST.columns,
     lower: () => {
       const list = new StepList()
-      const { form, window } = layOut(problem, c, letters, title, list)
+      const { form, strides } = layOut(problem, c, letters, size, title, list)
       const rows = packPanels({ ...form, batch: [] }, 'a', wordPanels('a', kind, blocking.depth), list)
       const k = new Assembler(`convolution by ${kind.name}`, form.title)
-      const shape = {
-        ...window,
-        parts: kind.parts,
-        blocks: blocking.depth / (size.taps * BLOCK),
-        panels: blocking.columnPanels,
-      }
+      const blocks = blocking.depth / (size.taps * BLOCK)
+      const task = { parts: kind.parts, blocks, panels: blocking.columnPanels }
       const packed = { rows: { ...rows, isShared: true }, columns: null }
-      emitPairProduct(k, form, kind, blocking, { splits: 1, splitStride: 0 }, packed, (b) => windowWords(k, shape, b))
-      list.steps.push(pairStep(k, form, blocking, 1))
+      emitPairProduct(k, form, kind, blocking, { splits: 1, splitStride: 0 }, packed, (b) =>
+        windowWords(k, size, strides, task, b),
+      )
+      list.steps.push(pairStep(k, { ...form, columns: form.runs!.columns }, blocking, 1))
       return list
     },
   }
@@ -102,33 +113,21 @@ function lettersOf(c: AffineCase, taps: ReadonlySet<number>, positions: Readonly
 }
 
 /** What decides on blocks, and on whether they pay. */
-interface ConvolutionSize {
+interface ConvolutionSize extends WindowAxes {
   readonly images: number
   readonly filters: number
   readonly channels: number
   readonly taps: number
-  /** With strides in coordinates. */
-  readonly y: WindowAxis
-  readonly x: WindowAxis
-}
-
-/** No window: one position and one tap. */
-const NO_WINDOW: WindowAxis = { positions: 1, taps: 1, position: 1, tap: 0 }
-
-/** The windows along y, of which there may be none, and along x. */
-function axesOf<W>(windows: readonly W[], axis: (window: W) => WindowAxis): { y: WindowAxis; x: WindowAxis } {
-  const [x, y] = windows.toReversed().map(axis)
-  return { y: y ?? NO_WINDOW, x: x ?? NO_WINDOW }
 }
 
 function convolutionSize(c: AffineCase, letters: Letters): ConvolutionSize {
   const size = (list: readonly number[]): number => list.reduce((n, l) => n * c.sizes.get(l)!, 1)
-  const { y, x } = axesOf(letters.windows, ({ position, tap }) => ({
+  const [x, y = NO_WINDOW] = letters.windows.toReversed().map(({ position, tap }): WindowAxis => ({
     positions: c.sizes.get(position.letter)!,
     taps: c.sizes.get(tap.letter)!,
-    position: position.factor,
+    step: position.factor,
     tap: tap.factor,
-  }))
+  })) as [WindowAxis, WindowAxis?]
   return {
     images: size(letters.images),
     filters: size(letters.filters),
@@ -152,23 +151,25 @@ function isDeep({ filters, channels, taps }: ConvolutionSize): boolean {
 function chooseBlocking(size: ConvolutionSize, kind: Kind, capabilities: Capabilities): PairBlocking | null {
   const [, l2] = capabilities.cacheBytes
   const { tile } = kind
-  const { taps, y, x } = size
+  const { taps } = size
   const channelBlocks = Math.ceil(size.channels / BLOCK)
   const allRows = Math.ceil(size.filters / tile.rows)
-  const allColumns = Math.ceil((y.positions * x.positions) / tile.columns)
+  const allColumns = Math.ceil(columnsOf(size) / tile.columns)
   const { parts } = kind
   const split = (most: number): number => Math.ceil(channelBlocks / Math.ceil(channelBlocks / most))
-  const words = (panels: number, blocks: number): number => windowBytes({ y, x, parts, blocks, panels })
+  const words = (panels: number, blocks: number): number => windowBytes(size, { parts, blocks, panels })
   if (words(1, 1) > SHARES.most * l2) return null
-  // Fewer channels at a time cost less than columns of another task, which splits the rows between them again.
-  let blocks = split(Math.min(channelBlocks, Math.ceil(STEPS / taps)))
-  while (blocks > 1 && words(allColumns, blocks) > SHARES.words * l2) blocks = split(blocks - 1)
-  const allBlocks = Math.ceil(channelBlocks / blocks)
-  const depth = blocks * taps * BLOCK
   let rows = allRows
   let columns = allColumns
+  let blocks = split(Math.min(channelBlocks, Math.max(1, Math.floor(STEPS / taps))))
+  const fewest = Math.ceil((LEAST_SHARED * sharedColumns(size)) / tile.columns)
+  while (words(columns, blocks) > SHARES.words * l2 && Math.max(columns, blocks) > 1) {
+    if (blocks > 1 && columns <= fewest) blocks = split(blocks - 1)
+    else columns = Math.ceil(columns / 2)
+  }
+  const allBlocks = Math.ceil(channelBlocks / blocks)
+  const depth = blocks * taps * BLOCK
   const sums = (): number => (allBlocks > 1 ? 4 * tile.rows * tile.columns * columns * rows : 0)
-  while (columns > 1 && words(columns, blocks) > SHARES.words * l2) columns = Math.ceil(columns / 2)
   while (rows > 1 && sums() > SHARES.sums * l2) rows = Math.ceil(rows / 2)
   const tasks = (): number => size.images * Math.ceil(allRows / rows) * Math.ceil(allColumns / columns)
   const enough = (share: number): boolean => capabilities.threads === 1 || tasks() >= share * capabilities.threads
@@ -190,67 +191,71 @@ function chooseBlocking(size: ConvolutionSize, kind: Kind, capabilities: Capabil
   }
 }
 
-/** The convolution on copies in which windows stay inside, with whole blocks of channels. */
+/** The convolution on copies in which windows stay inside, with whole blocks of channels; rows of images in phases. */
 function layOut(
   problem: ContractProblem,
   c: AffineCase,
   letters: Letters,
+  size: ConvolutionSize,
   title: string,
   list: StepList,
-): { form: Form; window: Pick<WindowShape, 'y' | 'x' | 'channel'> } {
-  const { windowed, weights, channel } = letters
-  const blocks = Math.ceil(c.sizes.get(channel)! / BLOCK)
-  /** With zeros up to a whole block of channels, and the axis `last` innermost. */
-  const copy = (side: 'lhs' | 'rhs', last: number): { source: Source; dims: AffineDim[] } => {
-    const dims = c[side]
-    const reach = reaches([c], side).map((r, i) =>
-      hasTerm([dims[i]!], channel) ? { low: 0, high: blocks * BLOCK - 1 } : r,
-    )
-    const copied = relayout(sourceOf(problem, side), dims, reach, byStride(dims, last), title, list)
-    return { source: copied.source, dims: afterRelayout(dims, reach, copied.strides) }
-  }
-  const inner = letters.windows.at(-1)!
-  const images = copy(windowed, inner.axis)
-  list.extend(images.source.memory, READ_BEHIND * inner.position.factor * sizeOf(problem.dtype))
-  const filters = copy(
-    weights,
-    c[weights].findIndex((d) => hasTerm([d], channel)),
-  )
+): { form: Form; strides: WindowStrides } {
+  const { windowed, weights, channel, windows } = letters
+  const { y, x } = size
+  const blocks = Math.ceil(size.channels / BLOCK)
+  /** With zeros up to a whole block of channels. */
+  const reach = (side: 'lhs' | 'rhs'): Reach[] =>
+    reaches([c], side).map((r, i) => (hasTerm([c[side][i]!], channel) ? { low: 0, high: blocks * BLOCK - 1 } : r))
+
+  const inner = windows.at(-1)!
+  const imageReach = reach(windowed).map((r, i) => {
+    const along = windows.find((w) => w.axis === i)
+    const axis = along === inner ? x : y
+    return along ? { low: r.low, high: r.low + reached(axis) * axis.step - 1 } : r
+  })
+  const imageDims = c[windowed]
+  const order = byStride(imageDims, inner.axis)
+  const images = relayout(sourceOf(problem, windowed), imageDims, imageReach, order, title, list, x.step)
+  list.extend(images.source.memory, READ_BEHIND * sizeOf(problem.dtype))
+  const copied = afterRelayout(imageDims, imageReach, images.strides)
+  // Windows begin with the copy.
+  const beside = copied.filter((_, i) => !windows.some((w) => w.axis === i))
+
+  const filterDims = c[weights]
+  const filterReach = reach(weights)
+  const last = filterDims.findIndex((d) => hasTerm([d], channel))
+  const filters = relayout(sourceOf(problem, weights), filterDims, filterReach, byStride(filterDims, last), title, list)
+  const weightDims = afterRelayout(filterDims, filterReach, filters.strides)
+
   const axis = (l: number): FormAxis => ({
     size: c.sizes.get(l)!,
-    a: letterStride(filters.dims, l),
-    b: letterStride(images.dims, l),
+    a: letterStride(weightDims, l),
+    b: letterStride(beside, l),
     out: letterStride(c.out, l),
     operands: (problem.epilogue?.operands ?? []).map((o) => letterStride(besideOut(c.out, o.strides), l)),
   })
-  const along = letters.windows.map((w) => ({ tap: axis(w.tap.letter), position: axis(w.position.letter) }))
-  const axes = axesOf(along, ({ position, tap }) => ({
-    positions: position.size,
-    taps: tap.size,
-    position: position.b,
-    tap: tap.b,
-  }))
   const within = axis(channel)
-  const view = (side: { source: Source; dims: AffineDim[] }): Source => ({
-    ...side.source,
-    offset: side.source.offset + originOf(side.dims),
+  const view = (source: Source, dims: readonly AffineDim[]): Source => ({
+    ...source,
+    offset: source.offset + originOf(dims),
   })
   const form: Form = {
     title,
     isConvolution: true,
-    a: view(filters),
-    b: view(images),
+    a: view(filters.source, weightDims),
+    b: view(images.source, beside),
     out: resultView(problem, originOf(c.out)),
     epilogue: epilogueOf(problem, c.out),
     batch: letters.images.map(axis),
     rows: letters.filters.map(axis),
-    columns: along.map((w) => w.position),
+    columns: [{ size: columnsOf(size), a: 0, b: 0, out: 0, operands: [] }],
+    runs: { size: x.positions, pitch: reached(x), columns: windows.map((w) => axis(w.position.letter)) },
     contracted: [
       { ...within, size: blocks, a: BLOCK * within.a, b: BLOCK * within.b },
-      // Taps above one another read the same planes.
-      ...along.toReversed().map((w) => w.tap),
+      ...windows.map((w) => axis(w.tap.letter)),
       { ...within, size: BLOCK },
     ],
   }
-  return { form, window: { ...axes, channel: within.b } }
+  const row = windows.length > 1 ? copied[windows[0]!.axis]!.stride : 0
+  return { form, strides: { channel: within.b, row } }
 }

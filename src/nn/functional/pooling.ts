@@ -4,7 +4,7 @@
  */
 import { ArgumentError, ShapeError } from '../../common/errors.ts'
 import { formatShape, numel } from '../../common/shape.ts'
-import { binary, custom, iota, reduce, reshape, slice, unary, where, window } from '../../graph/build.ts'
+import { binary, custom, iota, leading, reduce, reshape, unary, where, window } from '../../graph/build.ts'
 import { spread } from '../../graph/gradient.ts'
 import type { CustomGradient, Node } from '../../graph/node.ts'
 import { checkFloat, constantLike } from '../../tensor/promotion.ts'
@@ -68,13 +68,7 @@ interface Windows {
 /** An axis as (position, tap). Where windows neither overlap nor leave gaps that is a reshape, whose gradient is one too. */
 export function windowAxis(x: Node, axis: number, taps: number, stride: number, count: number): Node {
   if (taps !== stride) return window(x, axis, taps, stride)
-  const stop = x.shape.map((d, i) => (i === axis ? count * taps : d))
-  const whole = slice(
-    x,
-    x.shape.map(() => 0),
-    stop,
-  )
-  return reshape(whole, [...x.shape.slice(0, axis), count, taps, ...x.shape.slice(axis + 1)])
+  return reshape(leading(x, axis, count * taps), [...x.shape.slice(0, axis), count, taps, ...x.shape.slice(axis + 1)])
 }
 
 function windows(op: string, n: number, x: Tensor, kernelSize: Spatial, options: PoolOptions, fill: number): Windows {

@@ -3,10 +3,12 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import koffi from 'koffi'
-import { CompileError } from '../../common/errors.ts'
+import { CompileError, OutOfMemoryError } from '../../common/errors.ts'
 import { cacheDirectoryPath, ensureCacheDirectory } from '../cache-directory.ts'
 import { compileSharedObjectSync, defaultCompiler, type Compiler } from '../compiler.ts'
 import { detectCpuFeatures } from '../cpu-features.ts'
+import { addonSource } from './addon.c.ts'
+import { Completions } from './completions.ts'
 import { kernelFlags } from './flags.ts'
 import { runtimeSource } from './runtime.c.ts'
 import { sharedMemorySource } from './shared-memory.c.ts'
@@ -36,7 +38,7 @@ export interface NativeRuntime {
   status(ticket: number): number
   /** Blocks until a ticket has run. */
   wait(ticket: number): number
-  /** Waits on a thread of libuv's pool. */
+  /** Calls `done` when a ticket has run, and not before this returns; keeps the event loop alive until then. */
   waitAsync(ticket: number, done: () => void): void
   setThreads(threads: number): void
   /** Nanoseconds on the clock of the executor's times. */
@@ -68,7 +70,7 @@ export interface NativeRuntime {
   weigh(bytes: number): void
 }
 
-const source = runtimeSource + sharedMemorySource
+const source = runtimeSource + sharedMemorySource + addonSource
 
 /** Where compiled code for this machine, compiler and flags lies in a cache directory: another of either has another place. Throws StorageError. */
 export function codeDirectory(cache: string = cacheDirectoryPath(), compiler: Compiler = defaultCompiler()): string {
@@ -112,20 +114,33 @@ function openRuntime(): NativeRuntime {
   }
 }
 
-/** As an addon of Node's, so that the library is told when this thread ends, and as a library of functions. */
+/** What the addon offers besides functions of a library. */
+interface Addon {
+  weigh(bytes: number): void
+  /** Takes a function that is called when runs end, and gives a handle to say when, or 0. */
+  listener(told: () => void): number
+}
+
+/** As an addon of Node's, so that it knows this thread of JavaScript, and as a library of functions. */
 function open(path: string): NativeRuntime {
-  const addon: { exports: { weigh?: (bytes: number) => void } } = { exports: {} }
+  const addon: { exports: Partial<Addon> } = { exports: {} }
   process.dlopen(addon, path)
-  return bind(koffi.load(path), addon.exports.weigh ?? (() => {}))
+  const { weigh, listener } = addon.exports
+  if (!weigh || !listener) throw new CompileError('this host lacks functions of Node-API that the native runtime needs')
+  return bind(koffi.load(path), { weigh, listener })
 }
 
 function compileRuntime(path: string): void {
   compileSharedObjectSync(source, path, ['-O2', '-pthread', '-ldl', '-w'])
 }
 
-function bind(library: ReturnType<typeof koffi.load>, weigh: NativeRuntime['weigh']): NativeRuntime {
+function bind(library: ReturnType<typeof koffi.load>, { weigh, listener }: Addon): NativeRuntime {
   library.func('void longzhou_keep_freed_memory()')()
-  const wait = library.func('double longzhou_wait(double ticket)')
+  const finished: NativeRuntime['finished'] = library.func('double longzhou_finished()')
+  const listen = library.func('void longzhou_listen(int64_t handle, double ticket)')
+  const completions = new Completions(finished, (ticket) => void listen(handle, ticket))
+  const handle = listener(() => completions.told())
+  if (handle === 0) throw new OutOfMemoryError('there is no memory left to wait for runs')
   const readFile = library.func(
     'double longzhou_read_file(const char *path, double offset, int64_t target, int64_t bytes)',
   )
@@ -134,10 +149,10 @@ function bind(library: ReturnType<typeof koffi.load>, weigh: NativeRuntime['weig
       'double longzhou_submit(int64_t code, int64_t slots, int leaves, int outputs, int scalars, int64_t times, int threads, int flushes, int64_t taken, int64_t most)',
     ),
     copy: library.func('double longzhou_copy(int64_t target, int64_t source, int64_t bytes)'),
-    finished: library.func('double longzhou_finished()'),
+    finished,
     status: library.func('int longzhou_status(double ticket)'),
-    wait,
-    waitAsync: (ticket, done) => wait.async(ticket, done),
+    wait: library.func('double longzhou_wait(double ticket)'),
+    waitAsync: (ticket, done) => completions.wait(ticket, done),
     setThreads: library.func('void longzhou_set_threads(int threads)'),
     now: library.func('double longzhou_now()'),
     arenaBytes: library.func('double longzhou_arena_bytes()'),

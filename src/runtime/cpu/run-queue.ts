@@ -1,5 +1,5 @@
 /**
- * Tickets of the native queue as promises. One wait at a time stands in libuv's pool, for the oldest run; when it comes back, all runs
+ * Tickets of the native queue as promises. The oldest run is waited for; when it has ended, all runs
  * that have finished are settled. What a run uses is referenced until then.
  */
 import { IndexOutOfRangeError, InternalError, OutOfMemoryError } from '../../common/errors.ts'

@@ -72,13 +72,15 @@ static void run_entry(entry *e) {
   }
 }
 
+static void tell_listeners(i64 finished);
+
 static void *serve(void *unused) {
   (void)unused;
   for (;;) {
     i64 since = 0;
     u32 count = 0;
     while (!is_waiting()) {
-      if (spin(&since, &count)) continue;
+      if (spin(&since, &count, SPIN_NS)) continue;
       pthread_mutex_lock(&queue.lock);
       queue.executor_sleeps = 1;
       while (!is_waiting()) pthread_cond_wait(&queue.arrived, &queue.lock);
@@ -100,6 +102,7 @@ static void *serve(void *unused) {
       pthread_cond_broadcast(&queue.completed);
       pthread_mutex_unlock(&queue.lock);
     }
+    tell_listeners(ticket);
   }
   return 0;
 }
@@ -118,6 +121,7 @@ static _Thread_local i64 last_ticket;
 /* The ticket; 0 where the queue is full, -1 where memory or threads are. */
 static double enqueue(entry e) {
   double ticket = 0;
+  __atomic_store_n(&pool.is_patient, 0, __ATOMIC_RELAXED);
   pthread_mutex_lock(&queue.lock);
   if (!queue.started) {
     pthread_t executor;
@@ -151,6 +155,8 @@ static int run_here(entry e) {
     entry *place = &queue.entries[ticket % QUEUE];
     *place = e;
     run_entry(place);
+    /* Whoever asks for short runs asks for the next one soon; waking a thread takes as long as a tenth of one. */
+    __atomic_store_n(&pool.is_patient, 1, __ATOMIC_RELAXED);
     /* JavaScript's arithmetic knows subnormal numbers. */
     flush_subnormals(0);
     /* In this order: the executor must not take it for one that waits. */
@@ -199,7 +205,7 @@ double longzhou_wait(double ticket) {
   i64 since = 0;
   u32 count = 0;
   while (__atomic_load_n(&queue.finished, __ATOMIC_ACQUIRE) < (i64)ticket) {
-    if (spin(&since, &count)) continue;
+    if (spin(&since, &count, SPIN_NS)) continue;
     pthread_mutex_lock(&queue.lock);
     __atomic_fetch_add(&queue.waiters, 1, __ATOMIC_SEQ_CST);
     while (__atomic_load_n(&queue.finished, __ATOMIC_SEQ_CST) < (i64)ticket) pthread_cond_wait(&queue.completed, &queue.lock);

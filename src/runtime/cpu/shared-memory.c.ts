@@ -1,12 +1,7 @@
 /**
  * Memory that all threads of a process share, part of the native runtime: weights as they are in files, found by what they hold, and what is
  * computed from them, found by a key. It is written before others can find it and never after; it is freed when the last of those who hold
- * it lets go.
- *
- * Node runs a thread of JavaScript as an environment. What an environment holds is let go when it ends, however that happens: Node calls
- * the hook that is set here, also where a worker is terminated and no JavaScript runs any more, and before the memory of that worker goes.
- * Runs that work on that memory are waited for. For this, and to tell the collector what hangs on its objects, the library is an addon of Node's;
- * it is built without Node's headers, and works as a plain library where there is no Node.
+ * it lets go, or when the thread of JavaScript that holds it ends (addon.c.ts).
  */
 export const sharedMemorySource = String.raw`
 /* -- Memory that threads share ------------------------------------------------------------------------------------------------- */
@@ -330,66 +325,4 @@ static double registered(const double *value) {
 
 double longzhou_shared_count(void) { return registered(&registry.count); }
 double longzhou_shared_bytes(void) { return registered(&registry.bytes); }
-
-/* -- The end of an environment ------------------------------------------------------------------------------------------------- */
-
-static void leave(void *argument) {
-  holder *h = argument;
-  if (last_ticket > 0) longzhou_wait((double)last_ticket);
-  pthread_mutex_lock(&registry.lock);
-  for (i64 i = 0; i < h->count; i++) drop(h->entries[i]);
-  pthread_mutex_unlock(&registry.lock);
-  free(h->entries);
-  free(h);
-  self = 0;
-}
-
-/* Functions of Node-API, which are there where Node is. */
-static struct {
-  int (*add_env_cleanup_hook)(void *env, void (*hook)(void *), void *argument);
-  int (*create_function)(void *env, const char *name, size_t length, void *(*body)(void *, void *), void *data, void **result);
-  int (*set_named_property)(void *env, void *object, const char *name, void *value);
-  int (*get_cb_info)(void *env, void *info, size_t *count, void **arguments, void **receiver, void **data);
-  int (*get_value_int64)(void *env, void *value, i64 *result);
-  int (*adjust_external_memory)(void *env, i64 change, i64 *now);
-} node;
-
-static int find_node(void) {
-  static const struct { void **at; const char *name; } functions[] = {
-    { (void **)&node.add_env_cleanup_hook, "napi_add_env_cleanup_hook" },
-    { (void **)&node.create_function, "napi_create_function" },
-    { (void **)&node.set_named_property, "napi_set_named_property" },
-    { (void **)&node.get_cb_info, "napi_get_cb_info" },
-    { (void **)&node.get_value_int64, "napi_get_value_int64" },
-    { (void **)&node.adjust_external_memory, "napi_adjust_external_memory" },
-  };
-  for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
-    void *found = dlsym(RTLD_DEFAULT, functions[i].name);
-    if (!found) return 0;
-    __atomic_store_n(functions[i].at, found, __ATOMIC_RELAXED);
-  }
-  return 1;
-}
-
-/* weigh(bytes), a function of JavaScript: tells the collector how much more memory hangs on small objects, so that it looks for those that
-   nobody has any more. The collector may run in it, so that it cannot be called on a stack of somebody else's, as the other functions are. */
-static void *weigh(void *env, void *info) {
-  size_t count = 1;
-  void *argument = 0;
-  i64 change = 0, now;
-  if (!node.get_cb_info(env, info, &count, &argument, 0, 0) && count == 1 && !node.get_value_int64(env, argument, &change))
-    node.adjust_external_memory(env, change, &now);
-  return 0;
-}
-
-/* Node calls this for each environment, and again where one loads the library again. */
-void *napi_register_module_v1(void *env, void *exports) {
-  void *function;
-  if (!find_node()) return exports;
-  if (!node.create_function(env, "weigh", 5, weigh, 0, &function)) node.set_named_property(env, exports, "weigh", function);
-  if (self || !can_hold()) return exports;
-  pin();
-  node.add_env_cleanup_hook(env, leave, self);
-  return exports;
-}
 `
