@@ -47,11 +47,18 @@ function toInteger(scope: ir.Scope, x: Expr, scalar: 'i32' | 'i64'): Expr {
   return ir.select(fits, ir.convert(value, scalar), scalar === 'i64' ? -(2n ** 63n) : -(2 ** 31))
 }
 
-/** NaN where either is NaN, unlike the IR's one-instruction min and max. */
+/** NaN where either is NaN: the IR's min and max, of one instruction, give the second operand then. */
 function propagating(scope: ir.Scope, op: 'max' | 'min', a: Expr, b: Expr): Expr {
   const [x, y] = [scope.let('a', a), scope.let('b', b)]
   if (x.type.scalar !== 'f32' && x.type.scalar !== 'f64') return ir.binary(op, x, y)
-  return ir.select(ir.ne(x, x), x, ir.select(ir.ne(y, y), y, ir.binary(op, x, y)))
+  if (isNumber(x)) return ir.binary(op, x, y)
+  if (isNumber(y)) return ir.binary(op, y, x)
+  return ir.select(ir.ne(x, x), x, ir.binary(op, x, y))
+}
+
+/** Whether a value is a constant other than NaN. */
+function isNumber(e: Expr): boolean {
+  return e.kind === 'const' && !Number.isNaN(Number(e.value))
 }
 
 function floorQuotient(scope: ir.Scope, a: Expr, b: Expr): { quotient: Expr; remainder: Expr } {

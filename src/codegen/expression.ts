@@ -103,6 +103,11 @@ export function covers(outer: ReadonlySet<Variable>, inner: ReadonlySet<Variable
   return true
 }
 
+/** Whether a loop is the inner one of two that an axis was split into. */
+export function isSplitOff(loop: Variable): boolean {
+  return loop.key.endsWith('i')
+}
+
 export class ExpressionBuilder {
   readonly #surroundings: Surroundings
   /** Loops split on request: inner extents by the key of the loop. */

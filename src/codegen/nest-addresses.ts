@@ -120,6 +120,19 @@ export class NestAddresses {
     level.bases.set(a.key, this.#ir.let('at', sum))
   }
 
+  /** The part of an address that depends on no deeper loop. */
+  baseOf(level: Level, a: Affine): Expr {
+    this.base(level, a)
+    return level.bases.get(a.key)!
+  }
+
+  /** By how much a step of a loop moves a form: 0, or a number that may stand in a kernel; null for others. */
+  stepOf(group: Group, a: Affine): number | null {
+    if ([...a.terms.keys()].some((v) => v.quotient !== undefined)) return null
+    const step = this.#loops.coefficient(a, group)
+    return step >= 0 && step <= longestWritten ? step : null
+  }
+
   #baseFrom(level: Level, a: Affine): { sum: Expr; done: Set<Group> } | null {
     for (let l: Level | null = level; l; l = l.parent) {
       const sum = l.bases.get(a.key)

@@ -6,6 +6,7 @@ import { emitCast, emitOperation } from './elementwise.ts'
 import { covers, MaterializeRequest, type Bound, type Expression } from './expression.ts'
 import type { Expr } from './kernel.ts'
 import type { Level, NestAddresses } from './nest-addresses.ts'
+import type { Group } from './nest-loops.ts'
 import type { NestParameters } from './nest-parameters.ts'
 import { emitRandom } from './random.ts'
 
@@ -13,6 +14,8 @@ export class NestValues {
   readonly #ir: ir.KernelBuilder
   readonly #parameters: NestParameters
   readonly #addresses: NestAddresses
+  /** Whether all bounds hold in what is being written. */
+  #isInside = false
 
   constructor(builder: ir.KernelBuilder, parameters: NestParameters, addresses: NestAddresses) {
     this.#ir = builder
@@ -95,6 +98,7 @@ export class NestValues {
       }
       case 'guard': {
         const x = this.value(level, e.x)
+        if (this.#isInside) return x
         const inside = this.#inside(level, e.bounds)
         return e.dtype === 'bool' ? ir.and(inside, x) : ir.select(inside, x, 0)
       }
@@ -116,25 +120,89 @@ export class NestValues {
     return e.dtype === 'bool' ? ir.ne(x, 0) : x
   }
 
+  /**
+   * The part [begin, end) of an innermost loop over [from, to) in which all bounds inside `roots` hold, so that nothing there needs a test; null where
+   * no bound depends on the loop, or one does in another way than growing with it by a few elements, or on a loop inside.
+   */
+  insideRange(
+    level: Level,
+    group: Group,
+    roots: readonly Expression[],
+    from: Expr,
+    to: Expr,
+  ): { readonly begin: Expr; readonly end: Expr } | null {
+    const bounds = this.#boundsIn(level, roots)
+    const loops = new Set([...level.loops, ...group.members])
+    const steps = bounds.map((b) => (covers(loops, b.at.loops) ? this.#addresses.stepOf(group, b.at) : null))
+    if (steps.every((step) => step === 0) || steps.includes(null)) return null
+    let [begin, end] = [from, to]
+    let isAnywhere: Expr | null = null
+    bounds.forEach((b, i) => {
+      const step = steps[i]!
+      if (step === 0) {
+        const here = this.#inside(level, [b])
+        isAnywhere = isAnywhere ? ir.and(isAnywhere, here) : here
+        return
+      }
+      const start = this.#addresses.baseOf(level, b.at)
+      // The first iteration that is at a coordinate or behind it.
+      const first = (coordinate: Expr | number): Expr => {
+        const distance = ir.max(0, ir.sub(coordinate, start))
+        return step === 1 ? distance : ir.div(ir.add(distance, step - 1), step)
+      }
+      begin = this.#ir.let('begin', ir.max(begin, first(b.low)))
+      end = this.#ir.let('end', ir.min(end, first(this.#high(b))))
+    })
+    if (isAnywhere) begin = this.#ir.let('begin', ir.select(isAnywhere, begin, to))
+    begin = this.#ir.let('begin', ir.min(begin, to))
+    return { begin, end: this.#ir.let('end', ir.max(begin, end)) }
+  }
+
+  /** Writes what `body` does where all bounds hold. */
+  whereInside(body: () => void): void {
+    this.#isInside = true
+    body()
+    this.#isInside = false
+  }
+
+  /** Bounds of what is not yet computed, each once. */
+  #boundsIn(level: Level, roots: readonly Expression[]): Bound[] {
+    const bounds = new Map<string, Bound>()
+    const seen = new Set<Expression>()
+    const walk = (e: Expression): void => {
+      if (seen.has(e) || level.valueOf(e)) return
+      seen.add(e)
+      const own = e.kind === 'guard' ? e.bounds : e.kind === 'load' || e.kind === 'gather' ? e.guards : []
+      for (const b of own) bounds.set(boundKey(b), b)
+      if (e.kind === 'operation') e.args.forEach(walk)
+      else if (e.kind === 'guard') walk(e.x)
+      else if (e.kind === 'gather') walk(e.index)
+      else if (e.kind === 'random') {
+        walk(e.key)
+        walk(e.offset)
+      }
+    }
+    roots.forEach(walk)
+    return [...bounds.values()]
+  }
+
+  #high(b: Bound): Expr {
+    return this.#parameters.index(`high ${b.at.key}`, b.high, { of: 'high', bound: b })
+  }
+
   /** The address where the bounds hold, and that of the first element elsewhere. */
   #guarded(level: Level, guards: readonly Bound[], at: Expr): Expr {
-    return guards.length === 0 ? at : ir.select(this.#inside(level, guards), at, 0)
+    return guards.length === 0 || this.#isInside ? at : ir.select(this.#inside(level, guards), at, 0)
   }
 
   #inside(level: Level, bounds: readonly Bound[]): Expr {
     let all: Expr | null = null
     for (const b of bounds) {
-      const key = `inside ${b.at.key}<${b.high}`
+      const key = boundKey(b)
       let test = level.addressOf(key)
       if (!test) {
         const x = this.#ir.let('x', this.#addresses.address(level, b.at))
-        test = this.#ir.let(
-          'inside',
-          ir.and(
-            ir.ge(x, b.low),
-            ir.lt(x, this.#parameters.index(`high ${b.at.key}`, b.high, { of: 'high', bound: b })),
-          ),
-        )
+        test = this.#ir.let('inside', ir.and(ir.ge(x, b.low), ir.lt(x, this.#high(b))))
         level.addresses.set(key, test)
       }
       all = all ? ir.and(all, test) : test
@@ -160,6 +228,8 @@ export class NestValues {
     return base
   }
 }
+
+const boundKey = (b: Bound): string => `inside ${b.at.key}<${b.high}`
 
 /** A name for an expression that was computed before. */
 const describe = (e: Expr): string =>

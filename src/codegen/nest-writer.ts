@@ -219,8 +219,22 @@ class NestWriter {
       this.#current = new Level(parent, group.members)
       body(i)
     }
-    if (lanes && !dynamic) this.#ir.vector('k', from, to, fill)
-    else this.#ir.loop('k', from, to, 1, fill)
+    if (!lanes || dynamic) {
+      this.#ir.loop('k', from, to, 1, fill)
+      return
+    }
+    const inside = this.#values.insideRange(parent, group, roots, from, to)
+    if (!inside) {
+      this.#ir.vector('k', from, to, fill)
+      return
+    }
+    // What lies in front of the range and behind it is tested element by element.
+    this.#ir.loop('side', 0, 2, 1, (side) => {
+      const isFirst = ir.eq(side, 0)
+      const start = this.#ir.let('start', ir.select(isFirst, from, inside.end))
+      this.#ir.loop('k', start, this.#ir.let('stop', ir.select(isFirst, inside.begin, to)), 1, fill)
+    })
+    this.#values.whereInside(() => this.#ir.vector('k', inside.begin, inside.end, fill))
   }
 
   #hasGatherInside(level: Level, roots: readonly Expression[]): boolean {

@@ -12,6 +12,7 @@ import { valueScalar } from './elementwise.ts'
 import {
   covers,
   ExpressionBuilder,
+  isSplitOff,
   MaterializeRequest,
   expressionsOf,
   type Expression,
@@ -43,6 +44,8 @@ export interface NestKernel {
   readonly siblings?: readonly Kernel[]
 }
 
+/** Longest last axis along which values are repeated that stands in a kernel as a number. */
+const longestRepeated = 8
 /** Elements of the innermost loop that one parallel iteration takes where there is nothing else to share out. */
 const chunkElements = 4096
 /** Most accumulators of a column reduction, which stay in the first-level cache, and fewest for which neighbours in memory are read together. */
@@ -127,7 +130,7 @@ class Nest {
     const loops = new JoinedLoops(lists, this.#parts, this.#stores)
     const [outer, inner] = [loops.groups(this.#outer), loops.groups(innerLoops)]
     const column = inner.length > 0 ? null : this.#columnLoop(loops, outer)
-    const tail = tailOf(inner)
+    const tail = tailOf(inner, this.#expressions)
     const work = this.#work(outer, inner, column, tail)
     const layout: NestLayout = {
       sinks: this.#sinks,
@@ -245,11 +248,16 @@ class Nest {
   }
 }
 
-/** The last loop where it is so short that the one before is the better vector loop: it is written out. */
-function tailOf(groups: readonly Group[]): Group | null {
+/**
+ * The last loop where it is so short that the one before is the better vector loop: it is written out. Longer ones are if they only repeat what is
+ * stored, and were split off, as where images are enlarged: by how much is no size that changes.
+ */
+function tailOf(groups: readonly Group[], expressions: readonly Expression[]): Group | null {
   const last = groups[groups.length - 1]
   const before = groups[groups.length - 2]
-  return last && before && last.extent <= longestWritten && before.extent >= 8 ? last : null
+  if (!last || !before || before.extent < 8) return null
+  const repeats = (): boolean => last.members.every((v) => isSplitOff(v) && !expressions.some((e) => e.loops.has(v)))
+  return last.extent <= longestWritten || (last.extent <= longestRepeated && repeats()) ? last : null
 }
 
 /** Columns that one parallel iteration sums: whole cache lines of them, in a number of blocks that threads can share where there are no other loops. */

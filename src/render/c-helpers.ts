@@ -4,7 +4,7 @@
  */
 import type { DType } from '../common/dtype.ts'
 import { InternalError } from '../common/errors.ts'
-import type { Expr, ReduceIr, ScalarType, Type } from '../codegen/kernel.ts'
+import type { Expr, ScalarType, Type } from '../codegen/kernel.ts'
 
 export const baseTypes = `typedef signed char i8;
 typedef unsigned char u8;
@@ -213,34 +213,6 @@ export class Helpers {
     )
   }
 
-  /** The second operand where either is NaN. */
-  extremum(op: 'min' | 'max', type: Type): string {
-    const t = this.type(type)
-    const comparison = op === 'min' ? 'a < b' : 'a > b'
-    const value = type.lanes === 1 ? `${comparison} ? a : b` : `${this.select(type)}(${comparison}, a, b)`
-    return this.define(`${op}_${t}`, `static inline ${t} ${op}_${t}(${t} a, ${t} b) { return ${value}; }`)
-  }
-
-  /** Like `extremum`, but a NaN in either operand stays. */
-  nanExtremum(op: 'min' | 'max', type: Type): string {
-    const t = this.type(type)
-    const comparison = op === 'min' ? 'b < a' : 'b > a'
-    const value =
-      type.lanes === 1 ? `${comparison} || b != b ? b : a` : `${this.select(type)}((${comparison}) | (b != b), b, a)`
-    return this.define(`nan${op}_${t}`, `static inline ${t} nan${op}_${t}(${t} a, ${t} b) { return ${value}; }`)
-  }
-
-  /** Makes `nanmax_f32` and its like known as reductions of simd loops. */
-  nanReduction(op: 'min' | 'max', type: Type): string {
-    const name = this.nanExtremum(op, type)
-    const infinity = op === 'min' ? '__builtin_inf()' : '-__builtin_inf()'
-    this.define(
-      `reduction_${name}`,
-      `#pragma omp declare reduction(${name} : ${cScalars[type.scalar]} : omp_out = ${name}(omp_out, omp_in)) initializer(omp_priv = ${infinity})`,
-    )
-    return name
-  }
-
   abs(type: Type): string {
     const t = cScalars[type.scalar]
     return this.define(`abs_${t}`, `static inline ${t} abs_${t}(${t} x) { return x < 0 ? -x : x; }`)
@@ -363,47 +335,5 @@ static inline ${vector} ${name}(${vector} a, ${vector} b) { return __builtin_shu
 static inline ${vector} ${name}(${vector} a, ${vector} b) { return __builtin_shuffle(a, b, (${mask}){${picks}}); }
 #endif`,
     )
-  }
-
-  /**
-   * Lanes combined in halves: ((0 4) (2 6)) ((1 5) (3 7)). Where the compiler has shuffles, vectors are: lane by lane it would take longer than
-   * the loop before it where rows are short.
-   */
-  reduceLanes(op: ReduceIr, type: Type): string {
-    const { scalar, lanes } = type
-    const combine = (a: string, b: string, width = 1): string => {
-      if (op === 'add') return `(${a} + ${b})`
-      if (op === 'mul') return `(${a} * ${b})`
-      const of: Type = { scalar, lanes: width }
-      return `${scalar === 'f32' ? this.nanExtremum(op, of) : this.extremum(op, of)}(${a}, ${b})`
-    }
-    let parts = Array.from({ length: lanes }, (_, i) => `x[${i}]`)
-    while (parts.length > 1) {
-      const half = parts.length / 2
-      parts = parts.slice(0, half).map((p, i) => combine(p, parts[i + half]!))
-    }
-    const steps: string[] = []
-    let last = 'x'
-    const step = (width: number, left: readonly number[], right: readonly number[]): void => {
-      const half = (lanesOf: readonly number[]): string =>
-        `__builtin_shufflevector(${last}, ${last}, ${lanesOf.join(', ')})`
-      const next = `x${steps.length}`
-      steps.push(`  const ${this.type({ scalar, lanes: width })} ${next} = ${combine(half(left), half(right), width)};`)
-      last = next
-    }
-    const from = (start: number, count: number): number[] => Array.from({ length: count }, (_, i) => start + i)
-    for (let width = lanes / 2; width >= 4; width /= 2) step(width, from(0, width), from(width, width))
-    // Vectors of four are the narrowest: their halves meet in all lanes.
-    step(4, from(0, 4), [2, 3, 0, 1])
-    step(4, from(0, 4), [1, 0, 3, 2])
-    const vector = this.type(type)
-    const name = `reduce_${op}_${vector}`
-    const plain = `  return ${parts[0]};`
-    const shuffled = `${steps.join('\n')}\n  return ${last}[0];`
-    const body =
-      lanes < 4
-        ? plain
-        : `#ifdef __has_builtin\n#if __has_builtin(__builtin_shufflevector)\n${shuffled}\n#endif\n#endif\n${plain}`
-    return this.define(name, `static inline ${cScalars[scalar]} ${name}(${vector} x) {\n${body}\n}`)
   }
 }

@@ -13,6 +13,7 @@ import { expressionsOf, flatten, some } from '../codegen/walk.ts'
 import { vectorize, type VectorizeOptions } from '../codegen/vectorize.ts'
 import { baseTypes, cElements, cScalars, Helpers } from './c-helpers.ts'
 import { dot, mulhi, mullo, plainWindow, splitTileProduct, tileProduct } from './c-products.ts'
+import { extremum, nanExtremum, nanReduction, reduceLanes } from './c-reductions.ts'
 import {
   ARITHMETIC,
   ATOM,
@@ -191,8 +192,8 @@ class Printer {
     if (op === 'add') return `${name} += ${this.print(value)};`
     if (op === 'mul') return `${name} *= ${this.print(value)};`
     const combine = isFloat(value.type.scalar)
-      ? this.helpers.nanExtremum(op, value.type)
-      : this.helpers.extremum(op, value.type)
+      ? nanExtremum(this.helpers, op, value.type)
+      : extremum(this.helpers, op, value.type)
     return `${name} = ${combine}(${name}, ${this.print(value)});`
   }
 
@@ -214,7 +215,7 @@ class Printer {
     for (const [name, op] of outerAccumulations(body)) {
       const type = this.types.get(name)!
       const operator =
-        op === 'add' ? '+' : op === 'mul' ? '*' : isFloat(type.scalar) ? this.helpers.nanReduction(op, type) : op
+        op === 'add' ? '+' : op === 'mul' ? '*' : isFloat(type.scalar) ? nanReduction(this.helpers, op, type) : op
       found.set(operator, [...(found.get(operator) ?? []), variableName(name)])
     }
     return [...found].map(([operator, names]) => ` reduction(${operator}:${names.join(', ')})`).join('')
@@ -355,7 +356,7 @@ class Printer {
       case 'ramp':
         return this.call(this.helpers.ramp(e.type.lanes), e.base)
       case 'reduceLanes':
-        return this.call(this.helpers.reduceLanes(e.op, e.x.type), e.x)
+        return this.call(reduceLanes(this.helpers, e.op, e.x.type), e.x)
       case 'call':
         return this.call(`__builtin_${e.fn}${e.type.scalar === 'f32' ? 'f' : ''}`, ...e.args)
       default:
@@ -409,7 +410,7 @@ class Printer {
     switch (e.op) {
       case 'min':
       case 'max':
-        return this.call(this.helpers.extremum(e.op, e.type), e.a, e.b)
+        return this.call(extremum(this.helpers, e.op, e.type), e.a, e.b)
       case 'mulhi':
         this.products.add(this.operandsText(e))
         return this.call(mulhi(this.helpers, lanes), e.a, e.b)

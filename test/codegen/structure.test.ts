@@ -290,12 +290,26 @@ describe('what is printed', () => {
       typedef f32 f32x8u __attribute__((vector_size(32), aligned(4), may_alias));
       typedef i32 i32x8 __attribute__((vector_size(32)));
       static inline f32x8 select_f32x8(i32x8 m, f32x8 a, f32x8 b) { return (f32x8)((m & (i32x8)a) | (~m & (i32x8)b)); }
-      static inline f32x8 nanmax_f32x8(f32x8 a, f32x8 b) { return select_f32x8((b > a) | (b != b), b, a); }
+      static inline f32x8 max_f32x8(f32x8 a, f32x8 b) {
+      #if defined(__AVX2__) && !defined(__clang__)
+        return __builtin_ia32_maxps256(a, b);
+      #else
+        return select_f32x8(a > b, a, b);
+      #endif
+      }
+      static inline f32x8 nanmax_f32x8(f32x8 a, f32x8 b) { return select_f32x8(b != b, b, max_f32x8(b, a)); }
       static inline f32 nanmax_f32(f32 a, f32 b) { return b > a || b != b ? b : a; }
       typedef f32 f32x4 __attribute__((vector_size(16)));
       typedef i32 i32x4 __attribute__((vector_size(16)));
       static inline f32x4 select_f32x4(i32x4 m, f32x4 a, f32x4 b) { return (f32x4)((m & (i32x4)a) | (~m & (i32x4)b)); }
-      static inline f32x4 nanmax_f32x4(f32x4 a, f32x4 b) { return select_f32x4((b > a) | (b != b), b, a); }
+      static inline f32x4 max_f32x4(f32x4 a, f32x4 b) {
+      #if defined(__SSE2__) && !defined(__clang__)
+        return __builtin_ia32_maxps(a, b);
+      #else
+        return select_f32x4(a > b, a, b);
+      #endif
+      }
+      static inline f32x4 nanmax_f32x4(f32x4 a, f32x4 b) { return select_f32x4(b != b, b, max_f32x4(b, a)); }
       static inline f32 reduce_max_f32x8(f32x8 x) {
       #ifdef __has_builtin
       #if __has_builtin(__builtin_shufflevector)
@@ -326,7 +340,6 @@ describe('what is printed', () => {
         return r;
       }
       static inline i32x8 splat_i32x8(i32 x) { return (i32x8){x, x, x, x, x, x, x, x}; }
-      static inline f32x8 max_f32x8(f32x8 a, f32x8 b) { return select_f32x8(a > b, a, b); }
       static inline f32 reduce_add_f32x8(f32x8 x) {
       #ifdef __has_builtin
       #if __has_builtin(__builtin_shufflevector)
@@ -345,7 +358,6 @@ describe('what is printed', () => {
         return r;
       }
       static inline i32x4 splat_i32x4(i32 x) { return (i32x4){x, x, x, x}; }
-      static inline f32x4 max_f32x4(f32x4 a, f32x4 b) { return select_f32x4(a > b, a, b); }
       static inline f32 reduce_add_f32x4(f32x4 x) {
       #ifdef __has_builtin
       #if __has_builtin(__builtin_shufflevector)
@@ -362,7 +374,7 @@ describe('what is printed', () => {
       static inline i64 min_i64(i64 a, i64 b) { return a < b ? a : b; }
 
       // reduceMax+sub+exp+reduceSum+div -> float32[2]
-      void k_41bf7e27f96f8c40(const i64 *args, i64 begin, i64 end, char *scratch, i32 *status) {
+      void k_b981a8c78379e867(const i64 *args, i64 begin, i64 end, char *scratch, i32 *status) {
         f32 *restrict p0 = (f32 *)args[0];
         const i64 n1 = args[1];
         const i64 n2 = args[2];

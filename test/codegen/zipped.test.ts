@@ -44,6 +44,17 @@ function expectZipped(given: Partial<ConvolutionCase>): void {
   }
 }
 
+/** As above for results of one channel, which need no packed weights. */
+function expectRow(given: Partial<ConvolutionCase>): void {
+  const c = gradient({ inChannels: 1, ...given })
+  for (const of of widths) {
+    const own = titles(c, { capabilities: of })
+    expect(own.filter((t) => t === 'convolution')).toHaveLength(1)
+    expect(own.length).toBeLessThanOrEqual(2)
+    expectResult(c, { capabilities: of })
+  }
+}
+
 describe('classes of a result with a stride in one kernel', () => {
   test.each([3, 6, 7, 8, 14, 15, 16, 17, 31, 33, 35, 64, 66, 99])('rows of %i elements', (width) => {
     expectZipped({ size: [5, width] })
@@ -125,5 +136,48 @@ describe('classes of a result with a stride in one kernel', () => {
       )
       expect(found.map((x) => x + 0)).toEqual(wanted)
     }
+  })
+})
+
+describe('results of one channel', () => {
+  test.each([2, 3, 6, 7, 8, 14, 15, 16, 17, 31, 33, 35, 64, 66, 99, 530, 1037])('rows of %i elements', (width) => {
+    expectRow({ size: [5, width], kernel: [2, 2], padding: [0, 0] })
+    expectRow({ size: [5, width] })
+  })
+
+  test('every stride, size of windows and padding', () => {
+    expectRow({ stride: [2, 1] })
+    expectRow({ stride: [1, 2], padding: [0, 1] })
+    expectRow({ stride: [3, 2], size: [13, 40] })
+    expectRow({ stride: [4, 4], size: [13, 70], kernel: [4, 4], padding: [0, 0] })
+    expectRow({ stride: [8, 4], size: [17, 70], kernel: [8, 4], padding: [0, 0] })
+    expectRow({ stride: [2, 4], size: [13, 41], kernel: [5, 7], padding: [2, 3] })
+    expectRow({ kernel: [1, 1], padding: [0, 0] })
+    expectRow({ kernel: [4, 4], padding: [1, 1] })
+    expectRow({ kernel: [7, 3], padding: [3, 0] })
+    expectRow({ kernel: [3, 3], padding: [4, 4] })
+    expectRow({ stride: [2, 1], dilation: [1, 3], kernel: [3, 3] })
+  })
+
+  test('one windowed axis, groups, few and many channels, one image', () => {
+    expectRow({ size: [41], kernel: [3], stride: [2], dilation: [1], padding: [1] })
+    expectRow({ groups: 3, outChannels: 6 })
+    expectRow({ outChannels: 2 })
+    expectRow({ outChannels: 40, batch: 1 })
+  })
+
+  test('classes that are not interleaved in vectors, and windows of many taps, go another way', () => {
+    expectResult(gradient({ inChannels: 1, stride: [3, 3], size: [13, 40] }))
+    expectResult(gradient({ inChannels: 1, kernel: [9, 9], size: [13, 40] }))
+    expectResult(gradient({ inChannels: 1, outChannels: 1 }))
+  })
+
+  test('sizes do not change the kernels', () => {
+    const names = (size: number[], batch: number): string =>
+      lower(gradient({ inChannels: 1, size, batch }))
+        .steps.map((s) => structureOf(s.kernel))
+        .join()
+    expect(names([40, 77], 9)).toBe(names([9, 34], 2))
+    expect(names([40, 6], 9)).toBe(names([9, 34], 2))
   })
 })

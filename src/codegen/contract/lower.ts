@@ -36,7 +36,7 @@ import { isSmallResult, lowerSplitGemm } from './split.ts'
 import { siblingsOnce, type Lowering } from './siblings.ts'
 import { tileConvolution } from './window-tiles.ts'
 import { winogradForm } from './winograd.ts'
-import { zipped } from './zipped.ts'
+import { zipped, zippedRow } from './zipped.ts'
 
 /** Contracted elements from which on the sum of a small result is cut. */
 const LONG_SUM = 2048
@@ -70,7 +70,8 @@ export function lowerContract(problem: ContractProblem): LoweredContract {
 function directly(c: Contraction): LoweredContract {
   const absent = absentLetters(c)
   const { left, right } = sortLetters(c.cases[0]!, absent)
-  if (left.length === 0 || right.length === 0) return rowProduct(c, absent) ?? alongVectors(c, absent)
+  if (left.length === 0 || right.length === 0)
+    return rowProduct(c, absent) ?? zippedRow(c, absent) ?? alongVectors(c, absent)
   return unpacked(c, absent) ?? zipped(c, absent) ?? fewRows(c, absent) ?? product(c, absent)
 }
 

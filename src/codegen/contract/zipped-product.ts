@@ -10,48 +10,26 @@ import type { Expr } from '../kernel.ts'
 import { Assembler } from './assembler.ts'
 import { FlatAxes, mergeAxes } from './axes.ts'
 import { chooseBlocking, registerTile, tileName, type RegisterTile } from './blocking.ts'
-import { axesIn, formSize, type Form, type StepList } from './form.ts'
+import { axesIn, formSize, type StepList } from './form.ts'
 import { emitMicroKernel, type RowReader } from './gemm.ts'
 import { emitPackPanels } from './pack.ts'
 import { packPanels, panelSource, tilePanels } from './packed.ts'
 import { eachSum, ResultStore } from './store.ts'
-import type { ZippedAxis, ZippedScheme } from './zipped-scheme.ts'
+import { ONE_CLASS, type ClassAxis, type ZippedProblem } from './zipped-scheme.ts'
 import { emitPackShifted } from './zipped-pack.ts'
-import { ZippedStore, type ZippedColumns } from './zipped-store.ts'
+import { ZippedStore } from './zipped-store.ts'
 
 /** Contracted elements, of all shifts, between two visits of a tile. */
 const DEPTH = 512
 /** Copies of the innermost loop's body. */
 const COPIES = 4
 
-export interface ZippedProblem {
-  readonly scheme: ZippedScheme
-  /** Columns are the positions (the last is that of x), rows and contracted axes what is no tap. */
-  readonly form: Form
-  /** The same with the taps, y before x, as the outermost contracted axes of rows. */
-  readonly weights: Form
-  readonly columns: ZippedColumns
-  /** Elements from one shift of the columns to the next along y and x. */
-  readonly shiftStrides: readonly [number, number]
-  /** Whether the columns' operand is a copy, behind which a vector may be read. */
-  readonly isCopied: boolean
-}
-
-const ONE: Pick<ZippedAxis, 'classes' | 'padding' | 'taps' | 'step' | 'low' | 'shifts'> = {
-  classes: 1,
-  padding: 0,
-  taps: 1,
-  step: 1,
-  low: 0,
-  shifts: 1,
-}
-
 export function lowerZippedProduct(p: ZippedProblem, capabilities: Capabilities, list: StepList): void {
   const { form, scheme } = p
   const [batch, rows, columns, depth] = [form.batch, form.rows, form.columns, form.contracted].map(formSize) as Four
   const wide = registerTile(capabilities)
   const tile: RegisterTile = rows > 4 ? wide : { ...wide, rows: 4 }
-  const axes = [scheme.y ?? ONE, scheme.x] as const
+  const axes = [scheme.y ?? ONE_CLASS, scheme.x] as const
   const [shifts, taps, classes] = [
     axes[0].shifts * axes[1].shifts,
     axes[0].taps * axes[1].taps,
@@ -205,7 +183,7 @@ class ClassNumbers {
   private readonly low: Expr
   private readonly step: Expr
 
-  constructor(k: Assembler, axis: typeof ONE) {
+  constructor(k: Assembler, axis: ClassAxis) {
     this.k = k
     this.classes = k.size(axis.classes)
     this.shifts = k.size(axis.shifts)

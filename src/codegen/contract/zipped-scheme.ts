@@ -38,6 +38,42 @@ export interface ZippedScheme {
   readonly y: ZippedAxis | null
 }
 
+/** What the numbers of classes and shifts follow from. */
+export type ClassAxis = Pick<ZippedAxis, 'classes' | 'padding' | 'taps' | 'step' | 'low' | 'shifts'>
+
+/** In place of y where there is none. */
+export const ONE_CLASS: ClassAxis = { classes: 1, padding: 0, taps: 1, step: 1, low: 0, shifts: 1 }
+
+/** A problem as its kernels take it. */
+export interface ZippedProblem {
+  readonly scheme: ZippedScheme
+  /** Columns are the positions (the last is that of x), rows and contracted axes what is no tap. */
+  readonly form: Form
+  /** The same with the taps, y before x, as the outermost contracted axes of rows. */
+  readonly weights: Form
+  readonly columns: ZippedColumns
+  /** Elements from one shift of the columns to the next along y and x. */
+  readonly shiftStrides: readonly [number, number]
+  /** Whether the columns' operand is a copy, behind which a vector may be read. */
+  readonly isCopied: boolean
+}
+
+/** A tap of a class, and the shift at which it reads. */
+export interface ClassTap {
+  readonly tap: number
+  readonly shift: number
+}
+
+/** The taps of each class. */
+export function classesOf({ classes, padding, taps, step, low }: ClassAxis): ClassTap[][] {
+  return Array.from({ length: classes }, (_, r) => {
+    const first = (r + padding) % classes
+    const count = Math.max(0, Math.ceil((taps - first) / classes))
+    const shift = (Math.floor((r + padding) / classes) - low) / step
+    return Array.from({ length: count }, (__, n) => ({ tap: first + n * classes, shift: shift - n }))
+  })
+}
+
 /** How a problem falls into classes, or null where it is none of these. */
 export function zippedScheme(problem: ContractProblem, c: AffineCase): ZippedScheme | null {
   const { spec, out } = problem

@@ -6,14 +6,35 @@ import type { LoweredContract } from './problem.ts'
 import { byStride, leavesAxes, reaches } from './relayout.ts'
 import { PACK_SLACK } from './zipped-pack.ts'
 import { lowerZippedProduct } from './zipped-product.ts'
-import { shiftedCase, zippedColumns, zippedScheme, type ZippedAxis } from './zipped-scheme.ts'
+import { fitsZippedRow, lowerZippedRow } from './zipped-row.ts'
+import { shiftedCase, zippedColumns, zippedScheme, type ZippedAxis, type ZippedScheme } from './zipped-scheme.ts'
 
 /** All classes at once, or null where the problem has none. Both operands have free letters. */
 export function zipped(c: Contraction, absent: ReadonlySet<number>): LoweredContract | null {
-  const { problem, cases } = c
-  const scheme = zippedScheme(problem, cases[0]!)
+  const scheme = zippedScheme(c.problem, c.cases[0]!)
   // Instructions for bfloat16 multiply faster.
-  if (!scheme || (problem.dtype === 'bfloat16' && problem.capabilities.bfloat16 !== undefined)) return null
+  if (!scheme || (c.problem.dtype === 'bfloat16' && c.problem.capabilities.bfloat16 !== undefined)) return null
+  return lowerZipped(c, absent, scheme, lowerZippedProduct)
+}
+
+/** The same where only the operand with positions has free letters, and something is summed beside the taps. */
+export function zippedRow(c: Contraction, absent: ReadonlySet<number>): LoweredContract | null {
+  const { problem, cases, taps } = c
+  const scheme = zippedScheme(problem, cases[0]!)
+  if (!scheme || problem.dtype !== 'float32' || !fitsZippedRow({ scheme })) return null
+  const { left, right, contracted } = sortLetters(cases[0]!, absent)
+  if ((scheme.side === 'lhs' ? right : left).length > 0 || contracted.every((l) => taps.has(l))) return null
+  if (letterStride(cases[0]![scheme.side], scheme.x.position) !== 1) return null
+  return lowerZipped(c, absent, scheme, lowerZippedRow)
+}
+
+function lowerZipped(
+  c: Contraction,
+  absent: ReadonlySet<number>,
+  scheme: ZippedScheme,
+  lower: typeof lowerZippedProduct,
+): LoweredContract {
+  const { problem, cases } = c
   const { side, x, y } = scheme
   const other = side === 'lhs' ? 'rhs' : 'lhs'
   const list = new StepList()
@@ -47,7 +68,7 @@ export function zipped(c: Contraction, absent: ReadonlySet<number>): LoweredCont
     operands: [],
   })
   const shiftStride = (a: ZippedAxis | null): number => (a ? letterStride(dims, a.tap) : 0)
-  lowerZippedProduct(
+  lower(
     {
       scheme,
       form,
