@@ -4,7 +4,7 @@
  * artificial intelligence datatype for higher-precision computations", 2019), whose six largest products take less time than one in float32.
  * What all tasks share (weights) is packed once, by a launch of its own; each task packs what it has of the other operand.
  */
-import { sizeOf, type DType } from '../../common/dtype.ts'
+import { sizeOf } from '../../common/dtype.ts'
 import type { Capabilities } from '../capabilities.ts'
 import {
   add,
@@ -29,173 +29,22 @@ import {
 import type { Expr, TileStream, TileWindow } from '../kernel.ts'
 import { Assembler } from './assembler.ts'
 import { FlatAxes, mergeAxes } from './axes.ts'
+import { choosePairBlocking, type Own, type PairBlocking } from './bf16-blocking.ts'
+import { kindOf, type Kind } from './bf16-kind.ts'
 import { emitPackWords, panelWords, storedLayout, type PanelPlace, type WordLayout } from './bf16-pack.ts'
-import { evenShare, registerTile, rowLanes, tileName, type RegisterTile } from './blocking.ts'
-import { axesIn, formSize, type Form, type FormAxis, type StepList } from './form.ts'
+import { tileName, type RegisterTile } from './blocking.ts'
+import { axesIn, formSize, type Form, type StepList } from './form.ts'
 import type { GemmOptions } from './gemm.ts'
 import type { ContractStep } from './problem.ts'
 import { packPanels, panelSource, type PackedPanels, type PanelTemplate } from './packed.ts'
 import { eachSum, TileStore, type Sums } from './store.ts'
-import { BLOCK, BLOCK_PAIRS, Offsets, type WordMemory } from './word-offsets.ts'
+import { BLOCK, Offsets, type WordMemory } from './word-offsets.ts'
 
 /** Copies of the innermost loop's body, so that its counting does not show. */
 const COPIES = 4
-/** Tasks that every thread should get. */
-const TASKS_PER_THREAD = 4
 /** By parts of elements: words that products of tiles ask for in a step, and calls that it takes to ask for all of a panel. */
 const WORDS_ASKED = { 1: 4 * 16, 3: 24 * 16 } as const
 const CALLS_PER_PANEL = { 1: 512 / WORDS_ASKED[1], 3: Math.ceil(1024 / WORDS_ASKED[3]) } as const
-
-/** Whether the device has instructions for this product, and offsets along the sum fit their table. */
-export function hasPairProducts(form: Form, capabilities: Capabilities): boolean {
-  const reach = (view: 'a' | 'b'): number =>
-    form.contracted.reduce((n: number, x: FormAxis) => n + Math.abs(x[view]) * Math.max(0, x.size - 1), 0)
-  const of = (dtype: DType): boolean => form.a.dtype === dtype && form.b.dtype === dtype
-  const isFaster =
-    (of('bfloat16') && capabilities.bfloat16 !== undefined) || (of('float32') && splitsPay(form, capabilities))
-  return isFaster && Math.max(reach('a'), reach('b')) < 2 ** 31
-}
-
-/**
- * Middle extents from which on elements are used often enough for splitting them, also where one operand was split before; the smallest one of
- * weights has to fill a tile.
- */
-const SPLIT_EXTENT = { both: 192, one: 96 }
-const SPLIT_LEAST = 32
-
-/**
- * Whether elements in three parts pay. Two of the three extents of a product with weights are constants of a program, columns among them, so that
- * batches and lengths do not decide; but for networks whose weights never change, few rows do. Convolutions with windows would split each element once
- * for every tap; they have a form of their own (window-tiles.ts).
- */
-function splitsPay(form: Form, capabilities: Capabilities): boolean {
-  if (capabilities.bfloat16 !== 'tiles' || capabilities.splitProducts === false || form.isConvolution) return false
-  const extents = [form.rows, form.columns, form.contracted].map(formSize)
-  const [least, middle] = extents.toSorted((x, y) => x - y) as [number, number]
-  const isFixed = form.a.isConstant === true || form.b.isConstant === true
-  if (middle < (isFixed ? SPLIT_EXTENT.one : SPLIT_EXTENT.both)) return false
-  return (isFixed ? least : formSize(form.columns)) >= SPLIT_LEAST
-}
-
-/** A template for pairs. */
-export interface Kind {
-  readonly name: 'pairs' | 'tiles' | 'split tiles'
-  readonly tile: RegisterTile
-  /** Of elements. */
-  readonly parts: 1 | 3
-  /** Words as they are multiplied. */
-  readonly rows: WordLayout
-  readonly columns: WordLayout
-}
-
-/** By tiles; elements of float32 in three parts. */
-export function tileKind(dtype: DType): Kind {
-  const parts = dtype === 'float32' ? 3 : 1
-  const side = { rows: 32, lanes: BLOCK_PAIRS, wholeBlocks: true, parts } as const
-  return {
-    name: parts === 1 ? 'tiles' : 'split tiles',
-    tile: { lanes: 16, rows: 32, vectors: 2, columns: 32 },
-    parts,
-    rows: { ...side, order: 'tiles' },
-    columns: { ...side, order: 'pairs' },
-  }
-}
-
-function kindOf(form: Form, capabilities: Capabilities): Kind {
-  if (capabilities.bfloat16 === 'tiles') return tileKind(form.a.dtype)
-  const tile = registerTile(capabilities)
-  const side = { order: 'pairs', wholeBlocks: false, parts: 1 } as const
-  return {
-    name: 'pairs',
-    tile,
-    parts: 1,
-    rows: { ...side, rows: tile.rows, lanes: rowLanes(tile) },
-    columns: { ...side, rows: tile.columns, lanes: tile.lanes },
-  }
-}
-
-/** The operand that tasks pack. */
-type Own = 'rows' | 'columns' | null
-
-/** Panels that pass through the cache: the one that is multiplied, and the one that is asked for meanwhile. */
-const PASSING_PANELS = 2
-/** Panels of rows that should be multiplied by each one of columns, if there are as many. */
-const USED_AGAIN = 4
-
-/** Sizes of blocks; all are arguments at run time. */
-export interface PairBlocking {
-  /** Contracted elements of a block, blocks of a split, and of the whole sum. */
-  readonly depth: number
-  readonly blocks: number
-  readonly allBlocks: number
-  /** Panels of a task, and of rows that stay in the second-level cache meanwhile. */
-  readonly rowPanels: number
-  readonly columnPanels: number
-  readonly cachedRowPanels: number
-  /** Whether columns are packed panel by panel, each once. */
-  readonly isPerPanel: boolean
-  readonly rowTasks: number
-  readonly columnTasks: number
-}
-
-function chooseBlocking(form: Form, kind: Kind, own: Own, splits: number, capabilities: Capabilities): PairBlocking {
-  const [l1, l2] = capabilities.cacheBytes
-  const { tile } = kind
-  const block = 2 * BLOCK_PAIRS
-  const sum = Math.max(1, formSize(form.contracted))
-  const bytes = 2 * kind.parts
-  const allRows = Math.ceil(formSize(form.rows) / tile.rows)
-  const allColumns = Math.ceil(formSize(form.columns) / tile.columns)
-  const isByTiles = kind.name !== 'pairs'
-  // Tiles read from the second-level cache as fast: panels of rows that are used again, the one of columns and the one that is asked for. In the first-level
-  // cache a panel of columns takes two thirds; rows and sums pass through.
-  const room = isByTiles ? l2 / 2 / (PASSING_PANELS + Math.min(allRows, USED_AGAIN)) / bytes : (0.66 * l1) / 2
-  const deepest = Math.max(block, Math.floor(room / (tile.columns * block)) * block)
-  const share = Math.ceil(sum / splits)
-  const blocks = Math.ceil(share / deepest)
-  const depth = Math.ceil(share / blocks / block) * block
-  const panel = (rows: number): number => bytes * rows * depth
-
-  const fit = (share: number, panelBytes: number): number => Math.max(1, Math.floor((share * l2) / panelBytes))
-  // Where all rows stay in the cache, a task packs a panel of columns right before it is multiplied.
-  const isPerPanel = own === 'columns' && allRows * panel(tile.rows) <= l2 / 2
-  const cachedRowPanels = isPerPanel
-    ? allRows
-    : isByTiles
-      ? Math.max(1, fit(1 / 2, panel(tile.rows)) - PASSING_PANELS)
-      : fit(1 / 4, panel(tile.rows))
-  // What a task packs should stay in the second-level cache; of the other operand, which passes through, it takes all.
-  let rows = own === 'rows' ? Math.min(allRows, cachedRowPanels) : allRows
-  let columns = own === 'columns' && !isPerPanel ? Math.min(allColumns, fit(1 / 4, panel(tile.columns))) : allColumns
-  // Sums wait in the cache between blocks.
-  const waiting = (): number => fit(1 / 2, 4 * tile.rows * tile.columns * (own === 'rows' ? rows : columns))
-  if (blocks > 1 && own === 'rows') columns = Math.min(columns, waiting())
-  else if (blocks > 1) rows = Math.min(rows, waiting())
-  // Tasks that differ in columns only pack the same rows, each for itself.
-  const packsAgain = own === 'rows' && rows === allRows
-  const perThread = packsAgain ? TASKS_PER_THREAD / 2 : TASKS_PER_THREAD
-  const wanted = capabilities.threads === 1 ? 1 : perThread * capabilities.threads
-  const others = formSize(form.batch) * splits
-  const tasks = (): number => others * Math.ceil(allRows / rows) * Math.ceil(allColumns / columns)
-  // The nearer a task is to a square, the less it reads for a product.
-  while (tasks() < wanted && rows * columns > 1) {
-    if (rows > columns) rows = Math.ceil(rows / 2)
-    else columns = Math.ceil(columns / 2)
-  }
-  const rowPanels = evenShare(allRows, rows)
-  const columnPanels = evenShare(allColumns, columns)
-  return {
-    depth,
-    blocks,
-    allBlocks: Math.ceil(sum / depth),
-    rowPanels,
-    columnPanels,
-    cachedRowPanels,
-    isPerPanel,
-    rowTasks: Math.ceil(allRows / rowPanels),
-    columnTasks: Math.ceil(allColumns / columnPanels),
-  }
-}
 
 /** As `lowerGemm`; rows that are not packed once are packed by each task, and columns are then packed once. */
 export function lowerPairGemm(form: Form, capabilities: Capabilities, options: GemmOptions, list: StepList): void {
@@ -203,7 +52,7 @@ export function lowerPairGemm(form: Form, capabilities: Capabilities, options: G
   // Tiles split one of two packed operands.
   const packsColumns = options.columns !== 'once' || kind.parts === 3
   const own: Own = options.rows !== 'once' ? 'rows' : packsColumns ? 'columns' : null
-  const blocking = chooseBlocking(form, kind, own, options.splits, capabilities)
+  const blocking = choosePairBlocking(form, kind, own, options.splits, capabilities)
   const pack = (view: 'a' | 'b'): PackedPanels => packPanels(form, view, wordPanels(view, kind, blocking.depth), list)
   const packed = { rows: own === 'rows' ? null : pack('a'), columns: own === 'columns' ? null : pack('b') }
   const k = new Assembler(`product ${kind.name} own ${own} ${tileName(kind.tile)}`, form.title)
