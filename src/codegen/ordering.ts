@@ -5,6 +5,7 @@
  */
 import { numel } from '../common/shape.ts'
 import { topologicalOrder, type Node, type NodeOf } from '../graph/node.ts'
+import { rangeOf, type Range } from '../graph/range.ts'
 import type { KernelGroup } from './groups.ts'
 import type { GraphPart } from './pending.ts'
 import { bytesOf } from './places.ts'
@@ -144,6 +145,9 @@ class Ordering {
 const looksUp = (node: Node): node is NodeOf<'gather'> | NodeOf<'scatter'> =>
   node.op === 'gather' || node.op === 'scatter'
 
+/** Whether a range is known, and indices in it cannot fail: numbers that gradients of few rows are looked up by. */
+const isWithin = (range: Range | null, size: number): boolean => range !== null && range.low >= 0 && range.high < size
+
 /** The checks that the kernels of a group make: those of gathers and scatters within it. */
 function checksOf(group: KernelGroup, isMaterialized: (node: Node) => boolean): Check[] {
   const checks: Check[] = []
@@ -153,7 +157,8 @@ function checksOf(group: KernelGroup, isMaterialized: (node: Node) => boolean): 
     seen.add(node)
     if (looksUp(node)) {
       const size = (node.op === 'gather' ? node.sources[0]! : node).shape[node.attributes.axis] ?? 0
-      if (numel(node.sources[1]!.shape) > 0) checks.push({ index: node.sources[1]!, size })
+      const index = node.sources[1]!
+      if (numel(index.shape) > 0 && !isWithin(rangeOf(index), size)) checks.push({ index, size })
     }
     // Indices of a loop's body are those of the loop alone.
     if (node.op === 'scan' && topologicalOrder(node.attributes.body.outputs).some(looksUp))
