@@ -78,7 +78,8 @@ export class KernelFiles {
   /** Reads the lists of units that other processes may have added. */
   private readLists(): void {
     if (this.directory === null) return
-    for (const name of readdirSync(this.directory)) {
+    // Processes that compiled a kernel at the same time left it in several: in order, all find the same one.
+    for (const name of readdirSync(this.directory).sort()) {
       if (!name.endsWith(LIST) || this.listsRead.has(name)) continue
       this.listsRead.add(name)
       const path = join(this.directory, name.slice(0, -LIST.length))
