@@ -400,23 +400,26 @@ function isTiny(shape: readonly number[], axes: readonly number[]): boolean {
   return axes.every((a) => a > 0 && shape[a]! <= 5) && axes.reduce((n, a) => n * shape[a]!, 1) <= 25
 }
 
-/** Every expression of a DAG once, arguments first. */
-export function expressionsOf(roots: readonly Expression[]): Expression[] {
+/** Every expression of a DAG once, arguments first, but for those that are `known`, and what stands only in them. */
+export function expressionsOf(roots: readonly Expression[], known?: (e: Expression) => boolean): Expression[] {
   const seen = new Set<Expression>()
   const found: Expression[] = []
-  for (const e of roots) collect(e, seen, found)
+  for (const e of roots) collect(e, seen, found, known)
   return found
 }
 
-function collect(e: Expression, seen: Set<Expression>, found: Expression[]): void {
+type Known = ((e: Expression) => boolean) | undefined
+
+function collect(e: Expression, seen: Set<Expression>, found: Expression[], known: Known): void {
   if (seen.has(e)) return
   seen.add(e)
-  if (e.kind === 'operation') for (const x of e.args) collect(x, seen, found)
-  else if (e.kind === 'guard' || e.kind === 'reduction') collect(e.x, seen, found)
-  else if (e.kind === 'gather') collect(e.index, seen, found)
+  if (known?.(e)) return
+  if (e.kind === 'operation') for (const x of e.args) collect(x, seen, found, known)
+  else if (e.kind === 'guard' || e.kind === 'reduction') collect(e.x, seen, found, known)
+  else if (e.kind === 'gather') collect(e.index, seen, found, known)
   else if (e.kind === 'random') {
-    collect(e.key, seen, found)
-    collect(e.offset, seen, found)
+    collect(e.key, seen, found, known)
+    collect(e.offset, seen, found, known)
   }
   found.push(e)
 }

@@ -174,19 +174,8 @@ class Generator implements PlanBuilder {
     }
     const launch = ({ kernel, arguments: given, extent, grain, scratchBytes, flops, bytes, shapes }: PendingLaunch) => {
       const bound = given.map(bind)
-      return shapes
-        ? ({
-            kind: 'launch',
-            kernel,
-            arguments: bound,
-            extent,
-            grain,
-            scratchBytes,
-            flops,
-            bytes,
-            shapes,
-          } satisfies Launch)
-        : ({ kind: 'launch', kernel, arguments: bound, extent, grain, scratchBytes, flops, bytes } satisfies Launch)
+      const made: Launch = { kind: 'launch', kernel, arguments: bound, extent, grain, scratchBytes, flops, bytes }
+      return shapes ? { ...made, shapes } : made
     }
     const steps = split.steps.map((s): Launch | Loop =>
       'count' in s ? { ...s, kind: 'loop', steps: s.steps.map(launch) } : launch(s),

@@ -263,9 +263,7 @@ class GraphLowering {
   ): PendingLaunch {
     const { extent, grain, scratchBytes, flops, bytes } = step
     const kernel = this.#plan.kernelNumber(step.kernel)
-    const given = step.arguments.map(bind)
-    return shapes
-      ? { kernel, arguments: given, extent, grain, scratchBytes, flops, bytes, shapes }
-      : { kernel, arguments: given, extent, grain, scratchBytes, flops, bytes }
+    const made = { kernel, arguments: step.arguments.map(bind), extent, grain, scratchBytes, flops, bytes }
+    return shapes ? { ...made, shapes } : made
   }
 }

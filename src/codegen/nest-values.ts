@@ -3,7 +3,7 @@ import type { Node } from '../graph/node.ts'
 import type { Affine } from './affine.ts'
 import * as ir from './builder.ts'
 import { emitCast, emitOperation } from './elementwise.ts'
-import { covers, MaterializeRequest, type Bound, type Expression } from './expression.ts'
+import { covers, expressionsOf, MaterializeRequest, type Bound, type Expression } from './expression.ts'
 import type { Expr } from './kernel.ts'
 import type { Level, NestAddresses } from './nest-addresses.ts'
 import type { Group } from './nest-loops.ts'
@@ -165,24 +165,13 @@ export class NestValues {
     this.#isInside = false
   }
 
-  /** Bounds of what is not yet computed, each once. */
+  /** Bounds of what is not yet computed, each once; reductions are computed by phases of their own. */
   #boundsIn(level: Level, roots: readonly Expression[]): Bound[] {
     const bounds = new Map<string, Bound>()
-    const seen = new Set<Expression>()
-    const walk = (e: Expression): void => {
-      if (seen.has(e) || level.valueOf(e)) return
-      seen.add(e)
+    for (const e of expressionsOf(roots, (e) => e.kind === 'reduction' || level.valueOf(e) !== undefined)) {
       const own = e.kind === 'guard' ? e.bounds : e.kind === 'load' || e.kind === 'gather' ? e.guards : []
       for (const b of own) bounds.set(boundKey(b), b)
-      if (e.kind === 'operation') e.args.forEach(walk)
-      else if (e.kind === 'guard') walk(e.x)
-      else if (e.kind === 'gather') walk(e.index)
-      else if (e.kind === 'random') {
-        walk(e.key)
-        walk(e.offset)
-      }
     }
-    roots.forEach(walk)
     return [...bounds.values()]
   }
 

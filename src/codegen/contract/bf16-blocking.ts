@@ -1,12 +1,9 @@
 /** Blocks and tasks of products by pairs of bfloat16. */
 import type { Capabilities } from '../capabilities.ts'
 import type { Kind } from './bf16-kind.ts'
-import { evenShare } from './blocking.ts'
+import { evenShare, TASKS_PER_THREAD } from './blocking.ts'
 import { formSize, type Form } from './form.ts'
 import { BLOCK } from './word-offsets.ts'
-
-/** Tasks that every thread should get. */
-const TASKS_PER_THREAD = 4
 
 /** The operand that tasks pack. */
 export type Own = 'rows' | 'columns' | null

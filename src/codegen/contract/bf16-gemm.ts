@@ -13,7 +13,6 @@ import {
   div,
   dot,
   eq,
-  index,
   load,
   lt,
   min,
@@ -140,8 +139,12 @@ export function emitPairProduct(
     : (packColumns?.(b) ?? taskWords(k, form, 'b', b, kind.columns, blocking))
   const isSplit = kind.parts === 3
   // What is packed is split where it is multiplied first.
-  const rowParts = packed.rows && isSplit ? partRoom(k, kind.rows, blocking.cachedRowPanels, blocking.depth) : null
-  const columnParts = packed.columns && isSplit ? partRoom(k, kind.columns, 1, blocking.depth) : null
+  const rowRoom = ownRowWords ?? (isSplit ? panelRoom(k, kind.rows, blocking.cachedRowPanels, blocking.depth) : null)
+  const columnRoom = ownColumnWords ?? (isSplit ? panelRoom(k, kind.columns, 1, blocking.depth) : null)
+  const wordsIn = (room: PanelRoom | null, panel: Expr, stored: BufferParameter, from: () => Expr): WordMemory => ({
+    buffer: room?.buffer ?? stored,
+    at: k.let('at', room?.at(panel) ?? from()),
+  })
   // Weights of convolutions are the same for all images.
   const sharesRows = packed.rows?.isShared === true
   k.note(sharesRows ? 'shared' : 'own')
@@ -180,20 +183,15 @@ export function emitPairProduct(
         const panelTo = k.let('panelTo', min(add(panelFrom, cachedRowPanels), ownRows))
         k.loop('j', 0, ownColumns, 1, (j) => {
           ownColumnWords?.complete?.(j)
-          const columnFrom = k.let('columnFrom', mul(add(columnsAt, j), columnWords))
-          const bWords = {
-            buffer: (ownColumnWords ?? columnParts)?.buffer ?? b,
-            at: k.let('at', ownColumnWords?.at(j) ?? columnParts?.at(index(0)) ?? columnFrom),
-          }
+          const columnFrom = (): Expr => mul(add(columnsAt, j), columnWords)
+          const bWords = wordsIn(columnRoom, j, b, columnFrom)
           const column = k.let('column', add(column0, mul(j, tile.columns)))
           const runs = kind.name === 'pairs' ? store.columns(column, columns) : null
           k.loop('i', panelFrom, panelTo, 1, (i) => {
             const slot = k.let('slot', add(slots.at, mul(add(mul(j, ownRows), i), slotStride)))
-            const rowFrom = k.let('rowFrom', mul(add(rowsAt, i), rowWords))
-            const aWords = {
-              buffer: (ownRowWords ?? rowParts)?.buffer ?? a,
-              at: k.let('at', ownRowWords?.at(i) ?? rowParts?.at(sub(i, panelFrom)) ?? rowFrom),
-            }
+            const rowFrom = (): Expr => mul(add(rowsAt, i), rowWords)
+            // Rows that a task packs all stay in the cache.
+            const aWords = wordsIn(rowRoom, ownRowWords ? i : sub(i, panelFrom), a, rowFrom)
             const row = k.let('row', add(row0, mul(i, tile.rows)))
             const place = { slots: slots.buffer, slot, row, column, rows, columns }
             const isLast = eq(add(block, 1), blocks)
@@ -208,7 +206,7 @@ export function emitPairProduct(
                   // Of the next panel of columns, the part that belongs to this one of the rows.
                   const next = mul(add(columnsAt, min(add(j, 1), sub(ownColumns, 1))), columnWords)
                   const ahead = k.let('ahead', add(next, mul(rem(sub(i, panelFrom), calls), share)))
-                  return { buffer: b, ahead, split: split('b', columnFrom, eq(i, panelFrom)) }
+                  return { buffer: b, ahead, split: split('b', columnFrom(), eq(i, panelFrom)) }
                 }
                 if (!packed.rows) return null
                 // Of the next panels of rows that stay in the cache, in this block or the next.
@@ -217,7 +215,7 @@ export function emitPairProduct(
                 const later = select(isLast, i, add(allRowPanels, i))
                 const next = mul(add(rowsAt, select(lt(panelTo, ownRows), panelTo, later)), rowWords)
                 const ahead = k.let('ahead', add(next, mul(call, share)))
-                return { buffer: a, ahead, split: split('a', rowFrom, eq(j, 0)) }
+                return { buffer: a, ahead, split: split('a', rowFrom(), eq(j, 0)) }
               }
               k.tiles({
                 parts,
@@ -246,24 +244,23 @@ export function emitPairProduct(
   })
 }
 
-/** Room in scratch for words of panels. */
-function partRoom(
-  k: Assembler,
-  layout: WordLayout,
-  panels: number,
-  depth: number,
-): { readonly buffer: BufferParameter; at(panel: Expr): Expr } {
+/** Words of panels in scratch. */
+interface PanelRoom {
+  readonly buffer: BufferParameter
+  /** Where a panel begins. */
+  at(panel: Expr): Expr
+}
+
+/** Room for panels; where there is one, it is that of all. */
+function panelRoom(k: Assembler, layout: WordLayout, panels: number, depth: number): PanelRoom {
   const size = panelWords(layout, depth)
   const words = k.reserve('float32', panels * size)
-  const stride = k.size(size)
+  const stride = k.size(panels === 1 ? 0 : size)
   return { buffer: words.buffer, at: (panel) => add(words.at, mul(panel, stride)) }
 }
 
 /** Words that a task packs for itself. */
-export interface TaskWords {
-  readonly buffer: BufferParameter
-  /** Where a panel begins. */
-  at(panel: Expr): Expr
+export interface TaskWords extends PanelRoom {
   /** Packs `count` panels from a place on. */
   pack(place: Omit<PanelPlace, 'target'>, count: Expr): void
   /** Completes a panel, right before it is multiplied. */
@@ -281,21 +278,18 @@ function taskWords(
   blocking: PairBlocking,
 ): TaskWords {
   const source = { ...panelSource(k, form, view), buffer }
-  const size = panelWords(layout, blocking.depth)
   const { isPerPanel } = blocking
   k.note(isPerPanel ? 'by panel' : 'at once')
   const panels = isPerPanel ? 1 : view === 'a' ? blocking.rowPanels : blocking.columnPanels
-  const words = k.reserve('float32', panels * size)
+  const room = panelRoom(k, layout, panels, blocking.depth)
   const table = k.reserve('float32', blocking.depth)
-  const stride = k.size(isPerPanel ? 0 : size)
-  const at = (panel: Expr): Expr => add(words.at, mul(panel, stride))
   const one = (place: Omit<PanelPlace, 'target'>, offsets: Offsets, panel: Expr): void => {
     const row = k.let('first', add(place.row, mul(panel, layout.rows)))
     emitPackWords(
       k,
       source,
       layout,
-      { ...place, row, target: { buffer: words.buffer, at: k.let('to', at(panel)) } },
+      { ...place, row, target: { buffer: room.buffer, at: k.let('to', room.at(panel)) } },
       offsets,
     )
   }
@@ -304,12 +298,11 @@ function taskWords(
       const offsets = new Offsets(k, source, table, place.from, place.to)
       k.loop('panel', 0, count, 1, (panel) => one(place, offsets, panel))
     }
-    return { buffer: words.buffer, at, pack }
+    return { ...room, pack }
   }
   let begun: { place: Omit<PanelPlace, 'target'>; offsets: Offsets } | null = null
   return {
-    buffer: words.buffer,
-    at,
+    ...room,
     pack: (place) => (begun = { place, offsets: new Offsets(k, source, table, place.from, place.to) }),
     complete: (panel) => begun && one(begun.place, begun.offsets, panel),
   }

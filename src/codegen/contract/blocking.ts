@@ -52,6 +52,9 @@ export function roundUp(n: number, to: number): number {
   return Math.ceil(n / to) * to
 }
 
+/** Tasks that every thread should get of a product, so that none waits long for another. */
+export const TASKS_PER_THREAD = 4
+
 /** Panels of a task, at most so many, where all tasks have about as many. */
 export function evenShare(all: number, most: number): number {
   return Math.max(1, Math.ceil(all / Math.ceil(all / most)))

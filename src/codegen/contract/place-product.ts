@@ -7,7 +7,7 @@ import { add, div, eq, load, max, min, mul, ne, rem, sub } from '../builder.ts'
 import type { Expr } from '../kernel.ts'
 import { Assembler } from './assembler.ts'
 import { FlatAxes, mergeAxes, type Axis } from './axes.ts'
-import { registerTile, tileName, type RegisterTile } from './blocking.ts'
+import { registerTile, TASKS_PER_THREAD, tileName, type RegisterTile } from './blocking.ts'
 import { axesIn, formSize, type Form, type StepList } from './form.ts'
 import { emitMicroKernel, type RowReader } from './gemm.ts'
 import { eachSum, TileStore } from './store.ts'
@@ -34,8 +34,6 @@ const LONG_SUM = 2048
 const LEAST_PANELS = 8
 /** Operations that a thread takes at a time at least. */
 const GRAIN_FLOPS = 200_000
-/** Tasks that each thread should get. */
-const TASKS_PER_THREAD = 4
 
 export interface Place {
   readonly tile: RegisterTile

@@ -9,7 +9,7 @@ import { Assembler } from './assembler.ts'
 import type { PairBlocking } from './bf16-blocking.ts'
 import { emitPairProduct, pairStep, wordPanels } from './bf16-gemm.ts'
 import { tileKind, type Kind } from './bf16-kind.ts'
-import { evenShare, roundUp } from './blocking.ts'
+import { evenShare, roundUp, TASKS_PER_THREAD } from './blocking.ts'
 import { sourceOf, type Contraction } from './contraction.ts'
 import { besideOut, epilogueOf, resultView, StepList, type Form, type FormAxis } from './form.ts'
 import { packPanels } from './packed.ts'
@@ -55,8 +55,6 @@ const STEPS = 40
 const SHARES = { words: 0.3, sums: 0.25, rows: 0.25, most: 0.75 }
 /** Columns of a task, over those of the rows that the next one splits again, before it takes fewer channels at a time instead. */
 const LEAST_SHARED = 2
-/** Tasks of columns that every thread should get. */
-const TASKS_PER_THREAD = 4
 
 /** Null where it is none, where the device has no tiles, or where one panel of columns does not fit the cache. */
 export function tileConvolution(contraction: Contraction): ConvolutionForm | null {

@@ -33,6 +33,26 @@ static int spin(i64 *since, u32 *count, i64 most) {
   return t - *since < most;
 }
 
+enum { LARGE_PAGE = 1 << 21, SMALL_PAGE = 1 << 16 };
+
+static i64 whole_pages(i64 bytes, i64 page) { return (bytes + page - 1) / page * page; }
+
+/* So many bytes of new memory, which munmap gives back; NULL where there is none left. Large pages spare look-ups of addresses, and are memory in
+   use from their first byte on: memory begins at the boundary of one, and whole ones are such, if it holds any. */
+static char *map_pages(i64 size) {
+  const i64 more = size < LARGE_PAGE ? 0 : LARGE_PAGE;
+  char *memory = mmap(0, (size_t)(size + more), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return 0;
+  if (more == 0) return memory;
+  const i64 before = (LARGE_PAGE - (i64)((uintptr_t)memory % LARGE_PAGE)) % LARGE_PAGE;
+  if (before > 0) munmap(memory, (size_t)before);
+  munmap(memory + before + size, (size_t)(LARGE_PAGE - before));
+#ifdef MADV_HUGEPAGE
+  madvise(memory + before, (size_t)(size / LARGE_PAGE * LARGE_PAGE), MADV_HUGEPAGE);
+#endif
+  return memory + before;
+}
+
 typedef struct { char *memory; i64 size; } region;
 
 static void release(region *r) {
@@ -44,19 +64,12 @@ static void release(region *r) {
 /* Memory of at least this size at a 64-byte boundary; what was in it is lost when it grows. NULL where there is none left. */
 static char *reserve(region *r, i64 bytes) {
   if (bytes <= r->size) return r->memory;
-  /* Large pages spare look-ups of addresses, and are memory in use from their first byte on: small regions do without. */
-  const int is_large = bytes > 1 << 20;
-  const i64 page = is_large ? 1 << 21 : 1 << 16;
-  i64 size = (bytes + page - 1) / page * page;
+  /* Small regions do without large pages. */
+  const i64 size = whole_pages(bytes, bytes > LARGE_PAGE / 2 ? LARGE_PAGE : SMALL_PAGE);
   release(r);
-  void *memory = mmap(0, (size_t)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) return 0;
-#ifdef MADV_HUGEPAGE
-  if (is_large) madvise(memory, (size_t)size, MADV_HUGEPAGE);
-#endif
-  r->memory = memory;
-  r->size = size;
-  return memory;
+  r->memory = map_pages(size);
+  r->size = r->memory ? size : 0;
+  return r->memory;
 }
 
 static int start_thread(pthread_t *thread, void *(*body)(void *), void *argument) {

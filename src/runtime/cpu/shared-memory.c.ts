@@ -120,29 +120,17 @@ static shared *lookup(u64 hash, i64 bytes, const char *key) {
   return 0;
 }
 
-/* Weights are read from one end to the other: with large pages the processor need not look up an address every 4 KB. A last page of which little would
-   be used stays small ones. Returns the bytes that are mapped for so much memory; 0: it is too small for pages of its own. */
-enum { LARGE_PAGE = 1 << 21, SMALL_PAGE = 1 << 16 };
-
+/* The bytes that are mapped for so much memory; 0: it is too small for pages of its own. A last page of which little would be used stays small ones. */
 static i64 mapped_bytes(i64 bytes) {
   if (bytes < LARGE_PAGE) return 0;
-  const i64 large = (bytes + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
-  return large - bytes <= bytes / 6 ? large : (bytes + SMALL_PAGE - 1) / SMALL_PAGE * SMALL_PAGE;
+  const i64 large = whole_pages(bytes, LARGE_PAGE);
+  return large - bytes <= bytes / 6 ? large : whole_pages(bytes, SMALL_PAGE);
 }
 
+/* Weights are read from one end to the other, for which large pages are best; an allocator would hand out some that were small before. */
 static shared *allocate_pages(i64 bytes) {
   const i64 size = mapped_bytes(bytes);
-  if (size == 0) return aligned_alloc(64, (size_t)((bytes + 63) / 64 * 64));
-  /* An allocator would hand out pages that were small before. */
-  char *memory = mmap(0, (size_t)(size + LARGE_PAGE), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) return 0;
-  const i64 before = (LARGE_PAGE - (i64)((uintptr_t)memory % LARGE_PAGE)) % LARGE_PAGE;
-  if (before > 0) munmap(memory, (size_t)before);
-  if (before < LARGE_PAGE) munmap(memory + before + size, (size_t)(LARGE_PAGE - before));
-#ifdef MADV_HUGEPAGE
-  madvise(memory + before, (size_t)(size / LARGE_PAGE * LARGE_PAGE), MADV_HUGEPAGE);
-#endif
-  return (shared *)(memory + before);
+  return size > 0 ? (shared *)map_pages(size) : aligned_alloc(64, (size_t)((bytes + 63) / 64 * 64));
 }
 
 static void free_pages(shared *s) {
