@@ -92,6 +92,15 @@ export class CpuBackend extends CpuMachine implements Backend {
     return kernels.map((k) => this.rendered.getOrMake(structureOf(k), () => renderKernel(k, this.vectorBytes)))
   }
 
+  undisturbed<T>(body: () => T): T {
+    this.native.keepProcessor()
+    try {
+      return body()
+    } finally {
+      this.native.shareProcessor()
+    }
+  }
+
   submitted(nodes: number, isPlanned: boolean): void {
     noteSubmitted(nodes, isPlanned)
   }
