@@ -6,7 +6,7 @@ import { sizeOf } from '../common/dtype.ts'
 import { InternalError } from '../common/errors.ts'
 import { RecentMap } from '../common/recent-map.ts'
 import { numel } from '../common/shape.ts'
-import { generatePlan, type GeneratedPlan } from '../codegen/generate.ts'
+import { generatePlan } from '../codegen/generate.ts'
 import type { Constant } from '../codegen/prologue.ts'
 import type { CompiledKernel, Kernel } from '../codegen/kernel.ts'
 import { verifyGraph } from '../graph/verify.ts'
@@ -141,8 +141,8 @@ export class Lane {
       return preparedPlan(recalled, [], options, (plan) => recalled.bind(plan))
     }
     if (debugLevel >= 1) verifyGraph(program.nodes)
-    const generate = (): GeneratedPlan => generatePlan(program, capabilities, constant ?? undefined, isArenaListed())
-    const made = backend.undisturbed ? backend.undisturbed(generate) : generate()
+    backend.planning?.()
+    const made = generatePlan(program, capabilities, constant ?? undefined, isArenaListed())
     notePlan({ backend, plan: made.plan, ms: performance.now() - started, recalled: false })
     if (debugLevel >= 1) traceStages(program, made.plan, made.kernels, capabilities.vectorBytes)
     return preparedPlan(

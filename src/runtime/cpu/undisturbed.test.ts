@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { CpuBackend } from './backend.ts'
+import { Undisturbed } from './undisturbed.ts'
 
 const tasks = '/proc/self/task'
 
@@ -24,24 +25,59 @@ function moved(before: ReadonlyMap<string, string>): string[] {
   return [...before].flatMap(([thread, mask]) => (now.has(thread) && now.get(thread) !== mask ? [thread] : []))
 }
 
-describe.runIf(existsSync(tasks) && availableParallelism() > 1)('undisturbed', () => {
-  const backend = new CpuBackend()
+describe.runIf(existsSync(tasks) && availableParallelism() > 1)('threads of the engine', () => {
+  const { native } = new CpuBackend()
 
-  test('threads of the engine leave a processor while the body runs', () => {
+  test('leave a processor and return', () => {
     const before = allowed()
-    const during = backend.undisturbed(() => moved(before))
-    expect(during.length).toBeGreaterThan(0)
-    expect(during.length).toBeLessThan(before.size)
+    native.keepProcessor()
+    const away = moved(before)
+    native.keepProcessor()
+    expect(away.length).toBeGreaterThan(0)
+    expect(away.length).toBeLessThan(before.size)
+    native.shareProcessor()
+    expect(moved(before)).toEqual([])
+    native.shareProcessor()
     expect(moved(before)).toEqual([])
   })
+})
 
-  test('they return where the body fails', () => {
-    const before = allowed()
-    const fail = (): never => {
-      throw new RangeError('no plan')
+describe('when they keep off', () => {
+  beforeEach(() => void vi.useFakeTimers())
+  afterEach(() => void vi.useRealTimers())
+
+  /** Whether they are off now. */
+  function watched(): { readonly undisturbed: Undisturbed; readonly isOff: () => boolean } {
+    let off = false
+    const native = { keepProcessor: () => void (off = true), shareProcessor: () => void (off = false) }
+    return { undisturbed: new Undisturbed(native), isOff: () => off }
+  }
+
+  test('from a plan on, for some submissions', () => {
+    const { undisturbed, isOff } = watched()
+    undisturbed.submitted()
+    expect(isOff()).toBe(false)
+    undisturbed.begin()
+    let submissions = 0
+    for (; isOff(); submissions++) undisturbed.submitted()
+    expect(submissions).toBeGreaterThan(10)
+    undisturbed.submitted()
+    expect(isOff()).toBe(false)
+    undisturbed.begin()
+    expect(isOff()).toBe(true)
+  })
+
+  test('no longer than somebody submits', () => {
+    const { undisturbed, isOff } = watched()
+    undisturbed.begin()
+    for (let i = 0; i < 5; i++) {
+      vi.advanceTimersByTime(800)
+      undisturbed.submitted()
+      expect(isOff()).toBe(true)
     }
-    expect(() => backend.undisturbed(fail)).toThrow('no plan')
-    expect(moved(before)).toEqual([])
-    expect(moved(before)).toEqual([])
+    vi.advanceTimersByTime(1200)
+    expect(isOff()).toBe(false)
+    undisturbed.submitted()
+    expect(isOff()).toBe(false)
   })
 })
