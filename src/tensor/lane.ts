@@ -68,8 +68,8 @@ export class Lane {
   readonly #queue: Job[] = []
   #running = 0
   #failure: unknown = null
-  /** Buffers without a value, since what should have computed it failed. */
-  readonly #faults = new WeakMap<DeviceBuffer, unknown>()
+  /** Buffers without a value, since what should have computed it failed; null until something fails, so that runs need not look for theirs. */
+  #faults: WeakMap<DeviceBuffer, unknown> | null = null
 
   constructor(backend: Backend) {
     this.#backend = backend
@@ -92,7 +92,7 @@ export class Lane {
         this.#backend.interpret(program, leaves, outputs)
       } catch (error) {
         this.#failure ??= error
-        for (const buffer of fresh) this.#faults.set(buffer, error)
+        this.#fail(fresh, error)
       }
       return
     }
@@ -203,7 +203,8 @@ export class Lane {
 
   /** Why a job has no values to work on: the failure of one before it. */
   #faultOf(job: Job): unknown {
-    for (const leaf of job.leaves) if (this.#faults.has(leaf)) return this.#faults.get(leaf)
+    const faults = this.#faults
+    if (faults) for (const leaf of job.leaves) if (faults.has(leaf)) return faults.get(leaf)
     return undefined
   }
 
@@ -211,18 +212,19 @@ export class Lane {
   #end(job: Job, fault: unknown): void {
     if (job.done) return job.done(fault)
     this.#failure ??= fault
-    this.#fail(job, fault)
+    this.#fail(job.fresh, fault)
   }
 
   /** What a job should have computed has no value: whoever reads that, or what is computed from it, gets the fault again. */
-  #fail(job: Job, fault: unknown): void {
-    for (const buffer of job.fresh) this.#faults.set(buffer, fault)
+  #fail(fresh: readonly DeviceBuffer[], fault: unknown): void {
+    this.#faults ??= new WeakMap()
+    for (const buffer of fresh) this.#faults.set(buffer, fault)
   }
 
   /** As `fail`, for a job whose sources have no values. The next door tells only where nothing else will: an overwrite was left out. */
   #skip(job: Job, fault: unknown): void {
     if (job.fresh.length < job.outputs.length) this.#failure ??= fault
-    this.#fail(job, fault)
+    this.#fail(job.fresh, fault)
   }
 
   /** Waits in the JS thread; what is thrown here is not thrown again. */
@@ -236,7 +238,7 @@ export class Lane {
   }
 
   #checkValue(buffer: DeviceBuffer): void {
-    const fault = this.#faults.get(buffer)
+    const fault = this.#faults?.get(buffer)
     if (fault !== undefined) throw fault
   }
 
@@ -271,7 +273,7 @@ export class Lane {
           failed.done(error)
           continue
         }
-        this.#fail(failed, error)
+        this.#fail(failed.fresh, error)
         throw error
       }
       this.#start(job, job.cached.program!)
