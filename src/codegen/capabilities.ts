@@ -19,3 +19,19 @@ export interface Capabilities {
   /** Whether products of float32 may be computed by `tiles` of bfloat16, as sums of products of three parts; true if not given. */
   readonly splitProducts?: boolean
 }
+
+const numbers = new WeakMap<Capabilities, number>()
+/** Numbers of what capabilities say. */
+const known = new Map<string, number>()
+
+/** Equal for equal capabilities; all that is lowered for a plan has the same object. */
+export function capabilitiesNumber(capabilities: Capabilities): number {
+  let number = numbers.get(capabilities)
+  if (number === undefined) {
+    const text = JSON.stringify(capabilities)
+    number = known.get(text) ?? known.size
+    known.set(text, number)
+    numbers.set(capabilities, number)
+  }
+  return number
+}

@@ -17,7 +17,7 @@ export interface AroundLoop {
   copy(node: Node, from: Location, to: Location): PendingLaunch
   /** Finds what stays the same from run to run in the body. */
   findFixed(nodes: readonly Node[], given: readonly Node[]): void
-  lowerBody(part: GraphPart, emit: (steps: readonly PendingStep[]) => void): void
+  lowerBody(part: GraphPart): readonly PendingStep[]
 }
 
 /** A loop, and what stands before and behind it. */
@@ -87,12 +87,10 @@ function lowerLoop(loop: NodeOf<'scan'>, nodes: readonly Node[], inBody: boolean
   )
   around.findFixed(inside, body.params.slice(carries + sequences))
   const launches: PendingLaunch[] = []
-  around.lowerBody({ nodes: inside, given, results }, (steps) => {
-    for (const s of steps) {
-      if ('count' in s) throw new InternalError('a loop inside a loop')
-      launches.push(s)
-    }
-  })
+  for (const s of around.lowerBody({ nodes: inside, given, results })) {
+    if ('count' in s) throw new InternalError('a loop inside a loop')
+    launches.push(s)
+  }
   body.outputs.slice(0, carries).forEach((o, i) => {
     if (numel(o.shape) > 0) launches.push(around.copy(o, next[i]!, state[i]!))
   })

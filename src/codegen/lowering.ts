@@ -2,6 +2,7 @@
 import { sizeOf } from '../common/dtype.ts'
 import { contiguousStrides, numel, type Shape } from '../common/shape.ts'
 import type { Node, NodeOf } from '../graph/node.ts'
+import { lowerBodyOnce } from './body-memo.ts'
 import type { Capabilities } from './capabilities.ts'
 import { lowerContractOnce } from './contract/memo.ts'
 import type { ContractArgument } from './contract/problem.ts'
@@ -102,7 +103,8 @@ class GraphLowering {
           temporary: (bytes, what) => this.#plan.temporary(bytes, what),
           copy: (n, from, to) => this.#copy(n, from, to),
           findFixed: (nodes, given) => this.#plan.findFixed(nodes, given),
-          lowerBody: (part, emit) => new GraphLowering(part, this.#plan, true).lower(emit),
+          lowerBody: (part) =>
+            lowerBodyOnce(part, this.#plan, (body, plan, emit) => new GraphLowering(body, plan, true).lower(emit)),
         })
       case 'own':
         return this.#own(group.node)

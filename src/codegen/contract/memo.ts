@@ -2,7 +2,7 @@
 import { Hash } from '../../common/hash.ts'
 import { RecentMap } from '../../common/recent-map.ts'
 import { addAxes, addDType } from '../../schedule/signature.ts'
-import type { Capabilities } from '../capabilities.ts'
+import { capabilitiesNumber } from '../capabilities.ts'
 import { lowerContract } from './lower.ts'
 import type { ContractProblem, Epilogue, LoweredContract } from './problem.ts'
 
@@ -35,7 +35,7 @@ function keyOf({
   }
   addDType(hash, outDType ?? dtype)
   hash.add((constant?.lhs ? 1 : 0) + (constant?.rhs ? 2 : 0) + (inLoop ? 4 : 0))
-  hash.add(numberOf(capabilities))
+  hash.add(capabilitiesNumber(capabilities))
   if (epilogue) addEpilogue(hash, epilogue)
   return hash.toString()
 }
@@ -51,20 +51,4 @@ function addEpilogue(hash: Hash, { key, operands, results = [], scalars }: Epilo
   hash.add(results.length)
   for (const dtype of results) addDType(hash, dtype)
   hash.addText(scalars.join())
-}
-
-const numbers = new WeakMap<Capabilities, number>()
-/** Numbers of what capabilities say. */
-const known = new Map<string, number>()
-
-/** Equal for equal capabilities; all contractions of a plan have the same object. */
-function numberOf(capabilities: Capabilities): number {
-  let number = numbers.get(capabilities)
-  if (number === undefined) {
-    const text = JSON.stringify(capabilities)
-    number = known.get(text) ?? known.size
-    known.set(text, number)
-    numbers.set(capabilities, number)
-  }
-  return number
 }
