@@ -73,8 +73,7 @@ export function readCacheDirectory(variables: EnvironmentVariables): string | un
 
 function readSplitProducts(variables: EnvironmentVariables): Environment['splitProducts'] {
   const parts = readInteger(variables, 'LONGZHOU_SPLIT_PRODUCTS', 0, 3)
-  if (parts === 1)
-    throw new ArgumentError("LONGZHOU_SPLIT_PRODUCTS is '1', expected 0, 2 or 3; correct it or unset it")
+  if (parts === 1) throw new ArgumentError("LONGZHOU_SPLIT_PRODUCTS is '1', expected 0, 2 or 3; correct it or unset it")
   return parts as Environment['splitProducts']
 }
 

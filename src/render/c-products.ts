@@ -224,10 +224,10 @@ ${eachStep('steps - 1', 6144, `${step(someVectors)}\n    fresh += 1536;\n    who
 ${beginSums}
 ${BEGIN_STEPS}
 ${parts === 3 ? splitting() : ''}${eachStep(
-  'steps',
-  2048 * parts,
-  step(() => ''),
-)}
+      'steps',
+      2048 * parts,
+      step(() => ''),
+    )}
 ${storeSums}
   ${words} unordered = {0};
   for (i64 i = 0; i < 1024; i += 16) {

@@ -43,7 +43,11 @@ import { BLOCK, Offsets, type WordMemory } from './word-offsets.ts'
 const COPIES = 4
 /** By parts of elements: words that products of tiles ask for in a step, and calls that it takes to ask for all of a panel. */
 const WORDS_ASKED = { 1: 4 * 16, 2: 12 * 16, 3: 24 * 16 } as const
-const CALLS_PER_PANEL = { 1: 512 / WORDS_ASKED[1], 2: Math.ceil(1024 / WORDS_ASKED[2]), 3: Math.ceil(1024 / WORDS_ASKED[3]) } as const
+const CALLS_PER_PANEL = {
+  1: 512 / WORDS_ASKED[1],
+  2: Math.ceil(1024 / WORDS_ASKED[2]),
+  3: Math.ceil(1024 / WORDS_ASKED[3]),
+} as const
 
 /** As `lowerGemm`; rows that are not packed once are packed by each task, and columns are then packed once. */
 export function lowerPairGemm(form: Form, capabilities: Capabilities, options: GemmOptions, list: StepList): void {

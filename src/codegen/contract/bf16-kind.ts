@@ -20,7 +20,7 @@ export function hasPairProducts(form: Form, capabilities: Capabilities): boolean
  * Middle extents from which on elements are used often enough for splitting them, by parts, also where one operand was split before; the smallest one of
  * weights has to fill a tile.
  */
-const SPLIT_EXTENT = { 2: { both: 128, one: 64 }, 3: { both: 192, one: 96 } } as const
+const SPLIT_EXTENT = { 2: { both: 64, one: 32 }, 3: { both: 192, one: 96 } } as const
 const SPLIT_LEAST = 32
 
 /** Parts that tiles multiply of factors of this type; 0 where they multiply none. */
