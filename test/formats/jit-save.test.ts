@@ -1,6 +1,6 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { hasOnnxRuntime } from '../../src/io/formats/onnx/index.ts'
 import { modelFormats, readModel, writeModel } from '../../src/io/formats/model-files.ts'
@@ -97,24 +97,77 @@ describe('jit.save', () => {
   })
 
   it('says where a file and its layer differ', async () => {
-    // A layer that computes something else each time it is called.
-    let factor = 1
-    class Fickle extends nn.Layer {
-      first = new nn.Linear(3, 3)
-      second = new Drifting()
-      forward(x: Tensor): Tensor {
-        return this.second(this.first(x))
-      }
-    }
-    class Drifting extends nn.Layer {
-      forward(x: Tensor): Tensor {
-        factor += 1
-        return T.scale(x, factor)
-      }
-    }
     const saved = jit.save(new Fickle(), join(directory, 'fickle.safetensors'), {
       inputSpec: [new jit.InputSpec([2, 3])],
     })
     await expect(saved).rejects.toThrow('the first layer that differs is Fickle.second (Drifting)')
   })
+
+  it.each(modelFormats)(
+    'leaves what is there where a proof of %s fails, and keeps what failed where asked',
+    async (format) => {
+      const folder = join(directory, `failing-${format}`)
+      const inputSpec = [new jit.InputSpec([2, 3], 'float32', 'x')]
+      const options = { inputSpec, format, metadata: { 'inference.yml': 'Global: {}\n' } }
+      const { path } = await jit.save(new nn.Linear(3, 3), join(folder, 'model'), options)
+      const before = await contentsOf(folder)
+      expect(Object.keys(before).every((name) => !name.startsWith('.'))).toBe(true)
+
+      const failed = { ...options, metadata: { 'inference.yml': 'Global: {a: 1}\n' } }
+      await expect(jit.save(new Fickle(), join(folder, 'model'), failed)).rejects.toThrow(
+        `'${path}' was not written: keepFailed (--keep-failed of the command line) keeps what failed`,
+      )
+      expect(await contentsOf(folder)).toEqual(before)
+
+      await expect(jit.save(new Fickle(), join(folder, 'model'), { ...failed, keepFailed: true })).rejects.toThrow(
+        `'${path}' was not written: what failed is in '${path}.failed'`,
+      )
+      const { [basename(`${path}.failed`)]: kept, ...rest } = await contentsOf(folder)
+      expect([kept, rest]).toEqual(['a directory', before])
+      expect((await readModel(join(`${path}.failed`, basename(path)))).operations.at(-1)!.type).toMatch(
+        /^(scale|multiply)$/,
+      )
+    },
+  )
+
+  it('takes along what a model replaces and does not need any more', async () => {
+    const inputSpec = [new jit.InputSpec([2, 3], 'float32', 'x')]
+    const path = join(directory, 'lighter/model.pdmodel')
+    await jit.save(new nn.Linear(3, 3), path, { inputSpec })
+    expect(await readdir(join(directory, 'lighter'))).toEqual([
+      'model.pdiparams',
+      'model.pdiparams.info',
+      'model.pdmodel',
+    ])
+    await jit.save(new nn.ReLU(), path, { inputSpec })
+    expect(await readdir(join(directory, 'lighter'))).toEqual(['model.pdmodel'])
+  })
 })
+
+/** A layer that computes something else each time it is called. */
+class Fickle extends nn.Layer {
+  first = new nn.Linear(3, 3)
+  second = new Drifting()
+  forward(x: Tensor): Tensor {
+    return this.second(this.first(x))
+  }
+}
+class Drifting extends nn.Layer {
+  #factor = 1
+  forward(x: Tensor): Tensor {
+    this.#factor += 1
+    return T.scale(x, this.#factor)
+  }
+}
+
+/** What files of a folder hold, by name. */
+async function contentsOf(folder: string): Promise<Record<string, string>> {
+  const entries = await readdir(folder, { withFileTypes: true })
+  const texts = await Promise.all(
+    entries.map(async (e) => [
+      e.name,
+      e.isDirectory() ? 'a directory' : await readFile(join(folder, e.name), 'latin1'),
+    ]),
+  )
+  return Object.fromEntries(texts) as Record<string, string>
+}

@@ -8,10 +8,10 @@ import { slotNames, type Operation, type OperatorProgram } from '../../io/format
 import { missingOperators, TranslatedLayer } from '../../io/formats/program/translated-layer.ts'
 import type { CliCommand } from '../commands.ts'
 import { UsageError } from '../errors.ts'
-import { describePort, fitsPort, isCompiledModel, readManifest, type Manifest } from '../../inference/index.ts'
+import { isCompiledModel, readManifest, type Manifest } from '../../inference/index.ts'
 import { describeInputs } from '../../runtime/ahead/model.ts'
 import { readModelArgument } from '../model-argument.ts'
-import { shapeChoices } from '../shape-argument.ts'
+import { shapeChoices, shapesInOrder } from '../shape-argument.ts'
 import { formatBytes, formatTable } from '../ui.ts'
 
 const size = (d: number): string => (d < 0 ? '?' : String(d))
@@ -108,15 +108,7 @@ const hasOpenSizes = ({ inputs }: OperatorProgram): boolean => inputs.some((i) =
 function shapesOf(text: string, { inputs }: OperatorProgram): Shape[] {
   const [choice, ...others] = shapeChoices(text, inputs, 'inspect')
   if (others.length > 0) throw new UsageError(`inspect: --shape takes one choice of sizes, '${text}' has ranges`)
-  const takes = `the model takes ${inputs.map(describePort).join(', ')}`
-  for (const name of Object.keys(choice!))
-    if (!inputs.some((i) => i.name === name)) throw new UsageError(`inspect: there is no input '${name}'; ${takes}`)
-  return inputs.map((input) => {
-    const shape = choice![input.name]
-    if (!shape) throw new UsageError(`inspect: --shape says nothing of input '${input.name}'; ${takes}`)
-    if (!fitsPort(input, shape)) throw new UsageError(`inspect: [${shape.join(', ')}] does not fit; ${takes}`)
-    return shape
-  })
+  return shapesInOrder(choice!, inputs, 'inspect')
 }
 
 /** `shapes`: of the inputs, for counting; default small ones. */
