@@ -6,6 +6,7 @@ import { hasOnnxRuntime } from '../../src/io/formats/onnx/index.ts'
 import { modelFormats, readModel, writeModel } from '../../src/io/formats/model-files.ts'
 import { TranslatedLayer } from '../../src/io/formats/program/translated-layer.ts'
 import { drawSamples, proveEqual } from '../../src/io/formats/proof.ts'
+import { createPredictor } from '../../src/inference/index.ts'
 import { jit, nn, noGrad, randn, seed, type Tensor } from '../../src/index.ts'
 import * as T from '../../src/tensor/index.ts'
 
@@ -129,6 +130,43 @@ describe('jit.save', () => {
       )
     },
   )
+
+  it.each(['onnx', 'safetensors'] as const)(
+    'keeps the names of axes in %s, and what else a loaded file says',
+    async (format) => {
+      const model = new nn.Sequential(new nn.Linear(3, 4), new nn.Tanh())
+      const spec = new jit.InputSpec(['batch', 'sequence_length', 3], 'float32', 'ids')
+      expect(String(spec)).toBe('[batch, sequence_length, 3]')
+      const metadata = { labels: 'a b' }
+      const first = await jit.save(model, join(directory, `named-${format}`), {
+        inputSpec: [spec],
+        format,
+        metadata,
+        outputNames: ['y'],
+      })
+      const loaded = await jit.load(first.path)
+      expect(loaded.inputSpec).toEqual([spec])
+      const second = await jit.save(loaded, join(directory, `renamed-${format}`), { format: 'onnx' })
+      const { inputs, outputs, metadata: carried } = await readModel(second.path)
+      expect(inputs).toEqual([
+        { name: 'ids', dtype: 'float32', shape: [-1, -1, 3], axisNames: ['batch', 'sequence_length', null] },
+      ])
+      expect(outputs).toMatchObject([{ name: 'y', axisNames: ['batch', 'sequence_length', null] }])
+      expect(carried).toEqual(metadata)
+      const predictor = await createPredictor({ model: second.path })
+      await expect(predictor.run({ x: await randn([2, 3]).hostArray() })).rejects.toThrow(
+        "run: there is no input 'x'; the model takes ids (float32[batch, sequence_length, 3])",
+      )
+      await predictor.dispose()
+    },
+  )
+
+  it('asks what a layer takes that was not loaded', async () => {
+    await expect(jit.save(new nn.ReLU(), join(directory, 'unsaid'))).rejects.toThrow(
+      'jit.save: say what the layer takes',
+    )
+    expect(() => new jit.InputSpec([''])).toThrow('InputSpec: the name of an axis is empty')
+  })
 
   it('takes along what a model replaces and does not need any more', async () => {
     const inputSpec = [new jit.InputSpec([2, 3], 'float32', 'x')]
