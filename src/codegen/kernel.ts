@@ -139,14 +139,15 @@ export type Stmt =
    * `tiles`. `target` from `at`: 32 x 32 sums, row by row, added to what is there if `accumulate`. Operands are pairs in words of 32 bits,
    * from `aAt` of `a` as [step][row][16 pairs] and from `bAt` of `b` as [step][16 pairs][column]. Rounding as for `dot`.
    *
-   * With three `parts`, elements are sums of three bfloat16, as [step][part][row][16 pairs] and [step][part][16 pairs][column]: the largest six
-   * of the nine products are summed, which is as exact as float32. Sums that are not numbers are computed again from whole elements.
+   * With several `parts`, elements are sums of so many bfloat16, as [step][part][row][16 pairs] and [step][part][16 pairs][column]. Of three, the largest six
+   * of the nine products are summed, which is as exact as float32; of two, the largest three of the four. Sums that are not numbers are computed again
+   * from whole elements.
    *
    * With a `window` columns lie in planes of words instead, in which steps read at offsets of their own.
    */
   | {
       readonly kind: 'tiles'
-      readonly parts: 1 | 3
+      readonly parts: 1 | 2 | 3
       readonly target: number
       readonly at: Expr
       readonly a: number

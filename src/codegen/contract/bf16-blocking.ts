@@ -42,7 +42,7 @@ export function choosePairBlocking(
   const bytes = 2 * kind.parts
   const allRows = Math.ceil(formSize(form.rows) / tile.rows)
   const allColumns = Math.ceil(formSize(form.columns) / tile.columns)
-  const isByTiles = kind.name !== 'pairs'
+  const isByTiles = kind.isTiles
   // Tiles read from the second-level cache as fast: panels of rows that are used again, the one of columns and the one that is asked for. In the first-level
   // cache a panel of columns takes two thirds; rows and sums pass through.
   const room = isByTiles ? l2 / 2 / (PASSING_PANELS + Math.min(allRows, USED_AGAIN)) / bytes : (0.66 * l1) / 2

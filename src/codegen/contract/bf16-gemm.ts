@@ -42,8 +42,12 @@ import { BLOCK, Offsets, type WordMemory } from './word-offsets.ts'
 /** Copies of the innermost loop's body, so that its counting does not show. */
 const COPIES = 4
 /** By parts of elements: words that products of tiles ask for in a step, and calls that it takes to ask for all of a panel. */
-const WORDS_ASKED = { 1: 4 * 16, 3: 24 * 16 } as const
-const CALLS_PER_PANEL = { 1: 512 / WORDS_ASKED[1], 3: Math.ceil(1024 / WORDS_ASKED[3]) } as const
+const WORDS_ASKED = { 1: 4 * 16, 2: 12 * 16, 3: 24 * 16 } as const
+const CALLS_PER_PANEL = {
+  1: 512 / WORDS_ASKED[1],
+  2: Math.ceil(1024 / WORDS_ASKED[2]),
+  3: Math.ceil(1024 / WORDS_ASKED[3]),
+} as const
 
 /** As `lowerGemm`; rows that are not packed once are packed by each task, and columns are then packed once. */
 export function lowerPairGemm(form: Form, capabilities: Capabilities, options: GemmOptions, list: StepList): void {
@@ -186,7 +190,7 @@ export function emitPairProduct(
           const columnFrom = (): Expr => mul(add(columnsAt, j), columnWords)
           const bWords = wordsIn(columnRoom, j, b, columnFrom)
           const column = k.let('column', add(column0, mul(j, tile.columns)))
-          const runs = kind.name === 'pairs' ? store.columns(column, columns) : null
+          const runs = !kind.isTiles ? store.columns(column, columns) : null
           k.loop('i', panelFrom, panelTo, 1, (i) => {
             const slot = k.let('slot', add(slots.at, mul(add(mul(j, ownRows), i), slotStride)))
             const rowFrom = (): Expr => mul(add(rowsAt, i), rowWords)
@@ -195,7 +199,7 @@ export function emitPairProduct(
             const row = k.let('row', add(row0, mul(i, tile.rows)))
             const place = { slots: slots.buffer, slot, row, column, rows, columns }
             const isLast = eq(add(block, 1), blocks)
-            if (kind.name !== 'pairs') {
+            if (kind.isTiles) {
               const { parts } = kind
               const share = mul(steps, WORDS_ASKED[parts])
               const calls = CALLS_PER_PANEL[parts]

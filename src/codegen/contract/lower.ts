@@ -34,6 +34,7 @@ import { isReadable, vectorWindow, type VectorWindow } from './unpacked.ts'
 import { lowerRowProduct } from './row-product.ts'
 import { isSmallResult, lowerSplitGemm } from './split.ts'
 import { siblingsOnce, type Lowering } from './siblings.ts'
+import { partsOfFactors } from './bf16-kind.ts'
 import { tileConvolution } from './window-tiles.ts'
 import { winogradForm } from './winograd.ts'
 import { zipped, zippedRow } from './zipped.ts'
@@ -53,9 +54,11 @@ export function lowerContract(problem: ContractProblem): LoweredContract {
   if (problem.dtype !== 'float32' && problem.dtype !== 'bfloat16' && problem.dtype !== 'float16') return plainNest(c)
   // Instructions for bfloat16 multiply faster than fewer products in float32.
   const hasFasterProducts = problem.dtype === 'bfloat16' && problem.capabilities.bfloat16 !== undefined
-  const forms = [hasFasterProducts ? null : winogradForm(problem, c.cases, c.taps, c.title), tileConvolution(c)].filter(
-    (form) => form !== null,
-  )
+  const winograd = hasFasterProducts ? null : winogradForm(problem, c.cases, c.taps, c.title)
+  const byTiles = tileConvolution(c)
+  // Three products of parts take less time than Winograd's transforms, six do not.
+  const isShort = partsOfFactors(problem.dtype, problem.capabilities) === 2
+  const forms = (isShort ? [byTiles, winograd] : [winograd, byTiles]).filter((form) => form !== null)
   const direct: Lowering = { pays: true, lower: () => directly(c) }
   const chosen = forms.find((form) => form.pays) ?? direct
   const lowered = chosen.lower()

@@ -8,7 +8,7 @@ import { hasTerm, letterStride, originOf, type AffineCase, type AffineDim, type 
 import { Assembler } from './assembler.ts'
 import type { PairBlocking } from './bf16-blocking.ts'
 import { emitPairProduct, pairStep, wordPanels } from './bf16-gemm.ts'
-import { tileKind, type Kind } from './bf16-kind.ts'
+import { partsOfFactors, tileKind, type Kind } from './bf16-kind.ts'
 import { evenShare, roundUp, TASKS_PER_THREAD } from './blocking.ts'
 import { sourceOf, type Contraction } from './contraction.ts'
 import { besideOut, epilogueOf, resultView, StepList, type Form, type FormAxis } from './form.ts'
@@ -61,12 +61,13 @@ export function tileConvolution(contraction: Contraction): ConvolutionForm | nul
   const { problem, cases, taps, positions, title } = contraction
   const { capabilities, dtype } = problem
   const [c] = cases
-  if (!c || cases.length > 1 || capabilities.bfloat16 !== 'tiles') return null
-  if (dtype === 'float32' ? capabilities.splitProducts === false : dtype !== 'bfloat16') return null
+  if (!c || cases.length > 1) return null
+  const parts = partsOfFactors(dtype, capabilities)
+  if (parts === 0) return null
   const letters = lettersOf(c, taps, positions)
   if (!letters) return null
-  const kind = tileKind(dtype)
   const size = convolutionSize(c, letters)
+  const kind = tileKind(parts)
   const blocking = isDeep(size) ? chooseBlocking(size, kind, capabilities) : null
   if (!blocking) return null
   return {

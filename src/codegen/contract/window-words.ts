@@ -8,6 +8,7 @@ import { add, constant, convert, div, load, min, mul, rem, sub, type BufferParam
 import type { Expr } from '../kernel.ts'
 import type { Assembler } from './assembler.ts'
 import type { TaskWords } from './bf16-gemm.ts'
+import type { FactorParts } from './bf16-kind.ts'
 import { pairWords, partsOf } from './bf16-pack.ts'
 import { roundUp } from './blocking.ts'
 import { BLOCK, BLOCK_PAIRS, storeWord } from './word-offsets.ts'
@@ -35,7 +36,7 @@ export interface WindowAxes {
 
 /** Blocks of channels, and panels of columns, that a task has at a time. */
 export interface WindowTask {
-  readonly parts: 1 | 3
+  readonly parts: FactorParts
   readonly blocks: number
   readonly panels: number
 }

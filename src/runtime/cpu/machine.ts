@@ -34,7 +34,7 @@ export class CpuMachine {
   protected readonly features = detectCpuFeatures()
   protected readonly vectorBytes: number
   private readonly bfloat16: Capabilities['bfloat16']
-  private readonly choices: Pick<Capabilities, 'winograd' | 'splitProducts'>
+  private readonly choices: Pick<Capabilities, 'winograd' | 'productParts'>
   protected threads: number
   /** What to add to milliseconds of the native clock; unknown until times are asked for. */
   private clockOffset: number | null = null
@@ -54,7 +54,7 @@ export class CpuMachine {
     this.queue = new RunQueue(this.native)
     const { numThreads, winograd, splitProducts } = readEnvironment()
     this.threads = numThreads ?? this.features.physicalCores
-    this.choices = { winograd, splitProducts }
+    this.choices = { winograd, ...(splitProducts !== undefined && { productParts: splitProducts }) }
     this.native.setThreads(this.threads)
     this.shared = new CpuSharedMemory(this.native, (ticket) => this.queue.hasFinished(ticket))
     // Runs must not outlive the memory that they work on; those of a worker are waited for by the native library.
