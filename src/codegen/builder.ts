@@ -271,7 +271,7 @@ const built = new RecentMap<string, Kernel>(4096)
 
 /** What `tiles` multiply; see the statement of the IR. */
 export interface Products {
-  readonly parts: 1 | 3
+  readonly parts: 1 | 2 | 3
   readonly target: Place
   readonly a: Place
   readonly b: Place

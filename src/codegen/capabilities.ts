@@ -16,9 +16,12 @@ export interface Capabilities {
   readonly blocking: boolean
   /** Whether convolutions may be computed in Winograd's form, which rounds a little differently; true if not given. */
   readonly winograd?: boolean
-  /** Whether products of float32 may be computed by `tiles` of bfloat16, as sums of products of three parts; true if not given. */
-  readonly splitProducts?: boolean
+  /** Parts of bfloat16 that `tiles` may multiply of the factors of float32; 3 if not given. */
+  readonly productParts?: ProductParts
 }
+
+/** All of a float32 is in three parts, 16 bits of its significand in two; 0: products of float32 are computed in float32. */
+export type ProductParts = 0 | 2 | 3
 
 const numbers = new WeakMap<Capabilities, number>()
 /** Numbers of what capabilities say. */

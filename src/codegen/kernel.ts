@@ -139,14 +139,15 @@ export type Stmt =
    * `tiles`. `target` from `at`: 32 x 32 sums, row by row, added to what is there if `accumulate`. Operands are pairs in words of 32 bits,
    * from `aAt` of `a` as [step][row][16 pairs] and from `bAt` of `b` as [step][16 pairs][column]. Rounding as for `dot`.
    *
-   * With three `parts`, elements are sums of three bfloat16, as [step][part][row][16 pairs] and [step][part][16 pairs][column]: the largest six
-   * of the nine products are summed, which is as exact as float32. Sums that are not numbers are computed again from whole elements.
+   * With several `parts`, elements are sums of so many bfloat16, as [step][part][row][16 pairs] and [step][part][16 pairs][column]. Of three, the largest six
+   * of the nine products are summed, which is as exact as float32; of two, the largest three of the four. Sums that are not numbers are computed again
+   * from whole elements.
    *
    * With a `window` columns lie in planes of words instead, in which steps read at offsets of their own.
    */
   | {
       readonly kind: 'tiles'
-      readonly parts: 1 | 3
+      readonly parts: 1 | 2 | 3
       readonly target: number
       readonly at: Expr
       readonly a: number
@@ -166,7 +167,7 @@ export type Stmt =
   | { readonly kind: 'comment'; readonly text: string }
 
 /**
- * The memory of the operand of `tiles` that was packed before, and streams through. Behind each product of two tiles (four a step and pair of parts) a line of
+ * The memory of the operand of `tiles` that was packed before, and streams through. Behind each product of two tiles (four a step and pair of parts) one or two lines of
  * 64 bytes is asked for, from `ahead` on, line by line: all at once would wait for one another. The place may lie outside of memory.
  */
 export interface TileStream {
@@ -178,6 +179,9 @@ export interface TileStream {
    */
   readonly split: { readonly operand: 'a' | 'b'; readonly at: Expr; readonly when: Expr } | null
 }
+
+/** Lines that are asked for behind a product of two tiles, by parts: fewer products take as long as it takes to fetch as many lines. */
+export const LINES_ASKED = { 1: 2, 2: 2, 3: 1 } as const
 
 /**
  * Columns of `tiles` that are read where windows of a convolution lie: words of one pair and part are a plane. Of step s, column 0 of pair p and part q is

@@ -166,7 +166,7 @@ class Verifier {
       this.address(s.stream.ahead)
       const { split } = s.stream
       if (split) {
-        this.check(s.parts === 3, 'elements of one part are not split')
+        this.check(s.parts === 3, 'only elements of three parts are split')
         this.address(split.at)
         this.expression(split.when)
         this.same('whether tiles split', split.when.type, { scalar: 'mask', lanes: 1 })

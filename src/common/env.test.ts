@@ -11,7 +11,7 @@ describe('readEnvironment', () => {
       cacheDirectory: undefined,
       planCache: true,
       winograd: true,
-      splitProducts: true,
+      splitProducts: undefined,
     }
     expect(readEnvironment({})).toEqual(unset)
     expect(readEnvironment({ LONGZHOU_DEVICE: '', LONGZHOU_NUM_THREADS: ' ', LONGZHOU_DEBUG: '' })).toEqual(unset)
@@ -35,7 +35,7 @@ describe('readEnvironment', () => {
       cacheDirectory: '/tmp/cache dir',
       planCache: false,
       winograd: false,
-      splitProducts: false,
+      splitProducts: 0,
     })
   })
 

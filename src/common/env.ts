@@ -24,8 +24,11 @@ export interface Environment {
   readonly planCache: boolean
   /** LONGZHOU_WINOGRAD: whether convolutions of 3x3 windows may be computed in Winograd's form (faster, rounded a little differently); on where unset. */
   readonly winograd: boolean
-  /** LONGZHOU_SPLIT_PRODUCTS: whether products of float32 may be sums of products of three bfloat16 parts where tiles make that faster; on where unset. */
-  readonly splitProducts: boolean
+  /**
+   * LONGZHOU_SPLIT_PRODUCTS: bfloat16 parts of the factors of float32 products, at most, where tiles make that faster: 3 (all of a factor), 2 (16 bits of its
+   * significand) or 0 (products of float32). Unset: 3, in predictors what their `precision` says.
+   */
+  readonly splitProducts: 0 | 2 | 3 | undefined
 }
 
 const DEVICE = /^(?:cpu|wasm|webgpu|reference|null|gpu(?::\d{1,3})?)$/
@@ -47,7 +50,7 @@ export function readEnvironment(variables: EnvironmentVariables = processVariabl
     cacheDirectory: readCacheDirectory(variables),
     planCache: readInteger(variables, 'LONGZHOU_PLAN_CACHE', 0, 1) !== 0,
     winograd: readInteger(variables, 'LONGZHOU_WINOGRAD', 0, 1) !== 0,
-    splitProducts: readInteger(variables, 'LONGZHOU_SPLIT_PRODUCTS', 0, 1) !== 0,
+    splitProducts: readSplitProducts(variables),
   }
 }
 
@@ -66,6 +69,12 @@ export function readCacheDirectory(variables: EnvironmentVariables): string | un
   const text = readText(variables, 'LONGZHOU_CACHE_DIR')
   if (text?.includes('\0')) throw new ArgumentError('LONGZHOU_CACHE_DIR holds a NUL character, expected a path')
   return text
+}
+
+function readSplitProducts(variables: EnvironmentVariables): Environment['splitProducts'] {
+  const parts = readInteger(variables, 'LONGZHOU_SPLIT_PRODUCTS', 0, 3)
+  if (parts === 1) throw new ArgumentError("LONGZHOU_SPLIT_PRODUCTS is '1', expected 0, 2 or 3; correct it or unset it")
+  return parts as Environment['splitProducts']
 }
 
 function readInteger(variables: EnvironmentVariables, name: string, low: number, high: number): number | undefined {

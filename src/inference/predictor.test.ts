@@ -207,7 +207,15 @@ describe('Predictor', () => {
     await expect(createPredictor({ model, device: 'wasm', precision: 'bfloat16' })).rejects.toThrow(
       "device 'wasm' of this machine does not multiply bfloat16",
     )
-    await expect(createPredictor({ model, precision: 'int4' as 'float32' })).rejects.toThrow('float32, bfloat16')
+    await expect(createPredictor({ model, precision: 'int4' as 'float32' })).rejects.toThrow('float32, high, bfloat16')
+  })
+
+  it('multiplies factors of 16 bits where the processor does so faster', async () => {
+    const x = image(1, 16, 16, 3)
+    const high = await createPredictor({ model, device: 'cpu', precision: 'high' })
+    const { output_0: got } = await high.run([x])
+    const worst = Math.max(...(await wanted(x)).map((v, k) => Math.abs(v - (got!.data as Float32Array)[k]!)))
+    expect(worst).toBeLessThan(1e-4)
   })
 
   it('refuses engines and options that there are not', async () => {

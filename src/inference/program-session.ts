@@ -64,6 +64,7 @@ export class ProgramSession implements Session {
     this.#precision = precision
     this.#programOptions = {
       flushesSubnormals: true,
+      ...(precision === 'high' && this.#backend.capabilities.productParts !== 0 && { productParts: 2 }),
       ...(threads !== undefined && { threads }),
       ...(cache !== undefined && { cache }),
     }

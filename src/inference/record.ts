@@ -47,5 +47,5 @@ export function recordInference(
 
 /** Records products with operands that are rounded, as mixed precision does. */
 function inPrecision<T>(precision: Precision, body: () => T): T {
-  return precision === 'float32' ? body() : autoCast({ dtype: precision, level: 'O1' }, body)
+  return precision === 'bfloat16' ? autoCast({ dtype: precision, level: 'O1' }, body) : body()
 }

@@ -1,4 +1,5 @@
 /** C helpers that multiply by instructions which compilers have to be told of: pairs of bfloat16, tiles, both words of products of integers. */
+import { LINES_ASKED } from '../codegen/kernel.ts'
 import type { Helpers } from './c-helpers.ts'
 
 /**
@@ -37,9 +38,10 @@ ${SUMS.map((t) => `    __asm__ volatile("tilezero %tmm${t}");`).join('\n')}
  * One step of sums: tiles of rows and columns are loaded right before their first use, those that are there from the step before are not. Pairs of
  * columns lie `stride` bytes apart.
  */
-function tileStep(rows: string | null, columns: string | null): string {
+function tileStep(parts: 1 | 2 | 3, rows: string | null, columns: string | null): string {
+  const asked = '\n    ahead = ask_ahead(ahead, hop);'.repeat(LINES_ASKED[parts])
   const product = (c: number, a: number, b: number): string =>
-    `    __asm__ volatile("tdpbf16ps %tmm${b}, %tmm${a}, %tmm${c}");\n    ahead = ask_ahead(ahead, hop);`
+    `    __asm__ volatile("tdpbf16ps %tmm${b}, %tmm${a}, %tmm${c}");${asked}`
   return [
     columns && `    ${loadTile(6, columns, 'stride')}`,
     rows && `    ${loadTile(4, rows, 64)}`,
@@ -93,7 +95,7 @@ ${body}
   }`
 
 /** Columns that lie one step behind the other, as the arguments of a window. */
-export function plainWindow(helpers: Helpers, parts: 1 | 3): string {
+export function plainWindow(helpers: Helpers, parts: 1 | 2 | 3): string {
   const table = helpers.define('no_taps', 'static const i32 no_taps[1] = {0};')
   return `${table}, 1, ${512 * parts}, 512, 32`
 }
@@ -106,7 +108,7 @@ export function tileProduct(helpers: Helpers): string {
     `static inline void tile_product(f32 *c, const void *a, const void *b, i64 steps, i32 accumulate, ${WINDOW}, ${AHEAD}) {
 ${beginSums}
 ${BEGIN_STEPS}
-${eachStep('steps', 2048, tileStep('rows', 'columns'))}
+${eachStep('steps', 2048, tileStep(1, 'rows', 'columns'))}
   (void)part;
 ${storeSums}
 }`,
@@ -135,27 +137,37 @@ ${[part(0), rest, part(1), rest, part(2)].join('\n')}
   )
 }
 
-/**
- * The same of elements that are sums of three parts: six products a step, in an order in which each shares its rows or its columns with the one
- * before. An infinite element has parts that are not numbers, as infinity less infinity, so such sums are computed again in plain float32.
- */
-export function splitTileProduct(helpers: Helpers): string {
-  askAhead(helpers)
-  const rowsOf = (n: number): string => (n === 0 ? 'rows' : `rows + ${2048 * n}`)
-  const columnsOf = (n: number): string => (n === 0 ? 'columns' : `columns + ${4 * n} * part`)
-  const order: readonly (readonly [row: number | null, column: number | null])[] = [
+/** The pairs of parts that are multiplied in a step, smallest first: each shares its rows or its columns (null) with the one before. */
+const PART_PAIRS: Readonly<Record<2 | 3, readonly (readonly [row: number | null, column: number | null])[]>> = {
+  2: [
+    [0, 1],
+    [null, 0],
+    [1, null],
+  ],
+  3: [
     [0, 2],
     [null, 1],
     [1, null],
     [null, 0],
     [2, null],
     [0, null],
-  ]
+  ],
+}
+
+/**
+ * The same of elements that are sums of parts. An infinite element has parts that are not numbers, as infinity less infinity, so such sums are computed
+ * again in plain float32.
+ */
+export function splitTileProduct(helpers: Helpers, parts: 2 | 3): string {
+  askAhead(helpers)
+  const order = PART_PAIRS[parts]
+  const rowsOf = (n: number): string => (n === 0 ? 'rows' : `rows + ${2048 * n}`)
+  const columnsOf = (n: number): string => (n === 0 ? 'columns' : `columns + ${4 * n} * part`)
   /** `behind` gives what stands behind the four products of each pair of parts. */
   const step = (behind: (pair: number) => string): string =>
     order
       .map(([row, column], pair) => {
-        const products = tileStep(row === null ? null : rowsOf(row), column === null ? null : columnsOf(column))
+        const products = tileStep(parts, row === null ? null : rowsOf(row), column === null ? null : columnsOf(column))
         return products + behind(pair)
       })
       .join('\n')
@@ -164,26 +176,41 @@ export function splitTileProduct(helpers: Helpers): string {
     const [from, to] = [pair, pair + 1].map((n) => 16 * Math.floor((32 * n) / order.length))
     return `\n    ${splitVectors(helpers)}(fresh, whole, ${from}, ${to});`
   }
+  // The first of three parts is what a number that is none becomes of infinity; of two, which are rounded, also a number near the largest does.
+  const whole =
+    parts === 3
+      ? 'return (bits[0] & 0x7f800000u) == 0x7f800000u ? parts[0] : parts[0] + (parts[1] + parts[2]);'
+      : `if ((bits[0] & 0x7fffffffu) != 0x7f800000u) return parts[0] + parts[1];
+  if ((bits[1] & 0x7fffffffu) != 0x7f800000u) return parts[0];
+  return parts[0] > 0 ? 0x1.ffp127f : -0x1.ffp127f;`
+  /** Steps that split what was stored whole, one ahead of the products; half of its words is two thirds of three parts, but as much as two parts. */
+  const splitting = (): string => `  if (fresh) {
+    ${splitVectors(helpers)}(fresh, whole, 0, 512);
+    fresh += 1536;
+    whole += 1024;
+${eachStep('steps - 1', 6144, `${step(someVectors)}\n    fresh += 1536;\n    whole += 1024;`)}
+  }
+`
   const element = helpers.define(
-    'split_element',
-    `static inline f32 split_element(const u32 *words, i64 part, i64 half) {
-  u32 bits[3];
-  f32 parts[3];
-  for (int p = 0; p < 3; p++) bits[p] = half ? words[part * p] & 0xffff0000u : words[part * p] << 16;
+    `split_element_${parts}`,
+    `static inline f32 split_element_${parts}(const u32 *words, i64 part, i64 half) {
+  u32 bits[${parts}];
+  f32 parts[${parts}];
+  for (int p = 0; p < ${parts}; p++) bits[p] = half ? words[part * p] & 0xffff0000u : words[part * p] << 16;
   __builtin_memcpy(parts, bits, sizeof parts);
-  return (bits[0] & 0x7f800000u) == 0x7f800000u ? parts[0] : parts[0] + (parts[1] + parts[2]);
+  ${whole}
 }`,
   )
   const exact = helpers.define(
-    'split_tile_exact',
-    `static __attribute__((noinline)) void split_tile_exact(f32 *c, const f32 *begin, const u32 *a, const u32 *b, i64 steps, ${WINDOW}) {
+    `split_tile_exact_${parts}`,
+    `static __attribute__((noinline)) void split_tile_exact_${parts}(f32 *c, const f32 *begin, const u32 *a, const u32 *b, i64 steps, ${WINDOW}) {
   for (i64 r = 0; r < 32; r++)
     for (i64 n = 0; n < 32; n++) {
       f32 sum = begin[32 * r + n];
       for (i64 k = 0; k < 32 * steps; k++) {
         const i64 step = k >> 5, pairs = k >> 1 & 15;
         const u32 *columns = b + step / taps * block + table[step % taps];
-        sum += ${element}(a + 1536 * step + 16 * r + pairs, 512, k & 1) * ${element}(columns + pair * pairs + n, part, k & 1);
+        sum += ${element}(a + ${512 * parts} * step + 16 * r + pairs, 512, k & 1) * ${element}(columns + pair * pairs + n, part, k & 1);
       }
       c[32 * r + n] = sum;
     }
@@ -192,23 +219,17 @@ export function splitTileProduct(helpers: Helpers): string {
   const [sums, words] = [helpers.lanesOf('f32', 16), helpers.lanesOf('i32', 16)]
   const memory = helpers.memory('f32', 16)
   return helpers.define(
-    'split_tile_product',
-    `static inline void split_tile_product(f32 *c, const void *a, const void *b, i64 steps, i32 accumulate, ${WINDOW}, ${AHEAD}, u32 *fresh, const f32 *whole) {
+    `split_tile_product_${parts}`,
+    `static inline void split_tile_product_${parts}(f32 *c, const void *a, const void *b, i64 steps, i32 accumulate, ${WINDOW}, ${AHEAD}${parts === 3 ? ', u32 *fresh, const f32 *whole' : ''}) {
   f32 begin[1024];
   if (accumulate) __builtin_memcpy(begin, c, sizeof begin);
 ${beginSums}
 ${BEGIN_STEPS}
-  if (fresh) {
-    ${splitVectors(helpers)}(fresh, whole, 0, 512);
-    fresh += 1536;
-    whole += 1024;
-${eachStep('steps - 1', 6144, `${step(someVectors)}\n    fresh += 1536;\n    whole += 1024;`)}
-  }
-${eachStep(
-  'steps',
-  6144,
-  step(() => ''),
-)}
+${parts === 3 ? splitting() : ''}${eachStep(
+      'steps',
+      2048 * parts,
+      step(() => ''),
+    )}
 ${storeSums}
   ${words} unordered = {0};
   for (i64 i = 0; i < 1024; i += 16) {

@@ -160,7 +160,7 @@ class Printer {
         return this.line('}')
       case 'tiles': {
         const [target, a, b] = [this.element(s.target, s.at), this.element(s.a, s.aAt), this.element(s.b, s.bAt)]
-        const product = s.parts === 1 ? tileProduct(this.helpers) : splitTileProduct(this.helpers)
+        const product = s.parts === 1 ? tileProduct(this.helpers) : splitTileProduct(this.helpers, s.parts)
         const sums = `${target}, ${a}, ${b}, ${this.print(s.steps)}, ${this.print(s.accumulate)}`
         const window = s.window ? this.window(s.window) : plainWindow(this.helpers, s.parts)
         const { stream } = s

@@ -2,7 +2,7 @@
  * What a device must do. A backend owns memory and runs programs on it in the order of submission; it knows nothing of Tensors.
  */
 import type { DeviceBuffer } from '../graph/storage.ts'
-import type { Capabilities } from '../codegen/capabilities.ts'
+import type { Capabilities, ProductParts } from '../codegen/capabilities.ts'
 import type { GeneratedPlan } from '../codegen/generate.ts'
 import type { CompiledKernel, Kernel } from '../codegen/kernel.ts'
 import type { Plan } from '../schedule/plan.ts'
@@ -63,6 +63,8 @@ export interface ProgramOptions {
    * times as long on many processors. Default false.
    */
   readonly flushesSubnormals?: boolean
+  /** Parts of the factors of float32 products, at most; see capabilities. Default: the backend's. */
+  readonly productParts?: ProductParts
   /** Directory that keeps what is compiled for it; false: nothing is kept. Default: the process's, where the backend keeps anything at all. */
   readonly cache?: string | false
 }

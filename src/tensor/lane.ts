@@ -130,7 +130,12 @@ export class Lane {
   /** The plan of a program as another process made it, or made here. */
   #makePlan(program: Capture, constant: ReadonlySet<number> | null, options: ProgramOptions): PreparedPlan {
     const backend = this.#backend
-    const capabilities = { ...backend.capabilities, threads: options.threads ?? backend.capabilities.threads }
+    const { threads, productParts } = options
+    const capabilities = {
+      ...backend.capabilities,
+      ...(threads !== undefined && { threads }),
+      ...(productParts !== undefined && { productParts }),
+    }
     const started = performance.now()
     // Whoever wants to see the stages sees them made.
     const isKept = debugLevel === 0 && backend.recall !== undefined && program.size >= leastRecalled

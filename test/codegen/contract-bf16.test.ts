@@ -1,5 +1,5 @@
 /**
- * Products by pairs and by tiles of bfloat16, and of float32 by tiles in three parts, on machines that have them; the same problems by
+ * Products by pairs and by tiles of bfloat16, and of float32 by tiles in two and three parts, on machines that have them; the same problems by
  * multiply-adds of float32 are in contract.test.ts.
  */
 import * as fc from 'fast-check'
@@ -11,6 +11,7 @@ import { allocateHost, getElement, setElement, type HostData } from '../../src/c
 import type { Capabilities } from '../../src/codegen/capabilities.ts'
 import type { Stmt } from '../../src/codegen/kernel.ts'
 import { flatten } from '../../src/codegen/walk.ts'
+import type { LoweredContract } from '../../src/codegen/contract/problem.ts'
 import { structureOf } from '../../src/codegen/structure.ts'
 import { nativeRuntime } from '../../src/runtime/cpu/native.ts'
 import { defaultCompiler } from '../../src/runtime/compiler.ts'
@@ -23,13 +24,14 @@ const available = {
 const size = (most: number): fc.Arbitrary<number> => fc.integer({ min: 1, max: most })
 
 describe.each([
-  { name: 'pairs', bfloat16: 'pairs', dtype: 'bfloat16' },
-  { name: 'tiles', bfloat16: 'tiles', dtype: 'bfloat16' },
-  { name: 'tiles in three parts', bfloat16: 'tiles', dtype: 'float32' },
-] as const)('by $name', ({ bfloat16, dtype }) => {
-  const own: Capabilities = { ...capabilities, vectorBytes: 64, bfloat16 }
+  { name: 'pairs', bfloat16: 'pairs', dtype: 'bfloat16', productParts: 0, share: 1 },
+  { name: 'tiles', bfloat16: 'tiles', dtype: 'bfloat16', productParts: 0, share: 1 },
+  { name: 'tiles in two parts', bfloat16: 'tiles', dtype: 'float32', productParts: 2, share: 0.4 },
+  { name: 'tiles in three parts', bfloat16: 'tiles', dtype: 'float32', productParts: 3, share: 1 },
+] as const)('by $name', ({ bfloat16, dtype, productParts, share }) => {
+  const own: Capabilities = { ...capabilities, vectorBytes: 64, bfloat16, productParts }
   // Small products of float32 are not split.
-  const [least, large] = dtype === 'bfloat16' ? [0, 0] : [32, 192]
+  const [least, large] = dtype === 'bfloat16' ? [0, 0] : [96, 192]
   const expectSame = (c: ContractCase, o: Options = {}): void => expectResult(c, { dtype, capabilities: own, ...o })
 
   test.runIf(available[bfloat16])('matrix products of any size and layout', () => {
@@ -43,7 +45,7 @@ describe.each([
       fc.property(size(100), size(100), size(100), layout, layout, (m, n, k, lhs, rhs) =>
         expectSame(matmul(least + m, large + n, large + k), { lhs, rhs }),
       ),
-      { numRuns: 40 },
+      { numRuns: 40 * share },
     )
   })
 
@@ -59,15 +61,15 @@ describe.each([
   test.runIf(available[bfloat16])('batched, also with heads in the middle of the memory', () => {
     const orders = fc.constantFrom([0, 1, 2, 3], [0, 2, 1, 3], [0, 1, 3, 2])
     fc.assert(
-      fc.property(size(3), size(4), size(40), size(40), size(70), orders, orders, (b, h, m, n, k, lo, ro) =>
+      fc.property(size(2), size(3), size(30), size(40), size(70), orders, orders, (b, h, m, n, k, lo, ro) =>
         expectSame(batched(b, h, least + m, large + n, large + k), { lhs: { order: lo }, rhs: { order: ro } }),
       ),
-      { numRuns: 25 },
+      { numRuns: 25 * share },
     )
   })
 
   test.runIf(available[bfloat16])('NaN and infinity reach the sums that they belong to, and no others', () => {
-    const [m, n, k] = dtype === 'bfloat16' ? [40, 50, 37] : [40, 250, 237]
+    const [m, n, k] = dtype === 'bfloat16' ? [40, 50, 37] : [100, 250, 237]
     const lowered = lower(matmul(m, n, k), { dtype, capabilities: own })
     const [lhs, rhs, out] = [m * k, k * n, m * n].map((length) => allocateHost(dtype, length)) as [
       HostData,
@@ -93,7 +95,7 @@ describe.each([
   test('kernels do not depend on sizes', () => {
     const structures = (c: ContractCase): string[] =>
       lower(c, { dtype, capabilities: own }).steps.map((s) => structureOf(s.kernel))
-    const [few, many] = dtype === 'bfloat16' ? [20, 2048] : [40, 2048]
+    const [few, many] = dtype === 'bfloat16' ? [20, 2048] : [100, 2048]
     expect(structures(matmul(few, 250, 240))).toEqual(structures(matmul(many, 1000, 777)))
     if (dtype === 'float32') return
     const convolutionOf = (batch: number, extent: number[]): ContractCase => {
@@ -108,11 +110,44 @@ describe.each([
   })
 })
 
+describe('products of float32 with few rows, or a short sum, on a machine with tiles', () => {
+  const own: Capabilities = { ...capabilities, vectorBytes: 64, bfloat16: 'tiles' }
+  const lowered = (c: ContractCase): LoweredContract => lower(c, { dtype: 'float32', capabilities: own })
+  const structures = ({ steps }: LoweredContract): string[] => steps.map((s) => structureOf(s.kernel))
+  const hasTiles = (c: ContractCase): boolean =>
+    lowered(c).steps.some((s) => flatten(s.kernel.body).some((b) => b.kind === 'tiles'))
+
+  test('are not split', () => {
+    const sizes = [
+      [64, 4096, 256],
+      [1800, 199, 57],
+      [1083, 51, 1919],
+      [96, 250, 240],
+      [2048, 312, 312],
+    ] as const
+    expect(sizes.map(([m, n, k]) => hasTiles(matmul(m, n, k)))).toEqual([false, false, false, true, true])
+  })
+
+  test.each([
+    { name: 'rows', few: matmul(64, 250, 240), many: matmul(200, 250, 240) },
+    { name: 'summed elements', few: matmul(240, 250, 64), many: matmul(240, 250, 200) },
+  ])('compile the kernels ahead that more $name would have, and these theirs', ({ few, many }) => {
+    for (const [one, other] of [
+      [few, many],
+      [many, few],
+    ] as const) {
+      const ahead = (lowered(one).siblings ?? []).map(structureOf)
+      expect(ahead).toEqual(expect.arrayContaining(structures(lowered(other))))
+    }
+  })
+})
+
 describe.each([
-  { name: 'bfloat16', dtype: 'bfloat16' },
-  { name: 'float32 in three parts', dtype: 'float32' },
-] as const)('convolutions by tiles, in $name', ({ dtype }) => {
-  const own: Capabilities = { ...capabilities, vectorBytes: 64, bfloat16: 'tiles', winograd: false }
+  { name: 'bfloat16', dtype: 'bfloat16', productParts: 0, runs: 15 },
+  { name: 'float32 in two parts', dtype: 'float32', productParts: 2, runs: 6 },
+  { name: 'float32 in three parts', dtype: 'float32', productParts: 3, runs: 15 },
+] as const)('convolutions by tiles, in $name', ({ dtype, productParts, runs }) => {
+  const own: Capabilities = { ...capabilities, vectorBytes: 64, bfloat16: 'tiles', winograd: false, productParts }
   const isByTiles = (c: ContractCase): boolean =>
     lower(c, { dtype, capabilities: own }).steps.some((s) =>
       flatten(s.kernel.body).some((b) => b.kind === 'tiles' && b.window !== null),
@@ -165,7 +200,7 @@ describe.each([
           expectResult(one, { dtype, capabilities: own })
         }
       }),
-      { numRuns: 15 },
+      { numRuns: runs },
     )
   })
 })
@@ -203,7 +238,7 @@ describe.each(['pairs', 'tiles'] as const)('of bfloat16 by %s', (bfloat16) => {
   })
 })
 
-test.runIf(available.tiles)('sums of three parts are as exact as those of float32', () => {
+test.runIf(available.tiles)('sums of three parts are as exact as those of float32, of two to 16 bits', () => {
   const orders = [
     [0, 1],
     [1, 0],
@@ -213,10 +248,10 @@ test.runIf(available.tiles)('sums of three parts are as exact as those of float3
     for (const rhsOrder of orders) {
       const [m, n, k] = [45, 200, 777]
       const c = matmul(m, n, k)
-      const errors = [true, false].map((splitProducts) => {
+      const errors = ([3, 0, 2] as const).map((productParts) => {
         const layout = { lhs: { order: lhsOrder }, rhs: { order: rhsOrder } }
-        const lowered = lower(c, { ...layout, capabilities: { ...own, splitProducts } })
-        expect(lowered.steps.some((s) => s.kernel.body.some((b) => usesTiles(b)))).toBe(splitProducts)
+        const lowered = lower(c, { ...layout, capabilities: { ...own, productParts } })
+        expect(lowered.steps.some((s) => s.kernel.body.some((b) => usesTiles(b)))).toBe(productParts > 0)
         const next = randomNumbers(7)
         const [lhs, rhs] = [Float32Array.from({ length: m * k }, next), Float32Array.from({ length: k * n }, next)]
         const out = new Float32Array(m * n)
@@ -232,10 +267,34 @@ test.runIf(available.tiles)('sums of three parts are as exact as those of float3
             of += sum ** 2
           }
         return Math.sqrt(square / of)
-      }) as [number, number]
+      }) as [number, number, number]
       expect(errors[0]).toBeLessThan(1.5 * errors[1])
       expect(errors[0]).toBeLessThan(1e-6)
+      expect(errors[2]).toBeLessThan(6e-6)
     }
+})
+
+test.runIf(available.tiles)('of two parts: numbers near the largest stay finite, and any NaN stays one', () => {
+  const [m, n, k] = [40, 250, 237]
+  const own: Capabilities = { ...capabilities, vectorBytes: 64, bfloat16: 'tiles', productParts: 2 }
+  const lowered = lower(matmul(m, n, k), { capabilities: own })
+  const [lhs, rhs, out] = [m * k, k * n, m * n].map((length) => new Float32Array(length)) as [
+    Float32Array,
+    Float32Array,
+    Float32Array,
+  ]
+  const largest = (2 - 2 ** -23) * 2 ** 127
+  lhs[0] = largest
+  lhs[k] = -largest
+  new Int32Array(lhs.buffer)[2 * k] = -1
+  rhs.fill(2 ** -20, 0, n)
+  new ContractRunner(lowered, { lhs, rhs, out }).run()
+  for (let i = 0; i < n; i++) {
+    expect(Math.abs(out[i]! / (largest * 2 ** -20) - 1)).toBeLessThan(0.01)
+    expect(out[n + i]).toBe(-out[i]!)
+    expect(out[2 * n + i]).toBeNaN()
+    expect(out[4 * n + i]).toBe(0)
+  }
 })
 
 function usesTiles(s: Stmt): boolean {

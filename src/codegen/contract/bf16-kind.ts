@@ -1,6 +1,6 @@
 /** The templates of products by pairs of bfloat16, and which products take one. */
 import type { DType } from '../../common/dtype.ts'
-import type { Capabilities } from '../capabilities.ts'
+import type { Capabilities, ProductParts } from '../capabilities.ts'
 import type { WordLayout } from './bf16-pack.ts'
 import { registerTile, rowLanes, type RegisterTile } from './blocking.ts'
 import { formSize, type Form, type FormAxis } from './form.ts'
@@ -17,43 +17,55 @@ export function hasPairProducts(form: Form, capabilities: Capabilities): boolean
 }
 
 /**
- * Middle extents from which on elements are used often enough for splitting them, also where one operand was split before; the smallest one of
+ * Middle extents from which on elements are used often enough for splitting them, by parts, also where one operand was split before; the smallest one of
  * weights has to fill a tile.
  */
-const SPLIT_EXTENT = { both: 192, one: 96 }
+const SPLIT_EXTENT = { 2: { both: 64, one: 32 }, 3: { both: 192, one: 96 } } as const
 const SPLIT_LEAST = 32
 
+/** Parts that tiles multiply of factors of this type; 0 where they multiply none. */
+export function partsOfFactors(dtype: DType, { bfloat16, productParts = 3 }: Capabilities): 1 | ProductParts {
+  if (bfloat16 !== 'tiles') return 0
+  return dtype === 'bfloat16' ? 1 : dtype === 'float32' ? productParts : 0
+}
+
 /**
- * Whether elements in three parts pay. Two of the three extents of a product with weights are constants of a program, columns among them, so that
+ * Whether elements in several parts pay. Two of the three extents of a product with weights are constants of a program, columns among them, so that
  * batches and lengths do not decide; but for networks whose weights never change, few rows do. Convolutions with windows would split each element once
  * for every tap; they have a form of their own (window-tiles.ts).
  */
 function splitsPay(form: Form, capabilities: Capabilities): boolean {
-  if (capabilities.bfloat16 !== 'tiles' || capabilities.splitProducts === false || form.isConvolution) return false
+  const parts = partsOfFactors('float32', capabilities)
+  if (parts !== 2 && parts !== 3) return false
+  if (form.isConvolution) return false
   const extents = [form.rows, form.columns, form.contracted].map(formSize)
   const [least, middle] = extents.toSorted((x, y) => x - y) as [number, number]
   const isFixed = form.a.isConstant === true || form.b.isConstant === true
-  if (middle < (isFixed ? SPLIT_EXTENT.one : SPLIT_EXTENT.both)) return false
+  if (middle < SPLIT_EXTENT[parts][isFixed ? 'one' : 'both']) return false
   return (isFixed ? least : formSize(form.columns)) >= SPLIT_LEAST
 }
 
+/** Parts of a factor in bfloat16: itself, 16 bits of a float32's significand, or all of it. */
+export type FactorParts = 1 | 2 | 3
+
 /** A template for pairs. */
 export interface Kind {
-  readonly name: 'pairs' | 'tiles' | 'split tiles'
+  readonly name: string
+  readonly isTiles: boolean
   readonly tile: RegisterTile
   /** Of elements. */
-  readonly parts: 1 | 3
+  readonly parts: FactorParts
   /** Words as they are multiplied. */
   readonly rows: WordLayout
   readonly columns: WordLayout
 }
 
-/** By tiles; elements of float32 in three parts. */
-export function tileKind(dtype: DType): Kind {
-  const parts = dtype === 'float32' ? 3 : 1
-  const side = { rows: 32, lanes: BLOCK_PAIRS, wholeBlocks: true, parts } as const
+/** By tiles. */
+export function tileKind(parts: FactorParts): Kind {
+  const side = { rows: 32, lanes: BLOCK_PAIRS, wholeBlocks: true, parts, isWhole: false } as const
   return {
-    name: parts === 1 ? 'tiles' : 'split tiles',
+    name: (['', 'tiles', 'tiles of two parts', 'tiles of three parts'] as const)[parts],
+    isTiles: true,
     tile: { lanes: 16, rows: 32, vectors: 2, columns: 32 },
     parts,
     rows: { ...side, order: 'tiles' },
@@ -62,11 +74,13 @@ export function tileKind(dtype: DType): Kind {
 }
 
 export function kindOf(form: Form, capabilities: Capabilities): Kind {
-  if (capabilities.bfloat16 === 'tiles') return tileKind(form.a.dtype)
+  const parts = partsOfFactors(form.a.dtype, capabilities)
+  if (parts !== 0) return tileKind(parts)
   const tile = registerTile(capabilities)
-  const side = { order: 'pairs', wholeBlocks: false, parts: 1 } as const
+  const side = { order: 'pairs', wholeBlocks: false, parts: 1, isWhole: false } as const
   return {
     name: 'pairs',
+    isTiles: false,
     tile,
     parts: 1,
     rows: { ...side, rows: tile.rows, lanes: rowLanes(tile) },

@@ -27,6 +27,7 @@ import {
 } from '../builder.ts'
 import type { Expr } from '../kernel.ts'
 import { isStride, type Assembler } from './assembler.ts'
+import type { FactorParts } from './bf16-kind.ts'
 import type { PanelSource } from './pack.ts'
 import { BLOCK, BLOCK_PAIRS, storeWord, type Offsets, type WordMemory } from './word-offsets.ts'
 
@@ -41,10 +42,11 @@ export interface WordLayout {
   /** Whether the contracted axis is filled with zeros up to a whole block. */
   readonly wholeBlocks: boolean
   /**
-   * Words of a pair: 1 of bfloat16, 3 of float32 in parts, which only whole blocks have. Within a block all words of a part lie before those of the next.
-   * With 2, elements of float32 stay whole, and the first ones of all pairs of a block lie before the second ones.
+   * Words of a pair: 1 of bfloat16, 2 or 3 of float32 in parts, which only whole blocks have. Within a block all words of a part lie before those of the next.
    */
-  readonly parts: 1 | 2 | 3
+  readonly parts: FactorParts
+  /** Elements of float32 stay whole, with two words a pair: the first ones of all pairs of a block lie before the second ones. */
+  readonly isWhole: boolean
 }
 
 export interface PanelPlace {
@@ -60,7 +62,7 @@ export interface PanelPlace {
 
 /** How what is packed once lies in memory: float32 stays whole until it is multiplied, since it comes from far memory each time, and parts are half as long again. */
 export function storedLayout(layout: WordLayout): WordLayout {
-  return layout.parts === 3 ? { ...layout, parts: 2 } : layout
+  return layout.parts === 3 ? { ...layout, parts: 2, isWhole: true } : layout
 }
 
 /** Words of a panel of so many contracted elements. */
@@ -79,10 +81,23 @@ export function emitPackWords(
   new WordEmitter(k, source, layout, place, offsets).panel()
 }
 
-/** The parts of values, each in the high half of a word whose low half is zero; values that stay whole. */
-export function partsOf(k: Assembler, value: Expr, parts: WordLayout['parts']): Expr[] {
-  if (parts !== 3) return [bitcast(value, 'i32')]
+/** What cuts numbers off nearest to rounding, on the mean, if they are multiplied by it before. */
+const ROUNDING = 1 + 5 / 2048
+
+/**
+ * The parts of values, each in the high half of a word whose low half is zero. Three are cut off one behind the other. Of two the first is rounded,
+ * so that errors of products have either sign; a number with all bits of its significand becomes zero by that, and the second part is then not a number.
+ */
+export function partsOf(k: Assembler, value: Expr, parts: FactorParts): Expr[] {
+  if (parts === 1) return [bitcast(value, 'i32')]
   const high = (x: Expr): Expr => k.let('high', and(bitcast(x, 'i32'), constant(-65536, 'i32', x.type.lanes)))
+  if (parts === 2) {
+    const x = k.let('x', value)
+    const rounded = add(bitcast(x, 'i32'), constant(0x8000, 'i32', x.type.lanes))
+    const first = k.let('high', and(rounded, constant(-65536, 'i32', x.type.lanes)))
+    const rest = sub(x, bitcast(first, 'f32'))
+    return [first, high(mul(rest, constant(ROUNDING, 'f32', x.type.lanes)))]
+  }
   const x = k.let('x', value)
   const first = high(x)
   const rest = k.let('rest', sub(x, bitcast(first, 'f32')))
@@ -259,12 +274,12 @@ class WordEmitter {
   }
 
   private parts(value: Expr): Expr[] {
-    return partsOf(this.k, value, this.layout.parts)
+    return this.layout.isWhole ? [bitcast(value, 'i32')] : partsOf(this.k, value, this.layout.parts)
   }
 
   private words(a: readonly Expr[], b?: readonly Expr[]): Expr[] {
     const [first] = a as [Expr]
-    if (this.layout.parts === 2) return [first, b?.[0] ?? constant(0, 'i32', first.type.lanes)]
+    if (this.layout.isWhole) return [first, b?.[0] ?? constant(0, 'i32', first.type.lanes)]
     return pairWords(this.k, a, b)
   }
 

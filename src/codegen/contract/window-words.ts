@@ -8,6 +8,7 @@ import { add, constant, convert, div, load, min, mul, rem, sub, type BufferParam
 import type { Expr } from '../kernel.ts'
 import type { Assembler } from './assembler.ts'
 import type { TaskWords } from './bf16-gemm.ts'
+import type { FactorParts } from './bf16-kind.ts'
 import { pairWords, partsOf } from './bf16-pack.ts'
 import { roundUp } from './blocking.ts'
 import { BLOCK, BLOCK_PAIRS, storeWord } from './word-offsets.ts'
@@ -35,7 +36,7 @@ export interface WindowAxes {
 
 /** Blocks of channels, and panels of columns, that a task has at a time. */
 export interface WindowTask {
-  readonly parts: 1 | 3
+  readonly parts: FactorParts
   readonly blocks: number
   readonly panels: number
 }
@@ -99,6 +100,11 @@ function planeWords(axes: WindowAxes, panels: number): number {
 /** Bytes of the words of a task. */
 export function windowBytes(axes: WindowAxes, { parts, blocks, panels }: WindowTask): number {
   return 4 * blocks * phases(axes.y) * phases(axes.x) * parts * BLOCK_PAIRS * planeWords(axes, panels)
+}
+
+/** What a task packs of a block of channels, in panels of columns: elements that windows reach, of all phases. */
+export function windowPanels(axes: WindowAxes, panels: number): number {
+  return (phases(axes.y) * phases(axes.x) * planeWords(axes, panels)) / PANEL
 }
 
 /** The words of a task, which it packs from `source`; contracted elements are blocks of channels, taps (of y, then of x), and the channels of a block. */

@@ -147,12 +147,14 @@ const inference = [
     [
       { name: 'longzhou', threads: 1 },
       { name: 'longzhou', threads: 2 },
+      { name: 'longzhou high', threads: 2 },
       { name: 'onnxruntime', threads: 1 },
       { name: 'paddle', threads: 1 },
     ],
     [
       [inferenceTime('longzhou', 40, 90), inferenceTime('longzhou', 80, 90)],
       [inferenceTime('longzhou', 24, 95), inferenceTime('longzhou', 50, 95)],
+      [inferenceTime('longzhou high', 12, 80), inferenceTime('longzhou high', 30, 80)],
       [inferenceTime('onnxruntime1.32.0', 60), inferenceTime('onnxruntime1.32.0', 120)],
       [undefined, inferenceTime('paddle3.3.1', 100, 400)],
     ],
@@ -160,10 +162,11 @@ const inference = [
 ]
 
 test('inference summed up: the best number of threads of ours over the faster peer, round by round', () => {
-  expect(inference[0]).toMatchObject({ case: 'det_640', ratio: 0.45 })
+  expect(inference[0]).toMatchObject({ case: 'det_640', ratio: 0.45, ratio_high: 0.25 })
   expect(inference[0]!.rows.map((r) => [r.peer, r.threads, r.rounds, r.ms_median])).toEqual([
     ['longzhou', 1, 2, 60],
     ['longzhou', 2, 2, 37],
+    ['longzhou high', 2, 2, 21],
     ['onnxruntime1.32.0', 1, 2, 90],
     ['paddle3.3.1', 1, 1, 100],
   ])

@@ -48,6 +48,8 @@ export interface InferenceResult {
   readonly rows: readonly InferenceRow[]
   /** Our time over that of the fastest peer, each at its best number of threads: the median over rounds. Absent without a peer. */
   readonly ratio?: number
+  /** The same with factors of 16 bits. */
+  readonly ratio_high?: number
   /** Multiply-accumulates of a run, counted directly. */
   readonly macs?: number
   /** By the speed of float32 multiply-adds that was measured on the machine; absent where it was not. */
@@ -62,6 +64,10 @@ export interface Runner {
   readonly threads: number
   readonly run: (files: InferenceFiles, test: InferenceCase, repeat: number) => Promise<InferenceRun>
 }
+
+const OURS = 'longzhou'
+/** Ours with `precision: 'high'`. */
+const OURS_HIGH = 'longzhou high'
 
 /** No single run takes this long; one that does hangs. */
 const TIMEOUT_MS = 300_000
@@ -96,14 +102,17 @@ export function runnersOf(
     '--repeat',
     String(repeat),
   ]
-  const all: ((threads: number) => Runner)[] = [
+  const own =
+    (name: string, options: readonly string[]): ((threads: number) => Runner) =>
     (threads) => ({
-      name: 'longzhou',
+      name,
       threads,
-      run: (files, _, repeat) =>
-        lineOf(process.execPath, ours(['infer', files.paddle, ...words(files, threads, repeat), '--json'])),
-    }),
-  ]
+      run: async (files, _, repeat) => {
+        const line = ours(['infer', files.paddle, ...words(files, threads, repeat), ...options, '--json'])
+        return { ...(await lineOf(process.execPath, line)), peer: name }
+      },
+    })
+  const all: ((threads: number) => Runner)[] = [own(OURS, []), own(OURS_HIGH, ['--precision', 'high'])]
   const absent: { peer: string; why: string }[] = []
   for (const { name, script, python, made } of peers) {
     const interpreter = join(folder, python, 'bin/python')
@@ -185,22 +194,28 @@ export function inferenceResult(
       },
     ]
   })
-  const best = (isOurs: boolean, r: number): number | undefined => {
-    const times = runners.flatMap((c, i) =>
-      (c.name === 'longzhou') === isOurs ? (rounds[i]![r]?.ms_median ?? []) : [],
-    )
-    return times.length === 0 ? undefined : Math.min(...times)
-  }
   const count = Math.max(0, ...rounds.map((runs) => runs.length))
-  const over = (isOurs: boolean): (number | undefined)[] => Array.from({ length: count }, (_, r) => best(isOurs, r))
-  const ratio = pairedRatio(over(true), over(false))
+  /** The best number of threads of those programs, by round. */
+  const over = (isOne: (name: string) => boolean): (number | undefined)[] =>
+    Array.from({ length: count }, (_, r) => {
+      const times = runners.flatMap((c, i) => (isOne(c.name) ? (rounds[i]![r]?.ms_median ?? []) : []))
+      return times.length === 0 ? undefined : Math.min(...times)
+    })
+  const theirs = over((program) => program !== OURS && program !== OURS_HIGH)
+  const [ratio, ratioHigh] = [OURS, OURS_HIGH].map((own) =>
+    pairedRatio(
+      over((program) => program === own),
+      theirs,
+    ),
+  ) as [number, number]
   const least = Math.min(...(work.bounds ?? []).map((b) => b.ms))
-  const peer = median(over(false).filter((ms) => ms !== undefined))
+  const peer = median(theirs.filter((ms) => ms !== undefined))
   const boundRatio = least / peer
   return {
     case: name,
     rows,
     ...(!Number.isNaN(ratio) && { ratio: round(ratio, 3) }),
+    ...(!Number.isNaN(ratioHigh) && { ratio_high: round(ratioHigh, 3) }),
     ...work,
     ...(Number.isFinite(boundRatio) && { bound_ratio: round(boundRatio, 3) }),
   }
@@ -208,8 +223,8 @@ export function inferenceResult(
 
 /** Our peak of memory over the least of the peers'; NaN without one. */
 export function memoryRatio({ rows }: InferenceResult): number {
-  const least = (isOurs: boolean): number =>
-    Math.min(...rows.filter((r) => r.peer.startsWith('longzhou') === isOurs).map((r) => r.peak_mb))
-  const ratio = least(true) / least(false)
+  const least = (isOne: (name: string) => boolean): number =>
+    Math.min(...rows.filter((r) => isOne(r.peer)).map((r) => r.peak_mb))
+  const ratio = least((name) => name === OURS) / least((name) => name !== OURS && name !== OURS_HIGH)
   return ratio > 0 ? ratio : NaN
 }

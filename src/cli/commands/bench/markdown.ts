@@ -67,14 +67,20 @@ function variantsTable(variants: readonly VariantResult[]): string {
 
 function inferenceTable(inference: readonly InferenceResult[]): string {
   const head = ['network', 'program', 'threads', 'ms', 'best ms', 'ours / theirs', 'load ms', 'first ms', 'peak MiB']
-  const rows = inference.flatMap(({ case: name, rows: programs, ratio }) =>
+  const rows = inference.flatMap(({ case: name, rows: programs, ratio, ratio_high: high }) =>
     programs.map((p, i) => [
       i === 0 ? name : '',
       p.peer,
       String(p.threads),
       milliseconds(p.ms_median),
       milliseconds(p.ms_min),
-      i === 0 ? fixed(ratio, 2) : missing,
+      p.threads > 1
+        ? missing
+        : p.peer === 'longzhou'
+          ? fixed(ratio, 2)
+          : p.peer === 'longzhou high'
+            ? fixed(high, 2)
+            : missing,
       fixed(p.load_ms, 0),
       fixed(p.first_ms, 0),
       fixed(p.peak_mb, 0),
@@ -256,7 +262,7 @@ export function renderPage(results: Results, plot: string | null = null): string
   }
   if (results.inference.length > 0) {
     const explanation =
-      'Networks beside ONNX Runtime and Paddle Inference with oneDNN, batch and sizes as their names say. The ratio is that of the best number of threads of ours over the best of the faster peer; loading and the first run, with all planning in it and kernels in the disk cache, are apart.'
+      'Networks beside ONNX Runtime and Paddle Inference with oneDNN, batch and sizes as their names say. The ratio is that of the best number of threads of ours over the best of the faster peer; `longzhou high` multiplies factors of 16 bits (`--precision high`, docs/models.md); loading and the first run, with all planning in it and kernels in the disk cache, are apart.'
     parts.push('## Inference', explanation, inferenceTable(results.inference))
     const bounded = results.inference.filter((c) => c.bounds)
     const what =
