@@ -17,7 +17,7 @@ function whole({ plan, kernels, siblings, constants, prologue }: GeneratedPlan):
 }
 
 /** A recurrence with its gradients, as one program. */
-async function program(layer: Tensor2, input: number, batch: number, length: number): Promise<Capture> {
+async function program(layer: Recurrence, input: number, batch: number, length: number): Promise<Capture> {
   const x = randn([batch, length, input])
   await realize([x])
   const [y] = layer(x)
@@ -27,12 +27,14 @@ async function program(layer: Tensor2, input: number, batch: number, length: num
   return capture([y.node, ...gradients], [])
 }
 
-type Tensor2 = nn.Layer & ((x: Tensor) => [Tensor, unknown])
+type Recurrence = nn.Layer & ((x: Tensor) => [Tensor, unknown])
+
+const recurrences = { LSTM: nn.LSTM, GRU: nn.GRU, SimpleRNN: nn.SimpleRNN }
 
 test.each(['LSTM', 'GRU', 'SimpleRNN'] as const)('%s', async (kind) => {
   setDevice('null')
   seed(0)
-  const layer = new nn[kind](6, 10, { numLayers: 2, direction: 'bidirect' }) as unknown as Tensor2
+  const layer = new recurrences[kind](6, 10, { numLayers: 2, direction: 'bidirect' }) as unknown as Recurrence
   await realize(layer.parameters())
   const plans = new Set<string>()
   for (const [batch, length] of [
