@@ -27,6 +27,11 @@ __attribute__((constructor)) static void find_engine(void) {
   closedir(threads);
 }
 
+/* The processors of a thread, if it is one of this process still: numbers of threads that ended go to others. */
+static int allowed(pid_t number, cpu_set_t *set) {
+  return syscall(SYS_tgkill, getpid(), number, 0) == 0 && sched_getaffinity(number, sizeof *set, set) == 0;
+}
+
 static int holds_processor(void) {
   return __atomic_load_n(&engine.is_held, __ATOMIC_ACQUIRE) && pthread_equal(engine.holder, pthread_self());
 }
@@ -37,7 +42,7 @@ void longzhou_share_processor(void) {
   for (int i = 0; i < engine.count; i++) {
     const pid_t number = engine.threads[i].number;
     cpu_set_t set;
-    if (!engine.threads[i].is_off || sched_getaffinity(number, sizeof set, &set) || !CPU_EQUAL(&set, &engine.threads[i].since)) continue;
+    if (!engine.threads[i].is_off || !allowed(number, &set) || !CPU_EQUAL(&set, &engine.threads[i].since)) continue;
     sched_setaffinity(number, sizeof set, &engine.threads[i].before);
   }
   __atomic_store_n(&engine.is_held, 0, __ATOMIC_RELEASE);
@@ -60,7 +65,7 @@ void longzhou_keep_processor(void) {
     const pid_t number = engine.threads[i].number;
     cpu_set_t set;
     engine.threads[i].is_off = 0;
-    if (number == own || sched_getaffinity(number, sizeof set, &set) || !CPU_ISSET(cpu, &set) || CPU_COUNT(&set) < 2) continue;
+    if (number == own || !allowed(number, &set) || !CPU_ISSET(cpu, &set) || CPU_COUNT(&set) < 2) continue;
     engine.threads[i].before = set;
     CPU_CLR(cpu, &set);
     engine.threads[i].since = set;
