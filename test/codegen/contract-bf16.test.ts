@@ -128,6 +128,22 @@ describe('products of float32 with few rows, or a short sum, on a machine with t
     expect(sizes.map(([m, n, k]) => hasTiles(matmul(m, n, k)))).toEqual([false, false, false, true, true])
   })
 
+  test('nor are those that skip positions', () => {
+    const of = (stride: number): ContractCase =>
+      convolution({
+        batch: 4,
+        groups: 1,
+        inChannels: 256,
+        outChannels: 512,
+        size: [14, 14],
+        kernel: [1, 1],
+        stride: [stride, stride],
+        dilation: [1, 1],
+        padding: [0, 0],
+      })
+    expect([of(1), of(2), gradientOf(of(2), 1)].map(hasTiles)).toEqual([true, false, false])
+  })
+
   test.each([
     { name: 'rows', few: matmul(64, 250, 240), many: matmul(200, 250, 240) },
     { name: 'summed elements', few: matmul(240, 250, 64), many: matmul(240, 250, 200) },
