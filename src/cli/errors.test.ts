@@ -14,7 +14,7 @@ test('a hint fits what happened', () => {
   expect(told(new FormatError('truncated'))).toMatch(/hint: nothing was overwritten; check that the file is whole/)
   expect(told(new UnsupportedError('Scan: loops are not there'))).toMatch(/hint: docs\/models\.md says what is read/)
   expect(told(new ProofError('output 0 differs by 1'))).toMatch(
-    /hint: the file was written and stays, but it is not the model: do not use it/,
+    /hint: what stood there before is untouched; report the operator/,
   )
   // What the system refused says itself what to do.
   expect(told(new StorageError('there is no such file; check the path'))).not.toContain('hint')

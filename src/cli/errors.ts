@@ -30,10 +30,7 @@ const HINTS: readonly (readonly [ErrorClass, string])[] = [
   [DeviceError, 'longzhou doctor lists the devices of this machine'],
   [OutOfMemoryError, 'a smaller batch needs less memory'],
   [ConfigError, 'docs/training.md explains every setting; -o Section.key=value replaces one for a single run'],
-  [
-    ProofError,
-    'the file was written and stays, but it is not the model: do not use it, and report the operator that differs',
-  ],
+  [ProofError, 'what stood there before is untouched; report the operator that differs, with the model if you may'],
   [UnsupportedError, 'docs/models.md says what is read and written, in which formats'],
   [FormatError, 'nothing was overwritten; check that the file is whole and of this version'],
   [WorkerError, 'the same run without workers (numWorkers 0) shows where it failed'],

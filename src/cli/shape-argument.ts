@@ -1,5 +1,6 @@
 /** Shapes of a model's inputs as the command line has them: `x=1x3x640x640`, several inputs behind commas, ranges of sizes. */
 import type { Shape } from '../common/shape.ts'
+import { describePort, fitsPort } from '../inference/index.ts'
 import type { ValueInfo } from '../io/formats/program/program.ts'
 import { UsageError } from './errors.ts'
 
@@ -46,6 +47,23 @@ export function shapeChoices(
       rest = Math.floor(rest / numbers.length)
     }
     return Object.fromEntries(shapes.map(([name, sizes]) => [name, sizes.map((s) => chosen.get(s)!)]))
+  })
+}
+
+/** A choice of shapes in the order of the inputs, which it must name and fit. Throws UsageError. */
+export function shapesInOrder(
+  choice: Readonly<Record<string, Shape>>,
+  inputs: readonly ValueInfo[],
+  command: string,
+): Shape[] {
+  const takes = `the model takes ${inputs.map(describePort).join(', ')}`
+  for (const name of Object.keys(choice))
+    if (!inputs.some((i) => i.name === name)) throw new UsageError(`${command}: there is no input '${name}'; ${takes}`)
+  return inputs.map((input) => {
+    const shape = choice[input.name]
+    if (!shape) throw new UsageError(`${command}: --shape says nothing of input '${input.name}'; ${takes}`)
+    if (!fitsPort(input, shape)) throw new UsageError(`${command}: [${shape.join(', ')}] does not fit; ${takes}`)
+    return shape
   })
 }
 

@@ -10,6 +10,8 @@ export interface PortInfo {
   readonly name: string
   readonly dtype: DType
   readonly shape: readonly number[]
+  /** Names of axes of any size, where the model has them; null for others. */
+  readonly axisNames?: readonly (string | null)[]
 }
 
 export const precisions = ['float32', 'high', 'bfloat16'] as const

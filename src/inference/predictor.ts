@@ -177,9 +177,9 @@ function isList(inputs: PredictorInputs): inputs is readonly (HostArray | Tensor
   return Array.isArray(inputs)
 }
 
-/** As messages show it: `x (float32[any, 3, 48, 320])`. */
-export function describePort({ name, dtype, shape }: PortInfo): string {
-  return `${name} (${dtype}[${shape.map((d) => (d < 0 ? 'any' : d)).join(', ')}])`
+/** As messages show it: `x (float32[any, 3, 48, 320])`; axes with names by these. */
+export function describePort({ name, dtype, shape, axisNames }: PortInfo): string {
+  return `${name} (${dtype}[${shape.map((d, axis) => (d < 0 ? (axisNames?.[axis] ?? 'any') : d)).join(', ')}])`
 }
 
 /** Whether an input may have a shape: its number of axes, and the size of each that the model fixes. */

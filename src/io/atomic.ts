@@ -211,3 +211,47 @@ export function replaceFile(
     }),
   )
 }
+
+export interface TogetherOptions {
+  /** Where the files of a `fill` that threw are kept, a directory; null: nowhere. Default: nowhere. */
+  readonly keep?: (error: unknown) => string | null
+  /** Files beside `target` that belong to what it held before: they go with it, unless they are written anew. */
+  readonly companions?: (target: string) => Promise<readonly string[]>
+}
+
+/**
+ * Writes files that belong together. `fill` makes them in a directory of their own, under the names that they are to have: it gets the path of
+ * the one that is called as `target`. Once it has returned they are moved beside `target`, that one last. Where it throws, nothing that was there
+ * changes. Throws StorageError when the disk refuses, and what `fill` throws.
+ */
+export function replaceTogether<T>(
+  target: string,
+  fill: (path: string) => Promise<T>,
+  { keep, companions }: TogetherOptions = {},
+): Promise<T> {
+  const path = resolve(target)
+  return inTurn(path, () =>
+    withStorageErrors('saving', path, async () => {
+      const parent = dirname(path)
+      await mkdir(parent, { recursive: true })
+      await removeOrphans(parent)
+      const fresh = siblingName(path, 'new')
+      try {
+        await mkdir(fresh)
+        const result = await fill(join(fresh, basename(path)))
+        const names = (await readdir(fresh)).filter((name) => name !== basename(path))
+        const old = (await companions?.(path)) ?? []
+        for (const name of [...names, basename(path)]) await rename(join(fresh, name), join(parent, name))
+        for (const file of old) if (!names.includes(basename(file))) await removeQuietly(file)
+        await syncDirectory(parent)
+        return result
+      } catch (error) {
+        const kept = keep?.(error) ?? null
+        if (kept !== null) await swapIn(fresh, resolve(kept))
+        throw error
+      } finally {
+        await removeQuietly(fresh)
+      }
+    }),
+  )
+}

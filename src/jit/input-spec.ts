@@ -3,21 +3,27 @@ import { isDType, type DType } from '../common/dtype.ts'
 import { ArgumentError, DTypeError, ShapeError } from '../common/errors.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 
-/** Sizes; null or -1 for an axis of any size. */
-export type SpecShape = readonly (number | null)[]
+/** Sizes; null, -1 or a name for an axis of any size. */
+export type SpecShape = readonly (number | string | null)[]
 
 /**
- * Shape, dtype and name of an input. An axis of null or -1 is dynamic: it takes any size.
- * @example new jit.InputSpec([null, 3, 32, 320], 'float32', 'image')
+ * Shape, dtype and name of an input. An axis of null or -1 is dynamic: it takes any size. So is one with a name, which files keep that have names for
+ * sizes (ONNX, safetensors); axes of one name are one size.
+ * @example new jit.InputSpec(['batch', 3, 32, null], 'float32', 'image')
  */
 export class InputSpec {
   readonly shape: readonly number[]
   readonly dtype: DType
   readonly name: string | null
+  /** Null for axes without a name. */
+  readonly axisNames: readonly (string | null)[]
 
   /** `dtype` default float32. Throws ArgumentError. */
   constructor(shape: SpecShape, dtype: DType = 'float32', name: string | null = null) {
-    this.shape = shape.map((d) => d ?? -1)
+    this.axisNames = shape.map((d) => (typeof d === 'string' ? d : null))
+    if (this.axisNames.includes(''))
+      throw new ArgumentError('InputSpec: the name of an axis is empty; give null for none')
+    this.shape = shape.map((d) => (typeof d === 'number' ? d : -1))
     const wrong = this.shape.find((d) => !Number.isInteger(d) || d < -1)
     if (wrong !== undefined)
       throw new ArgumentError(`InputSpec: ${wrong} is not a size; give an integer >= 0, or null for any size`)
@@ -43,6 +49,6 @@ export class InputSpec {
   }
 
   toString(): string {
-    return `[${this.shape.map((d) => (d === -1 ? 'any' : d)).join(', ')}]`
+    return `[${this.shape.map((d, axis) => (d === -1 ? (this.axisNames[axis] ?? 'any') : d)).join(', ')}]`
   }
 }

@@ -1,4 +1,5 @@
 /** `longzhou convert`: each format of a small network, what is said of the proof, and what to options that do not fit. */
+import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
@@ -45,6 +46,30 @@ describe('longzhou convert', () => {
     printed.stdout = ''
     expect(await convert(join(scratch, 'folder'), join(scratch, 'folder'), '--to', 'pir', '--json')).toBe(0)
     expect(JSON.parse(printed.stdout)).toMatchObject({ path: join(scratch, 'folder/inference.json') })
+  })
+
+  test('runs both at the sizes that --shape names', async () => {
+    const sizes = ['--shape', 'x=1x3x48x160', '--shape', 'x=1..2x3x48x192']
+    expect(await convert(model, join(scratch, 'sized.onnx'), ...sizes, '--json')).toBe(0)
+    expect(JSON.parse(printed.stdout)).toMatchObject({ samples: 3 })
+    expect(await convert(model, join(scratch, 'other.onnx'), '--shape', 'x=1x3x48')).toBe(2)
+    expect(printed.stderr).toContain('convert: [1, 3, 48] does not fit; the model takes x (')
+    expect(existsSync(join(scratch, 'other.onnx'))).toBe(false)
+  })
+
+  test('leaves no file where the proof fails, and keeps what failed where asked', async () => {
+    const out = join(scratch, 'strict.onnx')
+    // ONNX Runtime adds in another order; where it is not installed, what is read again computes the same to the last bit.
+    const words = [model, out, '--tolerance', '0', '--shape', 'x=2x3x48x192']
+    const code = await convert(...words)
+    expect(existsSync(out)).toBe(code === 0)
+    if (await hasOnnxRuntime()) {
+      expect(code).toBe(1)
+      expect(printed.stderr).toContain(`'${out}' was not written: keepFailed (--keep-failed of the command line)`)
+      expect(await convert(...words, '--keep-failed')).toBe(1)
+      expect(existsSync(out)).toBe(false)
+      expect((await readModel(join(`${out}.failed`, 'strict.onnx'))).inputs[0]!.name).toBe('x')
+    }
   })
 
   test('says who judged a file for ONNX Runtime', async () => {

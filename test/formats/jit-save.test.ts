@@ -1,11 +1,12 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { hasOnnxRuntime } from '../../src/io/formats/onnx/index.ts'
 import { modelFormats, readModel, writeModel } from '../../src/io/formats/model-files.ts'
 import { TranslatedLayer } from '../../src/io/formats/program/translated-layer.ts'
 import { drawSamples, proveEqual } from '../../src/io/formats/proof.ts'
+import { createPredictor } from '../../src/inference/index.ts'
 import { jit, nn, noGrad, randn, seed, type Tensor } from '../../src/index.ts'
 import * as T from '../../src/tensor/index.ts'
 
@@ -97,24 +98,114 @@ describe('jit.save', () => {
   })
 
   it('says where a file and its layer differ', async () => {
-    // A layer that computes something else each time it is called.
-    let factor = 1
-    class Fickle extends nn.Layer {
-      first = new nn.Linear(3, 3)
-      second = new Drifting()
-      forward(x: Tensor): Tensor {
-        return this.second(this.first(x))
-      }
-    }
-    class Drifting extends nn.Layer {
-      forward(x: Tensor): Tensor {
-        factor += 1
-        return T.scale(x, factor)
-      }
-    }
     const saved = jit.save(new Fickle(), join(directory, 'fickle.safetensors'), {
       inputSpec: [new jit.InputSpec([2, 3])],
     })
     await expect(saved).rejects.toThrow('the first layer that differs is Fickle.second (Drifting)')
   })
+
+  it.each(modelFormats)(
+    'leaves what is there where a proof of %s fails, and keeps what failed where asked',
+    async (format) => {
+      const folder = join(directory, `failing-${format}`)
+      const inputSpec = [new jit.InputSpec([2, 3], 'float32', 'x')]
+      const options = { inputSpec, format, metadata: { 'inference.yml': 'Global: {}\n' } }
+      const { path } = await jit.save(new nn.Linear(3, 3), join(folder, 'model'), options)
+      const before = await contentsOf(folder)
+      expect(Object.keys(before).every((name) => !name.startsWith('.'))).toBe(true)
+
+      const failed = { ...options, metadata: { 'inference.yml': 'Global: {a: 1}\n' } }
+      await expect(jit.save(new Fickle(), join(folder, 'model'), failed)).rejects.toThrow(
+        `'${path}' was not written: keepFailed (--keep-failed of the command line) keeps what failed`,
+      )
+      expect(await contentsOf(folder)).toEqual(before)
+
+      await expect(jit.save(new Fickle(), join(folder, 'model'), { ...failed, keepFailed: true })).rejects.toThrow(
+        `'${path}' was not written: what failed is in '${path}.failed'`,
+      )
+      const { [basename(`${path}.failed`)]: kept, ...rest } = await contentsOf(folder)
+      expect([kept, rest]).toEqual(['a directory', before])
+      expect((await readModel(join(`${path}.failed`, basename(path)))).operations.at(-1)!.type).toMatch(
+        /^(scale|multiply)$/,
+      )
+    },
+  )
+
+  it.each(['onnx', 'safetensors'] as const)(
+    'keeps the names of axes in %s, and what else a loaded file says',
+    async (format) => {
+      const model = new nn.Sequential(new nn.Linear(3, 4), new nn.Tanh())
+      const spec = new jit.InputSpec(['batch', 'sequence_length', 3], 'float32', 'ids')
+      expect(String(spec)).toBe('[batch, sequence_length, 3]')
+      const metadata = { labels: 'a b' }
+      const first = await jit.save(model, join(directory, `named-${format}`), {
+        inputSpec: [spec],
+        format,
+        metadata,
+        outputNames: ['y'],
+      })
+      const loaded = await jit.load(first.path)
+      expect(loaded.inputSpec).toEqual([spec])
+      const second = await jit.save(loaded, join(directory, `renamed-${format}`), { format: 'onnx' })
+      const { inputs, outputs, metadata: carried } = await readModel(second.path)
+      expect(inputs).toEqual([
+        { name: 'ids', dtype: 'float32', shape: [-1, -1, 3], axisNames: ['batch', 'sequence_length', null] },
+      ])
+      expect(outputs).toMatchObject([{ name: 'y', axisNames: ['batch', 'sequence_length', null] }])
+      expect(carried).toEqual(metadata)
+      const predictor = await createPredictor({ model: second.path })
+      await expect(predictor.run({ x: await randn([2, 3]).hostArray() })).rejects.toThrow(
+        "run: there is no input 'x'; the model takes ids (float32[batch, sequence_length, 3])",
+      )
+      await predictor.dispose()
+    },
+  )
+
+  it('asks what a layer takes that was not loaded', async () => {
+    await expect(jit.save(new nn.ReLU(), join(directory, 'unsaid'))).rejects.toThrow(
+      'jit.save: say what the layer takes',
+    )
+    expect(() => new jit.InputSpec([''])).toThrow('InputSpec: the name of an axis is empty')
+  })
+
+  it('takes along what a model replaces and does not need any more', async () => {
+    const inputSpec = [new jit.InputSpec([2, 3], 'float32', 'x')]
+    const path = join(directory, 'lighter/model.pdmodel')
+    await jit.save(new nn.Linear(3, 3), path, { inputSpec })
+    expect(await readdir(join(directory, 'lighter'))).toEqual([
+      'model.pdiparams',
+      'model.pdiparams.info',
+      'model.pdmodel',
+    ])
+    await jit.save(new nn.ReLU(), path, { inputSpec })
+    expect(await readdir(join(directory, 'lighter'))).toEqual(['model.pdmodel'])
+  })
 })
+
+/** A layer that computes something else each time it is called. */
+class Fickle extends nn.Layer {
+  first = new nn.Linear(3, 3)
+  second = new Drifting()
+  forward(x: Tensor): Tensor {
+    return this.second(this.first(x))
+  }
+}
+class Drifting extends nn.Layer {
+  #factor = 1
+  forward(x: Tensor): Tensor {
+    this.#factor += 1
+    return T.scale(x, this.#factor)
+  }
+}
+
+/** What files of a folder hold, by name. */
+async function contentsOf(folder: string): Promise<Record<string, string>> {
+  const entries = await readdir(folder, { withFileTypes: true })
+  const texts = await Promise.all(
+    entries.map(async (e) => [
+      e.name,
+      e.isDirectory() ? 'a directory' : await readFile(join(folder, e.name), 'latin1'),
+    ]),
+  )
+  return Object.fromEntries(texts) as Record<string, string>
+}

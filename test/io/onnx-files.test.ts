@@ -42,7 +42,8 @@ describe('ONNX files', () => {
     const program = await readOnnxModel(join(FIXTURES, `${name}.onnx`))
     const again = programOfOnnx(onnxOfProgram(program))
     const third = programOfOnnx(onnxOfProgram(again))
-    expect(again.inputs).toEqual(program.inputs)
+    expect(third.inputs).toEqual(again.inputs)
+    expect(again.inputs).toMatchObject(program.inputs)
     expect(again.outputs.map((o) => o.name)).toEqual(program.outputs.map((o) => o.name))
     // What is written of what was read is read as the same.
     // (Outputs of recurrences are turned into either program's order, which is not undone.)

@@ -8,15 +8,14 @@ import { slotNames, type Operation, type OperatorProgram } from '../../io/format
 import { missingOperators, TranslatedLayer } from '../../io/formats/program/translated-layer.ts'
 import type { CliCommand } from '../commands.ts'
 import { UsageError } from '../errors.ts'
-import { describePort, fitsPort, isCompiledModel, readManifest, type Manifest } from '../../inference/index.ts'
+import { isCompiledModel, readManifest, type Manifest, type PortInfo } from '../../inference/index.ts'
 import { describeInputs } from '../../runtime/ahead/model.ts'
 import { readModelArgument } from '../model-argument.ts'
-import { shapeChoices } from '../shape-argument.ts'
+import { shapeChoices, shapesInOrder } from '../shape-argument.ts'
 import { formatBytes, formatTable } from '../ui.ts'
 
-const size = (d: number): string => (d < 0 ? '?' : String(d))
-const port = (v: { readonly name: string; readonly dtype: string; readonly shape: readonly number[] }): string =>
-  `${v.name}: ${v.dtype}[${v.shape.map(size).join(', ')}]`
+const port = ({ name, dtype, shape, axisNames }: PortInfo): string =>
+  `${name}: ${dtype}[${shape.map((d, axis) => (d < 0 ? (axisNames?.[axis] ?? '?') : d)).join(', ')}]`
 
 export const command: CliCommand = {
   args: {
@@ -90,9 +89,9 @@ function showCompiled(manifest: Manifest, json: boolean): void {
   process.stdout.write(`${lines.join('\n')}\n\n${table}\n`)
 }
 
-function outputLine({ values }: OperatorProgram, { name, value }: OperatorProgram['outputs'][number]): string {
+function outputLine({ values }: OperatorProgram, { value, ...own }: OperatorProgram['outputs'][number]): string {
   const info = values.get(value)
-  return info ? port({ ...info, name }) : name
+  return info ? port({ ...info, ...own }) : own.name
 }
 
 /** With the unit: 1,234.5 M, or as they are where they are few. */
@@ -108,15 +107,7 @@ const hasOpenSizes = ({ inputs }: OperatorProgram): boolean => inputs.some((i) =
 function shapesOf(text: string, { inputs }: OperatorProgram): Shape[] {
   const [choice, ...others] = shapeChoices(text, inputs, 'inspect')
   if (others.length > 0) throw new UsageError(`inspect: --shape takes one choice of sizes, '${text}' has ranges`)
-  const takes = `the model takes ${inputs.map(describePort).join(', ')}`
-  for (const name of Object.keys(choice!))
-    if (!inputs.some((i) => i.name === name)) throw new UsageError(`inspect: there is no input '${name}'; ${takes}`)
-  return inputs.map((input) => {
-    const shape = choice![input.name]
-    if (!shape) throw new UsageError(`inspect: --shape says nothing of input '${input.name}'; ${takes}`)
-    if (!fitsPort(input, shape)) throw new UsageError(`inspect: [${shape.join(', ')}] does not fit; ${takes}`)
-    return shape
-  })
+  return shapesInOrder(choice!, inputs, 'inspect')
 }
 
 /** `shapes`: of the inputs, for counting; default small ones. */
@@ -127,9 +118,9 @@ function describe(program: OperatorProgram, shapes?: readonly Shape[]) {
   const unsupported = Object.fromEntries(missingOperators(program))
   return {
     inputs: program.inputs,
-    outputs: program.outputs.map(({ name, value }) => {
-      const info = program.values.get(value)
-      return { name, value, ...(info && { dtype: info.dtype, shape: info.shape }) }
+    outputs: program.outputs.map((output) => {
+      const info = program.values.get(output.value)
+      return { ...output, ...(info && { dtype: info.dtype, shape: info.shape }) }
     }),
     operators,
     parameters: arrays.length,

@@ -207,8 +207,13 @@ function portsOf(value: unknown): Ports {
   const { inputs, outputNames, metadata } = record(value)
   return {
     inputs: list(inputs).map((port): PortInfo => {
-      const { name, dtype, shape } = record(port)
-      return { name: text(name), dtype: oneOf(dtypes, dtype), shape: list(shape).map((d) => integer(d, -1)) }
+      const { name, dtype, shape, axisNames } = record(port)
+      return {
+        name: text(name),
+        dtype: oneOf(dtypes, dtype),
+        shape: list(shape).map((d) => integer(d, -1)),
+        ...(axisNames !== undefined && { axisNames: list(axisNames).map((n) => (n === null ? null : text(n))) }),
+      }
     }),
     outputNames: list(outputNames).map(text),
     metadata: Object.fromEntries(Object.entries(record(metadata)).map(([k, v]) => [k, text(v)])),

@@ -3,11 +3,12 @@ import { readdir, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { HostArray } from '../../common/dtype.ts'
 import { ArgumentError, FormatError, StorageError, UnsupportedError } from '../../common/errors.ts'
+import { replaceTogether } from '../atomic.ts'
 import { withStorageErrors } from '../storage-error.ts'
 import { modelFormats, type ModelFormat } from './format-names.ts'
 import type { LiteOptions } from './lite-opt.ts'
 import { readLiteModel, writeLiteModel } from './lite-program.ts'
-import { hasOnnxRuntime, openOnnxRuntime, readOnnxModel, writeOnnxModel } from './onnx/index.ts'
+import { dataFilesOf, hasOnnxRuntime, openOnnxRuntime, readOnnxModel, writeOnnxModel } from './onnx/index.ts'
 import { readPaddleModel, writePaddleModel } from './paddle/index.ts'
 import { findProgramIn, USUAL_NAMES } from './paddle/read.ts'
 import type { OperatorProgram } from './program/program.ts'
@@ -22,6 +23,8 @@ interface FormatRow {
   read(path: string): Promise<OperatorProgram>
   /** `path` ends with `ending`. */
   write(program: OperatorProgram, path: string, options: WriteOptions): Promise<void>
+  /** Other files that belong to the model that `path` holds now; absent: there are none. */
+  companions?(path: string): Promise<readonly string[]>
   /** The runtime that files of the format are made for, where it is installed here. */
   foreign?(): Promise<ForeignRuntime | null>
 }
@@ -51,18 +54,21 @@ const rows: readonly FormatRow[] = [
     ending: '.json',
     read: readPaddleModel,
     write: (program, path) => writePaddleModel(path.slice(0, -5), program, { format: 'pir' }),
+    companions: async (path) => [`${path.slice(0, -5)}.pdiparams`],
   },
   {
     format: 'pdmodel',
     ending: '.pdmodel',
     read: readPaddleModel,
     write: (program, path) => writePaddleModel(path.slice(0, -8), program, { format: 'pdmodel' }),
+    companions: async (path) => [`${path.slice(0, -8)}.pdiparams`, `${path.slice(0, -8)}.pdiparams.info`],
   },
   {
     format: 'onnx',
     ending: '.onnx',
     read: readOnnxModel,
     write: (program, path) => writeOnnxModel(program, path),
+    companions: dataFilesOf,
     foreign: async () => ((await hasOnnxRuntime()) ? { name: 'ONNX Runtime', open: openOnnxRuntime } : null),
   },
   {
@@ -165,13 +171,29 @@ export async function foreignRuntimeOf(path: string): Promise<ForeignRuntime | n
   return (await rowOf(path)?.foreign?.()) ?? null
 }
 
-/** Writes a program; returns the path of the file that names the model. Throws ArgumentError, FormatError, StorageError. */
+/**
+ * Writes a program; returns the path of the file that names the model. Throws ArgumentError, FormatError, StorageError; what stood at `path` stays then.
+ */
 export async function writeModel(
   program: OperatorProgram,
   path: string,
   format?: ModelFormat,
   options: WriteOptions = {},
 ): Promise<string> {
+  return (await writeChecked(program, path, format, options, async () => {})).path
+}
+
+/** Writes a program as `writeModel` does, once `check` has passed the file, which lies in a directory of its own until then. Throws what `check` throws. */
+export async function writeChecked<T>(
+  program: OperatorProgram,
+  path: string,
+  format: ModelFormat | undefined,
+  options: WriteOptions & {
+    /** The directory that keeps the files of a model that failed, by the path that it was to have; null: none. */
+    readonly keep?: (error: unknown, target: string) => string | null
+  },
+  check: (path: string, target: string) => Promise<T>,
+): Promise<{ readonly path: string; readonly checked: T }> {
   const row = format ? rows.find((r) => r.format === format) : rowOf(path)
   if (!row)
     throw new ArgumentError(
@@ -179,7 +201,18 @@ export async function writeModel(
         ? `there is no model format '${String(format)}'; use ${modelFormats.join(', ')}`
         : `the name '${basename(path)}' tells no format; end it with ${rows.map((r) => r.ending).join(', ')}, or give the format (--to of the command line)`,
     )
+  const { keep, ...rest } = options
   const target = await targetOf(row, path)
-  await row.write(program, target, options)
-  return target
+  const checked = await replaceTogether(
+    target,
+    async (staged) => {
+      await row.write(program, staged, rest)
+      return check(staged, target)
+    },
+    {
+      ...(row.companions && { companions: row.companions }),
+      ...(keep && { keep: (error) => keep(error, target) }),
+    },
+  )
+  return { path: target, checked }
 }

@@ -96,8 +96,8 @@ export function parseProgram(
   return {
     inputs: list(root['inputs'], 'inputs').map(valueInfo),
     outputs: list(root['outputs'], 'outputs').map((o) => {
-      const { name, value } = record(o, 'an output')
-      return { name: string(name, 'an output'), value: string(value, 'an output') }
+      const { name, value, axisNames } = record(o, 'an output')
+      return { name: string(name, 'an output'), value: string(value, 'an output'), ...namesOfAxes(axisNames) }
     }),
     parameters,
     operations: list(root['operations'], 'operations').map(operation),
@@ -121,11 +121,25 @@ function string(v: unknown, what: string): string {
 }
 
 function valueInfo(v: unknown): ValueInfo {
-  const { name, dtype, shape } = record(v, 'a value')
+  const { name, dtype, shape, axisNames } = record(v, 'a value')
   const sizes = list(shape, 'a shape')
   if (typeof dtype !== 'string' || !isDType(dtype) || !sizes.every((d) => Number.isSafeInteger(d) && Number(d) >= -1))
     throw new FormatError(`the value '${String(name)}' has no dtype and shape`)
-  return { name: string(name, 'a value'), dtype, shape: sizes as readonly number[] }
+  return {
+    name: string(name, 'a value'),
+    dtype,
+    shape: sizes as readonly number[],
+    ...namesOfAxes(axisNames, sizes.length),
+  }
+}
+
+/** As far as they are told; `rank` is that of the value, where it is known. */
+function namesOfAxes(v: unknown, rank?: number): { readonly axisNames?: readonly (string | null)[] } {
+  if (v === undefined) return {}
+  const names = list(v, 'names of axes').map((n) => (n === null ? null : string(n, 'an axis')))
+  if (rank !== undefined && names.length !== rank)
+    throw new FormatError('a value with names for other axes than it has')
+  return { axisNames: names }
 }
 
 function operation(v: unknown): Operation {

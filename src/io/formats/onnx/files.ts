@@ -109,10 +109,15 @@ function withExternalData(model: OnnxModel, location: string): OnnxModel {
 
 /** Data of models that this one has replaced. */
 async function removeStaleData(target: string, current: string | null): Promise<void> {
-  const base = basename(target)
-  const names = await readdir(dirname(target)).catch(() => [])
-  for (const name of names) {
-    const isData = name.startsWith(`${base}.`) && /^\.[0-9a-f]{16}\.data$/.test(name.slice(base.length))
-    if (isData && name !== current) await rm(join(dirname(target), name), { force: true }).catch(() => {})
-  }
+  for (const file of await dataFilesOf(target))
+    if (basename(file) !== current) await rm(file, { force: true }).catch(() => {})
+}
+
+/** The data files that were written for a model, also for those that stood at its path before. */
+export async function dataFilesOf(path: string): Promise<string[]> {
+  const base = basename(path)
+  const names = await readdir(dirname(path)).catch(() => [])
+  const isData = (name: string): boolean =>
+    name.startsWith(`${base}.`) && /^\.[0-9a-f]{16}\.data$/.test(name.slice(base.length))
+  return names.filter(isData).map((name) => join(dirname(path), name))
 }

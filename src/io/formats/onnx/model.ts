@@ -113,6 +113,12 @@ export interface OnnxValueInfo {
   readonly shape: readonly OnnxDim[] | null
 }
 
+/** Names of the axes of any size as a program has them; nothing where none has one. */
+export function axisNamesOf({ shape }: OnnxValueInfo): { readonly axisNames?: readonly (string | null)[] } {
+  const axisNames = (shape ?? []).map((d) => (typeof d === 'string' && d !== '' ? d : null))
+  return axisNames.some((n) => n !== null) ? { axisNames } : {}
+}
+
 export interface OnnxGraph {
   readonly name: string
   readonly nodes: readonly OnnxNode[]

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { FormatError } from '../../../common/errors.ts'
 import type { HostArray } from '../../../common/dtype.ts'
-import type { ModelParameter, Operation, OperatorProgram } from '../program/program.ts'
+import type { ModelParameter, Operation, OperatorProgram, ValueInfo } from '../program/program.ts'
 import { WireWriter } from '../protobuf/wire-writer.ts'
 import { onnxOfProgram, parseOnnx, programOfOnnx, readOnnxModel, serializeOnnx, writeOnnxModel } from './index.ts'
 import type { OnnxModel, OnnxNode, OnnxTensor } from './model.ts'
@@ -114,6 +114,42 @@ describe('ONNX files', () => {
     ])
   })
 
+  it("keep the names of axes that a model has, and give others names that are nobody else's", () => {
+    const two = sums(['a+b'])
+    const [a, b] = [two.inputs[0]!, two.inputs[1]!]
+    const named = (inputs: readonly ValueInfo[], outputNames?: readonly (string | null)[]): OperatorProgram => ({
+      ...two,
+      inputs,
+      outputs: two.outputs.map((o) => ({ ...o, ...(outputNames && { axisNames: outputNames }) })),
+    })
+    const shapesOf = (p: OperatorProgram) => {
+      const { inputs, outputs } = onnxOfProgram(p).graph
+      return [...inputs, ...outputs].map((v) => v.shape!.slice(0, 2).join())
+    }
+    // What one input tells holds for the axes that are as long.
+    expect(shapesOf(named([{ ...a, axisNames: ['batch', null, null] }, b]))).toEqual([
+      'batch,a_1',
+      'batch,a_1',
+      'batch,a_1',
+    ])
+    // Each axis keeps its own name, whatever is known of it.
+    const own = named(
+      [
+        { ...a, axisNames: ['batch', 'sequence length', null] },
+        { ...b, axisNames: ['batch', 'b-length', null] },
+      ],
+      ['batch', 'a_0', null],
+    )
+    expect(shapesOf(own)).toEqual(['batch,sequence length', 'batch,b-length', 'batch,a_0'])
+    // a_1 is the name of another size.
+    expect(shapesOf(named([{ ...a, axisNames: ['a_1', null, null] }, b]))).toEqual(['a_1,a_1_', 'a_1,a_1_', 'a_1,a_1_'])
+    const again = programOfOnnx(onnxOfProgram(own))
+    expect([again.inputs, again.outputs.map((o) => o.axisNames)]).toEqual([
+      own.inputs,
+      own.outputs.map((o) => o.axisNames),
+    ])
+  })
+
   it('keep names, sizes and metadata, and take the bias into the convolution', async () => {
     const path = join(directory, 'small.onnx')
     await writeOnnxModel(program, path)
@@ -124,7 +160,7 @@ describe('ONNX files', () => {
     expect(model.graph.outputs[0]).toEqual({ name: 'probabilities', dataType: 1, shape: ['image_0', 16, 8, 'image_3'] })
     const again = await readOnnxModel(path)
     expect(again.metadata).toEqual(program.metadata)
-    expect(again.inputs).toEqual(program.inputs)
+    expect(again.inputs).toEqual([{ ...program.inputs[0]!, axisNames: ['image_0', null, null, 'image_3'] }])
     expect(again.parameters.get('stem.conv.weight')).toEqual(parameter([16, 3, 3, 3]))
   })
 

@@ -13,7 +13,7 @@ import type { OperatorProgram, ValueInfo } from '../program/program.ts'
 import { parseOnnx } from './decode.ts'
 import { serializeOnnx } from './encode.ts'
 import { externalPath, tensorsOf } from './external-data.ts'
-import { DATA_TYPES, dtypeOfDataType, type OnnxModel, type OnnxValueInfo } from './model.ts'
+import { axisNamesOf, DATA_TYPES, dtypeOfDataType, type OnnxModel, type OnnxValueInfo } from './model.ts'
 import { onnxOfProgram } from './writer/write.ts'
 
 const PACKAGE = 'onnxruntime-node'
@@ -129,14 +129,15 @@ export class OnnxRuntimeSession {
 }
 
 /** Types that tensors here and there have in common; ONNX Runtime's JavaScript has no bfloat16. */
-function portOf({ name, dataType, shape }: OnnxValueInfo): ValueInfo {
+function portOf(info: OnnxValueInfo): ValueInfo {
+  const { name, dataType, shape } = info
   const dtype = dtypeOfDataType(dataType)
   if (!dtype || dtype === 'bfloat16')
     throw new FormatError(
       `ONNX Runtime: the input '${name}' is ${DATA_TYPES[dataType] ?? `type ${dataType}`}, which it does not take from JavaScript`,
     )
   if (!shape) throw new FormatError(`ONNX Runtime: the model does not tell how many axes the input '${name}' has`)
-  return { name, dtype, shape: shape.map((d) => (typeof d === 'number' ? d : -1)) }
+  return { name, dtype, shape: shape.map((d) => (typeof d === 'number' ? d : -1)), ...axisNamesOf(info) }
 }
 
 /**

@@ -13,6 +13,11 @@ export interface ValueInfo {
   readonly name: string
   readonly dtype: DType
   readonly shape: readonly number[]
+  /**
+   * Of inputs and outputs: names of the axes of any size, where whoever made the model gave them; null for others. Axes of inputs that have one name
+   * are one size.
+   */
+  readonly axisNames?: readonly (string | null)[]
 }
 
 /**
@@ -40,7 +45,7 @@ export interface ModelParameter {
 export interface OperatorProgram {
   readonly inputs: readonly ValueInfo[]
   /** Names under which results are handed out, and the values that they are. */
-  readonly outputs: readonly { readonly name: string; readonly value: string }[]
+  readonly outputs: readonly (Pick<ValueInfo, 'name' | 'axisNames'> & { readonly value: string })[]
   readonly parameters: ReadonlyMap<string, ModelParameter>
   /** Operands before those who use them. */
   readonly operations: readonly Operation[]

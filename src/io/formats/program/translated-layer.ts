@@ -3,6 +3,7 @@ import { isFloat, type HostArray } from '../../../common/dtype.ts'
 import { ArgumentError, FormatError, UnsupportedError } from '../../../common/errors.ts'
 import { makeLeaf, recordingMark } from '../../../graph/node.ts'
 import type { Storage } from '../../../graph/storage.ts'
+import { InputSpec } from '../../../jit/input-spec.ts'
 import { ParamAttr, Parameter } from '../../../nn/parameter.ts'
 import { Layer } from '../../../nn/layer.ts'
 import { getDevice } from '../../../tensor/device.ts'
@@ -95,6 +96,14 @@ export class TranslatedLayer extends Layer {
     })
     for (const output of program.outputs) this.#lastUse.set(output.value, program.operations.length)
     this.eval()
+  }
+
+  /** What the model takes, in order, as whoever saves it again would say it. */
+  get inputSpec(): InputSpec[] {
+    return this.program.inputs.map(({ name, dtype, shape, axisNames }) => {
+      const sizes = shape.map((d, axis) => (d < 0 ? (axisNames?.[axis] ?? null) : d))
+      return new InputSpec(sizes, dtype, name)
+    })
   }
 
   forward(...inputs: Tensor[]): Tensor | Tensor[] {

@@ -4,6 +4,7 @@ import type { Known } from '../../program/inference/known.ts'
 import { sizesOf } from '../../program/inference/known.ts'
 import { slotNames, type Operation, type OperatorProgram, type ValueInfo } from '../../program/program.ts'
 import {
+  axisNamesOf,
   DATA_TYPES,
   dtypeOfDataType,
   type OnnxGraph,
@@ -46,10 +47,11 @@ class Reader {
     const inputs = graph.inputs.filter((i) => !weights.has(i.name)).map((i) => this.#input(i, scope))
     this.#nodes(graph, scope)
     this.#report()
-    const outputs = graph.outputs.map(({ name }) => {
+    const outputs = graph.outputs.map((info) => {
+      const { name } = info
       const value = scope.get(name)
       if (value === undefined) throw new FormatError(`ONNX: nothing computes the output '${name}'`)
-      return { name, value: this.#conversion.operand(value) }
+      return { name, value: this.#conversion.operand(value), ...axisNamesOf(info) }
     })
     return this.#pruned(inputs, outputs, model.metadata)
   }
@@ -64,7 +66,7 @@ class Reader {
     const known: Known = { dtype, shape: info.shape.map((d, i) => (d === '' ? `${info.name}.${i}` : d)) }
     this.#conversion.addInput(info.name, known)
     scope.set(info.name, info.name)
-    return { name: info.name, dtype, shape: sizesOf(known.shape!) }
+    return { name: info.name, dtype, shape: sizesOf(known.shape!), ...axisNamesOf(info) }
   }
 
   #nodes(graph: OnnxGraph, scope: Scope): void {

@@ -1,6 +1,6 @@
 /** A program as an ONNX model. What cannot be written is listed all at once, with how often and where it stands. */
 import { ArgumentError, FormatError, UnsupportedError } from '../../../../common/errors.ts'
-import { equalAxes } from '../../program/inference/equal-axes.ts'
+import { sizeNames } from '../../program/inference/equal-axes.ts'
 import { Inference } from '../../program/inference/infer.ts'
 import { isNumber, type Dim } from '../../program/inference/known.ts'
 import { slotNames, type Operation, type OperatorProgram } from '../../program/program.ts'
@@ -51,24 +51,24 @@ export function onnxOfProgram(program: OperatorProgram, options: OnnxWriteOption
   const { operations, arrays } = fuseBias(program)
   const arrayOf = (name: string) => arrays.get(name) ?? program.parameters.get(name)?.array
   const emission = new Emission(opset, arrayOf)
-  const inference = new Inference(program, equalAxes(program))
+  const inference = new Inference(program, sizeNames(program))
   for (const input of program.inputs) emission.bind(input.name, input.name)
   const copies = bindOutputs(program, emission)
   writeOperations(operations, (o) => new WriteCall(o, emission, inference, arrayOf))
   for (const { name, value } of copies) emission.one('Identity', [emission.name(value)], {}, name)
 
-  const dimNames = new DimNames()
-  const inputs = program.inputs.map(({ name, dtype }) =>
+  const dimNames = new DimNames([...program.inputs, ...program.outputs].flatMap((v) => v.axisNames ?? []))
+  const inputs = program.inputs.map(({ name, dtype, axisNames }) =>
     valueInfo(
       name,
       dataTypeOf(dtype),
-      inference.get(name).shape!.map((d) => dimNames.of(d)),
+      inference.get(name).shape!.map((d, axis) => dimNames.of(d, axisNames?.[axis])),
     ),
   )
-  const outputs = program.outputs.map(({ name, value }) => {
+  const outputs = program.outputs.map(({ name, value, axisNames }) => {
     const known = inference.get(value)
     if (!known.shape) throw new FormatError(`ONNX: the number of axes of the output '${name}' is not known`)
-    const shape = known.shape.map((d, axis) => dimNames.of(d === '' ? `${name}.${axis}` : d))
+    const shape = known.shape.map((d, axis) => dimNames.of(d === '' ? `${name}.${axis}` : d, axisNames?.[axis]))
     return valueInfo(name, dataTypeOf(known.dtype), shape)
   })
   return {
@@ -135,15 +135,25 @@ function writeOperations(operations: readonly Operation[], callOf: (o: Operation
   throw new UnsupportedError(`ONNX: the program cannot be written:\n${lines.join('\n')}`)
 }
 
-/** Names of sizes: `input.axis` becomes a name that tools take as a parameter. */
+/** Names of sizes: those that a model gives stay as they are, `input.axis` becomes a name that tools take as a parameter and that is nobody else's. */
 class DimNames {
   readonly #names = new Map<string, string>()
+  readonly #taken: Set<string>
 
-  of(dim: Dim): OnnxDim {
+  constructor(given: readonly (string | null)[]) {
+    this.#taken = new Set(given.filter((n) => n !== null))
+    for (const name of this.#taken) this.#names.set(name, name)
+  }
+
+  /** `given`: the name of this very axis. */
+  of(dim: Dim, given: string | null = null): OnnxDim {
     if (isNumber(dim)) return dim
+    if (given !== null) return given
     const known = this.#names.get(dim)
     if (known !== undefined) return known
-    const name = dim.replace(/[^A-Za-z0-9_]+/g, '_')
+    let name = dim.replace(/[^A-Za-z0-9_]+/g, '_')
+    while (this.#taken.has(name)) name += '_'
+    this.#taken.add(name)
     this.#names.set(dim, name)
     return name
   }

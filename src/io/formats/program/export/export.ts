@@ -74,24 +74,29 @@ export function sampleShapesOf(options: ExportOptions): readonly (readonly Shape
 function inputsOf(specs: readonly InputSpec[]): ValueInfo[] {
   if (specs.length === 0) throw new ArgumentError('export: inputSpec is empty; say the shape of each input')
   const names = new Set<string>()
-  return specs.map(({ name, dtype, shape }, i) => {
+  return specs.map(({ name, dtype, shape, axisNames }, i) => {
     const own = name ?? (specs.length === 1 ? 'x' : `x${i}`)
     if (names.has(own)) throw new ArgumentError(`export: two inputs have the name '${own}'`)
     names.add(own)
-    return { name: own, dtype, shape }
+    return { name: own, dtype, shape, ...(axisNames.some((n) => n !== null) && { axisNames }) }
   })
 }
 
 const isDynamic = (inputs: readonly ValueInfo[]): boolean => inputs.some((i) => i.shape.includes(-1))
 
-/** Sizes that networks take, different in each round and, but for the first axis, on each axis. */
+/** Sizes that networks take, different in each round and, but for the first axis, on each axis; axes of one name have one. */
 export function defaultSamples(inputs: readonly ValueInfo[]): Shape[][] {
   const rounds = isDynamic(inputs) ? [0, 1, 2] : [0]
+  const firstOf = new Map<string, number>()
+  for (const { axisNames = [] } of inputs)
+    axisNames.forEach((name, axis) => name !== null && !firstOf.has(name) && firstOf.set(name, axis))
   return rounds.map((round) => {
     // An axis of one number is one axis for all inputs: batch with batch, length with length.
     const size = (axis: number): number =>
       axis === 0 ? [2, 3, 5][round]! : 32 * ([2, 5, 9][round]! + ((axis * 2) % 5))
-    return inputs.map(({ shape }) => shape.map((d, axis) => (d === -1 ? size(axis) : d)))
+    return inputs.map(({ shape, axisNames }) =>
+      shape.map((d, axis) => (d === -1 ? size(firstOf.get(axisNames?.[axis] ?? '') ?? axis) : d)),
+    )
   })
 }
 

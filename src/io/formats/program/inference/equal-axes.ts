@@ -15,8 +15,21 @@ import { axisName } from './known.ts'
 /** Inputs whose axes are compared: there is a recording for each subset. */
 const MAX_COMPARED = 6
 
+/** For each axis of any size of the inputs, by `axisName`: the name of its size. That is one that the model gives, else the first axis's that is as long. */
+export function sizeNames(program: OperatorProgram): ReadonlyMap<string, string> {
+  const equal = equalAxes(program)
+  const axes = program.inputs.flatMap(({ name, shape, axisNames }) =>
+    shape.flatMap((d, axis) => (d === -1 ? [{ own: axisName(name, axis), given: axisNames?.[axis] ?? null }] : [])),
+  )
+  const first = (own: string): string => equal.get(own) ?? own
+  const given = new Map<string, string>()
+  for (const axis of axes)
+    if (axis.given !== null && !given.has(first(axis.own))) given.set(first(axis.own), axis.given)
+  return new Map(axes.map(({ own }) => [own, given.get(first(own)) ?? first(own)]))
+}
+
 /** For each axis that is as long as one of an earlier input, by name: that one's name. */
-export function equalAxes(program: OperatorProgram): ReadonlyMap<string, string> {
+function equalAxes(program: OperatorProgram): ReadonlyMap<string, string> {
   const { inputs } = program
   const equal = new Map<string, string>()
   const axes = Array.from({ length: Math.max(0, ...inputs.map((i) => i.shape.length)) }, (_, axis) => axis)
