@@ -117,7 +117,7 @@ class EpilogueBuilder {
       operands: this.#views,
       results: dtypes.slice(1),
       scalars: this.#numberTypes,
-      build: (scope, sum, operands, scalars) => write(values, results, scope, sum, operands, scalars),
+      build: writer(values, results),
     }
     const form = `${key} ${this.#views.map((v) => v.dtype).join()} ${this.#numberTypes.join()} ${dtypes.join()}`
     if (!hasLanes.getOrMake(form, () => fitsLanes(epilogue, dtypes))) throw new Unfit()
@@ -232,6 +232,11 @@ function sameForm(a: Affine, b: Affine): boolean {
 function termOf(a: Affine, key: string): number | undefined {
   for (const [v, c] of a.terms) if (v.key === key) return c
   return undefined
+}
+
+/** Epilogues are kept: made here, what writes one holds on to its values, but not to the builder and the program that these were made of. */
+function writer(values: readonly Value[], results: readonly number[]): Epilogue['build'] {
+  return (scope, sum, operands, scalars) => write(values, results, scope, sum, operands, scalars)
 }
 
 function write(

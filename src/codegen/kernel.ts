@@ -167,7 +167,7 @@ export type Stmt =
   | { readonly kind: 'comment'; readonly text: string }
 
 /**
- * The memory of the operand of `tiles` that was packed before, and streams through. Behind each product of two tiles (four a step and pair of parts) a line of
+ * The memory of the operand of `tiles` that was packed before, and streams through. Behind each product of two tiles (four a step and pair of parts) one or two lines of
  * 64 bytes is asked for, from `ahead` on, line by line: all at once would wait for one another. The place may lie outside of memory.
  */
 export interface TileStream {
@@ -179,6 +179,9 @@ export interface TileStream {
    */
   readonly split: { readonly operand: 'a' | 'b'; readonly at: Expr; readonly when: Expr } | null
 }
+
+/** Lines that are asked for behind a product of two tiles, by parts: fewer products take as long as it takes to fetch as many lines. */
+export const LINES_ASKED = { 1: 2, 2: 2, 3: 1 } as const
 
 /**
  * Columns of `tiles` that are read where windows of a convolution lie: words of one pair and part are a plane. Of step s, column 0 of pair p and part q is

@@ -1,4 +1,5 @@
 /** C helpers that multiply by instructions which compilers have to be told of: pairs of bfloat16, tiles, both words of products of integers. */
+import { LINES_ASKED } from '../codegen/kernel.ts'
 import type { Helpers } from './c-helpers.ts'
 
 /**
@@ -37,9 +38,10 @@ ${SUMS.map((t) => `    __asm__ volatile("tilezero %tmm${t}");`).join('\n')}
  * One step of sums: tiles of rows and columns are loaded right before their first use, those that are there from the step before are not. Pairs of
  * columns lie `stride` bytes apart.
  */
-function tileStep(rows: string | null, columns: string | null): string {
+function tileStep(parts: 1 | 2 | 3, rows: string | null, columns: string | null): string {
+  const asked = '\n    ahead = ask_ahead(ahead, hop);'.repeat(LINES_ASKED[parts])
   const product = (c: number, a: number, b: number): string =>
-    `    __asm__ volatile("tdpbf16ps %tmm${b}, %tmm${a}, %tmm${c}");\n    ahead = ask_ahead(ahead, hop);`
+    `    __asm__ volatile("tdpbf16ps %tmm${b}, %tmm${a}, %tmm${c}");${asked}`
   return [
     columns && `    ${loadTile(6, columns, 'stride')}`,
     rows && `    ${loadTile(4, rows, 64)}`,
@@ -106,7 +108,7 @@ export function tileProduct(helpers: Helpers): string {
     `static inline void tile_product(f32 *c, const void *a, const void *b, i64 steps, i32 accumulate, ${WINDOW}, ${AHEAD}) {
 ${beginSums}
 ${BEGIN_STEPS}
-${eachStep('steps', 2048, tileStep('rows', 'columns'))}
+${eachStep('steps', 2048, tileStep(1, 'rows', 'columns'))}
   (void)part;
 ${storeSums}
 }`,
@@ -165,7 +167,7 @@ export function splitTileProduct(helpers: Helpers, parts: 2 | 3): string {
   const step = (behind: (pair: number) => string): string =>
     order
       .map(([row, column], pair) => {
-        const products = tileStep(row === null ? null : rowsOf(row), column === null ? null : columnsOf(column))
+        const products = tileStep(parts, row === null ? null : rowsOf(row), column === null ? null : columnsOf(column))
         return products + behind(pair)
       })
       .join('\n')

@@ -105,6 +105,8 @@ export interface Backend {
     timed?: boolean,
     awaited?: boolean,
   ): Promise<void>
+  /** Told before a plan is made, which takes the JS thread some milliseconds. */
+  planning?(): void
   /** Told of each recorded program behind its submission: its graph is garbage soon. `isPlanned`: a plan was made for it. */
   submitted?(nodes: number, isPlanned: boolean): void
   /** Waits for everything submitted. */

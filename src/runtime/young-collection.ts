@@ -10,13 +10,26 @@ export function collectYoung(): void {
   collect()
 }
 
+/**
+ * Whether threads help: they take longer to wake than so small a collection takes, and would give the memory of array buffers back only after it, when
+ * the next one has been made of other memory.
+ */
+const HELPERS = ['parallel-scavenge', 'concurrent-array-buffer-sweeping'] as const
+
 /** V8's function for it, which it hides from programs that do not ask; nothing where a host has none. */
 function youngCollection(): () => void {
   try {
     setFlagsFromString('--expose-gc')
     const gc: unknown = runInNewContext('gc')
     setFlagsFromString('--no-expose-gc')
-    if (typeof gc === 'function') return () => void (gc as (options: object) => void)({ type: 'minor' })
+    if (typeof gc === 'function') {
+      const minor = gc as (options: object) => void
+      return () => {
+        for (const name of HELPERS) setFlagsFromString(`--no-${name}`)
+        minor({ type: 'minor' })
+        for (const name of HELPERS) setFlagsFromString(`--${name}`)
+      }
+    }
   } catch {
     // Another engine than V8.
   }

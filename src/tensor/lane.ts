@@ -68,8 +68,8 @@ export class Lane {
   readonly #queue: Job[] = []
   #running = 0
   #failure: unknown = null
-  /** Buffers without a value, since what should have computed it failed. */
-  readonly #faults = new WeakMap<DeviceBuffer, unknown>()
+  /** Buffers without a value, since what should have computed it failed; null until something fails, so that runs need not look for theirs. */
+  #faults: WeakMap<DeviceBuffer, unknown> | null = null
 
   constructor(backend: Backend) {
     this.#backend = backend
@@ -92,7 +92,7 @@ export class Lane {
         this.#backend.interpret(program, leaves, outputs)
       } catch (error) {
         this.#failure ??= error
-        for (const buffer of fresh) this.#faults.set(buffer, error)
+        this.#fail(fresh, error)
       }
       return
     }
@@ -146,6 +146,7 @@ export class Lane {
       return preparedPlan(recalled, [], options, (plan) => recalled.bind(plan))
     }
     if (debugLevel >= 1) verifyGraph(program.nodes)
+    backend.planning?.()
     const made = generatePlan(program, capabilities, constant ?? undefined, isArenaListed())
     notePlan({ backend, plan: made.plan, ms: performance.now() - started, recalled: false })
     if (debugLevel >= 1) traceStages(program, made.plan, made.kernels, capabilities.vectorBytes)
@@ -207,7 +208,8 @@ export class Lane {
 
   /** Why a job has no values to work on: the failure of one before it. */
   #faultOf(job: Job): unknown {
-    for (const leaf of job.leaves) if (this.#faults.has(leaf)) return this.#faults.get(leaf)
+    const faults = this.#faults
+    if (faults) for (const leaf of job.leaves) if (faults.has(leaf)) return faults.get(leaf)
     return undefined
   }
 
@@ -215,18 +217,19 @@ export class Lane {
   #end(job: Job, fault: unknown): void {
     if (job.done) return job.done(fault)
     this.#failure ??= fault
-    this.#fail(job, fault)
+    this.#fail(job.fresh, fault)
   }
 
   /** What a job should have computed has no value: whoever reads that, or what is computed from it, gets the fault again. */
-  #fail(job: Job, fault: unknown): void {
-    for (const buffer of job.fresh) this.#faults.set(buffer, fault)
+  #fail(fresh: readonly DeviceBuffer[], fault: unknown): void {
+    this.#faults ??= new WeakMap()
+    for (const buffer of fresh) this.#faults.set(buffer, fault)
   }
 
   /** As `fail`, for a job whose sources have no values. The next door tells only where nothing else will: an overwrite was left out. */
   #skip(job: Job, fault: unknown): void {
     if (job.fresh.length < job.outputs.length) this.#failure ??= fault
-    this.#fail(job, fault)
+    this.#fail(job.fresh, fault)
   }
 
   /** Waits in the JS thread; what is thrown here is not thrown again. */
@@ -240,7 +243,7 @@ export class Lane {
   }
 
   #checkValue(buffer: DeviceBuffer): void {
-    const fault = this.#faults.get(buffer)
+    const fault = this.#faults?.get(buffer)
     if (fault !== undefined) throw fault
   }
 
@@ -275,7 +278,7 @@ export class Lane {
           failed.done(error)
           continue
         }
-        this.#fail(failed, error)
+        this.#fail(failed.fresh, error)
         throw error
       }
       this.#start(job, job.cached.program!)

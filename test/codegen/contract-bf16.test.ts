@@ -11,6 +11,7 @@ import { allocateHost, getElement, setElement, type HostData } from '../../src/c
 import type { Capabilities } from '../../src/codegen/capabilities.ts'
 import type { Stmt } from '../../src/codegen/kernel.ts'
 import { flatten } from '../../src/codegen/walk.ts'
+import type { LoweredContract } from '../../src/codegen/contract/problem.ts'
 import { structureOf } from '../../src/codegen/structure.ts'
 import { nativeRuntime } from '../../src/runtime/cpu/native.ts'
 import { defaultCompiler } from '../../src/runtime/compiler.ts'
@@ -30,7 +31,7 @@ describe.each([
 ] as const)('by $name', ({ bfloat16, dtype, productParts, share }) => {
   const own: Capabilities = { ...capabilities, vectorBytes: 64, bfloat16, productParts }
   // Small products of float32 are not split.
-  const [least, large] = dtype === 'bfloat16' ? [0, 0] : [32, 192]
+  const [least, large] = dtype === 'bfloat16' ? [0, 0] : [96, 192]
   const expectSame = (c: ContractCase, o: Options = {}): void => expectResult(c, { dtype, capabilities: own, ...o })
 
   test.runIf(available[bfloat16])('matrix products of any size and layout', () => {
@@ -68,7 +69,7 @@ describe.each([
   })
 
   test.runIf(available[bfloat16])('NaN and infinity reach the sums that they belong to, and no others', () => {
-    const [m, n, k] = dtype === 'bfloat16' ? [40, 50, 37] : [40, 250, 237]
+    const [m, n, k] = dtype === 'bfloat16' ? [40, 50, 37] : [100, 250, 237]
     const lowered = lower(matmul(m, n, k), { dtype, capabilities: own })
     const [lhs, rhs, out] = [m * k, k * n, m * n].map((length) => allocateHost(dtype, length)) as [
       HostData,
@@ -94,7 +95,7 @@ describe.each([
   test('kernels do not depend on sizes', () => {
     const structures = (c: ContractCase): string[] =>
       lower(c, { dtype, capabilities: own }).steps.map((s) => structureOf(s.kernel))
-    const [few, many] = dtype === 'bfloat16' ? [20, 2048] : [40, 2048]
+    const [few, many] = dtype === 'bfloat16' ? [20, 2048] : [100, 2048]
     expect(structures(matmul(few, 250, 240))).toEqual(structures(matmul(many, 1000, 777)))
     if (dtype === 'float32') return
     const convolutionOf = (batch: number, extent: number[]): ContractCase => {
@@ -106,6 +107,38 @@ describe.each([
     expect(structures(small)).toEqual(structures(large))
     expect(structures(gradientOf(small, 0))).toEqual(structures(gradientOf(large, 0)))
     expect(structures(gradientOf(small, 1))).toEqual(structures(gradientOf(large, 1)))
+  })
+})
+
+describe('products of float32 with few rows, or a short sum, on a machine with tiles', () => {
+  const own: Capabilities = { ...capabilities, vectorBytes: 64, bfloat16: 'tiles' }
+  const lowered = (c: ContractCase): LoweredContract => lower(c, { dtype: 'float32', capabilities: own })
+  const structures = ({ steps }: LoweredContract): string[] => steps.map((s) => structureOf(s.kernel))
+  const hasTiles = (c: ContractCase): boolean =>
+    lowered(c).steps.some((s) => flatten(s.kernel.body).some((b) => b.kind === 'tiles'))
+
+  test('are not split', () => {
+    const sizes = [
+      [64, 4096, 256],
+      [1800, 199, 57],
+      [1083, 51, 1919],
+      [96, 250, 240],
+      [2048, 312, 312],
+    ] as const
+    expect(sizes.map(([m, n, k]) => hasTiles(matmul(m, n, k)))).toEqual([false, false, false, true, true])
+  })
+
+  test.each([
+    { name: 'rows', few: matmul(64, 250, 240), many: matmul(200, 250, 240) },
+    { name: 'summed elements', few: matmul(240, 250, 64), many: matmul(240, 250, 200) },
+  ])('compile the kernels ahead that more $name would have, and these theirs', ({ few, many }) => {
+    for (const [one, other] of [
+      [few, many],
+      [many, few],
+    ] as const) {
+      const ahead = (lowered(one).siblings ?? []).map(structureOf)
+      expect(ahead).toEqual(expect.arrayContaining(structures(lowered(other))))
+    }
   })
 })
 

@@ -108,6 +108,32 @@ describe('depthwise convolutions', () => {
     }
   })
 
+  test.each(widths)('of low planes with constant weights, in vectors of $vectorBytes bytes', (of) => {
+    const constant = { lhs: false, rhs: true }
+    const planes: Partial<ConvolutionCase>[] = [
+      {},
+      { kernel: [5, 5], padding: [2, 2] },
+      { kernel: [5, 3], padding: [2, 1], stride: [2, 1] },
+      { kernel: [5, 5], padding: [2, 2], stride: [1, 2] },
+      { kernel: [3, 3], padding: [2, 2], dilation: [2, 2] },
+      { kernel: [5, 3], padding: [4, 1] },
+    ]
+    for (const plane of planes) {
+      for (const height of [1, 2, 3, 4, 6]) {
+        for (const width of [5, 16, 37]) {
+          const c = conv({ ...plane, size: [height, width] })
+          expectResult(c, { capabilities: of, constant })
+        }
+      }
+    }
+    // Widths and batches are no part of these kernels either.
+    const structuresOf = (given: Partial<ConvolutionCase>): string[] =>
+      lower(conv({ size: [2, 20], ...given }), { capabilities: of, constant }).steps.map((s) => structureOf(s.kernel))
+    for (const given of [{ size: [2, 7] }, { size: [2, 300] }, { batch: 5 }])
+      expect(structuresOf(given)).toEqual(structuresOf({}))
+    expect(structuresOf({})).not.toEqual(structuresOf({ size: [20, 20] }))
+  })
+
   test('kernels do not depend on sizes', () => {
     for (const given of [{}, { stride: [2, 2] }, { kernel: [5, 5], padding: [2, 2], stride: [2, 1] }])
       all({ ...given, size: [64, 48] }).forEach((c, i) => {

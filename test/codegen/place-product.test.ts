@@ -50,6 +50,32 @@ describe('products of few rows', () => {
     expect(isPacked(matmul(40, 300, 400))).toBe(true)
   })
 
+  const cached = (of: Capabilities): Capabilities => ({ ...of, cacheBytes: [48 * 1024, 2 ** 20, 2 ** 24] })
+
+  test.each(widths)('and of more, where the matrix stays near, with vectors of $vectorBytes bytes', (of) => {
+    for (const [m, n, k] of [
+      [32, 32, 32],
+      [29, 30, 70],
+    ] as const)
+      expectResult(batched(2, 3, m, n, k), { capabilities: cached(of) })
+  })
+
+  test('not where too many columns were computed twice, the matrix is large, or rows are many', () => {
+    const of = cached(widths[1]!)
+    const sizes = [
+      [32, 32, 32],
+      [20, 33, 30],
+      [20, 128, 128],
+      [100, 32, 32],
+    ] as const
+    expect(sizes.map(([m, n, k]) => isPacked(batched(2, 3, m, n, k), { capabilities: of }))).toEqual([
+      false,
+      true,
+      true,
+      true,
+    ])
+  })
+
   test('with sums of several blocks', () => {
     for (const capabilities of widths) {
       expectResult(matmul(13, 70, 150), { capabilities })

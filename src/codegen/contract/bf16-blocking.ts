@@ -1,8 +1,8 @@
 /** Blocks and tasks of products by pairs of bfloat16. */
 import type { Capabilities } from '../capabilities.ts'
 import type { Kind } from './bf16-kind.ts'
-import { evenShare, TASKS_PER_THREAD } from './blocking.ts'
 import { formSize, type Form } from './form.ts'
+import { cutTasks, WORDS_COST } from './tile-tasks.ts'
 import { BLOCK } from './word-offsets.ts'
 
 /** The operand that tasks pack. */
@@ -67,19 +67,16 @@ export function choosePairBlocking(
   const waiting = (): number => fit(1 / 2, 4 * tile.rows * tile.columns * (own === 'rows' ? rows : columns))
   if (blocks > 1 && own === 'rows') columns = Math.min(columns, waiting())
   else if (blocks > 1) rows = Math.min(rows, waiting())
-  // Tasks that differ in columns only pack the same rows, each for itself.
-  const packsAgain = own === 'rows' && rows === allRows
-  const perThread = packsAgain ? TASKS_PER_THREAD / 2 : TASKS_PER_THREAD
-  const wanted = capabilities.threads === 1 ? 1 : perThread * capabilities.threads
-  const others = formSize(form.batch) * splits
-  const tasks = (): number => others * Math.ceil(allRows / rows) * Math.ceil(allColumns / columns)
-  // The nearer a task is to a square, the less it reads for a product.
-  while (tasks() < wanted && rows * columns > 1) {
-    if (rows > columns) rows = Math.ceil(rows / 2)
-    else columns = Math.ceil(columns / 2)
-  }
-  const rowPanels = evenShare(allRows, rows)
-  const columnPanels = evenShare(allColumns, columns)
+  // What a task does not pack for itself was packed before; of float32 it was kept whole.
+  const words = (view: Own): number => (view === own ? WORDS_COST.pack : WORDS_COST.split)[kind.parts]
+  const [perRow, perColumn] = [words('rows'), words('columns')]
+  const { rows: rowPanels, columns: columnPanels } = cutTasks(
+    { rows: allRows, columns: allColumns },
+    { rows, columns },
+    formSize(form.batch) * splits,
+    capabilities.threads,
+    (task) => task.rows * task.columns + perRow * task.rows + perColumn * task.columns,
+  )
   return {
     depth,
     blocks,

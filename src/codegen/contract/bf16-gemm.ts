@@ -25,11 +25,11 @@ import {
   type BufferParameter,
   type Products,
 } from '../builder.ts'
-import type { Expr, TileStream, TileWindow } from '../kernel.ts'
+import { LINES_ASKED, type Expr, type TileStream, type TileWindow } from '../kernel.ts'
 import { Assembler } from './assembler.ts'
 import { FlatAxes, mergeAxes } from './axes.ts'
 import { choosePairBlocking, type Own, type PairBlocking } from './bf16-blocking.ts'
-import { kindOf, type Kind } from './bf16-kind.ts'
+import { kindOf, type FactorParts, type Kind } from './bf16-kind.ts'
 import { emitPackWords, panelWords, storedLayout, type PanelPlace, type WordLayout } from './bf16-pack.ts'
 import { tileName, type RegisterTile } from './blocking.ts'
 import { axesIn, formSize, type Form, type StepList } from './form.ts'
@@ -41,13 +41,16 @@ import { BLOCK, Offsets, type WordMemory } from './word-offsets.ts'
 
 /** Copies of the innermost loop's body, so that its counting does not show. */
 const COPIES = 4
-/** By parts of elements: words that products of tiles ask for in a step, and calls that it takes to ask for all of a panel. */
-const WORDS_ASKED = { 1: 4 * 16, 2: 12 * 16, 3: 24 * 16 } as const
-const CALLS_PER_PANEL = {
-  1: 512 / WORDS_ASKED[1],
-  2: Math.ceil(1024 / WORDS_ASKED[2]),
-  3: Math.ceil(1024 / WORDS_ASKED[3]),
-} as const
+/** By parts of elements: pairs of parts that a step multiplies by four products of tiles each, and words of a panel for a step. */
+const PART_PAIRS = { 1: 1, 2: 3, 3: 6 } as const
+const PANEL_WORDS = { 1: 512, 2: 1024, 3: 1024 } as const
+const LINE_WORDS = 16
+
+/** Words that the products of a step ask for, and calls that it takes to ask for all of a panel. */
+function asked(parts: FactorParts): { readonly words: number; readonly calls: number } {
+  const words = 4 * PART_PAIRS[parts] * LINES_ASKED[parts] * LINE_WORDS
+  return { words, calls: Math.ceil(PANEL_WORDS[parts] / words) }
+}
 
 /** As `lowerGemm`; rows that are not packed once are packed by each task, and columns are then packed once. */
 export function lowerPairGemm(form: Form, capabilities: Capabilities, options: GemmOptions, list: StepList): void {
@@ -201,8 +204,8 @@ export function emitPairProduct(
             const isLast = eq(add(block, 1), blocks)
             if (kind.isTiles) {
               const { parts } = kind
-              const share = mul(steps, WORDS_ASKED[parts])
-              const calls = CALLS_PER_PANEL[parts]
+              const { words, calls } = asked(parts)
+              const share = mul(steps, words)
               const split = (operand: 'a' | 'b', at: Expr, when: Expr): TileStream['split'] =>
                 isSplit ? { operand, at, when } : null
               const stream = (): Products['stream'] => {

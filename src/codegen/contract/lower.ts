@@ -26,7 +26,7 @@ import { isWindow } from './letters.ts'
 import { lowerNest } from './nest.ts'
 import type { ContractProblem, LoweredContract } from './problem.ts'
 import { lowerPlaceProduct, placeOf } from './place-product.ts'
-import { lowerProduct } from './product.ts'
+import { floatProduct, lowerProduct } from './product.ts'
 import { afterRelayout, byStride, leavesAxes, reaches, relayout, type Source } from './relayout.ts'
 import { lowerUnpackedGradient } from './unpacked-gradient.ts'
 import { lowerUnpackedProduct } from './unpacked-product.ts'
@@ -102,8 +102,8 @@ function plainNest(c: Contraction): LoweredContract {
   return list
 }
 
-/** Both operands have free letters: products of matrices, one for each case. */
-function product(c: Contraction, absent: ReadonlySet<number>): LoweredContract {
+/** Both operands have free letters: products of matrices, one for each case. `isWhole`: without splitting elements. */
+function product(c: Contraction, absent: ReadonlySet<number>, isWhole = false): LoweredContract {
   const { problem } = c
   const list = new StepList()
   const lhs = prepare(c, 'lhs', absent, list)
@@ -125,33 +125,36 @@ function product(c: Contraction, absent: ReadonlySet<number>): LoweredContract {
       const rows = rowsMode(form, c.taps.size > 0, problem.capabilities)
       const options = { rows, columns: form.b.isConstant ? 'once' : 'task', splits: 1, splitStride: 0 } as const
       // The steps of a recurrence have few rows for the tiles of the product of pairs.
-      if (problem.inLoop && form.b.isConstant) lowerGemm(form, problem.capabilities, options, list)
+      if (isWhole || (problem.inLoop && form.b.isConstant)) lowerGemm(form, problem.capabilities, options, list)
       else lowerProduct(form, problem.capabilities, options, list)
     }
   })
   return list
 }
 
-/** A product that has few rows, or would have with another batch; whichever form it has, the other is compiled ahead. */
+/** A product that has few rows or a short sum, or would have with another batch; whichever form it has, the others are compiled ahead. */
 function fewRows(c: Contraction, absent: ReadonlySet<number>): LoweredContract | null {
   const { problem, cases, taps } = c
   if (taps.size > 0 || cases.length > 1) return null
   const form = formOf(c, cases[0]!, [sourceOf(problem, 'lhs'), sourceOf(problem, 'rhs')], absent)
   const place = placeOf(form, problem.capabilities)
-  if (!place) return null
-  const packed: Lowering = { pays: !place.pays, lower: () => product(c, absent) }
-  const inPlace: Lowering = {
-    pays: place.pays,
-    lower: () => {
-      const list = new StepList()
-      lowerPlaceProduct(form, place, problem.capabilities, list)
-      return list
-    },
+  const whole = floatProduct(form, problem.capabilities)
+  if (!place && !whole) return null
+  const inPlace = (): LoweredContract => {
+    const list = new StepList()
+    lowerPlaceProduct(form, place!, problem.capabilities, list)
+    return list
   }
-  const [chosen, other] = place.pays ? [inPlace, packed] : [packed, inPlace]
+  const forms: Lowering[] = [
+    ...(place ? [{ pays: place.pays, lower: inPlace }] : []),
+    ...(whole ? [{ pays: whole.pays, lower: () => product(c, absent, true) }] : []),
+    { pays: true, lower: () => product(c, absent) },
+  ]
+  const chosen = forms.find((f) => f.pays)!
   const lowered = chosen.lower()
   const constants = [form.columns, form.contracted].map(formSize)
-  return { ...lowered, siblings: siblingsOnce(lowered, constants, [other]) }
+  const others = forms.filter((f) => f !== chosen)
+  return { ...lowered, siblings: siblingsOnce(lowered, constants, others) }
 }
 
 /** A convolution whose operand with windows is read where it lies. */

@@ -9,7 +9,7 @@ import { Assembler } from './assembler.ts'
 import type { PairBlocking } from './bf16-blocking.ts'
 import { emitPairProduct, pairStep, wordPanels } from './bf16-gemm.ts'
 import { partsOfFactors, tileKind, type Kind } from './bf16-kind.ts'
-import { evenShare, roundUp, TASKS_PER_THREAD } from './blocking.ts'
+import { roundUp } from './blocking.ts'
 import { sourceOf, type Contraction } from './contraction.ts'
 import { besideOut, epilogueOf, resultView, StepList, type Form, type FormAxis } from './form.ts'
 import { packPanels } from './packed.ts'
@@ -23,11 +23,13 @@ import {
   READ_BEHIND,
   reached,
   windowBytes,
+  windowPanels,
   windowWords,
   type WindowAxes,
   type WindowAxis,
   type WindowStrides,
 } from './window-words.ts'
+import { cutTasks, WORDS_COST } from './tile-tasks.ts'
 import { BLOCK } from './word-offsets.ts'
 
 /** A window's axis in the operand, and its letters. */
@@ -172,13 +174,17 @@ function chooseBlocking(size: ConvolutionSize, kind: Kind, capabilities: Capabil
   const depth = blocks * taps * BLOCK
   const sums = (): number => (allBlocks > 1 ? 4 * tile.rows * tile.columns * columns * rows : 0)
   while (rows > 1 && sums() > SHARES.sums * l2) rows = Math.ceil(rows / 2)
-  const tasks = (): number => size.images * Math.ceil(allRows / rows) * Math.ceil(allColumns / columns)
-  const enough = (share: number): boolean => capabilities.threads === 1 || tasks() >= share * capabilities.threads
-  // Halves of columns split the rows of images between them again; rows of another task split all of the same columns.
-  while (!enough(TASKS_PER_THREAD) && columns > 2) columns = Math.ceil(columns / 2)
-  while (!enough(1) && rows > 1) rows = Math.ceil(rows / 2)
-  const rowPanels = evenShare(allRows, rows)
-  const columnPanels = evenShare(allColumns, columns)
+  // Of a block of channels: each step multiplies panels at one tap, and all taps read what was packed once.
+  const { rows: rowPanels, columns: columnPanels } = cutTasks(
+    { rows: allRows, columns: allColumns },
+    { rows, columns },
+    size.images,
+    capabilities.threads,
+    (task) => {
+      const packed = WORDS_COST.pack[parts] * windowPanels(size, task.columns)
+      return taps * task.rows * (task.columns + WORDS_COST.split[parts]) + packed
+    },
+  )
   return {
     depth,
     blocks: allBlocks,

@@ -102,6 +102,11 @@ export function windowBytes(axes: WindowAxes, { parts, blocks, panels }: WindowT
   return 4 * blocks * phases(axes.y) * phases(axes.x) * parts * BLOCK_PAIRS * planeWords(axes, panels)
 }
 
+/** What a task packs of a block of channels, in panels of columns: elements that windows reach, of all phases. */
+export function windowPanels(axes: WindowAxes, panels: number): number {
+  return (phases(axes.y) * phases(axes.x) * planeWords(axes, panels)) / PANEL
+}
+
 /** The words of a task, which it packs from `source`; contracted elements are blocks of channels, taps (of y, then of x), and the channels of a block. */
 export function windowWords(
   k: Assembler,

@@ -9,18 +9,18 @@ import type { DeviceBuffer } from '../../graph/storage.ts'
 import { bytesOf, fromBytes } from '../../io/host-array.ts'
 import { KernelFiles } from '../../runtime/cpu/kernel-files.ts'
 import { cpuBuffer, cpuMachine, type CpuMachine } from '../../runtime/cpu/machine.ts'
-import { encodeProgram, type CpuProgram } from '../../runtime/cpu/program.ts'
+import { encodeProgram, type BoundProgram } from '../../runtime/cpu/program.ts'
 import type { EngineOptions, PortInfo, Session } from '../engine.ts'
 import { InputBuffers } from '../input-buffers.ts'
 import { noteArrays } from '../young-arrays.ts'
 import { keyOf, type KeptRun } from './kept-run.ts'
 import type { KeptModel } from './store.ts'
 
-/** A run that is ready: its program, and the weights that it reads. */
+/** A run that is ready: its program with the weights that it reads, and the inputs that it lacks, by number. */
 interface Ready {
   readonly run: KeptRun
-  readonly program: CpuProgram
-  readonly pieces: readonly DeviceBuffer[]
+  readonly bound: BoundProgram
+  readonly inputs: readonly number[]
 }
 
 export class KeptSession implements Session {
@@ -37,7 +37,6 @@ export class KeptSession implements Session {
   readonly #ready: RecentMap<string, Promise<Ready | null>>
   /** By digest. */
   readonly #pieces = new Map<string, DeviceBuffer>()
-  #nothing: DeviceBuffer | null = null
   #other: Promise<Session> | null = null
   #otherBytes: () => number = () => 0
 
@@ -80,14 +79,10 @@ export class KeptSession implements Session {
     await (await this.#other)?.dispose()
   }
 
-  async #runHere({ run, program, pieces }: Ready, buffers: readonly DeviceBuffer[]): Promise<HostArray[]> {
-    const nothing = (this.#nothing ??= this.#machine.allocate(0))
-    const leaves = run.leaves.map((leaf) => {
-      if (leaf === null) return nothing
-      return 'input' in leaf ? buffers[leaf.input]! : pieces[leaf.piece]!
-    })
+  async #runHere({ run, bound, inputs }: Ready, buffers: readonly DeviceBuffer[]): Promise<HostArray[]> {
+    const given = inputs.map((input) => buffers[input]!)
     const outputs = run.outputs.map((o) => this.#machine.allocate(numel(o.shape) * sizeOf(o.dtype)))
-    const done = this.#machine.run(program, leaves, outputs, run.scalars, undefined, false, true)
+    const done = this.#machine.runBound(bound, given, outputs)
     noteArrays(run.outputs)
     await done
     // Nobody else holds the memory of an output.
@@ -105,7 +100,14 @@ export class KeptSession implements Session {
       return null
     }
     const options = { flushesSubnormals: true, ...(this.#threads !== undefined && { threads: this.#threads }) }
-    return { run, program: encodeProgram(run.plan, run.kernels, addresses, options), pieces }
+    const program = encodeProgram(run.plan, run.kernels, addresses, options)
+    const nothing = this.#machine.allocate(0)
+    const leaves = run.leaves.map((leaf) => {
+      if (leaf === null) return nothing
+      return 'input' in leaf ? null : pieces[leaf.piece]!
+    })
+    const inputs = run.leaves.flatMap((leaf) => (leaf && 'input' in leaf ? [leaf.input] : []))
+    return { run, bound: this.#machine.bind(program, leaves, run.outputs.length, run.scalars), inputs }
   }
 
   async #load(run: KeptRun): Promise<DeviceBuffer[] | null> {

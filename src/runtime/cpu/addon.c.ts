@@ -117,6 +117,7 @@ static void *add_listener(void *env, void *info) {
 
 static void leave(void *argument) {
   holder *h = argument;
+  longzhou_share_processor();
   pthread_mutex_lock(&listeners.lock);
   for (listener **at = &listeners.first, *l = *at; l; l = *at) {
     if (l->owner != &self) { at = &l->next; continue; }

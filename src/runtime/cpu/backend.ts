@@ -21,6 +21,7 @@ import type { StoredKernel } from './plan-file.ts'
 import { PlanStore } from './plan-store.ts'
 import { encodeProgram } from './program.ts'
 import { noteSubmitted } from './submitted-graphs.ts'
+import { Undisturbed } from './undisturbed.ts'
 
 export class CpuBackend extends CpuMachine implements Backend {
   readonly name = 'cpu'
@@ -28,6 +29,7 @@ export class CpuBackend extends CpuMachine implements Backend {
   private readonly libraries = new Map<string | false, KernelLibrary>()
   /** By the directory that they lie in. */
   private readonly stores = new Map<string, PlanStore>()
+  private readonly undisturbed = new Undisturbed(this.native)
   private readonly keepsPlans = readEnvironment().planCache
   /** Printed kernels by structure: a new size of a known program has the same ones. */
   private readonly rendered = new RecentMap<string, CKernel>(4096)
@@ -92,7 +94,12 @@ export class CpuBackend extends CpuMachine implements Backend {
     return kernels.map((k) => this.rendered.getOrMake(structureOf(k), () => renderKernel(k, this.vectorBytes)))
   }
 
+  planning(): void {
+    this.undisturbed.begin()
+  }
+
   submitted(nodes: number, isPlanned: boolean): void {
+    this.undisturbed.submitted()
     noteSubmitted(nodes, isPlanned)
   }
 

@@ -15,7 +15,7 @@ import { bfloat16Products, detectCpuFeatures, vectorBytes } from '../cpu-feature
 import { RunTimes } from '../run-times.ts'
 import { allocateBuffer, allocateNumbers, memoryUse, type CpuBuffer } from './memory.ts'
 import { nativeRuntime, type NativeRuntime } from './native.ts'
-import type { CpuProgram } from './program.ts'
+import type { BoundProgram, CpuProgram } from './program.ts'
 import { RunQueue } from './run-queue.ts'
 import { CpuSharedMemory, SharedBuffer } from './shared-memory.ts'
 import { ShortRuns } from './short-runs.ts'
@@ -40,6 +40,8 @@ export class CpuMachine {
   private clockOffset: number | null = null
   /** Addresses and scalars of the run being submitted; native code copies them. */
   private slots = allocateNumbers(256)
+  /** Of the arena, which only grows, when it was last looked at. */
+  private arenaBytes = 0
 
   /**
    * Finds the compiler, and compiles the native runtime where this machine has none yet.
@@ -118,34 +120,83 @@ export class CpuMachine {
     awaited = false,
   ): Promise<void> {
     const p = program as CpuProgram
-    if (leaves.length < p.needs.leaves || outputs.length < p.needs.outputs || scalars.length < p.needs.scalars) {
-      throw new InternalError(
-        `a run gives ${leaves.length} leaves, ${outputs.length} outputs and ${scalars.length} scalars to a program that needs ${p.needs.leaves}, ${p.needs.outputs} and ${p.needs.scalars}`,
-      )
-    }
-    // The arena grows when the run starts, and is used at once: then it is too late to refuse.
-    try {
-      if (p.arenaBytes > this.native.arenaBytes())
-        checkMemory(p.arenaBytes, 'the memory for intermediates of a program')
-    } catch (error) {
-      settled?.(error as Error)
-      return Promise.reject(error)
-    }
+    checkCounts(p, leaves.length, outputs.length, scalars.length)
     const buffers = leaves.concat(outputs) as CpuBuffer[]
     const count = buffers.length + scalars.length
     if (count > this.slots.values.length) this.slots = allocateNumbers(2 * count)
     const { values, address } = this.slots
     for (let i = 0; i < buffers.length; i++) values[i] = buffers[i]!.address
     for (let i = 0; i < scalars.length; i++) values[buffers.length + i] = scalars[i]!
+    const slots = { address, leaves: leaves.length, outputs: outputs.length, scalars: scalars.length }
+    return this.start(p, slots, buffers, buffers, settled, timed, awaited)
+  }
+
+  /**
+   * A program whose runs differ in few leaves: those that are null here, which each run gives. Nobody writes the others meanwhile. Most of what a
+   * short run takes in JavaScript is looking at a hundred weights one by one.
+   */
+  bind(
+    program: CpuProgram,
+    leaves: readonly (DeviceBuffer | null)[],
+    outputs: number,
+    scalars: readonly number[],
+  ): BoundProgram {
+    checkCounts(program, leaves.length, outputs, scalars.length)
+    const slots = allocateNumbers(leaves.length + outputs + scalars.length)
+    leaves.forEach((leaf, i) => (slots.values[i] = leaf ? cpuBuffer(leaf).address : 0))
+    slots.values.set(scalars, leaves.length + outputs)
+    return {
+      program,
+      slots,
+      leaves: leaves.length,
+      outputs,
+      scalars: scalars.length,
+      given: leaves.flatMap((leaf, i) => (leaf ? [] : [i])),
+      fixed: leaves.flatMap((leaf) => (leaf ? [cpuBuffer(leaf)] : [])),
+    }
+  }
+
+  /** Runs a bound program on the leaves that it lacks, in order; the caller does nothing but wait for it. As \`run\` otherwise. */
+  runBound(bound: BoundProgram, given: readonly DeviceBuffer[], outputs: readonly DeviceBuffer[]): Promise<void> {
+    const { program, slots, leaves, scalars } = bound
+    if (given.length !== bound.given.length || outputs.length !== bound.outputs)
+      throw new InternalError(
+        `a run gives ${given.length} leaves and ${outputs.length} outputs to a program that lacks ${bound.given.length} and ${bound.outputs}`,
+      )
+    const own = given.concat(outputs) as CpuBuffer[]
+    for (let i = 0; i < given.length; i++) slots.values[bound.given[i]!] = own[i]!.address
+    for (let i = 0; i < outputs.length; i++) slots.values[leaves + i] = own[given.length + i]!.address
+    const places = { address: slots.address, leaves, outputs: outputs.length, scalars }
+    return this.start(program, places, own, [bound, own], undefined, false, true)
+  }
+
+  /** Submits a program. `own`: buffers that may be written behind this run; `uses`: what it works on. */
+  private start(
+    p: CpuProgram,
+    slots: Slots,
+    own: readonly CpuBuffer[],
+    uses: unknown,
+    settled: Settled | undefined,
+    timed: boolean,
+    awaited: boolean,
+  ): Promise<void> {
+    // The arena grows when the run starts, and is used at once: then it is too late to refuse.
+    try {
+      if (p.arenaBytes > this.arenaBytes && p.arenaBytes > (this.arenaBytes = this.native.arenaBytes()))
+        checkMemory(p.arenaBytes, 'the memory for intermediates of a program')
+    } catch (error) {
+      settled?.(error as Error)
+      return Promise.reject(error)
+    }
     const times = timed ? allocateNumbers(p.timeCount) : null
     const here = awaited ? this.shortRuns.mostNs() : 0
     const submit = (): number =>
       this.native.submit(
         p.address,
-        address,
-        leaves.length,
-        outputs.length,
-        scalars.length,
+        slots.address,
+        slots.leaves,
+        slots.outputs,
+        slots.scalars,
         times?.address ?? 0,
         p.threads,
         p.flushesSubnormals ? 1 : 0,
@@ -153,9 +204,9 @@ export class CpuMachine {
         here,
       )
     const tell = times && ((fault: Error | null): void => settled?.(fault, this.runTimes(times.values)))
-    const { ticket, done } = this.queue.submit(submit, tell ?? settled, awaited, p, buffers, times)
-    for (const b of buffers) b.lastTicket = ticket
-    if (here > 0 && this.queue.hasFinished(ticket)) this.shortRuns.note(Number(p.taken.words[0]))
+    const { ticket, hasRun, done } = this.queue.submit(submit, tell ?? settled, awaited, p, uses, times)
+    for (const b of own) b.lastTicket = ticket
+    if (here > 0 && hasRun) this.shortRuns.note(Number(p.taken.words[0]))
     return done
   }
 
@@ -183,6 +234,21 @@ export class CpuMachine {
     const fault = this.queue.waitSync(ticket)
     if (fault) throw fault
   }
+}
+
+/** Where native code finds addresses and scalars of a run, and how many there are of each. */
+interface Slots {
+  readonly address: number
+  readonly leaves: number
+  readonly outputs: number
+  readonly scalars: number
+}
+
+function checkCounts({ needs }: CpuProgram, leaves: number, outputs: number, scalars: number): void {
+  if (leaves >= needs.leaves && outputs >= needs.outputs && scalars >= needs.scalars) return
+  throw new InternalError(
+    `a run gives ${leaves} leaves, ${outputs} outputs and ${scalars} scalars to a program that needs ${needs.leaves}, ${needs.outputs} and ${needs.scalars}`,
+  )
 }
 
 /** A buffer of this device. @throws InternalError for another's. */

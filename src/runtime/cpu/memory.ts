@@ -5,8 +5,14 @@
 import koffi from 'koffi'
 import { allocateBytes } from '../../common/memory.ts'
 import type { DeviceBuffer } from '../../graph/storage.ts'
+import { collectYoung } from '../young-collection.ts'
 
 const ALIGNMENT = 64
+/**
+ * Bytes of a buffer before which memory that nobody has any more is given back. V8 would collect for it as well, from half of its 32 MB of young
+ * buffers on, but gives memory back behind the collection, when this buffer has been made of other memory.
+ */
+const HUGE_BYTES = 16 << 20
 
 export interface CpuBuffer extends DeviceBuffer {
   /** The memory itself, without what alignment added; of shared memory a copy. */
@@ -42,6 +48,8 @@ interface Lease {
 
 let liveBytes = 0
 let peakBytes = 0
+let allBytes = 0
+let collectedBytes = 0
 const registry = new FinalizationRegistry<number>((bytes) => {
   liveBytes -= bytes
 })
@@ -51,15 +59,28 @@ export function memoryUse(): { liveBytes: number; peakBytes: number } {
   return { liveBytes, peakBytes }
 }
 
+/** Bytes of all buffers that were ever made, and how many they were when memory of dropped ones was given back. */
+export function allocatedBytes(): { all: number; collected: number } {
+  return { all: allBytes, collected: collectedBytes }
+}
+
+/** Gives back memory that nobody has any more, of buffers that were made since the last times; `kept`: bytes of the last ones, which are in use. */
+export function collectBuffers(kept = 0): void {
+  collectedBytes = allBytes - kept
+  collectYoung()
+}
+
 /**
  * Memory with anything in it: setting a result's memory to zero, on one thread, before it is written takes as long as a small product. Throws
  * OutOfMemoryError.
  */
 export function allocateBuffer(bytes: number): CpuBuffer {
+  if (bytes >= HUGE_BYTES) collectBuffers()
   const memory = allocateBytes(bytes + ALIGNMENT, 'a tensor', (size) => Buffer.allocUnsafeSlow(size).buffer)
   const start = Number(koffi.address(memory))
   const offset = (ALIGNMENT - (start % ALIGNMENT)) % ALIGNMENT
   const lease: Lease = { bytes }
+  allBytes += bytes
   liveBytes += bytes
   peakBytes = Math.max(peakBytes, liveBytes)
   registry.register(lease, bytes)

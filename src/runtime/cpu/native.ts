@@ -12,6 +12,7 @@ import { Completions } from './completions.ts'
 import { kernelFlags } from './flags.ts'
 import { runtimeSource } from './runtime.c.ts'
 import { sharedMemorySource } from './shared-memory.c.ts'
+import { undisturbedSource } from './undisturbed.c.ts'
 
 /** Functions of runtime.c.ts; addresses and tickets are numbers below 2^53. */
 export interface NativeRuntime {
@@ -47,6 +48,9 @@ export interface NativeRuntime {
   halt(): void
   /** Asks the system for AMX's tiles, for all threads of the process: 1 where it gives them. */
   allowTiles(): number
+  /** Functions of undisturbed.c.ts: threads of the engine leave the processor of this one, and may return. */
+  keepProcessor(): void
+  shareProcessor(): void
   load(path: string): number
   symbol(library: number, name: string): number
   loadError(): string | null
@@ -70,7 +74,7 @@ export interface NativeRuntime {
   weigh(bytes: number): void
 }
 
-const source = runtimeSource + sharedMemorySource + addonSource
+const source = runtimeSource + sharedMemorySource + undisturbedSource + addonSource
 
 /** Where compiled code for this machine, compiler and flags lies in a cache directory: another of either has another place. Throws StorageError. */
 export function codeDirectory(cache: string = cacheDirectoryPath(), compiler: Compiler = defaultCompiler()): string {
@@ -158,6 +162,8 @@ function bind(library: ReturnType<typeof koffi.load>, { weigh, listener }: Addon
     arenaBytes: library.func('double longzhou_arena_bytes()'),
     allowTiles: library.func('int longzhou_allow_tiles()'),
     halt: library.func('void longzhou_halt()'),
+    keepProcessor: library.func('void longzhou_keep_processor()'),
+    shareProcessor: library.func('void longzhou_share_processor()'),
     load: library.func('int64_t longzhou_load(const char *path)'),
     symbol: library.func('int64_t longzhou_symbol(int64_t library, const char *name)'),
     loadError: library.func('const char *longzhou_load_error()'),

@@ -3,7 +3,7 @@ import type { Plan } from '../../schedule/plan.ts'
 import type { Program, ProgramOptions } from '../backend.ts'
 import { timeCount } from '../run-times.ts'
 import { encodePlan, type KernelHead, type Needs } from './encode.ts'
-import { allocateWords } from './memory.ts'
+import { allocateWords, type CpuBuffer } from './memory.ts'
 
 export interface CpuProgram extends Program {
   readonly words: BigInt64Array
@@ -17,6 +17,20 @@ export interface CpuProgram extends Program {
   readonly taken: { readonly words: BigInt64Array; readonly address: number }
   /** Numbers that a timed run writes. */
   readonly timeCount: number
+}
+
+/** A program of which most leaves, and the scalars, are the same in each run. */
+export interface BoundProgram {
+  readonly program: CpuProgram
+  /** Addresses and scalars as native code takes them; each run writes those that are its own. */
+  readonly slots: { readonly values: Float64Array; readonly address: number }
+  readonly leaves: number
+  readonly outputs: number
+  readonly scalars: number
+  /** Numbers of the leaves that each run gives, in order. */
+  readonly given: readonly number[]
+  /** Buffers of the others. */
+  readonly fixed: readonly CpuBuffer[]
 }
 
 /** `addresses` are those of the compiled kernels, by number. */

@@ -38,6 +38,8 @@ const MAX_PENDING = 1024
 
 export interface Submitted {
   readonly ticket: number
+  /** Whether it was awaited, and has run. */
+  readonly hasRun: boolean
   readonly done: Promise<void>
 }
 
@@ -86,9 +88,11 @@ export class RunQueue {
     const done = new Promise<void>((resolve, reject) =>
       this.pending.push(new Pending(ticket, settled, resolve, reject, uses)),
     )
-    if (awaited && this.hasFinished(ticket)) this.settle()
+    const finished = awaited ? this.native.finished() : 0
+    const hasRun = finished >= ticket
+    if (hasRun) this.settle(finished)
     else if (!this.isWaiting) this.waitForOldest()
-    return { ticket, done }
+    return { ticket, hasRun, done }
   }
 
   /** Resolves when a ticket has run, whatever it met. */
@@ -113,8 +117,7 @@ export class RunQueue {
     })
   }
 
-  private settle(): Error | null {
-    const finished = this.native.finished()
+  private settle(finished = this.native.finished()): Error | null {
     let first: Error | null = null
     for (let run = this.pending[0]; run && run.ticket <= finished; run = this.pending[0]) {
       this.pending.shift()
