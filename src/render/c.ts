@@ -27,6 +27,7 @@ import {
   variableName,
   wrap,
 } from './c-text.ts'
+import { needsRegions } from './c-regions.ts'
 import { hashText } from './hash.ts'
 
 /** One printed kernel. */
@@ -36,15 +37,18 @@ export interface CKernel {
   readonly text: string
   /** Helper functions and types by name, dependencies first. */
   readonly helpers: ReadonlyMap<string, string>
+  /** Whether loops of its own gain from regions of registers (c-regions.ts). */
+  readonly needsRegions: boolean
 }
 
 /** Prints one kernel, with vectors of `vectorBytes` bytes (a power of two from 16) and of half that for what is left of a loop. */
 export function renderKernel(kernel: Kernel, vectorBytes: number): CKernel {
-  const printer = new Printer(vectorize(kernel, laneOptions(vectorBytes)))
+  const vectorized = vectorize(kernel, laneOptions(vectorBytes))
+  const printer = new Printer(vectorized)
   const body = printer.kernelBody()
   const name = `k_${hashText([...printer.helpers.texts.values(), body].join('\n'))}`
   const text = `void ${name}(const i64 *args, i64 begin, i64 end, char *scratch, i32 *status) {\n${body}}\n`
-  return { name, title: kernel.title, text, helpers: printer.helpers.texts }
+  return { name, title: kernel.title, text, helpers: printer.helpers.texts, needsRegions: needsRegions(vectorized) }
 }
 
 /** Prints kernels with the helpers that they need; a kernel that comes twice is printed once. `storage` stands before each: `static `, or nothing. */

@@ -36,7 +36,11 @@ export const command: CliCommand = {
     threads: { type: 'string', description: 'Threads of a run; default LONGZHOU_NUM_THREADS, else the physical cores' },
     precision: { type: 'string', description: `Precision of products: ${precisions.join(', ')} (Default: float32)` },
     repeat: { type: 'string', description: 'Timed runs after the first (Default: 1)' },
-    json: { type: 'boolean', description: 'Print one JSON object as the last line' },
+    json: {
+      type: 'boolean',
+      description:
+        'Print one JSON object as the last line: inputs, outputs, load_ms, first_ms, ms_min, ms_median, peak_mb',
+    },
   },
   async run(args) {
     const repeat = positive(args['repeat'] ?? 1, 'repeat')

@@ -29,7 +29,11 @@ export const command: CliCommand = {
       description: 'NAME=1x3x640x640, more inputs behind commas: sizes for which multiply-accumulates are counted',
     },
     graph: { type: 'boolean', description: 'Print every operation' },
-    json: { type: 'boolean', description: 'Print one JSON object' },
+    json: {
+      type: 'boolean',
+      description:
+        'Print one JSON object: inputs, outputs, operators, parameters, elements, bytes, macs, metadata, unsupported',
+    },
   },
   async run(args) {
     const path = resolve(String(args['model']))

@@ -10,6 +10,7 @@ import type { Expr } from '../kernel.ts'
 import { hasTerm, letterStride, reachOf, type AffineCase, type AffineDim } from './affine.ts'
 import type { Assembler } from './assembler.ts'
 import { registerTile } from './blocking.ts'
+import { operandsOf, windowStandings } from './operands.ts'
 
 /** Taps of the window of vectors that are laid out one by one. */
 const MOST_TAPS = 8
@@ -51,19 +52,16 @@ export function vectorWindow(
   positions: ReadonlySet<number>,
   capabilities: Capabilities,
 ): VectorWindow | null {
-  const side = c.rhs.some((d) => d.terms.length > 1) ? 'rhs' : 'lhs'
-  const other = c[side === 'lhs' ? 'rhs' : 'lhs']
-  // In the gradient of weights the sum goes over positions, and taps are results.
+  const { windowed: side, other, standing, letters } = operandsOf(c)
   const isGradient = ![...positions].some((p) => hasTerm(c.out, p))
-  const [withPositions, withTaps] = isGradient ? [other, c.out] : [c.out, other]
-  const isPlain = (l: number, here: readonly AffineDim[], notThere: readonly AffineDim[]): boolean =>
-    hasTerm(here, l) && !hasTerm(notThere, l)
-  if (![...positions].every((l) => isPlain(l, withPositions, withTaps))) return null
-  if (![...taps].every((l) => isPlain(l, withTaps, withPositions))) return null
+  const wanted = windowStandings(isGradient)
+  if (![...positions].every((l) => standing(l) === wanted.positions)) return null
+  if (![...taps].every((l) => standing(l) === wanted.taps)) return null
+  const withPositions = c[isGradient ? other : 'out']
   // Padding so wide that no tap of any window meets an element: a sum of nothing.
   if ([...taps].some((l) => c.sizes.get(l) === 0)) return null
-  const size = (letters: Iterable<number>): number => [...letters].reduce((n, l) => n * c.sizes.get(l)!, 1)
-  const short = size([...c.sizes.keys()].filter((l) => hasTerm(c[side], l) && isPlain(l, withTaps, withPositions)))
+  const size = (some: Iterable<number>): number => [...some].reduce((n, l) => n * c.sizes.get(l)!, 1)
+  const short = size(letters(wanted.taps))
   const { windows, shortRows, single } = MOST_PRODUCTS
   for (const [axis, dim] of c[side].entries()) {
     const position = dim.terms.find((t) => positions.has(t.letter))

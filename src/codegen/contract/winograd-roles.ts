@@ -1,5 +1,6 @@
 /** Which letters of a contraction are those of a convolution with 3x3 windows and stride 1, of its input gradient, or of its weights' gradient. */
 import { hasTerm, type AffineCase, type AffineDim } from './affine.ts'
+import { operandsOf, windowStandings } from './operands.ts'
 import { TAPS } from './winograd-transforms.ts'
 
 /** A window of three taps: coordinate = position + tap + shift, or the taps turned around. */
@@ -40,24 +41,19 @@ function windowOf(dim: AffineDim, c: AffineCase, taps: ReadonlySet<number>): Win
 
 /** Null where it is none of these. */
 export function rolesOf(c: AffineCase, taps: ReadonlySet<number>): Roles | null {
-  const windowed = c.rhs.some((d) => d.terms.length > 1) ? 'rhs' : 'lhs'
-  const other = windowed === 'lhs' ? 'rhs' : 'lhs'
+  const { windowed, other, standing, letters } = operandsOf(c)
   const isPlain = (d: AffineDim): boolean => d.terms.length === 1 && d.terms[0]!.factor === 1 && d.shift === 0
   const windowDims = c[windowed].filter((d) => !isPlain(d))
   if (windowDims.length !== 2 || ![...c[other], ...c.out].every(isPlain)) return null
   const [y, x] = windowDims.map((d) => windowOf(d, c, taps))
   if (!y || !x) return null
   const windowLetters = new Set([y, x].flatMap((w) => [w.position, w.tap]))
-  const has = (letter: number): string =>
-    [c[windowed], c[other], c.out].map((dims) => Number(hasTerm(dims, letter))).join('')
   const isWeightGradient = hasTerm(c.out, y.tap)
-  // Where positions and taps stand besides the windows.
-  const wanted = isWeightGradient ? ['110', '101'] : ['101', '110']
-  if (![y, x].every((w) => has(w.position) === wanted[0] && has(w.tap) === wanted[1])) return null
-  const others = [...c.sizes.keys()].filter((l) => !windowLetters.has(l))
-  const images = others.filter((l) => has(l) === wanted[0])
-  const channels = others.filter((l) => has(l) === wanted[1])
-  const filters = others.filter((l) => has(l) === '011')
-  if (images.length + channels.length + filters.length !== others.length) return null
+  const { positions, taps: ofTaps } = windowStandings(isWeightGradient)
+  if (![y, x].every((w) => standing(w.position) === positions && standing(w.tap) === ofTaps)) return null
+  const [images, channels, filters] = ([positions, ofTaps, '011'] as const).map((where) =>
+    letters(where).filter((l) => !windowLetters.has(l)),
+  ) as [number[], number[], number[]]
+  if (images.length + channels.length + filters.length + windowLetters.size !== c.sizes.size) return null
   return { windowed, other, windows: [y, x], images, channels, filters, isWeightGradient }
 }

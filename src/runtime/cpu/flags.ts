@@ -21,15 +21,13 @@ export function codeFlags(machineFlags: readonly string[], vectorBytes: number):
   ]
 }
 
-/**
- * What spares gcc a sixth of its time on kernels and costs them none: registers are allocated for a function as a whole, where gcc would give loops
- * that need many a region of their own. docs/performance.md has the numbers, and what was tried beside it.
- */
-const QUICK_GCC = ['-fira-region=one']
-
 /** For kernels that are compiled and run by this process. */
 export function kernelFlags(compiler: Compiler = defaultCompiler()): string[] {
   const flags = codeFlags(compiler.machineFlags, vectorBytes(compiler.features))
-  const quick = compiler.family === 'gcc' ? QUICK_GCC : []
-  return [...flags, ...quick, '-fno-semantic-interposition', '-w', '-lm']
+  return [...flags, '-fno-semantic-interposition', '-w', '-lm']
+}
+
+/** What spares the compiler time on kernels whose loops need no regions of registers (render/c-regions.ts); nothing where it has no such choice. */
+export function flagsWithoutRegions(compiler: Compiler = defaultCompiler()): string[] {
+  return compiler.family === 'gcc' ? ['-fira-region=one'] : []
 }

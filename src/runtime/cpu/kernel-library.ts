@@ -9,7 +9,7 @@ import { threadId } from 'node:worker_threads'
 import { CompileError } from '../../common/errors.ts'
 import { translationUnit, type CKernel } from '../../render/c.ts'
 import { compileSharedObject, compileSharedObjectSync } from '../compiler.ts'
-import { kernelFlags } from './flags.ts'
+import { flagsWithoutRegions, kernelFlags } from './flags.ts'
 import { KernelFiles, LIST, lineOf, sha256, type KernelIdentity } from './kernel-files.ts'
 import type { NativeRuntime } from './native.ts'
 
@@ -21,6 +21,7 @@ interface Unit {
   readonly kernels: readonly CKernel[]
   readonly source: string
   readonly path: string
+  readonly flags: readonly string[]
 }
 
 export class KernelLibrary extends KernelFiles {
@@ -57,7 +58,7 @@ export class KernelLibrary extends KernelFiles {
 
   private async compile(unit: Unit): Promise<void> {
     try {
-      await compileSharedObject(unit.source, unit.path, kernelFlags())
+      await compileSharedObject(unit.source, unit.path, unit.flags)
       this.publish(unit)
     } finally {
       this.forget(unit)
@@ -68,7 +69,7 @@ export class KernelLibrary extends KernelFiles {
   loadSync(kernels: readonly CKernel[]): number[] {
     for (const unit of this.units(this.openKnown(kernels))) {
       try {
-        compileSharedObjectSync(unit.source, unit.path, kernelFlags())
+        compileSharedObjectSync(unit.source, unit.path, unit.flags)
         this.publish(unit)
       } finally {
         this.forget(unit)
@@ -87,10 +88,23 @@ export class KernelLibrary extends KernelFiles {
     })
   }
 
-  /** Spreads kernels over units of about equal size: the longest first, each to the shortest unit. */
+  /** Spreads kernels over units; those whose loops need regions of registers have units of their own, where one would not be enough for all. */
   private units(kernels: readonly CKernel[]): Unit[] {
-    const total = kernels.reduce((sum, k) => sum + k.text.length, 0)
-    const count = Math.min(this.maxUnits, kernels.length, Math.ceil(total / CHARACTERS_PER_UNIT))
+    const total = lengthOf(kernels)
+    const count = Math.min(this.maxUnits, Math.ceil(total / CHARACTERS_PER_UNIT))
+    const quick = flagsWithoutRegions()
+    if (count < 2 || quick.length === 0) return this.spread(kernels, count, kernelFlags())
+    const share = (some: readonly CKernel[]): number => Math.ceil((count * lengthOf(some)) / total)
+    const [without, needing] = [kernels.filter((k) => !k.needsRegions), kernels.filter((k) => k.needsRegions)]
+    return [
+      ...this.spread(without, share(without), [...kernelFlags(), ...quick]),
+      ...this.spread(needing, share(needing), kernelFlags()),
+    ]
+  }
+
+  /** Units of about equal size: the longest kernels first, each to the shortest unit. */
+  private spread(kernels: readonly CKernel[], most: number, flags: readonly string[]): Unit[] {
+    const count = Math.min(most, kernels.length)
     const groups = Array.from({ length: count }, () => ({ size: 0, kernels: [] as CKernel[] }))
     for (const k of [...kernels].sort((a, b) => b.text.length - a.text.length)) {
       const shortest = groups.reduce((best, g) => (g.size < best.size ? g : best))
@@ -100,7 +114,7 @@ export class KernelLibrary extends KernelFiles {
     return groups.map((g) => {
       const source = translationUnit(g.kernels)
       const directory = this.directory ?? mkdtempSync(join(tmpdir(), 'longzhou-'))
-      return { kernels: g.kernels, source, path: join(directory, `${sha256(source).slice(0, 32)}.so`) }
+      return { kernels: g.kernels, source, path: join(directory, `${sha256(source).slice(0, 32)}.so`), flags }
     })
   }
 
@@ -125,6 +139,8 @@ export class KernelLibrary extends KernelFiles {
     if (this.directory === null) rmSync(dirname(unit.path), { recursive: true, force: true })
   }
 }
+
+const lengthOf = (kernels: readonly CKernel[]): number => kernels.reduce((sum, k) => sum + k.text.length, 0)
 
 const digests = new WeakMap<CKernel, string>()
 
