@@ -12,6 +12,7 @@ import { partsOfFactors, tileKind, type Kind } from './bf16-kind.ts'
 import { roundUp } from './blocking.ts'
 import { sourceOf, type Contraction } from './contraction.ts'
 import { besideOut, epilogueOf, resultView, StepList, type Form, type FormAxis } from './form.ts'
+import { operandsOf, windowStandings } from './operands.ts'
 import { packPanels } from './packed.ts'
 import type { ContractProblem } from './problem.ts'
 import { afterRelayout, byStride, reaches, relayout, type Reach, type Source } from './relayout.ts'
@@ -93,15 +94,15 @@ export function tileConvolution(contraction: Contraction): ConvolutionForm | nul
 }
 
 function lettersOf(c: AffineCase, taps: ReadonlySet<number>, positions: ReadonlySet<number>): Letters | null {
-  const windowed = c.rhs.some((d) => d.terms.length > 1) ? 'rhs' : 'lhs'
-  const weights = windowed === 'lhs' ? 'rhs' : 'lhs'
-  const isIn = (l: number): string => [c[windowed], c[weights], c.out].map((dims) => Number(hasTerm(dims, l))).join('')
-  const of = (where: string): number[] =>
-    [...c.sizes.keys()].filter((l) => !taps.has(l) && !positions.has(l) && isIn(l) === where)
-  const [images, filters, channels] = [of('101'), of('011'), of('110')]
+  const { windowed, other: weights, standing, letters } = operandsOf(c)
+  const [images, filters, channels] = (['101', '011', '110'] as const).map((where) =>
+    letters(where).filter((l) => !taps.has(l) && !positions.has(l)),
+  ) as [number[], number[], number[]]
   const count = images.length + filters.length + channels.length + taps.size + positions.size
   if (count !== c.sizes.size || channels.length !== 1 || filters.length === 0) return null
-  if (![...positions].every((l) => isIn(l) === '101') || ![...taps].every((l) => isIn(l) === '110')) return null
+  const wanted = windowStandings(false)
+  if (![...positions].every((l) => standing(l) === wanted.positions)) return null
+  if (![...taps].every((l) => standing(l) === wanted.taps)) return null
   if ([...c.sizes.values()].some((n) => n === 0)) return null
   const windows: LetterWindow[] = []
   for (const [axis, { terms }] of c[windowed].entries()) {
