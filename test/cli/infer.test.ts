@@ -132,7 +132,7 @@ describe('longzhou infer', () => {
       ['--threads', '0', '--threads must be a positive integer'],
       ['--repeat', 'x', '--repeat must be a positive integer'],
       ['--engine', 'tflite', '--engine must be one of longzhou, compiled, onnxruntime'],
-      ['--precision', 'int4', '--precision must be one of float32, bfloat16'],
+      ['--precision', 'int4', '--precision must be one of float32, high, bfloat16'],
     ] as const) {
       expect(await infer(folder, '--input', input, option, value)).toBe(2)
       expect(printed.stderr).toContain(message)

@@ -156,7 +156,7 @@ export class CpuMachine {
     }
   }
 
-  /** Runs a bound program on the leaves that it lacks, in order; the caller does nothing but wait for it. As \`run\` otherwise. */
+  /** Runs a bound program on the leaves that it lacks, in order; the caller does nothing but wait for it. As `run` otherwise. */
   runBound(bound: BoundProgram, given: readonly DeviceBuffer[], outputs: readonly DeviceBuffer[]): Promise<void> {
     const { program, slots, leaves, scalars } = bound
     if (given.length !== bound.given.length || outputs.length !== bound.outputs)
