@@ -158,7 +158,7 @@ const quoted = (names: string): Record<string, string> =>
 export const otherWords: Readonly<Record<string, string>> = {
   'paddle.inference.DataType': 'strings: `float32`, `int64`, ...',
   'paddle.inference.PlaceType': 'names of devices: `cpu`, `wasm`, ...',
-  'paddle.inference.PrecisionType': '`precision` of `inference.createPredictor`: `float32`, `bfloat16`',
+  'paddle.inference.PrecisionType': '`precision` of `inference.createPredictor`: `float32`, `high`, `bfloat16`',
   'paddle.inference.Tensor': '`predictor.getInputHandle(name)`, `getOutputHandle(name)`',
   'paddle.onnx.export': "`jit.save(layer, path, { inputSpec, format: 'onnx' })`",
   ...quoted('bool uint8 int8 int32 int64 float16 bfloat16 float32 float64'),
