@@ -12,6 +12,7 @@ import type {
   CallIr,
   CompareIr,
   Expr,
+  FactorParts,
   Kernel,
   LoopKind,
   Parameter,
@@ -271,7 +272,7 @@ const built = new RecentMap<string, Kernel>(4096)
 
 /** What `tiles` multiply; see the statement of the IR. */
 export interface Products {
-  readonly parts: 1 | 2 | 3
+  readonly parts: FactorParts
   readonly target: Place
   readonly a: Place
   readonly b: Place

@@ -147,7 +147,7 @@ export type Stmt =
    */
   | {
       readonly kind: 'tiles'
-      readonly parts: 1 | 2 | 3
+      readonly parts: FactorParts
       readonly target: number
       readonly at: Expr
       readonly a: number
@@ -179,6 +179,12 @@ export interface TileStream {
    */
   readonly split: { readonly operand: 'a' | 'b'; readonly at: Expr; readonly when: Expr } | null
 }
+
+/** Parts of a factor in bfloat16: itself, 16 bits of a float32's significand, or all of it. */
+export type FactorParts = 1 | 2 | 3
+
+/** Pairs of parts that a step multiplies: those whose product is not left out. */
+export const pairsOfParts = (parts: FactorParts): number => (parts * (parts + 1)) / 2
 
 /** Lines that are asked for behind a product of two tiles, by parts. Two parts multiply as many bytes as three in half the time; of one part what comes is near more often. */
 export const LINES_ASKED = { 1: 1, 2: 2, 3: 1 } as const

@@ -1,5 +1,5 @@
 /** C helpers that multiply by instructions which compilers have to be told of: pairs of bfloat16, tiles, both words of products of integers. */
-import { LINES_ASKED } from '../codegen/kernel.ts'
+import { LINES_ASKED, type FactorParts } from '../codegen/kernel.ts'
 import type { Helpers } from './c-helpers.ts'
 
 /**
@@ -38,7 +38,7 @@ ${SUMS.map((t) => `    __asm__ volatile("tilezero %tmm${t}");`).join('\n')}
  * One step of sums: tiles of rows and columns are loaded right before their first use, those that are there from the step before are not. Pairs of
  * columns lie `stride` bytes apart.
  */
-function tileStep(parts: 1 | 2 | 3, rows: string | null, columns: string | null): string {
+function tileStep(parts: FactorParts, rows: string | null, columns: string | null): string {
   const asked = '\n    ahead = ask_ahead(ahead, hop);'.repeat(LINES_ASKED[parts])
   const product = (c: number, a: number, b: number): string =>
     `    __asm__ volatile("tdpbf16ps %tmm${b}, %tmm${a}, %tmm${c}");${asked}`
@@ -95,7 +95,7 @@ ${body}
   }`
 
 /** Columns that lie one step behind the other, as the arguments of a window. */
-export function plainWindow(helpers: Helpers, parts: 1 | 2 | 3): string {
+export function plainWindow(helpers: Helpers, parts: FactorParts): string {
   const table = helpers.define('no_taps', 'static const i32 no_taps[1] = {0};')
   return `${table}, 1, ${512 * parts}, 512, 32`
 }
@@ -183,7 +183,7 @@ export function splitTileProduct(helpers: Helpers, parts: 2 | 3): string {
       : `if ((bits[0] & 0x7fffffffu) != 0x7f800000u) return parts[0] + parts[1];
   if ((bits[1] & 0x7fffffffu) != 0x7f800000u) return parts[0];
   return parts[0] > 0 ? 0x1.ffp127f : -0x1.ffp127f;`
-  /** Steps that split what was stored whole, one ahead of the products; half of its words is two thirds of three parts, but as much as two parts. */
+  /** Steps that split what was stored whole, one ahead of the products. Two parts, which take no more room than float32, are stored split. */
   const splitting = (): string => `  if (fresh) {
     ${splitVectors(helpers)}(fresh, whole, 0, 512);
     fresh += 1536;

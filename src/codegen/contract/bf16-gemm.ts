@@ -25,11 +25,11 @@ import {
   type BufferParameter,
   type Products,
 } from '../builder.ts'
-import { LINES_ASKED, type Expr, type TileStream, type TileWindow } from '../kernel.ts'
+import { LINES_ASKED, pairsOfParts, type Expr, type TileStream, type TileWindow } from '../kernel.ts'
 import { Assembler } from './assembler.ts'
 import { FlatAxes, mergeAxes } from './axes.ts'
 import { choosePairBlocking, type Own, type PairBlocking } from './bf16-blocking.ts'
-import { kindOf, type FactorParts, type Kind } from './bf16-kind.ts'
+import { kindOf, type Kind } from './bf16-kind.ts'
 import { emitPackWords, panelWords, storedLayout, type PanelPlace, type WordLayout } from './bf16-pack.ts'
 import { tileName, type RegisterTile } from './blocking.ts'
 import { axesIn, formSize, type Form, type StepList } from './form.ts'
@@ -41,15 +41,12 @@ import { BLOCK, Offsets, type WordMemory } from './word-offsets.ts'
 
 /** Copies of the innermost loop's body, so that its counting does not show. */
 const COPIES = 4
-/** By parts of elements: pairs of parts that a step multiplies by four products of tiles each, and words of a panel for a step. */
-const PART_PAIRS = { 1: 1, 2: 3, 3: 6 } as const
-const PANEL_WORDS = { 1: 512, 2: 1024, 3: 1024 } as const
 const LINE_WORDS = 16
 
-/** Words that the products of a step ask for, and calls that it takes to ask for all of a panel. */
-function asked(parts: FactorParts): { readonly words: number; readonly calls: number } {
-  const words = 4 * PART_PAIRS[parts] * LINES_ASKED[parts] * LINE_WORDS
-  return { words, calls: Math.ceil(PANEL_WORDS[parts] / words) }
+/** Words that the products of a step ask for, four for each pair of parts, and calls that it takes to ask for all of a panel. */
+function asked({ parts, columns }: Kind): { readonly words: number; readonly calls: number } {
+  const words = 4 * pairsOfParts(parts) * LINES_ASKED[parts] * LINE_WORDS
+  return { words, calls: Math.ceil(panelWords(storedLayout(columns), BLOCK) / words) }
 }
 
 /** As `lowerGemm`; rows that are not packed once are packed by each task, and columns are then packed once. */
@@ -204,7 +201,7 @@ export function emitPairProduct(
             const isLast = eq(add(block, 1), blocks)
             if (kind.isTiles) {
               const { parts } = kind
-              const { words, calls } = asked(parts)
+              const { words, calls } = asked(kind)
               const share = mul(steps, words)
               const split = (operand: 'a' | 'b', at: Expr, when: Expr): TileStream['split'] =>
                 isSplit ? { operand, at, when } : null

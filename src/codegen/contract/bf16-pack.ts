@@ -25,9 +25,8 @@ import {
   transposeSixteen,
   ushr,
 } from '../builder.ts'
-import type { Expr } from '../kernel.ts'
+import type { Expr, FactorParts } from '../kernel.ts'
 import { isStride, type Assembler } from './assembler.ts'
-import type { FactorParts } from './bf16-kind.ts'
 import type { PanelSource } from './pack.ts'
 import { BLOCK, BLOCK_PAIRS, storeWord, type Offsets, type WordMemory } from './word-offsets.ts'
 

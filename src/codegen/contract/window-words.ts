@@ -5,10 +5,9 @@
  * a plane of their own (a phase along each axis).
  */
 import { add, constant, convert, div, load, min, mul, rem, sub, type BufferParameter } from '../builder.ts'
-import type { Expr } from '../kernel.ts'
+import type { Expr, FactorParts } from '../kernel.ts'
 import type { Assembler } from './assembler.ts'
 import type { TaskWords } from './bf16-gemm.ts'
-import type { FactorParts } from './bf16-kind.ts'
 import { pairWords, partsOf } from './bf16-pack.ts'
 import { roundUp } from './blocking.ts'
 import { BLOCK, BLOCK_PAIRS, storeWord } from './word-offsets.ts'

@@ -65,9 +65,9 @@ export interface Runner {
   readonly run: (files: InferenceFiles, test: InferenceCase, repeat: number) => Promise<InferenceRun>
 }
 
-const OURS = 'longzhou'
+export const OURS = 'longzhou'
 /** Ours with `precision: 'high'`. */
-const OURS_HIGH = 'longzhou high'
+export const OURS_HIGH = 'longzhou high'
 
 /** No single run takes this long; one that does hangs. */
 const TIMEOUT_MS = 300_000

@@ -1,6 +1,6 @@
 /** docs/benchmarks.md, generated from the results: the machine, the tables, and what falls short, said first. */
 import { padDisplay, displayWidth, type Alignment } from '../../ui.ts'
-import type { InferenceResult } from './inference.ts'
+import { OURS, OURS_HIGH, type InferenceResult } from './inference.ts'
 import { geometricMean } from './measure.ts'
 import {
   efficiencyOfRandom,
@@ -67,25 +67,20 @@ function variantsTable(variants: readonly VariantResult[]): string {
 
 function inferenceTable(inference: readonly InferenceResult[]): string {
   const head = ['network', 'program', 'threads', 'ms', 'best ms', 'ours / theirs', 'load ms', 'first ms', 'peak MiB']
-  const rows = inference.flatMap(({ case: name, rows: programs, ratio, ratio_high: high }) =>
-    programs.map((p, i) => [
+  const rows = inference.flatMap(({ case: name, rows: programs, ratio, ratio_high: high }) => {
+    const ratios: Readonly<Record<string, number | undefined>> = { [OURS]: ratio, [OURS_HIGH]: high }
+    return programs.map((p, i) => [
       i === 0 ? name : '',
       p.peer,
       String(p.threads),
       milliseconds(p.ms_median),
       milliseconds(p.ms_min),
-      p.threads > 1
-        ? missing
-        : p.peer === 'longzhou'
-          ? fixed(ratio, 2)
-          : p.peer === 'longzhou high'
-            ? fixed(high, 2)
-            : missing,
+      p.threads === 1 ? fixed(ratios[p.peer], 2) : missing,
       fixed(p.load_ms, 0),
       fixed(p.first_ms, 0),
       fixed(p.peak_mb, 0),
-    ]),
-  )
+    ])
+  })
   return markdownTable([head, ...rows], ['left', 'left', ...Array<'right'>(7).fill('right')])
 }
 
