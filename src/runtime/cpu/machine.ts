@@ -13,6 +13,7 @@ import type { MemoryInfo, Program, Settled } from '../backend.ts'
 import { defaultCompiler } from '../compiler.ts'
 import { bfloat16Products, detectCpuFeatures, vectorBytes } from '../cpu-features.ts'
 import { RunTimes } from '../run-times.ts'
+import { makeLiteralsYoung } from '../young-collection.ts'
 import { allocateBuffer, allocateNumbers, memoryUse, type CpuBuffer } from './memory.ts'
 import { nativeRuntime, type NativeRuntime } from './native.ts'
 import type { BoundProgram, CpuProgram } from './program.ts'
@@ -48,6 +49,7 @@ export class CpuMachine {
    * @throws CompileError without a working compiler.
    */
   constructor() {
+    makeLiteralsYoung()
     this.vectorBytes = vectorBytes(defaultCompiler().features)
     this.native = nativeRuntime()
     this.bfloat16 = bfloat16Products(defaultCompiler().features, () => this.native.allowTiles() === 1)
