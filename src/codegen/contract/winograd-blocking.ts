@@ -41,7 +41,7 @@ export function rowPanels(tile: RegisterTile): { readonly width: number; readonl
 }
 
 /** Share of the second-level cache that a task's own points may fill, so that weights and sums have room. */
-const OWN_SHARE = 0.35
+const OWN_SHARE = 0.6
 
 /** Bytes of the points of `depth` patches of `width` elements. */
 const pointBytes = (depth: number, width: number): number => 4 * ALL_POINTS * depth * width

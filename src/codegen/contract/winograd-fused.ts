@@ -10,7 +10,7 @@ import type { RegisterTile } from './blocking.ts'
 import type { StepList } from './form.ts'
 import { emitMicroKernel, packedPanel } from './gemm.ts'
 import { eachSum } from './store.ts'
-import { ALL_POINTS, PatchReader, pointStride, tilesInRun, type Panels, type PatchSource } from './winograd-patches.ts'
+import { ALL_POINTS, GAP, PatchReader, pointStride, tilesInRun, type Panels, type PatchSource } from './winograd-patches.ts'
 import { ResultWriter, type TileResult } from './winograd-results.ts'
 import { INPUT, RESULT } from './winograd-transforms.ts'
 
@@ -28,7 +28,8 @@ export function emitFused(
 ): void {
   const { depth } = filters
   const { columns: width, lanes } = tile
-  const tileSize = tile.rows * width
+  /** Elements from the sums of one point to those of the next. */
+  const sumStride = tile.rows * width + GAP
   const perPanel = filters.width / tile.rows
   const rowTiles = filters.count * perPanel
   const count = Math.ceil(axesSize(source.free) / width)
@@ -37,7 +38,7 @@ export function emitFused(
   const reader = new PatchReader(k, source, INPUT, { width, lanes })
   const writer = new ResultWriter(k, result, RESULT, tile)
   const points = k.reserve('float32', ALL_POINTS * pointStride(depth, width))
-  const sums = k.reserve('float32', ALL_POINTS * tileSize)
+  const sums = k.reserve('float32', ALL_POINTS * sumStride)
   const rowCount = k.size(rowTiles)
   const depthSize = k.size(depth)
   const [rowStep, columnStep] = [filters.stride, pointStride(depth, width)].map((n) => k.size(n)) as [Expr, Expr]
@@ -54,7 +55,7 @@ export function emitFused(
         const rowsAt = mul(add(mul(div(i, perPanel), ALL_POINTS), point), rowStep)
         const aAt = k.let('aAt', add(rowsAt, mul(rem(i, perPanel), tile.rows)))
         const bAt = k.let('bAt', add(points.at, mul(point, columnStep)))
-        const slot = k.let('slot', add(sums.at, mul(point, tileSize)))
+        const slot = k.let('slot', add(sums.at, mul(point, sumStride)))
         const products = emitMicroKernel(
           k,
           tile,
@@ -66,11 +67,11 @@ export function emitFused(
       })
       k.loop('vector', 0, width, lanes, (vector) => {
         const at = k.let('sumsAt', add(sums.at, vector))
-        writer.emit(row0, add(firstTile, vector), { buffer: sums.buffer, at, pointStride: index(tileSize) })
+        writer.emit(row0, add(firstTile, vector), { buffer: sums.buffer, at, pointStride: index(sumStride) })
       })
     })
   })
-  const products = ALL_POINTS * rowTiles * tileSize * count * depth
+  const products = ALL_POINTS * rowTiles * tile.rows * width * count * depth
   const bytes = 4 * ALL_POINTS * depth * (rowTiles * tile.rows + count * width)
   list.steps.push(k.step(count, 1, 2 * products, bytes))
 }

