@@ -10,7 +10,15 @@ import type { RegisterTile } from './blocking.ts'
 import type { StepList } from './form.ts'
 import { emitMicroKernel, packedPanel } from './gemm.ts'
 import { eachSum } from './store.ts'
-import { ALL_POINTS, GAP, PatchReader, pointStride, tilesInRun, type Panels, type PatchSource } from './winograd-patches.ts'
+import {
+  ALL_POINTS,
+  GAP,
+  PatchReader,
+  pointStride,
+  tilesInRun,
+  type Panels,
+  type PatchSource,
+} from './winograd-patches.ts'
 import { ResultWriter, type TileResult } from './winograd-results.ts'
 import { INPUT, RESULT } from './winograd-transforms.ts'
 

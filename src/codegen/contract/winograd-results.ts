@@ -252,7 +252,12 @@ export class ResultWriter {
       const elements = (): void =>
         k.loop('x', 0, min(xSize, side), 1, (x) => {
           const at = rowAt.map((o, v) => add(o, mul(this.right[v]!, x)))
-          store.store(load(this.scattered.buffer, add(source, this.pieces === 'rows' ? x : mul(x, lanes))), at, this.right, 1)
+          store.store(
+            load(this.scattered.buffer, add(source, this.pieces === 'rows' ? x : mul(x, lanes))),
+            at,
+            this.right,
+            1,
+          )
         })
       if (this.pieces !== 'rows') elements()
       else {
