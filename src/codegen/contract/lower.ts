@@ -52,9 +52,9 @@ export function lowerContract(problem: ContractProblem): LoweredContract {
     title: titleOf(problem),
   }
   if (problem.dtype !== 'float32' && problem.dtype !== 'bfloat16' && problem.dtype !== 'float16') return plainNest(c)
-  // Instructions for bfloat16 multiply faster than fewer products in float32.
-  const hasFasterProducts = problem.dtype === 'bfloat16' && problem.capabilities.bfloat16 !== undefined
-  const winograd = hasFasterProducts ? null : winogradForm(problem, c.cases, c.taps, c.title)
+  // Tiles multiply bfloat16 faster than fewer products take in float32; pairs, at twice float32's speed, do not.
+  const hasTiles = problem.dtype === 'bfloat16' && problem.capabilities.bfloat16 === 'tiles'
+  const winograd = hasTiles ? null : winogradForm(problem, c.cases, c.taps, c.title)
   const byTiles = tileConvolution(c)
   // Three products of parts take less time than Winograd's transforms, six do not.
   const isShort = partsOfFactors(problem.dtype, problem.capabilities) === 2

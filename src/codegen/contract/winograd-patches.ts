@@ -135,7 +135,7 @@ export class PatchReader {
     this.k = k
     this.matrix = matrix
     this.shape = shape
-    this.from = k.memory(source.view.memory, 'float32', 'read')
+    this.from = k.memory(source.view.memory, source.view.dtype, 'read')
     this.free = new FlatAxes(k, mergeAxes(source.free, 1), 1)
     this.depth = new FlatAxes(k, mergeAxes(source.depth, 1), 1)
     const sizes = [source.view.offset, axesSize(source.free), axesSize(source.depth)]

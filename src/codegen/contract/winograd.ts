@@ -1,12 +1,12 @@
 /**
  * Convolutions of 3x3 windows with stride 1 by Winograd's minimal filtering: a quarter of the multiplications of the direct product, for
- * some more memory. The output, the gradient of the input (a convolution with the weights turned around) and the gradient of the weights
+ * some more memory. Points and sums are float32, whatever the operands are: those of bfloat16 would lose most of its eight bits. The output, the gradient of the input (a convolution with the weights turned around) and the gradient of the weights
  * are three uses of the same kernels.
  */
 import { letterStride, reachOf, type AffineCase, type AffineDim } from './affine.ts'
 import { type Axis } from './axes.ts'
 import { narrowTile, registerTile, roundUp, type RegisterTile } from './blocking.ts'
-import { besideOut, StepList } from './form.ts'
+import { besideOut, resultView, StepList } from './form.ts'
 import type { ContractProblem } from './problem.ts'
 import { relayout, type Source } from './relayout.ts'
 import type { ConvolutionForm } from './siblings.ts'
@@ -40,7 +40,6 @@ export function winogradForm(
 ): ConvolutionForm | null {
   const [c] = cases
   if (!c || cases.length > 1 || problem.capabilities.winograd === false) return null
-  if (problem.dtype !== 'float32' || (problem.outDType ?? 'float32') !== 'float32') return null
   const roles = rolesOf(c, taps)
   if (!roles) return null
   const product = (letters: readonly number[]): number => letters.reduce((n, l) => n * c.sizes.get(l)!, 1)
@@ -312,7 +311,7 @@ class Convolution {
       const step = (w: Window): number[] => strides(w.tap, w.isTurned ? -1 : 1)
       const first = views.map((dims) => this.turnedBy(dims))
       return {
-        out: { memory: { kind: 'out' }, dtype: 'float32', offset: problem.out.offset + first[0]! },
+        out: resultView(problem, first[0]!),
         epilogue: epilogue && {
           ...epilogue,
           operands: epilogue.operands.map((o, i) => ({ ...o, offset: o.offset + first[i + 1]! })),
@@ -333,7 +332,7 @@ class Convolution {
       x: w === x ? TILE : 0,
     })
     return {
-      out: { memory: { kind: 'out' }, dtype: 'float32', offset: problem.out.offset },
+      out: resultView(problem, 0),
       epilogue,
       rows: plain(roles.filters),
       columns: [...plain(roles.images), along(y), along(x)],
