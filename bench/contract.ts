@@ -1,6 +1,6 @@
 /**
  * GFLOP/s of contractions on this machine: `npx tsx bench/contract.ts [pattern] [--threads 2]`. The operations counted are those of the
- * definition, also where Winograd's form needs fewer; LONGZHOU_WINOGRAD=0 times the direct form, LONGZHOU_SPLIT_PRODUCTS=0 products by float32's own instructions. With one thread the time is the process's CPU
+ * definition, also where Winograd's form needs fewer; LONGZHOU_WINOGRAD=0 times the direct form, LONGZHOU_SPLIT_PRODUCTS=0 products by float32's own instructions; `--bf16` those of bfloat16. With one thread the time is the process's CPU
  * time, so that other programs disturb less; with more it is the wall clock's. Best of several runs, steps of the lowering summed.
  */
 import type { ContractCase } from '../test/support/naive-contract.ts'
@@ -132,20 +132,24 @@ const capabilities = {
   ...(bfloat16 && { bfloat16 }),
 }
 const detailed = argumentsOf.includes('--steps')
+const dtype = argumentsOf.includes('--bf16') ? 'bfloat16' : 'float32'
 const view = (shape: readonly number[]) => ({ shape, strides: contiguousStrides(shape), offset: 0 })
-const data = (n: number): Float32Array => Float32Array.from({ length: n }, (_, i) => (i % 7) - 3)
+const data = (n: number): Float32Array | Uint16Array => {
+  const values = Float32Array.from({ length: n }, (_, i) => (i % 7) - 3)
+  return dtype === 'float32' ? values : Uint16Array.from(new Uint32Array(values.buffer), (word) => word >>> 16)
+}
 
 for (const c of cases) {
   if (!c.name.includes(pattern)) continue
   const lowered = lowerContract({
     spec: c.spec,
-    dtype: 'float32',
+    dtype,
     lhs: view(c.lhs),
     rhs: view(c.rhs),
     out: view(c.out),
     capabilities,
   })
-  const memory = { lhs: data(numel(c.lhs)), rhs: data(numel(c.rhs)), out: new Float32Array(numel(c.out)) }
+  const memory = { lhs: data(numel(c.lhs)), rhs: data(numel(c.rhs)), out: data(numel(c.out)) }
   const runner = new ContractRunner(lowered, memory, threads)
   const flops = [...contractSizes(c.spec, c.lhs, c.rhs, c.out).values()].reduce((n, size) => n * size, 2)
   const rounds = Math.max(4, Math.min(100, Math.round(5e9 / flops)))
