@@ -5,6 +5,7 @@ import { add, max } from '../../src/codegen/builder.ts'
 import { lowerContract } from '../../src/codegen/contract/lower.ts'
 import type { ContractProblem, Epilogue, LoweredContract, StridedView } from '../../src/codegen/contract/problem.ts'
 import { structureOf } from '../../src/codegen/structure.ts'
+import { fromBfloat16Bits, toBfloat16Bits } from '../../src/common/dtype.ts'
 import { contiguousStrides, numel } from '../../src/common/shape.ts'
 import { ContractRunner } from '../support/contract-runner.ts'
 import {
@@ -111,7 +112,7 @@ const whole = conv({ batch: 8, inChannels: 32, outChannels: 40, size: [8, 8] })
 const direct: Capabilities = { ...capabilities, winograd: false }
 /** Of two parts, of 6 and 5 images, where caches are small. */
 const many = conv({ batch: 11, inChannels: 32, outChannels: 33, size: [29, 30] })
-const smallCaches: Capabilities = { ...capabilities, cacheBytes: [16 << 10, 32 << 10, 1 << 20] }
+const smallCaches: Capabilities = { ...capabilities, cacheBytes: [16 << 10, 28 << 10, 1 << 20] }
 const wide = conv({ batch: 1, inChannels: 32, outChannels: 32, size: [23, 26], padding: 2 })
 
 describe.each([
@@ -175,6 +176,27 @@ describe('layers of ResNet-18 against the direct product', () => {
   })
 })
 
+test.each([undefined, 'pairs'] as const)('bfloat16, computed in float32 (instructions: %s)', (bfloat16) => {
+  const low = { ...capabilities, ...(bfloat16 && { bfloat16 }) }
+  const bits = (values: Float32Array): Uint16Array => Uint16Array.from(values, toBfloat16Bits)
+  for (const c of [odd, gradientOf(odd, 0), gradientOf(odd, 1)]) {
+    const problem = problemOf(c, { dtype: 'bfloat16', capabilities: low })
+    const lowered = lowerContract(problem)
+    const [lhs, rhs] = [bits(random(numel(c.lhs), 5)), bits(random(numel(c.rhs), 7))]
+    const out = new Uint16Array(numel(c.out))
+    new ContractRunner(lowered, { lhs, rhs, out }).run()
+    const value = (of: Uint16Array) => ({
+      view: dense(of === lhs ? c.lhs : c.rhs),
+      data: (i: number) => fromBfloat16Bits(of[i]!),
+    })
+    const wanted = naiveContract(c.spec, value(lhs), value(rhs), c.out)
+
+    expect(isWinograd(lowered)).toBe(true)
+    // A result is rounded once, to eight bits.
+    expect(distance(Float32Array.from(out, fromBfloat16Bits), wanted)).toBeLessThan(2 ** -8)
+  }
+})
+
 describe('where it is not used', () => {
   test.each([
     ['the switch is off', problemOf(whole, { capabilities: { ...capabilities, winograd: false } })],
@@ -183,7 +205,11 @@ describe('where it is not used', () => {
     ['three channels', problemOf(conv({ batch: 8, inChannels: 3, outChannels: 64, size: [16, 16] }))],
     ['few tiles', problemOf(conv({ batch: 1, inChannels: 512, outChannels: 512, size: [4, 4] }))],
     ['results of 2x2', problemOf(conv({ batch: 64, inChannels: 64, outChannels: 64, size: [2, 2] }))],
-    ['other dtypes', problemOf(whole, { dtype: 'bfloat16' })],
+    ['float64', problemOf(whole, { dtype: 'float64' })],
+    [
+      'bfloat16 that tiles multiply',
+      problemOf(whole, { dtype: 'bfloat16', capabilities: { ...capabilities, bfloat16: 'tiles' } }),
+    ],
   ])('%s', (_, problem) => {
     expect(isWinograd(lowerContract(problem))).toBe(false)
   })
@@ -234,7 +260,7 @@ describe('steps that are one', () => {
   const oneByOne = ['weight panels', 'lay out', 'input panels', 'winograd convolution', 'results of']
 
   test('and one by one where they do not', () => {
-    const deep = conv({ batch: 32, inChannels: 256, outChannels: 32, size: [8, 8] })
+    const deep = conv({ batch: 8, inChannels: 1024, outChannels: 32, size: [8, 8] })
 
     expect(titles(deep)).toEqual(oneByOne)
   })
