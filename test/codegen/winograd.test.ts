@@ -230,6 +230,10 @@ describe('images that go through the steps in parts', () => {
     expect(distance(run(problem), run(problemOf(c, { capabilities: direct })))).toBeLessThan(TOLERANCE)
   })
 
+  test('are smaller in low precision, which saves memory', () => {
+    expect(parts(problemOf(gradientOf(many, 1), { capabilities: smallCaches, dtype: 'bfloat16' }))).toBe(3)
+  })
+
   test('are the same for any number of threads', () => {
     const c = gradientOf(many, 1)
     const of = (threads: number): Float32Array => run(problemOf(c, { capabilities: { ...smallCaches, threads } }))

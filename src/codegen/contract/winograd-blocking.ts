@@ -11,16 +11,19 @@ export interface Part {
 
 /**
  * Images go through the steps in parts whose panels and sums stay in the nearer caches. A part is no smaller than what is read again
- * for each (the panels of weights, the sums of their gradient), nor than tiles that fill panels of columns.
+ * for each (the panels of weights, the sums of their gradient), nor than tiles that fill panels of columns; half of that in low precision, of which
+ * memory is what is wanted: panels, in float32, would be most of a step's.
  */
 export function partsOf(
   images: number,
   perImage: { readonly bytes: number; readonly tiles: number },
   again: number,
   cache: number,
+  isLow: boolean,
 ): Part[] {
-  const bytes = Math.max(CACHES * cache, again)
-  const least = Math.max(1, Math.floor(bytes / perImage.bytes), Math.ceil(LEAST_TILES / perImage.tiles))
+  const share = isLow ? 0.5 : 1
+  const bytes = Math.max(CACHES * cache, share * again)
+  const least = Math.max(1, Math.floor(bytes / perImage.bytes), Math.ceil((share * LEAST_TILES) / perImage.tiles))
   const size = Math.ceil(images / Math.max(1, Math.floor(images / least)))
   const count = Math.ceil(images / size)
   return Array.from({ length: count }, (_, i) => ({ from: i * size, size: Math.min(size, images - i * size) }))

@@ -116,7 +116,8 @@ class Convolution {
     const [channels, filters] = [this.sizeOf(roles.channels), this.sizeOf(roles.filters)]
     const bytes = 4 * ALL_POINTS
     const perImage = { bytes: bytes * tiles * (channels + filters), tiles }
-    return partsOf(c.sizes.get(letter)!, perImage, bytes * channels * filters, cacheBytes[1])
+    const isLow = this.problem.dtype !== 'float32'
+    return partsOf(c.sizes.get(letter)!, perImage, bytes * channels * filters, cacheBytes[1], isLow)
   }
 
   private sizeOf(letters: readonly number[]): number {
