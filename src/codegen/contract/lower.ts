@@ -207,6 +207,8 @@ function runs(c: Contraction, x: VectorWindow, list: StepList): Side & { readonl
  */
 function rowsMode(form: Form, isConvolution: boolean, capabilities: Capabilities): GemmOptions['rows'] {
   if (isConvolution || form.a.isConstant) return 'once'
+  // Elements of low precision are converted while they are packed, not for each column that they meet.
+  if (form.a.dtype !== 'float32') return 'task'
   const isInOrder = form.contracted.at(-1)?.a === 1
   const isAddressed = capabilities.vectorBytes > 16 || form.b.isConstant === true
   return isNarrow(formSize(form.columns), capabilities) || (isAddressed && isInOrder) ? 'direct' : 'task'
