@@ -1,5 +1,5 @@
 /**
- * GFLOP/s of contractions on this machine: `npx tsx bench/contract.ts [pattern] [--threads 2]`. The operations counted are those of the
+ * GFLOP/s of contractions on this machine: `npx tsx bench/contract.ts [regular expression] [--threads 2]`. The operations counted are those of the
  * definition, also where Winograd's form needs fewer; LONGZHOU_WINOGRAD=0 times the direct form, LONGZHOU_SPLIT_PRODUCTS=0 products by float32's own instructions; `--bf16` those of bfloat16. With one thread the time is the process's CPU
  * time, so that other programs disturb less; with more it is the wall clock's. Best of several runs, steps of the lowering summed.
  */
@@ -93,7 +93,12 @@ const cases: readonly ContractCase[] = [
   ...conv(1, 16, 16, [160, 160], [3, 3]),
   ...conv(8, 24, 24, [40, 40], [3, 3]),
   ...conv(1, 96, 24, [80, 80], [3, 3]),
+  ...conv(1, 96, 24, [160, 160], [3, 3]),
   ...conv(8, 16, 64, [56, 56], [1, 1]),
+  ...conv(1, 16, 32, [320, 320], [1, 1]),
+  ...conv(1, 32, 48, [160, 160], [1, 1]),
+  ...conv(1, 12, 96, [160, 160], [1, 1]),
+  ...conv(1, 48, 48, [160, 160], [1, 1]),
   // CRNN, batch 16 of 32 x 320.
   ...conv(16, 3, 64, [32, 320], [3, 3]),
   ...conv(16, 64, 128, [16, 160], [3, 3]),
@@ -118,7 +123,7 @@ setOptimisation('-O2')
 const argumentsOf = process.argv.slice(2)
 const at = argumentsOf.indexOf('--threads')
 const threads = at >= 0 ? Number(argumentsOf[at + 1]) : 1
-const pattern = argumentsOf.find((a, i) => !a.startsWith('--') && (at < 0 || i !== at + 1)) ?? ''
+const pattern = new RegExp(argumentsOf.find((a, i) => !a.startsWith('--') && (at < 0 || i !== at + 1)) ?? '')
 const cpu = detectCpuFeatures()
 const environment = readEnvironment()
 const bfloat16 = bfloat16Products(defaultCompiler().features, () => nativeRuntime().allowTiles() === 1)
@@ -140,7 +145,7 @@ const data = (n: number): Float32Array | Uint16Array => {
 }
 
 for (const c of cases) {
-  if (!c.name.includes(pattern)) continue
+  if (!pattern.test(c.name)) continue
   const lowered = lowerContract({
     spec: c.spec,
     dtype,

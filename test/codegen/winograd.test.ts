@@ -161,6 +161,49 @@ test.each([
   )
 })
 
+describe('weights that never change', () => {
+  const constant = { lhs: false, rhs: true }
+  const known = (c: ContractCase, vectorBytes: number, given: Partial<ContractProblem> = {}): ContractProblem =>
+    problemOf(c, { constant, capabilities: { ...capabilities, vectorBytes }, ...given })
+  const sized = (height: number, width: number, batch = 1): ContractCase =>
+    conv({ batch, inChannels: 33, outChannels: 50, size: [height, width] })
+
+  test.each([
+    ['16 tiles of 4x4', sized(14, 15)],
+    ['16 tiles of 2x2', sized(7, 7)],
+    ['tiles of 2x2 of several images, the last ones not whole', sized(5, 5, 3)],
+  ])('%s', (_, c) => {
+    for (const vectorBytes of [16, 32, 64]) expectClose(known(c, vectorBytes))
+  })
+
+  test('tiles are as large as there are enough of', () => {
+    const patches = (c: ContractCase): number =>
+      lowerContract(known(c, 64)).steps.find((s) => s.kernel.title.startsWith('input panels'))!.bytes
+    const dense = (c: ContractCase): number => numel(c.lhs)
+
+    expect(patches(sized(14, 14)) / dense(sized(14, 14))).toBeLessThan(patches(sized(7, 7)) / dense(sized(7, 7)))
+  })
+
+  test.each([
+    ['fewer tiles', known(sized(4, 7), 64)],
+    [
+      'a machine whose tiles multiply them',
+      known(sized(7, 7), 64, { capabilities: { ...capabilities, bfloat16: 'tiles' } }),
+    ],
+  ])('%s are left to the direct product', (_, problem) => {
+    expect(isWinograd(lowerContract(problem))).toBe(false)
+  })
+})
+
+test('filters are shared among threads where tiles are too few for them', () => {
+  const c = conv({ batch: 32, inChannels: 32, outChannels: 50, size: [4, 4] })
+  const of = (threads: number): ContractProblem => problemOf(c, { capabilities: { ...capabilities, threads } })
+  const tasks = (threads: number): number => lowerContract(of(threads)).steps.at(-1)!.extent
+
+  expect([1, 2, 5].map(tasks)).toEqual([2, 2, 4])
+  for (const threads of [2, 5, 9]) expect(run(of(threads))).toEqual(run(of(1)))
+})
+
 describe('layers of ResNet-18 against the direct product', () => {
   const layers = [
     conv({ batch: 8, inChannels: 64, outChannels: 64, size: [32, 32] }),

@@ -206,7 +206,7 @@ function emitProduct(
         const at = packedRows
           ? add(packedRows.at, mul(mul(panel, tile.rows), kc))
           : panelAt(rowSteps, add(firstRowPanel, panel))
-        return packedPanel(k, tile.rows, buffer, k.let('aAt', at), kc, between)
+        return packedPanel(k, tile.rows, buffer, k.let('aAt', at), kc, { between })
       }
 
       k.loop('cached', 0, div(add(ownRows, sub(cachedRowPanels, 1)), cachedRowPanels), 1, (cached) => {
@@ -231,9 +231,9 @@ function emitProduct(
             }
             const products = (t: RegisterTile, store: (sums: Sums, keep: () => void) => void): void => {
               const sums = emitMicroKernel(k, t, readRows(i, between), packedColumns?.buffer ?? b, bAt)
-              eachSum(sums, t, (sum, at) => {
-                k.if(ne(block, 0), () => k.assign(sum, add(sum, load(slots.buffer, add(slot, at), t.lanes))))
-              })
+              k.if(ne(block, 0), () =>
+                eachSum(sums, t, (sum, at) => k.assign(sum, add(sum, load(slots.buffer, add(slot, at), t.lanes)))),
+              )
               store(sums, () => eachSum(sums, t, (sum, at) => k.store(slots.buffer, add(slot, at), sum)))
             }
             const all = (): void =>
@@ -271,19 +271,25 @@ export interface Between {
   readonly visit: (part: Expr) => void
 }
 
-/** Rows of a panel, `width` elements from one step to the next. */
+/** Elements of float32 in a cache line. */
+export const LINE = 16
+
+/** Rows of a panel, `width` elements from one step to the next; `ahead`: steps by which rows are asked for that lie in memory. */
 export function packedPanel(
   k: Assembler,
   width: number,
   buffer: BufferParameter,
   at: Expr,
   depth: Expr,
-  between?: Between,
+  { between, ahead }: { readonly between?: Between; readonly ahead?: number } = {},
 ): RowReader {
   return (body) => {
     const walk = (from: Expr | number, to: Expr): void =>
       k.unrolled('step', from, to, COPIES, (step) => {
         const here = k.let('pa', add(at, mul(step, width)))
+        if (ahead !== undefined) {
+          for (let x = 0; x < width; x += LINE) k.prefetch(buffer, add(here, ahead * width + x))
+        }
         body(step, (r) => load(buffer, add(here, r)))
       })
     if (!between) {

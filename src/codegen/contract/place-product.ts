@@ -9,7 +9,7 @@ import { Assembler } from './assembler.ts'
 import { FlatAxes, mergeAxes, type Axis } from './axes.ts'
 import { registerTile, TASKS_PER_THREAD, tileName, type RegisterTile } from './blocking.ts'
 import { axesIn, formSize, type Form, type StepList } from './form.ts'
-import { emitMicroKernel, type RowReader } from './gemm.ts'
+import { emitMicroKernel, type RowReader, LINE } from './gemm.ts'
 import { eachSum, TileStore } from './store.ts'
 import { lanesFor } from './unpacked.ts'
 
@@ -33,9 +33,8 @@ const COPIES = 4
  * them.
  */
 const BLOCK = 64
-/** Lines of the matrix that lie between asking for one and reading it, and elements of a line of memory. */
+/** Lines of the matrix that lie between asking for one and reading it. */
 const AHEAD = 8
-const LINE = 16
 /** Sums from which on the columns must be enough for all threads; other products cut them. */
 const LONG_SUM = 2048
 const LEAST_PANELS = 8

@@ -74,6 +74,12 @@ export function lowerUnpackedProduct(form: Form, taps: Taps, capabilities: Capab
             k.let('at', add(add(bases[view]!, o), view === 0 ? x : mul(x, strides[view - 1]!))),
           )
         })
+        // Results of large images leave the caches before they are read: their lines, rows apart, are asked for before the sums.
+        k.loop('r', 0, ownRows, 1, (r) => {
+          const rowOffsets = rowAxes.locate(k, k.let('r', add(row0, r))).offsets
+          for (const { buffer, view } of store.streams(strides))
+            for (const place of places) k.prefetch(buffer, add(place[view + 1]!, rowOffsets[view]!))
+        })
         const sums = Array.from({ length: tile.rows }, () =>
           Array.from({ length: tile.vectors }, () => k.declare('sum', zeros(lanes))),
         )
@@ -85,6 +91,7 @@ export function lowerUnpackedProduct(form: Form, taps: Taps, capabilities: Capab
             return
           }
           const starts = places.map((p) => k.let('b', add(p[0]!, at)))
+          for (const s of starts) k.prefetch(b, add(s, tile.columns))
           for (let tap = 0; tap < taps.count; tap++) {
             const values = starts.map((s) => k.let('b', load(b, add(s, offsets.at(tap)), lanes)))
             sums.forEach((row, r) => {

@@ -1,7 +1,6 @@
 /** What a convolution in Winograd's form keeps in which cache: which steps are one, in what blocks, and how many images go through them at a time. */
 import type { Capabilities } from '../capabilities.ts'
 import { registerTile, type RegisterTile } from './blocking.ts'
-import { ALL_POINTS } from './winograd-patches.ts'
 
 /** A run of images (of the first letter of them) that goes through all steps before the next one. */
 export interface Part {
@@ -54,8 +53,8 @@ const LARGE_BYTES = 1536 << 10
 /** Bytes that a task's own points may take. */
 const ownBytes = (l2: number): number => l2 * (l2 < LARGE_BYTES ? OWN_SHARE.small : OWN_SHARE.large)
 
-/** Bytes of the points of `depth` patches of `width` elements. */
-const pointBytes = (depth: number, width: number): number => 4 * ALL_POINTS * depth * width
+/** Bytes of all points of `depth` patches of `width` elements. */
+const pointBytes = (points: number, depth: number, width: number): number => 4 * points * depth * width
 
 /**
  * The tile of tasks that take tiles through all steps: two vectors side by side, for all numbers of channels and filters. Their kernels are long
@@ -68,14 +67,16 @@ export function ownTile(capabilities: Capabilities): RegisterTile {
 
 /**
  * Whether tasks take tiles through all steps. The points of all channels of theirs must fit. `tiles` where their number never changes: where
- * the points and sums of all fit, steps through the cache are as near and use weights for all tiles at once (128 channels of one image of
+ * the points and sums of all fit, or are one task's, steps through the cache are as near and use weights for all tiles at once (128 channels of one image of
  * 28x28: 2.5 against 2.9 ms on one thread, 1.7 against 2.1 ms on two).
  */
 export function makesOwnTiles(
-  size: { readonly channels: number; readonly filters: number; readonly tiles: number | null },
+  size: { readonly points: number; readonly channels: number; readonly filters: number; readonly tiles: number | null },
   capabilities: Capabilities,
 ): boolean {
   const [, l2] = capabilities.cacheBytes
-  const isNear = size.tiles !== null && pointBytes(size.channels + size.filters, size.tiles) <= l2
-  return !isNear && pointBytes(size.channels, ownTile(capabilities).columns) <= ownBytes(l2)
+  const { columns } = ownTile(capabilities)
+  const isNear = size.tiles !== null && pointBytes(size.points, size.channels + size.filters, size.tiles) <= l2
+  const isOne = size.tiles !== null && size.tiles <= columns
+  return !isNear && !isOne && pointBytes(size.points, size.channels, columns) <= ownBytes(l2)
 }

@@ -21,8 +21,8 @@ import type { RegisterTile } from './blocking.ts'
 import type { FormView, StepList } from './form.ts'
 import type { Epilogue } from './problem.ts'
 import { ResultStore } from './store.ts'
-import { ALL_POINTS, emitTransform, FOUR, placeInFours, placeInRuns, tilesInRun } from './winograd-patches.ts'
-import { POINTS, TAPS, type Matrix } from './winograd-transforms.ts'
+import { emitTransform, FOUR, placeInFours, placeInRuns, tilesInRun } from './winograd-patches.ts'
+import { TAPS, type Matrix } from './winograd-transforms.ts'
 
 /** Of the nine elements of a tile of weights those that are stored in fours; these do not overlap, as those that are read do: an epilogue may read where it writes. */
 const WHOLE_TAPS = 8
@@ -30,6 +30,8 @@ const WHOLE_TAPS = 8
 /** Tiles of sums in memory, [column panel][row panel][point][row][column]: numbers of panels, and elements from one point to the next. */
 export interface Sums {
   readonly memory: Memory
+  /** Points of a tile. */
+  readonly points: number
   readonly rows: number
   readonly columns: number
   readonly stride: number
@@ -122,7 +124,7 @@ export class ResultWriter {
     this.isInRuns = result.isInRuns
     k.note(`results ${matrix.join(' ')} ${tile.rows}x${tile.vectors}x${lanes} ${this.isInRuns} ${this.pieces}`)
     this.scattered = k.reserve('float32', tile.rows * side * side * lanes)
-    this.halfway = k.reserve('float32', POINTS * POINTS * lanes)
+    this.halfway = k.reserve('float32', matrix[0]!.length ** 2 * lanes)
   }
 
   /** The tile of rows from `row0`, the vector of columns from `column0`. */
@@ -171,16 +173,17 @@ export class ResultWriter {
   private transform(rows: Expr, sums: SumsPlace): void {
     const { k, side, matrix, scattered } = this
     const { lanes, columns } = this.tile
+    const points = matrix[0]!.length
     k.loop('r', 0, rows, 1, (r) => {
       const at = k.let('at', add(sums.at, mul(r, columns)))
       const to = k.let('to', add(scattered.at, mul(r, this.rowSize)))
       const column = (x: Expr): Expr[] => {
         const first = k.let('point', add(at, mul(sums.pointStride, x)))
-        return Array.from({ length: POINTS }, (_, y) =>
-          k.let('x', load(sums.buffer, add(first, mul(sums.pointStride, y * POINTS)), lanes)),
+        return Array.from({ length: points }, (_, y) =>
+          k.let('x', load(sums.buffer, add(first, mul(sums.pointStride, y * points)), lanes)),
         )
       }
-      emitTransform(k, matrix, POINTS, this.halfway, lanes, column, (y, row) => {
+      emitTransform(k, matrix, points, this.halfway, lanes, column, (y, row) => {
         const start = k.let('start', add(to, mul(y, side * lanes)))
         const values = this.pieces === 'rows' ? transposeFours(k, row) : row
         values.forEach((value, x) => k.store(scattered.buffer, add(start, x * lanes), value))
@@ -325,13 +328,13 @@ export function emitResults(
     const rest = k.let('rest', div(t, tile.vectors))
     const rowPanel = k.let('rowPanel', rem(rest, rowPanels))
     const columnPanel = k.let('columnPanel', div(rest, rowPanels))
-    const blockAt = mul(mul(add(mul(columnPanel, rowPanels), rowPanel), ALL_POINTS), pointStride)
+    const blockAt = mul(mul(add(mul(columnPanel, rowPanels), rowPanel), sums.points), pointStride)
     const at = k.let('sumsAt', add(blockAt, mul(vector, tile.lanes)))
     const row0 = k.let('row0', mul(rowPanel, tile.rows))
     const column0 = k.let('column0', add(mul(columnPanel, tile.columns), mul(vector, tile.lanes)))
     writer.emit(row0, column0, { buffer: from, at, pointStride })
   })
   const elements = sums.columns * sums.rows * tileSize
-  const bytes = 4 * elements * (ALL_POINTS + side * side)
+  const bytes = 4 * elements * (sums.points + side * side)
   list.steps.push(k.step(sums.columns * sums.rows * tile.vectors, 2, 0, bytes))
 }

@@ -1,7 +1,6 @@
 /**
- * The matrices of Winograd's minimal filtering F(4x4, 3x3) with the points 0, 1, -1, 2, -2 and infinity (Lavin and Gray, arXiv:1509.09308,
- * section 4.3): Y = A^T [(G g G^T) * (B^T d B)] A for tiles of 4x4 results, 3x3 weights g and patches d of 6x6, and the products with them as
- * few operations on vectors.
+ * The matrices of Winograd's minimal filtering (Lavin and Gray, arXiv:1509.09308, sections 4.1 and 4.3): Y = A^T [(G g G^T) * (B^T d B)] A for
+ * tiles of n x n results, 3x3 weights g and patches d of n + 2, and the products with them as few operations on vectors.
  */
 import { add, constant, fma, mul, sub } from '../builder.ts'
 import type { Expr } from '../kernel.ts'
@@ -9,38 +8,72 @@ import type { Assembler } from './assembler.ts'
 
 export type Matrix = readonly (readonly number[])[]
 
-/** Results, taps and points along one axis. */
-export const TILE = 4
+/** Taps along one axis. */
 export const TAPS = 3
-export const POINTS = TILE + TAPS - 1
 
-/** B^T: 6 x 6, for patches of the input. */
-export const INPUT: Matrix = [
-  [4, 0, -5, 0, 1, 0],
-  [0, -4, -4, 1, 1, 0],
-  [0, 4, -4, -1, 1, 0],
-  [0, -2, -1, 2, 1, 0],
-  [0, 2, -1, -2, 1, 0],
-  [0, 4, 0, -5, 0, 1],
-]
+/** Tiles of one size: results along one axis, one less than points by TAPS - 1, and the transforms of all three operands. */
+export interface Filtering {
+  readonly tile: number
+  /** B^T, for patches of the input. */
+  readonly input: Matrix
+  /** G, for weights. */
+  readonly weight: Matrix
+  /** A^T, for results. */
+  readonly result: Matrix
+}
 
-/** G: 6 x 3, for weights. */
-export const WEIGHT: Matrix = [
-  [1 / 4, 0, 0],
-  [-1 / 6, -1 / 6, -1 / 6],
-  [-1 / 6, 1 / 6, -1 / 6],
-  [1 / 24, 1 / 12, 1 / 6],
-  [1 / 24, -1 / 12, 1 / 6],
-  [0, 0, 1],
-]
+/** F(4x4, 3x3) with the points 0, 1, -1, 2, -2 and infinity: a quarter of the multiplications. */
+export const TILES_OF_FOUR: Filtering = {
+  tile: 4,
+  input: [
+    [4, 0, -5, 0, 1, 0],
+    [0, -4, -4, 1, 1, 0],
+    [0, 4, -4, -1, 1, 0],
+    [0, -2, -1, 2, 1, 0],
+    [0, 2, -1, -2, 1, 0],
+    [0, 4, 0, -5, 0, 1],
+  ],
+  weight: [
+    [1 / 4, 0, 0],
+    [-1 / 6, -1 / 6, -1 / 6],
+    [-1 / 6, 1 / 6, -1 / 6],
+    [1 / 24, 1 / 12, 1 / 6],
+    [1 / 24, -1 / 12, 1 / 6],
+    [0, 0, 1],
+  ],
+  result: [
+    [1, 1, 1, 1, 1, 0],
+    [0, 1, -1, 2, -2, 0],
+    [0, 1, 1, 4, 4, 0],
+    [0, 1, -1, 8, -8, 1],
+  ],
+}
 
-/** A^T: 4 x 6, for results. */
-export const RESULT: Matrix = [
-  [1, 1, 1, 1, 1, 0],
-  [0, 1, -1, 2, -2, 0],
-  [0, 1, 1, 4, 4, 0],
-  [0, 1, -1, 8, -8, 1],
-]
+/** F(2x2, 3x3) with the points 0, 1, -1 and infinity: four ninths of the multiplications, and more tiles in small images. */
+export const TILES_OF_TWO: Filtering = {
+  tile: 2,
+  input: [
+    [1, 0, -1, 0],
+    [0, 1, 1, 0],
+    [0, -1, 1, 0],
+    [0, -1, 0, 1],
+  ],
+  weight: [
+    [1, 0, 0],
+    [1 / 2, 1 / 2, 1 / 2],
+    [1 / 2, -1 / 2, 1 / 2],
+    [0, 0, 1],
+  ],
+  result: [
+    [1, 1, 1, 0],
+    [0, 1, -1, 1],
+  ],
+}
+
+/** Points of a tile. */
+export function pointsOf({ input }: Filtering): number {
+  return input.length ** 2
+}
 
 export function transpose(m: Matrix): Matrix {
   return m[0]!.map((_, j) => m.map((row) => row[j]!))
@@ -48,8 +81,11 @@ export function transpose(m: Matrix): Matrix {
 
 /** matrix * x. Points come in pairs p, -p: their rows (or columns) share even and odd parts. */
 export function apply(k: Assembler, matrix: Matrix, x: readonly Expr[]): Expr[] {
-  return matrix.length === POINTS ? applyTall(k, matrix, x) : applyWide(k, matrix, x)
+  return matrix.length >= matrix[0]!.length ? applyTall(k, matrix, x) : applyWide(k, matrix, x)
 }
+
+/** The first of each pair of points of so many. */
+const pairs = (points: number): number[] => Array.from({ length: (points - 2) / 2 }, (_, n) => 2 * n + 1)
 
 /** Points as rows: rows 1 and 2, 3 and 4 differ by the signs of the odd columns. */
 function applyTall(k: Assembler, matrix: Matrix, x: readonly Expr[]): Expr[] {
@@ -59,19 +95,20 @@ function applyTall(k: Assembler, matrix: Matrix, x: readonly Expr[]): Expr[] {
     const odd = combine(k, parity(row, 1), x)
     return [k.let('y', add(even, odd)), k.let('y', sub(even, odd))]
   }
-  return [combine(k, matrix[0]!, x), ...pair(matrix[1]!), ...pair(matrix[3]!), combine(k, matrix[5]!, x)]
+  const inner = pairs(matrix.length).flatMap((p) => pair(matrix[p]!))
+  return [combine(k, matrix[0]!, x), ...inner, combine(k, matrix.at(-1)!, x)]
 }
 
 /** Points as columns: columns 1 and 2, 3 and 4 are equal, or differ by their sign. */
 function applyWide(k: Assembler, matrix: Matrix, x: readonly Expr[]): Expr[] {
-  const pairs = [1, 3].map((p) => ({
+  const inner = pairs(x.length).map((p) => ({
     p,
     sum: k.let('s', add(x[p]!, x[p + 1]!)),
     difference: k.let('s', sub(x[p]!, x[p + 1]!)),
   }))
   return matrix.map((row) => {
-    const terms = pairs.map(({ p, sum, difference }) => (row[p] === row[p + 1] ? sum : difference))
-    return combine(k, [row[0]!, row[1]!, row[3]!, row[5]!], [x[0]!, ...terms, x[5]!])
+    const terms = inner.map(({ p, sum, difference }) => (row[p] === row[p + 1] ? sum : difference))
+    return combine(k, [row[0]!, ...inner.map(({ p }) => row[p]!), row.at(-1)!], [x[0]!, ...terms, x.at(-1)!])
   })
 }
 

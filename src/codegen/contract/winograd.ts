@@ -8,15 +8,15 @@ import { type Axis } from './axes.ts'
 import { narrowTile, registerTile, roundUp, type RegisterTile } from './blocking.ts'
 import { besideOut, resultView, StepList } from './form.ts'
 import type { ContractProblem } from './problem.ts'
-import { relayout, type Source } from './relayout.ts'
+import { byStride, leavesAxes, relayout, type Source } from './relayout.ts'
 import type { ConvolutionForm } from './siblings.ts'
 import { makesOwnTiles, ownTile, partsOf, rowPanels, type Part } from './winograd-blocking.ts'
-import { ALL_POINTS, emitPanels, type Panels } from './winograd-patches.ts'
+import { emitPanels, FOUR, type Panels } from './winograd-patches.ts'
 import { emitFused } from './winograd-fused.ts'
 import { emitPanelProduct } from './winograd-product.ts'
 import { rolesOf, type Roles, type Window } from './winograd-roles.ts'
 import { emitResults, type ResultAxis, type Sums, type TileResult } from './winograd-results.ts'
-import { INPUT, RESULT, TAPS, TILE, transpose, WEIGHT } from './winograd-transforms.ts'
+import { pointsOf, TAPS, TILES_OF_FOUR, TILES_OF_TWO, transpose, type Filtering } from './winograd-transforms.ts'
 
 /**
  * Least products that each transformed element is used for (channels times filters over their sum), of channels or filters, of tiles, and
@@ -25,6 +25,12 @@ import { INPUT, RESULT, TAPS, TILE, transpose, WEIGHT } from './winograd-transfo
  * images of 5x5 gain nothing, of 6x6 a quarter. `bench/contract.ts` times both forms.
  */
 const LEAST = { uses: 16, channels: 16, tiles: 32, filled: 0.5 }
+
+/**
+ * The same for tiles where weights never change: their points are computed once, and a product with as few columns has a tile of registers of its
+ * own. Not measured where tiles multiply what is not in this form.
+ */
+const LEAST_KNOWN_TILES = 16
 
 function isDeep(channels: number, filters: number): boolean {
   const uses = (channels * filters) / (channels + filters)
@@ -43,17 +49,23 @@ export function winogradForm(
   const roles = rolesOf(c, taps)
   if (!roles) return null
   const product = (letters: readonly number[]): number => letters.reduce((n, l) => n * c.sizes.get(l)!, 1)
-  const [down, across] = roles.windows.map((w) => Math.ceil(w.size / TILE)) as [number, number]
-  const tiles = product(roles.images) * down * across
-  const filled = (roles.windows[0].size * roles.windows[1].size) / (down * across * TILE * TILE)
   const depth = [product(roles.channels), product(roles.filters)] as const
   if (!isDeep(...depth)) return null
+  const isKnown = problem.constant?.[roles.other] === true && problem.capabilities.bfloat16 !== 'tiles'
+  const pays = ({ tile }: Filtering): boolean => {
+    const [down, across] = roles.windows.map((w) => Math.ceil(w.size / tile)) as [number, number]
+    const filled = (roles.windows[0].size * roles.windows[1].size) / (down * across * tile * tile)
+    return (
+      product(roles.images) * down * across >= (isKnown ? LEAST_KNOWN_TILES : LEAST.tiles) && filled >= LEAST.filled
+    )
+  }
+  const filtering = (isKnown ? [TILES_OF_FOUR, TILES_OF_TWO] : [TILES_OF_FOUR]).find(pays)
   return {
     depth,
-    pays: tiles >= LEAST.tiles && filled >= LEAST.filled,
+    pays: filtering !== undefined,
     lower: () => {
       const list = new StepList()
-      new Convolution(problem, c, roles, `winograd ${convolution}`, list).emit()
+      new Convolution(problem, c, roles, filtering ?? TILES_OF_FOUR, `winograd ${convolution}`, list).emit()
       return list
     },
   }
@@ -66,6 +78,7 @@ class Convolution {
   private readonly problem: ContractProblem
   private readonly c: AffineCase
   private readonly roles: Roles
+  private readonly filtering: Filtering
   private readonly title: string
   private readonly list: StepList
   /** Whether one task takes tiles through all steps. */
@@ -75,6 +88,7 @@ class Convolution {
     problem: ContractProblem,
     c: AffineCase,
     roles: Roles,
+    filtering: Filtering,
     title: string,
     list: StepList,
     whole?: Convolution,
@@ -82,6 +96,7 @@ class Convolution {
     this.problem = problem
     this.c = c
     this.roles = roles
+    this.filtering = filtering
     this.title = title
     this.list = list
     this.ownsTiles = whole?.ownsTiles ?? (!roles.isWeightGradient && this.tasksPay())
@@ -97,14 +112,23 @@ class Convolution {
     }
     let sums: Sums | undefined
     list.parts(parts, (part) => (sums = this.of(part).emitWeightGradient(sums)))
-    if (sums) emitResults(sums, transpose(WEIGHT), this.tile(), this.result(), `results of ${this.title}`, list)
+    if (sums)
+      emitResults(sums, transpose(this.filtering.weight), this.tile(), this.result(), `results of ${this.title}`, list)
   }
 
   private tasksPay(): boolean {
-    const { roles, problem } = this
+    const { roles, filtering, problem } = this
     const [channels, filters] = [this.sizeOf(roles.channels), this.sizeOf(roles.filters)]
-    const known = problem.constant?.[roles.other] === true ? this.tilesPerImage() * this.sizeOf(roles.images) : null
-    return makesOwnTiles({ channels, filters, tiles: known }, problem.capabilities)
+    return makesOwnTiles(
+      { points: pointsOf(filtering), channels, filters, tiles: this.knownTiles() },
+      problem.capabilities,
+    )
+  }
+
+  /** Tiles of a program whose weights never change, that of a predictor: it has one size, or a few. */
+  private knownTiles(): number | null {
+    const { roles, problem } = this
+    return problem.constant?.[roles.other] === true ? this.tilesPerImage() * this.sizeOf(roles.images) : null
   }
 
   private parts(): Part[] {
@@ -114,7 +138,7 @@ class Convolution {
     if (letter === undefined) return [{ from: 0, size: 1 }]
     const tiles = this.sizeOf(roles.images.slice(1)) * this.tilesPerImage()
     const [channels, filters] = [this.sizeOf(roles.channels), this.sizeOf(roles.filters)]
-    const bytes = 4 * ALL_POINTS
+    const bytes = 4 * pointsOf(this.filtering)
     const perImage = { bytes: bytes * tiles * (channels + filters), tiles }
     const isLow = this.problem.dtype !== 'float32'
     return partsOf(c.sizes.get(letter)!, perImage, bytes * channels * filters, cacheBytes[1], isLow)
@@ -149,7 +173,7 @@ class Convolution {
       }),
     }
     const sizes = new Map([...c.sizes, [letter, size]])
-    return new Convolution(some, { ...c, sizes }, roles, this.title, this.list, this)
+    return new Convolution(some, { ...c, sizes }, roles, this.filtering, this.title, this.list, this)
   }
 
   private weightPanels(): Panels {
@@ -162,18 +186,18 @@ class Convolution {
       depth: this.axes(roles.channels, weights),
       isInRuns: false,
     }
-    return emitPanels(source, WEIGHT, rowPanels(this.tile()), `weight panels of ${title}`, list)
+    return emitPanels(source, this.filtering.weight, rowPanels(this.tile()), `weight panels of ${title}`, list)
   }
 
   private paddedImage(): { source: Source; dims: AffineDim[] } {
     const { roles } = this
-    const along = roles.windows.map((w) => ({ low: w.low, length: this.tilesOf(w) * TILE + TAPS - 1 }))
+    const along = roles.windows.map((w) => ({ low: w.low, length: this.tilesOf(w) * this.filtering.tile + TAPS - 1 }))
     return this.padded(roles.windowed, along)
   }
 
   /** Everything from the images to the results. */
   private emitTiles(weights: Panels): void {
-    const { roles, title, list } = this
+    const { roles, filtering, title, list } = this
     const tile = this.tile()
     const image = this.paddedImage()
     const source = {
@@ -185,22 +209,22 @@ class Convolution {
     }
     const result = this.result(source.isInRuns)
     if (this.ownsTiles) {
-      emitFused(weights, source, result, tile, title, list)
+      emitFused(weights, source, result, tile, filtering, this.problem.capabilities.threads, title, list)
       return
     }
     const shape = { width: tile.columns, lanes: tile.lanes }
-    const columns = emitPanels(source, INPUT, shape, `input panels of ${title}`, list)
+    const columns = emitPanels(source, filtering.input, shape, `input panels of ${title}`, list)
     const sums = emitPanelProduct(weights, columns, tile, this.problem.capabilities, title, list)
-    emitResults(sums, RESULT, tile, result, `results of ${title}`, list)
+    emitResults(sums, filtering.result, tile, result, `results of ${title}`, list)
   }
 
   /** Adds what these images give to the sums of the earlier ones. */
   private emitWeightGradient(earlier: Sums | undefined): Sums {
-    const { roles, title, list } = this
+    const { roles, filtering, title, list } = this
     const tile = this.tile()
     const image = this.paddedImage()
-    const along = roles.windows.map((w) => ({ low: 0, length: this.tilesOf(w) * TILE }))
-    const gradient = this.padded(roles.other, along)
+    const along = roles.windows.map((w) => ({ low: 0, length: this.tilesOf(w) * filtering.tile }))
+    const gradient = this.padded(roles.other, along, true)
     const a = {
       view: gradient.source,
       patch: this.steps(gradient.dims, 'position'),
@@ -215,21 +239,23 @@ class Convolution {
       depth: this.tileAxes(image.dims),
       isInRuns: false,
     }
-    const rows = emitPanels(a, transpose(RESULT), rowPanels(tile), `gradient panels of ${title}`, list)
+    const rows = emitPanels(a, transpose(filtering.result), rowPanels(tile), `gradient panels of ${title}`, list)
     const shape = { width: tile.columns, lanes: tile.lanes }
-    const columns = emitPanels(b, INPUT, shape, `input panels of ${title}`, list)
+    const columns = emitPanels(b, filtering.input, shape, `input panels of ${title}`, list)
     return emitPanelProduct(rows, columns, tile, this.problem.capabilities, title, list, earlier)
   }
 
   /**
-   * Two vectors side by side where that wastes less than three. Filters are rows; columns are channels, or tiles, whose number is no constant of
+   * Two vectors side by side where that wastes less than three, one where it holds all tiles. Filters are rows; columns are channels, or tiles, whose number is no constant of
    * a program: for those a few lanes more are lost the wider a panel is.
    */
   private tile(): RegisterTile {
     const { capabilities } = this.problem
     const { roles } = this
     if (this.ownsTiles) return ownTile(capabilities)
+    const known = this.knownTiles()
     const wide = registerTile(capabilities)
+    if (known !== null && known <= wide.lanes) return narrowTile(capabilities, wide.lanes)
     const narrow = narrowTile(capabilities, 2 * wide.lanes)
     const [rows, channels] = [this.sizeOf(roles.filters), this.sizeOf(roles.channels)]
     const lost = (t: RegisterTile): number =>
@@ -239,7 +265,7 @@ class Convolution {
   }
 
   private tilesOf(w: Window): number {
-    return Math.ceil(w.size / TILE)
+    return Math.ceil(w.size / this.filtering.tile)
   }
 
   private axes(letters: readonly number[], dims: readonly AffineDim[]): Axis[] {
@@ -248,13 +274,16 @@ class Convolution {
 
   private tileAxes(dims: readonly AffineDim[]): Axis[] {
     const { images, windows } = this.roles
-    const along = windows.map((w) => ({ size: this.tilesOf(w), strides: [TILE * letterStride(dims, w.position)] }))
+    const along = windows.map((w) => ({
+      size: this.tilesOf(w),
+      strides: [this.filtering.tile * letterStride(dims, w.position)],
+    }))
     return [...this.axes(images, dims), ...along]
   }
 
-  /** Whether rows of tiles are runs of memory, in patches and in the result. */
+  /** Whether rows of tiles are runs of memory, in patches and in the result, that are moved by fours. */
   private isInRuns(image: readonly AffineDim[]): boolean {
-    return [image, this.c.out].every((dims) => this.steps(dims, 'position').x === 1)
+    return this.filtering.tile === FOUR && [image, this.c.out].every((dims) => this.steps(dims, 'position').x === 1)
   }
 
   private steps(dims: readonly AffineDim[], which: 'position' | 'tap'): { y: number; x: number } {
@@ -283,10 +312,14 @@ class Convolution {
     return { memory: { kind: side }, dtype: problem.dtype, offset: problem[side].offset }
   }
 
-  /** A copy of an operand whose tiles are whole: zeros stand where they leave it. */
+  /**
+   * A copy of an operand whose tiles are whole: zeros stand where they leave it. `isBeside`: whether another operand is copied by the same kernel in any
+   * case, so that this one may stay where it is if its tiles are whole.
+   */
   private padded(
     side: 'lhs' | 'rhs',
     along: readonly { low: number; length: number }[],
+    isBeside = false,
   ): { source: Source; dims: AffineDim[] } {
     const { c, roles, title, list } = this
     const dims = c[side]
@@ -295,8 +328,9 @@ class Convolution {
       const found = along[at]
       return found ? { low: found.low, high: found.low + found.length - 1 } : reachOf(dim, c.sizes)
     })
-    const order = dims.map((_, i) => i).sort((i, j) => Math.abs(dims[j]!.stride) - Math.abs(dims[i]!.stride) || i - j)
-    const copy = relayout(this.source(side), dims, reach, order, title, list)
+    if (isBeside && reach.every((r) => r.low === 0) && !leavesAxes(dims, reach))
+      return { source: this.source(side), dims: [...dims] }
+    const copy = relayout(this.source(side), dims, reach, byStride(dims), title, list)
     return { source: copy.source, dims: dims.map((dim, i) => ({ ...dim, stride: copy.strides[i]! })) }
   }
 
@@ -326,11 +360,12 @@ class Convolution {
         isInRuns,
       }
     }
+    const { tile } = this.filtering
     const along = (w: Window): ResultAxis => ({
       size: this.tilesOf(w),
-      strides: strides(w.position, TILE),
-      y: w === y ? TILE : 0,
-      x: w === x ? TILE : 0,
+      strides: strides(w.position, tile),
+      y: w === y ? tile : 0,
+      x: w === x ? tile : 0,
     })
     return {
       out: resultView(problem, 0),
