@@ -277,6 +277,32 @@ export class Helpers {
     )
   }
 
+  /** A vector that the compiler takes for a value of its own from here on, and not for what lies in memory, where one register holds it. */
+  held(type: Type): string {
+    const vector = this.type(type)
+    const bytes = widths[cScalars[type.scalar]]! * type.lanes
+    const name = `held_${vector}`
+    const registers: readonly [bytes: number, where: string, register: string][] = [
+      [64, '__AVX512F__', 'v'],
+      [32, '__AVX512VL__', 'v'],
+      [32, '__AVX__', 'x'],
+      [16, '__AVX512VL__', 'v'],
+      [16, '__SSE2__', 'x'],
+      [16, '__aarch64__', 'w'],
+    ]
+    const own = registers.filter(([size]) => size === bytes)
+    const cases = own.map(
+      ([, where, register], n) => `#${n === 0 ? 'if' : 'elif'} defined(${where})\n  __asm__("" : "+${register}"(a));`,
+    )
+    return this.define(
+      name,
+      `static inline ${vector} ${name}(${vector} a) {
+${[...cases, ...(cases.length > 0 ? ['#endif'] : [])].join('\n')}
+  return a;
+}`,
+    )
+  }
+
   gather(dtype: DType, type: Type): string {
     const element = cElements[dtype]
     const vector = this.type(type)

@@ -7,7 +7,7 @@ import type { Expr, Kernel, Stmt } from '../codegen/kernel.ts'
 import { blocksOf, expressionsOf, flatten, operands } from '../codegen/walk.ts'
 
 /** Addresses that an innermost loop of products reads from, at most, so that it needs no region. */
-const FEW = 4
+const FEW = 3
 
 /** Whether a kernel has loops of products that read from many addresses. */
 export function needsRegions({ body }: Kernel): boolean {

@@ -9,7 +9,7 @@
  */
 import { InternalError } from '../common/errors.ts'
 import type { Expr, Kernel, Parameter, ReduceIr, Stmt, TileWindow, Type } from '../codegen/kernel.ts'
-import { expressionsOf, flatten, some } from '../codegen/walk.ts'
+import { flatten } from '../codegen/walk.ts'
 import { vectorize, type VectorizeOptions } from '../codegen/vectorize.ts'
 import { baseTypes, cElements, cScalars, Helpers } from './c-helpers.ts'
 import { dot, mulhi, mullo, plainWindow, splitTileProduct, tileProduct } from './c-products.ts'
@@ -27,6 +27,8 @@ import {
   variableName,
   wrap,
 } from './c-text.ts'
+import { heldVectors } from './c-held.ts'
+import { loadsByCondition, outerAccumulations, usesLanes } from './c-loops.ts'
 import { needsRegions } from './c-regions.ts'
 import { hashText } from './hash.ts'
 
@@ -80,6 +82,7 @@ class Printer {
   readonly helpers = new Helpers()
   private readonly kernel: Kernel
   private readonly types = new Map<string, Type>()
+  private readonly held: ReadonlySet<string>
   /** Operands of which the high words of products are taken. */
   private readonly products = new Set<string>()
   private lines: string[] = []
@@ -87,6 +90,7 @@ class Printer {
 
   constructor(kernel: Kernel) {
     this.kernel = kernel
+    this.held = heldVectors(kernel)
   }
 
   kernelBody(): string {
@@ -122,6 +126,11 @@ class Printer {
     }
   }
 
+  private valueOf(name: string, value: Expr): string {
+    const text = this.print(value)
+    return this.held.has(name) ? `${this.helpers.held(value.type)}(${text})` : text
+  }
+
   private line(text: string): void {
     this.lines.push(`${'  '.repeat(this.indent)}${text}`)
   }
@@ -142,7 +151,7 @@ class Printer {
       case 'declare':
         this.types.set(s.name, s.value.type)
         return this.line(
-          `${s.kind === 'let' ? 'const ' : ''}${this.helpers.type(s.value.type)} ${variableName(s.name)} = ${this.print(s.value)};`,
+          `${s.kind === 'let' ? 'const ' : ''}${this.helpers.type(s.value.type)} ${variableName(s.name)} = ${this.valueOf(s.name, s.value)};`,
         )
       case 'assign':
         return this.line(`${variableName(s.name)} = ${this.print(s.value)};`)
@@ -462,40 +471,4 @@ class Printer {
     const bits = this.call(this.helpers.scalar(`${x.type.scalar}_bits`), x)
     return { text: `(${cScalars[type.scalar]})${bits.text}`, precedence: UNARY }
   }
-}
-
-/** Accumulations of variables that are declared outside the statements. */
-function outerAccumulations(body: readonly Stmt[]): Map<string, ReduceIr> {
-  const found = new Map<string, ReduceIr>()
-  const own = new Set<string>()
-  const visit = (statements: readonly Stmt[]): void => {
-    for (const s of statements) {
-      if (s.kind === 'declare') own.add(s.name)
-      else if (s.kind === 'accumulate') found.set(s.name, s.op)
-      else if (s.kind === 'for') visit(s.body)
-      else if (s.kind === 'if') [s.then, s.else].forEach(visit)
-    }
-  }
-  visit(body)
-  for (const name of own) found.delete(name)
-  return found
-}
-
-/** Whether values are vectors already: then the compiler has nothing left to vectorise. */
-function usesLanes(body: readonly Stmt[]): boolean {
-  return body.some((s) => {
-    if (s.kind === 'for') return usesLanes(s.body)
-    if (s.kind === 'if') return usesLanes(s.then) || usesLanes(s.else)
-    return 'value' in s && s.value.type.lanes > 1
-  })
-}
-
-/**
- * Whether an address in memory depends on a condition, as `p[inside ? at : 0]`. gcc 12 vectorises two such loads of neighbours, where it is made to,
- * as one load without the condition: wrong values, and reads outside of memory.
- */
-function loadsByCondition(body: readonly Stmt[]): boolean {
-  return flatten(body)
-    .flatMap(expressionsOf)
-    .some((e) => some(e, (x) => x.kind === 'load' && some(x.at, (y) => y.kind === 'select')))
 }
