@@ -72,8 +72,11 @@ export interface ProgramOptions {
 export interface Backend {
   readonly name: string
   readonly capabilities: Capabilities
-  /** Memory with anything in it: whoever asks for it writes it, or has it written, before it is read. */
-  allocate(bytes: number): DeviceBuffer
+  /**
+   * Memory with anything in it: whoever asks for it writes it, or has it written, before it is read. `nodes`: recorded nodes that are alive
+   * meanwhile, among which dropped memory is not worth looking for. Default 0.
+   */
+  allocate(bytes: number, nodes?: number): DeviceBuffer
   /** Replaces the contents; ordered after what was submitted before. */
   write(buffer: DeviceBuffer, data: Uint8Array): void
   /** The contents after what was submitted before. The bytes may be the memory itself: do not write to them. */

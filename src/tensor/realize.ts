@@ -77,9 +77,9 @@ interface Captured {
 
 function run({ roots, writes, program }: Captured, device: string, isAwaited: boolean): void {
   const backend = backendOf(device)
-  const storages = program.targets.map((o) => o.write ?? allocate(backend, device, o.node))
+  const storages = program.targets.map((o) => o.write ?? allocate(backend, device, o.node, program.size))
   const leaves = program.leaves.map((l) => l.buffer)
-  const buffers = storages.map((s) => (s.readers > 0 ? backend.allocate(s.bytes) : s.buffer))
+  const buffers = storages.map((s) => (s.readers > 0 ? backend.allocate(s.bytes, program.size) : s.buffer))
   const fresh = buffers.filter((b, i) => program.targets[i]!.write?.buffer !== b)
   laneOf(backend).run(program, leaves, buffers, fresh, isAwaited)
   storages.forEach((s, i) => (s.buffer = buffers[i]!))
@@ -127,9 +127,9 @@ function isFresh(node: Node): boolean {
   }
 }
 
-function allocate(backend: Backend, device: string, node: Node): Storage {
+function allocate(backend: Backend, device: string, node: Node, nodes: number): Storage {
   const size = numel(node.shape)
-  return new Storage(device, node.dtype, size, backend.allocate(size * sizeOf(node.dtype)))
+  return new Storage(device, node.dtype, size, backend.allocate(size * sizeOf(node.dtype), nodes))
 }
 
 /**

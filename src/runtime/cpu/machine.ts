@@ -80,8 +80,8 @@ export class CpuMachine {
     this.native.setThreads(threads)
   }
 
-  allocate(bytes: number): DeviceBuffer {
-    return allocateBuffer(bytes)
+  allocate(bytes: number, nodes?: number): DeviceBuffer {
+    return allocateBuffer(bytes, nodes)
   }
 
   write(buffer: DeviceBuffer, data: Uint8Array): void {

@@ -71,11 +71,18 @@ export function collectBuffers(kept = 0): void {
 }
 
 /**
+ * Recorded nodes up to which a collection moves next to nothing. Those of a step that is about to be submitted are thousands: moved here, and again
+ * behind the submission, V8 takes them for old, and what they refer to with them, such as 33 MB of logits in each step of a recogniser. Then it collects
+ * thoroughly every few steps, in four threads: 50 ms of their processors' time.
+ */
+export const FEW_NODES = 128
+
+/**
  * Memory with anything in it: setting a result's memory to zero, on one thread, before it is written takes as long as a small product. Throws
  * OutOfMemoryError.
  */
-export function allocateBuffer(bytes: number): CpuBuffer {
-  if (bytes >= HUGE_BYTES) collectBuffers()
+export function allocateBuffer(bytes: number, nodes = 0): CpuBuffer {
+  if (bytes >= HUGE_BYTES && nodes <= FEW_NODES) collectBuffers()
   const memory = allocateBytes(bytes + ALIGNMENT, 'a tensor', (size) => Buffer.allocUnsafeSlow(size).buffer)
   const start = Number(koffi.address(memory))
   const offset = (ALIGNMENT - (start % ALIGNMENT)) % ALIGNMENT

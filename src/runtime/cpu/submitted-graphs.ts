@@ -3,7 +3,7 @@
  * of a plan, whose thousands of nodes are alive then and are moved: 5 to 8 ms. Here it is asked to sooner, behind the submission, when the device
  * computes, the caller waits, and next to nothing is alive.
  */
-import { allocatedBytes, collectBuffers } from './memory.ts'
+import { allocatedBytes, collectBuffers, FEW_NODES } from './memory.ts'
 
 /** Recorded nodes between collections: about 3 MB of the 16 that V8 gives to young objects. */
 const MOST_NODES = 2048
@@ -19,9 +19,6 @@ const MOST_BYTES = 24 << 20
 const MOST_BESIDE_LARGE = 8 << 20
 /** Bytes of a program's results from which on they are large. */
 const LARGE_BYTES = 8 << 20
-/** Recorded nodes up to which a program need not be garbage itself: moving it takes next to no time. */
-const FEW_NODES = 128
-
 let nodesSince = 0
 /** What had been allocated when the last program was submitted. */
 let submittedBytes = 0
