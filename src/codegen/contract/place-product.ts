@@ -9,7 +9,7 @@ import { Assembler } from './assembler.ts'
 import { FlatAxes, mergeAxes, type Axis } from './axes.ts'
 import { registerTile, TASKS_PER_THREAD, tileName, type RegisterTile } from './blocking.ts'
 import { axesIn, formSize, type Form, type StepList } from './form.ts'
-import { emitMicroKernel, type RowReader, LINE } from './gemm.ts'
+import { emitMicroKernel, LINE, type RowReader } from './gemm.ts'
 import { eachSum, TileStore } from './store.ts'
 import { lanesFor } from './unpacked.ts'
 

@@ -67,8 +67,8 @@ export function ownTile(capabilities: Capabilities): RegisterTile {
 
 /**
  * Whether tasks take tiles through all steps. The points of all channels of theirs must fit. `tiles` where their number never changes: where
- * the points and sums of all fit, or are one task's, steps through the cache are as near and use weights for all tiles at once (128 channels of one image of
- * 28x28: 2.5 against 2.9 ms on one thread, 1.7 against 2.1 ms on two).
+ * the points and sums of all fit, or are one task's, steps through the cache are as near and use weights for all tiles at once (128 channels of
+ * one image of 28x28: 2.5 against 2.9 ms on one thread, 1.7 against 2.1 ms on two).
  */
 export function makesOwnTiles(
   size: { readonly points: number; readonly channels: number; readonly filters: number; readonly tiles: number | null },

@@ -24,7 +24,10 @@ import { ResultStore } from './store.ts'
 import { emitTransform, FOUR, placeInFours, placeInRuns, tilesInRun } from './winograd-patches.ts'
 import { TAPS, type Matrix } from './winograd-transforms.ts'
 
-/** Of the nine elements of a tile of weights those that are stored in fours; these do not overlap, as those that are read do: an epilogue may read where it writes. */
+/**
+ * Of the nine elements of a tile of weights those that are stored in fours; these do not overlap, as those that are read do: an epilogue may read
+ * where it writes.
+ */
 const WHOLE_TAPS = 8
 
 /** Tiles of sums in memory, [column panel][row panel][point][row][column]: numbers of panels, and elements from one point to the next. */

@@ -11,7 +11,7 @@ export type Matrix = readonly (readonly number[])[]
 /** Taps along one axis. */
 export const TAPS = 3
 
-/** Tiles of one size: results along one axis, one less than points by TAPS - 1, and the transforms of all three operands. */
+/** Tiles of one size: results along one axis (as many as points, less TAPS - 1), and the transforms of all three operands. */
 export interface Filtering {
   readonly tile: number
   /** B^T, for patches of the input. */

@@ -246,8 +246,8 @@ class Convolution {
   }
 
   /**
-   * Two vectors side by side where that wastes less than three, one where it holds all tiles. Filters are rows; columns are channels, or tiles, whose number is no constant of
-   * a program: for those a few lanes more are lost the wider a panel is.
+   * Two vectors side by side where that wastes less than three, one where it holds all tiles. Filters are rows; columns are channels, or tiles,
+   * whose number is no constant of a program: for those a few lanes more are lost the wider a panel is.
    */
   private tile(): RegisterTile {
     const { capabilities } = this.problem

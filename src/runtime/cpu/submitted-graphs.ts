@@ -19,6 +19,7 @@ const MOST_BYTES = 24 << 20
 const MOST_BESIDE_LARGE = 8 << 20
 /** Bytes of a program's results from which on they are large. */
 const LARGE_BYTES = 8 << 20
+
 let nodesSince = 0
 /** What had been allocated when the last program was submitted. */
 let submittedBytes = 0
