@@ -29,6 +29,9 @@ export class Storage {
   /** Doors that are reading the memory: while there are any, an overwrite goes to new memory. */
   readers = 0
 
+  /** Whether it stands for an input of a recording, which has no value before the recording runs. */
+  isPlace = false
+
   constructor(device: string, dtype: DType, size: number, buffer: DeviceBuffer) {
     this.device = device
     this.dtype = dtype

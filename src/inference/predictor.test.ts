@@ -112,6 +112,47 @@ describe('Predictor', () => {
     expect(await counter.data()).toEqual(Float32Array.of(additions))
   })
 
+  it('records shapes that depend on the values of an input for each of its values, and asks for few of them', async () => {
+    const sizes = (values: readonly number[]): HostArray => ({
+      dtype: 'int64',
+      shape: [values.length],
+      data: BigInt64Array.from(values, BigInt),
+    })
+    const x: HostArray = { dtype: 'float32', shape: [2, 6], data: Float32Array.from({ length: 12 }, (_, i) => i) }
+    const reshaping = (from: number): OperatorProgram => ({
+      inputs: [
+        { name: 'x', dtype: 'float32', shape: [2, 6] },
+        { name: 'sizes', dtype: 'int64', shape: [from] },
+      ],
+      outputs: [{ name: 'y', value: 'y' }],
+      parameters: new Map(),
+      operations: [
+        { type: 'shape64', inputs: { input: 'sizes' }, outputs: { out: 'count' }, attributes: {} },
+        { type: 'add', inputs: { x: 'sizes', y: 'count' }, outputs: { out: 'shape' }, attributes: {} },
+        { type: 'subtract', inputs: { x: 'shape', y: 'count' }, outputs: { out: 'same' }, attributes: {} },
+        { type: 'reshape', inputs: { x: 'x', shape: 'same' }, outputs: { out: 'y' }, attributes: {} },
+      ],
+      values: new Map(),
+      metadata: {},
+    })
+    const predictor = await createPredictor({ model: reshaping(2) })
+    for (const shape of [
+      [3, 4],
+      [12, 1],
+      [3, 4],
+    ]) {
+      const { y } = await predictor.run([x, sizes(shape)])
+      expect(y!.shape).toEqual(shape)
+      expect([...(y!.data as Float32Array)]).toEqual([...(x.data as Float32Array)])
+    }
+    await predictor.dispose()
+    const greedy = await createPredictor({ model: reshaping(2000) })
+    await expect(greedy.run([x, sizes(new Array<number>(2000).fill(1))])).rejects.toThrow(
+      /shapes of what the model computes depend on the values of 'sizes'/,
+    )
+    await greedy.dispose()
+  })
+
   it('leaves nothing behind for the writes of a program that trains beside it', async () => {
     const predictor = await createPredictor({ model, device: 'reference' })
     await predictor.prepare([[1, 3, 6, 6]])

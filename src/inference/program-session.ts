@@ -16,8 +16,11 @@ import { PreparedComputation } from '../tensor/prepared.ts'
 import { precisions, type EngineOptions, type PortInfo, type Precision, type Session } from './engine.ts'
 import { InputBuffers } from './input-buffers.ts'
 import type { Keeper } from './kept/keep.ts'
-import { recordInference } from './record.ts'
+import { recordInference, ValuesNeededError } from './record.ts'
 import { noteArrays } from './young-arrays.ts'
+
+/** Elements of an input whose values are recorded: sizes, bounds and their like have few, and every choice of them is a recording of its own. */
+const MOST_VALUES = 1024
 
 function checkThreads(threads: number, device: string): void {
   if (threads > 1 && device !== 'cpu')
@@ -48,6 +51,8 @@ export class ProgramSession implements Session {
   readonly #prepared: RecentMap<string, PreparedComputation>
   readonly #keeper: Keeper | undefined
   readonly #kept = new WeakSet<PreparedComputation>()
+  /** Inputs, by number, whose values decide shapes. */
+  readonly #valued = new Set<number>()
 
   /** `keeper`: what keeps each choice of shapes that has run for other processes. */
   constructor(program: OperatorProgram, options: EngineOptions, keeper?: Keeper) {
@@ -78,12 +83,13 @@ export class ProgramSession implements Session {
 
   async run(inputs: readonly HostArray[]): Promise<HostArray[]> {
     const shapes = inputs.map((a) => [...a.shape])
-    const computation = this.#computation(shapes)
+    const computation = this.#computation(inputs, shapes)
     const buffers = inputs.map((array) => this.#inputBuffers.upload(bytesOf(array)))
     const done = computation.run(buffers).finally(() => this.#inputBuffers.giveBack(buffers))
     noteArrays(computation.outputs)
     const results = await done
-    if (this.#keeper && !this.#kept.has(computation)) {
+    // Other processes are told shapes, not values.
+    if (this.#keeper && this.#valued.size === 0 && !this.#kept.has(computation)) {
       this.#kept.add(computation)
       const parts = await computation.parts()
       if (parts) this.#keeper.keep(this, shapes, parts)
@@ -107,12 +113,22 @@ export class ProgramSession implements Session {
     this.#constants.dispose()
   }
 
-  #computation(shapes: readonly Shape[]): PreparedComputation {
-    return this.#prepared.getOrMake(shapesKey(shapes), () => this.#record(shapes))
+  #computation(arrays: readonly HostArray[], shapes: readonly Shape[]): PreparedComputation {
+    for (;;) {
+      const values = new Map([...this.#valued].map((i) => [i, arrays[i]!] as const))
+      const key = [shapesKey(shapes), ...[...values].map(([i, { data }]) => `${i}: ${data.join()}`)].join('; ')
+      try {
+        return this.#prepared.getOrMake(key, () => this.#record(shapes, values))
+      } catch (error) {
+        if (!(error instanceof ValuesNeededError)) throw error
+        if (error.inputs.some((i) => arrays[i]!.data.length > MOST_VALUES)) throw error
+        error.inputs.forEach((i) => this.#valued.add(i))
+      }
+    }
   }
 
-  #record(shapes: readonly Shape[]): PreparedComputation {
-    const { inputs, outputs } = recordInference(this.#layer, shapes, this.device, this.#precision)
+  #record(shapes: readonly Shape[], values: ReadonlyMap<number, HostArray>): PreparedComputation {
+    const { inputs, outputs } = recordInference(this.#layer, shapes, this.device, this.#precision, values)
     return new PreparedComputation(outputs, inputs, this.device, this.#constants, this.#programOptions)
   }
 }

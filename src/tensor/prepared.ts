@@ -23,6 +23,7 @@ export class InputPlace {
 
   constructor(device: string, dtype: DType, shape: Shape) {
     this.storage = new Storage(device, dtype, numel(shape), backendOf(device).allocate(0))
+    this.storage.isPlace = true
     this.tensor = new Tensor(makeLeaf(this.storage, [...shape], false))
   }
 }

@@ -3,7 +3,7 @@
  * (`data`, `item`, `realize`, a step) comes through here.
  */
 import { sizeOf } from '../common/dtype.ts'
-import { DeviceError, StaleTensorError } from '../common/errors.ts'
+import { DeviceError, StaleTensorError, TraceError } from '../common/errors.ts'
 import { numel } from '../common/shape.ts'
 import { detach } from '../graph/build.ts'
 import { handedOn, type Node } from '../graph/node.ts'
@@ -15,6 +15,16 @@ import { laneOf } from './lane.ts'
 import { savedForGradient } from './saved.ts'
 import { clearRecording, keptNodes, pendingWrites, settleWrites } from './session.ts'
 import { checkNotTracing } from './tracer.ts'
+
+/** A value that was asked for while an input that it depends on had none yet. */
+export class PlaceReadError extends TraceError {
+  readonly places: readonly Storage[]
+
+  constructor(places: readonly Storage[]) {
+    super('a value was read that depends on an input of the recording')
+    this.places = places
+  }
+}
 
 /** The storage that holds a node's value, or null while it is only recorded. */
 export function storageOf(node: Node): Storage | null {
@@ -62,6 +72,8 @@ export function submit(wanted: readonly Node[], optional: readonly Node[] = [], 
   const missing = wanted.filter(isMissing)
   const captured = captureWith([...missing, ...savedForGradient(missing)], kept.filter(isMissing), writes)
   if (captured.roots.length === 0 && writes.length === 0) return
+  const places = captured.program.leaves.filter((leaf) => leaf.isPlace)
+  if (places.length > 0) throw new PlaceReadError(places)
   const plans = devicesOf(captured.program, writes).length > 1 ? splitByDevice(captured) : [captured]
   const devices = plans.map(deviceOf)
   plans.forEach((plan, i) => run(plan, devices[i]!, isAwaited))
@@ -161,7 +173,9 @@ export function readNodeSync(node: Node): Uint8Array {
 function computed(node: Node): Storage {
   const wanted = readable(node)
   submit([wanted], [], true)
-  return storageOf(wanted) ?? (wanted.op === 'buffer' ? wanted.attributes.storage : unreachable())
+  const storage = storageOf(wanted) ?? (wanted.op === 'buffer' ? wanted.attributes.storage : unreachable())
+  if (storage.isPlace) throw new PlaceReadError([storage])
+  return storage
 }
 
 function unreachable(): never {
