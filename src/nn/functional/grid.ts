@@ -1,32 +1,15 @@
 /** Sampling at given points and the grids for it, as in paddle.nn.functional.vision: the parts of spatial transformers. */
 import { ArgumentError, ShapeError } from '../../common/errors.ts'
 import { formatShape, numel } from '../../common/shape.ts'
-import {
-  binary,
-  cast,
-  constant,
-  contract,
-  gather,
-  iota,
-  permute,
-  reshape,
-  sliceAxis,
-  unary,
-  where,
-} from '../../graph/build.ts'
+import { binary, cast, constant, contract, iota, permute, reshape, sliceAxis, unary, where } from '../../graph/build.ts'
 import { spread } from '../../graph/gradient.ts'
 import type { Node } from '../../graph/node.ts'
 import { concatNodes } from '../../tensor/manipulation.ts'
 import { checkFloat, constantLike } from '../../tensor/promotion.ts'
 import { Tensor } from '../../tensor/tensor.ts'
+import { clamped, cubicRows, linearTerms, plus, rowsAt, times } from './sampling.ts'
 
-const add = (a: Node, b: Node): Node => binary('add', a, b)
 const sub = (a: Node, b: Node): Node => binary('sub', a, b)
-const mul = (a: Node, b: Node): Node => binary('mul', a, b)
-const plus = (x: Node, v: number): Node => add(x, constantLike(x, v))
-const times = (x: Node, v: number): Node => mul(x, constantLike(x, v))
-const clamped = (x: Node, low: number, high: number): Node =>
-  binary('min', binary('max', x, constantLike(x, low)), constantLike(x, high))
 
 /** Coordinates in [-1, 1] along an axis of `size` points. */
 function normalized(size: number, axis: number, shape: readonly number[], alignCorners: boolean, like: Node): Node {
@@ -62,8 +45,8 @@ export function affineGrid(theta: Tensor, outShape: readonly number[], alignCorn
 }
 
 export interface GridSampleOptions {
-  /** Default `'bilinear'` (trilinear for volumes). */
-  readonly mode?: 'bilinear' | 'nearest'
+  /** Default `'bilinear'` (trilinear for volumes). `'bicubic'` is PyTorch's and ONNX's. */
+  readonly mode?: 'bilinear' | 'nearest' | 'bicubic'
   /** What lies outside: zeros (default), the border, or the mirrored input. */
   readonly paddingMode?: 'zeros' | 'border' | 'reflection'
   /** Whether -1 and 1 are the centres of the corner elements (default) or their outer edges. */
@@ -81,9 +64,13 @@ function reflected(x: Node, low: number, high: number): Node {
   return where(isEven, plus(rest, low), sub(constantLike(rest, high), rest))
 }
 
-/** Coordinates in elements along an axis of `size`, brought inside as the padding mode says. */
-function unnormalized(x: Node, size: number, alignCorners: boolean, paddingMode: string): Node {
-  const at = alignCorners ? times(plus(x, 1), (size - 1) / 2) : times(plus(times(plus(x, 1), size), -1), 0.5)
+/** Coordinates in elements along an axis of `size`. */
+function unnormalized(x: Node, size: number, alignCorners: boolean): Node {
+  return alignCorners ? times(plus(x, 1), (size - 1) / 2) : times(plus(times(plus(x, 1), size), -1), 0.5)
+}
+
+/** Coordinates brought inside as the padding mode says. */
+function broughtInside(at: Node, size: number, alignCorners: boolean, paddingMode: string): Node {
   if (paddingMode === 'zeros') return at
   if (paddingMode === 'border') return clamped(at, 0, size - 1)
   const inside = alignCorners ? reflected(at, 0, size - 1) : reflected(at, -0.5, size - 0.5)
@@ -104,9 +91,9 @@ export function gridSample(x: Tensor, grid: Tensor, options: GridSampleOptions =
     throw new ShapeError(
       `${op}: needs x [N, C, H, W] with a grid [N, H', W', 2], or [N, C, D, H, W] with [N, D', H', W', 3], got ${formatShape(x.shape)} and ${formatShape(grid.shape)}`,
     )
-  if (!['bilinear', 'nearest'].includes(mode) || !['zeros', 'border', 'reflection'].includes(paddingMode))
+  if (!['bilinear', 'nearest', 'bicubic'].includes(mode) || !['zeros', 'border', 'reflection'].includes(paddingMode))
     throw new ArgumentError(
-      `${op}: mode must be bilinear or nearest, paddingMode zeros, border or reflection, got '${mode}' and '${paddingMode}'`,
+      `${op}: mode must be bilinear, nearest or bicubic, paddingMode zeros, border or reflection, got '${mode}' and '${paddingMode}'`,
     )
   const sizes = x.shape.slice(2)
   const [batch, channels] = x.shape as [number, number]
@@ -114,37 +101,21 @@ export function gridSample(x: Tensor, grid: Tensor, options: GridSampleOptions =
   const count = batch * numel(outs)
   // Rows of channels, and for each axis (first to last) the coordinate of each point.
   const rows = reshape(permute(x.node, [0, ...sizes.map((_, i) => i + 2), 1]), [batch * numel(sizes), channels])
-  const coordinates = sizes.map((size, i) => {
+  const image = reshape(spread(iota([batch], 0, 'int64'), [batch, count / Math.max(batch, 1)], [1]), [count])
+  const images = { rows, sizes, image }
+  const inside = (c: Node, i: number): Node => broughtInside(c, sizes[i]!, alignCorners, paddingMode)
+  const given = sizes.map((size, i) => {
     const column = reshape(sliceAxis(grid.node, n + 1, n - 1 - i, n - i), [count])
-    return unnormalized(cast(column, x.dtype), size, alignCorners, paddingMode)
+    return unnormalized(cast(column, x.dtype), size, alignCorners)
   })
-  const sample = reshape(spread(iota([batch], 0, 'int64'), [batch, count / Math.max(batch, 1)], [1]), [count])
-  /** The rows at integer coordinates, 0 where they lie outside. */
-  const rowsAt = (corner: readonly Node[]): Node => {
-    let index = sample
-    let inside: Node | null = null
-    corner.forEach((c, i) => {
-      const last = sizes[i]! - 1
-      const here = binary('and', binary('ge', c, constantLike(c, 0)), binary('le', c, constantLike(c, last)))
-      inside = inside ? binary('and', inside, here) : here
-      index = add(times(index, sizes[i]!), cast(clamped(c, 0, last), 'int64'))
-    })
-    const picked = gather(rows, index, 0)
-    return where(spread(inside!, picked.shape, [1]), picked, constantLike(picked, 0))
-  }
   let out: Node
-  if (mode === 'nearest') out = rowsAt(coordinates.map((c) => unary('round', c)))
-  else {
-    const floors = coordinates.map((c) => unary('floor', c))
-    const shares = coordinates.map((c, i) => sub(c, floors[i]!))
-    const corners = Array.from({ length: 2 ** n }, (_, k) => {
-      const bits = sizes.map((__, i) => (k >> i) & 1)
-      const weight = bits.map((b, i) => (b ? shares[i]! : sub(constantLike(shares[i]!, 1), shares[i]!))).reduce(mul)
-      const values = rowsAt(bits.map((b, i) => (b ? plus(floors[i]!, 1) : floors[i]!)))
-      return mul(values, spread(weight, values.shape, [1]))
-    })
-    out = corners.reduce(add)
-  }
+  if (mode === 'bicubic') out = cubicRows(images, given, inside)
+  else if (mode === 'nearest')
+    out = rowsAt(
+      images,
+      given.map((c, i) => unary('round', inside(c, i))),
+    )
+  else out = linearTerms(images, given.map(inside)).reduce((a, b) => binary('add', a, b))
   const apart = reshape(out, [batch, ...outs, channels])
   return new Tensor(permute(apart, [0, n + 1, ...outs.map((_, i) => i + 1)]))
 }

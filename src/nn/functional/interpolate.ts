@@ -81,7 +81,7 @@ function linearAxis(x: Node, axis: number, plan: AxisPlan): Node {
 }
 
 /** Weights of the four neighbours at distances t + 1, t, 1 - t, 2 - t (Keys 1981, a = -0.75). */
-function cubicWeights(t: Node): Node[] {
+export function cubicWeights(t: Node): Node[] {
   const a = -0.75
   const c = (v: number): Node => constantLike(t, v)
   const near = (d: Node): Node => add(mul(mul(sub(mul(c(a + 2), d), c(a + 3)), d), d), c(1))
@@ -142,7 +142,8 @@ export function interpolate(x: Tensor, options: InterpolateOptions = {}): Tensor
   const axes = spatialAxes(n, first)
   const sizes = axes.map((a) => x.shape[a]!)
   const scales = scaleFactor === undefined || scaleFactor === null ? null : sizesOf(scaleFactor, n, 'scaleFactor')
-  const outs = scales ? sizes.map((d, i) => Math.floor(d * scales[i]!)) : sizesOf(size!, n, 'size')
+  // In the arithmetic of float32, as Paddle has it: 10 times 0.7 is 7.
+  const outs = scales ? sizes.map((d, i) => Math.floor(Math.fround(d * scales[i]!))) : sizesOf(size!, n, 'size')
   if (outs.some((o) => !Number.isInteger(o) || o < 1))
     throw new ArgumentError(`interpolate: the output would have the size ${formatShape(outs)}`)
   if (mode === 'area') return byArea(x, outs, first)

@@ -11,8 +11,11 @@ import { underPolicy } from '../../tensor/autocast.ts'
 import { constantLike, promoteTypes } from '../../tensor/promotion.ts'
 import { runLoop, type LoopOptions } from '../../tensor/loop.ts'
 
-/** A recurrence: Elman's with either activation, LSTM (gates i, f, c, o), GRU (gates r, z, c). */
-export type CellKind = 'tanh' | 'relu' | 'lstm' | 'gru'
+/**
+ * A recurrence: Elman's with either activation, LSTM (gates i, f, c, o), GRU (gates r, z, c). The reset gate of a GRU is behind the product of the
+ * state, as in cuDNN, or before it, as in the paper (Cho et al. 2014, equation 8).
+ */
+export type CellKind = 'tanh' | 'relu' | 'lstm' | 'gru' | 'gruResetBefore'
 
 /** The weights of one direction of one layer, with rows gate after gate. */
 export interface CellWeights {
@@ -25,6 +28,8 @@ export interface CellWeights {
   readonly biasHh: Node
   /** [hidden, projection]: what the output of an LSTM is multiplied by. */
   readonly weightHo?: Node | null
+  /** [3 * hidden]: what the cell of an LSTM adds to its gates i, f, o. */
+  readonly peephole?: Node | null
 }
 
 interface CellRule {
@@ -73,6 +78,12 @@ function gatesOf(x: Node, gates: number): Node[] {
   return Array.from({ length: gates }, (_, g) => reshape(sliceAxis(apart, 1, g, g + 1), [batch, hidden]))
 }
 
+/** Rows of the gates from one to another, of so many gates. */
+function rowsOf(x: Node, from: number, to: number, gates: number): Node {
+  const rows = x.shape[0]! / gates
+  return sliceAxis(x, 0, from * rows, to * rows)
+}
+
 const elman = (activation: (x: Node) => Node): CellRule => ({
   gates: 1,
   hoistsBias: true,
@@ -87,8 +98,11 @@ const rules: { readonly [K in CellKind]: CellRule } = {
     hoistsBias: true,
     step: (projected, [h, c], w) => {
       const [input, forget, candidate, output] = gatesOf(add(projected, stateProduct(h!, w.weightHh)), 4)
-      const cell = add(mul(sigmoid(forget!), c!), mul(sigmoid(input!), tanh(candidate!)))
-      const hidden = mul(sigmoid(output!), tanh(cell))
+      const seen = (gate: Node, k: number, cell: Node): Node =>
+        w.peephole ? add(gate, mul(broadcastTo(rowsOf(w.peephole, k, k + 1, 3), cell.shape), cell)) : gate
+      const kept = mul(sigmoid(seen(forget!, 1, c!)), c!)
+      const cell = add(kept, mul(sigmoid(seen(input!, 0, c!)), tanh(candidate!)))
+      const hidden = mul(sigmoid(seen(output!, 2, cell)), tanh(cell))
       return [w.weightHo ? stateProduct(hidden, w.weightHo, 'kn') : hidden, cell]
     },
   },
@@ -98,11 +112,22 @@ const rules: { readonly [K in CellKind]: CellRule } = {
     step: (projected, [h], w) => {
       const [xr, xz, xc] = gatesOf(projected, 3)
       const [hr, hz, hc] = gatesOf(stateProduct(h!, w.weightHh), 3)
-      const size = hc!.shape[1]!
-      const bias = broadcastTo(sliceAxis(w.biasHh, 0, 2 * size, 3 * size), hc!.shape)
+      const bias = broadcastTo(rowsOf(w.biasHh, 2, 3, 3), hc!.shape)
       const reset = sigmoid(add(xr!, hr!))
       const update = sigmoid(add(xz!, hz!))
       const candidate = tanh(add(xc!, mul(reset, add(hc!, bias))))
+      return [add(mul(sub(h!, candidate), update), candidate)]
+    },
+  },
+  gruResetBefore: {
+    gates: 3,
+    hoistsBias: true,
+    step: (projected, [h], w) => {
+      const [xr, xz, xc] = gatesOf(projected, 3)
+      const [hr, hz] = gatesOf(stateProduct(h!, rowsOf(w.weightHh, 0, 2, 3)), 2)
+      const reset = sigmoid(add(xr!, hr!))
+      const update = sigmoid(add(xz!, hz!))
+      const candidate = tanh(add(xc!, stateProduct(mul(reset, h!), rowsOf(w.weightHh, 2, 3, 3))))
       return [add(mul(sub(h!, candidate), update), candidate)]
     },
   },

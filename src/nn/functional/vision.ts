@@ -107,40 +107,42 @@ interface Patches {
   readonly kernel: number[]
   readonly stride: number[]
   readonly dilation: number[]
-  readonly low: readonly [number, number]
-  readonly high: readonly [number, number]
+  readonly low: readonly number[]
+  readonly high: readonly number[]
 }
 
-function patches(op: string, kernelSizes: Spatial, options: UnfoldOptions): Patches {
+/** Of `n` axes. */
+function patches(op: string, n: number, kernelSizes: Spatial, options: UnfoldOptions): Patches {
   const given = options.paddings ?? 0
-  const p = typeof given === 'number' ? [given, given] : given
-  const four = p.length === 4 ? p : [p[0]!, p[1] ?? p[0]!, p[0]!, p[1] ?? p[0]!]
-  if ((p.length !== 1 && p.length !== 2 && p.length !== 4) || p.some((v) => !Number.isInteger(v) || v < 0))
+  const p = typeof given === 'number' ? [given] : given
+  const once = p.length === 1 ? new Array<number>(n).fill(p[0]!) : p
+  const ends = once.length === n ? [...once, ...once] : once
+  if (ends.length !== 2 * n || p.some((v) => !Number.isInteger(v) || v < 0))
     throw new ArgumentError(
-      `${op}: paddings must be one, two or four non-negative integers, got ${JSON.stringify(given)}`,
+      `${op}: paddings must be one, ${n} or ${2 * n} non-negative integers, got ${JSON.stringify(given)}`,
     )
   return {
-    kernel: perAxis(kernelSizes, 2, op, 'kernelSizes'),
-    stride: perAxis(options.strides ?? 1, 2, op, 'strides'),
-    dilation: perAxis(options.dilations ?? 1, 2, op, 'dilations'),
-    low: [four[0]!, four[1]!],
-    high: [four[2]!, four[3]!],
+    kernel: perAxis(kernelSizes, n, op, 'kernelSizes'),
+    stride: perAxis(options.strides ?? 1, n, op, 'strides'),
+    dilation: perAxis(options.dilations ?? 1, n, op, 'dilations'),
+    low: ends.slice(0, n),
+    high: ends.slice(n),
   }
 }
 
 /** Numbers of patches in each direction. */
-function patchCounts(op: string, p: Patches, sizes: readonly number[]): [number, number] {
+function patchCounts(op: string, p: Patches, sizes: readonly number[]): number[] {
   const counts = sizes.map((d, i) => positions(d, p.low[i]! + p.high[i]!, p.kernel[i]!, p.stride[i]!, p.dilation[i]!))
   if (counts.some((k) => k < 1))
     throw new ShapeError(`${op}: patches of ${formatShape(p.kernel)} do not fit into ${formatShape(sizes)}`)
-  return counts as [number, number]
+  return counts
 }
 
 /** Sliding patches as columns: [N, C, H, W] to [N, C * kh * kw, patches], `paddle.nn.functional.unfold`. */
 export function unfold(x: Tensor, kernelSizes: Spatial, options: UnfoldOptions = {}): Tensor {
   const { node, n, c, h, w } = imageOf('unfold', x, undefined)
-  const p = patches('unfold', kernelSizes, options)
-  const [rows, columns] = patchCounts('unfold', p, [h, w])
+  const p = patches('unfold', 2, kernelSizes, options)
+  const [rows, columns] = patchCounts('unfold', p, [h, w]) as [number, number]
   const padded = padNode(node, [0, 0, ...p.low], [0, 0, ...p.high])
   const [kh, kw] = p.kernel as [number, number]
   const across = window(padded, 3, kw, p.stride[1]!, p.dilation[1]!)
@@ -158,12 +160,16 @@ export function unfold(x: Tensor, kernelSizes: Spatial, options: UnfoldOptions =
   }))
 }
 
-/** Adds patches up where they overlap: [N, C * kh * kw, patches] to [N, C, H, W], the transpose of `unfold`, `paddle.nn.functional.fold`. */
+/**
+ * Adds patches up where they overlap: [N, C * kh * kw, patches] to [N, C, H, W], the transpose of `unfold`, `paddle.nn.functional.fold`. Three
+ * output sizes make volumes [N, C, D, H, W], and one [N, C, L], as in ONNX.
+ */
 export function fold(x: Tensor, outputSizes: Spatial, kernelSizes: Spatial, options: UnfoldOptions = {}): Tensor {
   const op = 'fold'
   checkFloat(x, op)
-  const sizes = perAxis(outputSizes, 2, op, 'outputSizes')
-  const p = patches(op, kernelSizes, options)
+  const axes = typeof outputSizes === 'number' ? 2 : outputSizes.length
+  const sizes = perAxis(outputSizes, axes, op, 'outputSizes')
+  const p = patches(op, axes, kernelSizes, options)
   const counts = patchCounts(op, p, sizes)
   const taps = numel(p.kernel)
   const [n, channels, length] = x.shape
@@ -174,9 +180,15 @@ export function fold(x: Tensor, outputSizes: Spatial, kernelSizes: Spatial, opti
   const c = channels! / taps
   const apart = reshape(x.node, [n!, c, ...p.kernel, ...counts])
   const ones = constant(1, x.dtype, p.kernel)
-  // Letters: n 0, c 1, kh 2, kw 3, row 4, column 5.
-  const windowOf = (i: 0 | 1) =>
-    ({ position: 4 + i, tap: 2 + i, stride: p.stride[i]!, dilation: p.dilation[i]!, padding: p.low[i]! }) as const
-  const spec = { lhs: [0, 1, 2, 3, 4, 5], rhs: [2, 3], out: [0, 1, windowOf(0), windowOf(1)] }
+  // Letters: n 0, c 1, then taps, then positions.
+  const tap = sizes.map((_, i) => 2 + i)
+  const windows = sizes.map((_, i) => ({
+    position: 2 + axes + i,
+    tap: 2 + i,
+    stride: p.stride[i]!,
+    dilation: p.dilation[i]!,
+    padding: p.low[i]!,
+  }))
+  const spec = { lhs: apart.shape.map((_, i) => i), rhs: tap, out: [0, 1, ...windows] }
   return new Tensor(contract(apart, ones, spec, [n!, c, ...sizes]))
 }
