@@ -36,6 +36,7 @@ export async function onnxOperatorsText(): Promise<string> {
 (\`src/io/formats/program\`). A model that uses anything else is refused with a list of all of it.
 
 What only shapes depend on is computed when a model is read; weights stay parameters, which can be trained.
+Functions that a model defines stand in the place of their calls, and steps of loops are written out.
 
 ## Read
 

@@ -3,50 +3,31 @@
  * graphs by a depth, ranks and sizes by what can be addressed. Bytes of tensors are views of the file.
  */
 import { FormatError } from '../../../common/errors.ts'
-import { WireList, type WireReader } from '../protobuf/wire.ts'
-import { WireReader as Reader } from '../protobuf/wire.ts'
+import { WireList, WireReader } from '../protobuf/wire.ts'
+import { Budget } from './budget.ts'
+import { MAX_RANK, readEntry, readTensor } from './decode-tensor.ts'
 import type {
-  ExternalData,
   OnnxAttributeValue,
   OnnxDim,
+  OnnxFunction,
   OnnxGraph,
   OnnxModel,
   OnnxNode,
   OnnxTensor,
   OnnxValueInfo,
-  TensorContent,
 } from './model.ts'
 
 const MAX_DEPTH = 16
-const MAX_RANK = 64
-/** A message has a size in memory even where it has none in the file: so many are free, and one more for every so many bytes. */
-const FREE_MESSAGES = 200_000
-const BYTES_A_MESSAGE = 64
-
-/** Counts messages, and knows how deep graphs may still go. */
-class Budget {
-  #left: number
-
-  constructor(fileBytes: number) {
-    this.#left = FREE_MESSAGES + Math.floor(fileBytes / BYTES_A_MESSAGE)
-  }
-
-  spend(): void {
-    if (this.#left-- <= 0)
-      throw new FormatError('ONNX: more messages than a model of this size has: corrupt or hostile')
-  }
-}
-
 /** Parses the bytes of a `.onnx` file. Throws FormatError. */
 export function parseOnnx(bytes: Uint8Array): OnnxModel {
   const budget = new Budget(bytes.byteLength)
-  const reader = new Reader(bytes)
+  const reader = new WireReader(bytes)
   const opsets = new Map<string, number>()
   const metadata: [string, string][] = []
   let irVersion = 0
   let producerName = ''
   let producerVersion = ''
-  let functions = 0
+  const functions: OnnxFunction[] = []
   let graph: OnnxGraph | undefined
   while (reader.next()) {
     switch (reader.field) {
@@ -62,19 +43,15 @@ export function parseOnnx(bytes: Uint8Array): OnnxModel {
       case 7:
         graph = readGraph(reader.message(), budget, 0)
         break
-      case 8: {
-        budget.spend()
-        const [domain, version] = readOpset(reader.message())
-        opsets.set(domain === 'ai.onnx' ? '' : domain, version)
+      case 8:
+        opsets.set(...readOpset(reader.message(), budget))
         break
-      }
       case 14:
         budget.spend()
         metadata.push(readEntry(reader.message()))
         break
       case 25:
-        functions++
-        reader.skip()
+        functions.push(readFunction(reader.message(), budget))
         break
       default:
         reader.skip()
@@ -92,7 +69,11 @@ export function parseOnnx(bytes: Uint8Array): OnnxModel {
   }
 }
 
-function readOpset(reader: WireReader): [domain: string, version: number] {
+/** 'ai.onnx' is another name of the standard operators. */
+const domainOf = (name: string): string => (name === 'ai.onnx' ? '' : name)
+
+function readOpset(reader: WireReader, budget: Budget): [domain: string, version: number] {
+  budget.spend()
   let domain = ''
   let version = 0
   while (reader.next()) {
@@ -100,18 +81,7 @@ function readOpset(reader: WireReader): [domain: string, version: number] {
     else if (reader.field === 2) version = Number(reader.int64())
     else reader.skip()
   }
-  return [domain, version]
-}
-
-function readEntry(reader: WireReader): [key: string, value: string] {
-  let key = ''
-  let value = ''
-  while (reader.next()) {
-    if (reader.field === 1) key = reader.string()
-    else if (reader.field === 2) value = reader.string()
-    else reader.skip()
-  }
-  return [key, value]
+  return [domainOf(domain), version]
 }
 
 function readGraph(reader: WireReader, budget: Budget, depth: number): OnnxGraph {
@@ -153,12 +123,56 @@ function readGraph(reader: WireReader, budget: Budget, depth: number): OnnxGraph
   return { name, nodes, initializers, sparseInitializers, inputs: inputs!, outputs: outputs!, valueInfos: valueInfos! }
 }
 
+function readFunction(reader: WireReader, budget: Budget): OnnxFunction {
+  budget.spend()
+  const [inputs, outputs]: string[][] = [[], []] as never
+  const nodes: OnnxNode[] = []
+  const opsets = new Map<string, number>()
+  const defaults = new Map<string, OnnxAttributeValue>()
+  let [name, domain, overload] = ['', '', '']
+  while (reader.next()) {
+    switch (reader.field) {
+      case 1:
+        name = reader.string()
+        break
+      case 4:
+        budget.spend()
+        inputs!.push(reader.string())
+        break
+      case 5:
+        budget.spend()
+        outputs!.push(reader.string())
+        break
+      case 7:
+        nodes.push(readNode(reader.message(), budget, 0))
+        break
+      case 9:
+        opsets.set(...readOpset(reader.message(), budget))
+        break
+      case 10:
+        domain = reader.string()
+        break
+      case 11: {
+        const attribute = readAttribute(reader.message(), budget, 0)
+        defaults.set(attribute.name, attribute.value)
+        break
+      }
+      case 13:
+        overload = reader.string()
+        break
+      default:
+        reader.skip()
+    }
+  }
+  return { name, domain: domainOf(domain), overload, inputs: inputs!, outputs: outputs!, nodes, opsets, defaults }
+}
+
 function readNode(reader: WireReader, budget: Budget, depth: number): OnnxNode {
   budget.spend()
   const inputs: string[] = []
   const outputs: string[] = []
   const attributes = new Map<string, OnnxAttributeValue>()
-  let [name, opType, domain] = ['', '', '']
+  let [name, opType, domain, overload] = ['', '', '', '']
   while (reader.next()) {
     switch (reader.field) {
       case 1:
@@ -183,11 +197,14 @@ function readNode(reader: WireReader, budget: Budget, depth: number): OnnxNode {
       case 7:
         domain = reader.string()
         break
+      case 8:
+        overload = reader.string()
+        break
       default:
         reader.skip()
     }
   }
-  return { opType, domain: domain === 'ai.onnx' ? '' : domain, name, inputs, outputs, attributes }
+  return { opType, domain: domainOf(domain), overload, name, inputs, outputs, attributes }
 }
 
 /** `AttributeProto.AttributeType`, as far as it is read. */
@@ -249,7 +266,7 @@ function readAttribute(
         type = reader.int32()
         break
       case 21:
-        put({ kind: 'other', value: `a reference to '${reader.string()}'` })
+        put({ kind: 'reference', value: reader.string() })
         break
       default:
         reader.skip()
@@ -269,101 +286,13 @@ function chooseValue(
   const kind = KINDS[type]
   if (kind === undefined)
     return [...found.values()][0] ?? { kind: 'other', value: type === 0 ? 'nothing' : `attribute type ${type}` }
-  const value = found.get(kind) ?? found.get('other')
+  const value = found.get('reference') ?? found.get(kind)
   if (value) return value
   if (kind === 'floats' || kind === 'ints') return { kind, value: [] }
   if (kind === 'strings') return { kind, value: [] }
   if (kind === 'string') return { kind, value: '' }
   if (kind === 'float' || kind === 'int') return { kind, value: 0 }
   throw new FormatError(`ONNX: an attribute of type ${kind} without a value`)
-}
-
-function readTensor(reader: WireReader, budget: Budget): OnnxTensor {
-  budget.spend()
-  const dims: (number | bigint)[] = []
-  const floats = new WireList((n) => new Float32Array(n))
-  const doubles = new WireList((n) => new Float64Array(n))
-  const int32s = new WireList((n) => new Int32Array(n))
-  const int64s = new WireList((n) => new BigInt64Array(n))
-  const external: [string, string][] = []
-  let raw: Uint8Array | undefined
-  let [name, dataType, location] = ['', 0, 0]
-  while (reader.next()) {
-    switch (reader.field) {
-      case 1:
-        reader.int64Numbers(dims)
-        break
-      case 2:
-        dataType = reader.int32()
-        break
-      case 4:
-        reader.floats(floats)
-        break
-      case 5:
-        reader.int32s(int32s)
-        break
-      case 7:
-        reader.int64s(int64s)
-        break
-      case 8:
-        name = reader.string()
-        break
-      case 9:
-        raw = reader.bytes()
-        break
-      case 10:
-        reader.doubles(doubles)
-        break
-      case 13:
-        budget.spend()
-        external.push(readEntry(reader.message()))
-        break
-      case 14:
-        location = reader.int32()
-        break
-      default:
-        reader.skip()
-    }
-  }
-  return { name, dims: checkDims(name, dims), dataType, content: content() }
-
-  function content(): TensorContent {
-    if (location === 1) return { kind: 'external', at: externalData(name, Object.fromEntries(external)) }
-    if (raw) return { kind: 'raw', bytes: raw }
-    if (floats.elements.length > 0) return { kind: 'floats', values: floats.elements }
-    if (doubles.elements.length > 0) return { kind: 'doubles', values: doubles.elements }
-    if (int32s.elements.length > 0) return { kind: 'int32s', values: int32s.elements }
-    if (int64s.elements.length > 0) return { kind: 'int64s', values: int64s.elements }
-    return { kind: 'none' }
-  }
-}
-
-/** Sizes of a tensor. Throws FormatError for what no tensor has, or cannot be addressed. */
-function checkDims(name: string, dims: readonly (number | bigint)[]): number[] {
-  const sizes = dims.map(Number)
-  let elements = 1
-  for (const d of sizes) elements *= d
-  if (
-    dims.length > MAX_RANK ||
-    sizes.some((d) => !Number.isSafeInteger(d) || d < 0) ||
-    !Number.isSafeInteger(elements * 8)
-  )
-    throw new FormatError(`ONNX: tensor '${name}' has the shape [${dims.slice(0, 8).join(', ')}], which no tensor has`)
-  return sizes
-}
-
-function externalData(name: string, entries: Readonly<Record<string, string>>): ExternalData {
-  const number = (key: string): number | undefined => {
-    const text = entries[key]
-    if (text === undefined) return undefined
-    const value = Number(text)
-    if (!/^\d+$/.test(text) || !Number.isSafeInteger(value))
-      throw new FormatError(`ONNX: the ${key} of tensor '${name}' in its external file is '${text}'`)
-    return value
-  }
-  const { location } = entries
-  if (location === undefined) throw new FormatError(`ONNX: tensor '${name}' is in an external file that is not named`)
-  return { location, offset: number('offset') ?? 0, length: number('length') }
 }
 
 function readValueInfo(reader: WireReader, budget: Budget): OnnxValueInfo {

@@ -1,6 +1,14 @@
 /** Writing the messages of an ONNX file. Fields stand in the order of their numbers, as protobuf's own writers have it. */
 import { WireWriter } from '../protobuf/wire-writer.ts'
-import type { OnnxAttributeValue, OnnxGraph, OnnxModel, OnnxNode, OnnxTensor, OnnxValueInfo } from './model.ts'
+import type {
+  OnnxAttributeValue,
+  OnnxFunction,
+  OnnxGraph,
+  OnnxModel,
+  OnnxNode,
+  OnnxTensor,
+  OnnxValueInfo,
+} from './model.ts'
 
 /** The bytes of a `.onnx` file. */
 export function serializeOnnx(model: OnnxModel): Uint8Array {
@@ -11,13 +19,35 @@ export function serializeOnnx(model: OnnxModel): Uint8Array {
   writer.message(7, (w) => {
     writeGraph(w, model.graph)
   })
-  for (const [domain, version] of model.opsets)
-    writer.message(8, (w) => {
+  writeOpsets(writer, 8, model.opsets)
+  for (const entry of Object.entries(model.metadata)) writeEntry(writer, 14, entry)
+  for (const f of model.functions)
+    writer.message(25, (w) => {
+      writeFunction(w, f)
+    })
+  return writer.finish()
+}
+
+function writeOpsets(writer: WireWriter, field: number, opsets: ReadonlyMap<string, number>): void {
+  for (const [domain, version] of opsets)
+    writer.message(field, (w) => {
       if (domain !== '') w.string(1, domain)
       w.varint(2, version)
     })
-  for (const entry of Object.entries(model.metadata)) writeEntry(writer, 14, entry)
-  return writer.finish()
+}
+
+function writeFunction(writer: WireWriter, f: OnnxFunction): void {
+  writer.string(1, f.name)
+  for (const name of f.inputs) writer.string(4, name)
+  for (const name of f.outputs) writer.string(5, name)
+  for (const node of f.nodes)
+    writer.message(7, (w) => {
+      writeNode(w, node)
+    })
+  writeOpsets(writer, 9, f.opsets)
+  writer.string(10, f.domain)
+  writeAttributes(writer, 11, f.defaults)
+  if (f.overload !== '') writer.string(13, f.overload)
 }
 
 function writeEntry(writer: WireWriter, field: number, [key, value]: readonly [string, string]): void {
@@ -56,12 +86,17 @@ function writeNode(writer: WireWriter, node: OnnxNode): void {
   for (const name of node.outputs) writer.string(2, name)
   writer.string(3, node.name)
   writer.string(4, node.opType)
-  for (const [name, value] of node.attributes)
-    writer.message(5, (w) => {
+  writeAttributes(writer, 5, node.attributes)
+  if (node.domain !== '') writer.string(7, node.domain)
+  if (node.overload !== undefined && node.overload !== '') writer.string(8, node.overload)
+}
+
+function writeAttributes(writer: WireWriter, field: number, attributes: ReadonlyMap<string, OnnxAttributeValue>): void {
+  for (const [name, value] of attributes)
+    writer.message(field, (w) => {
       w.string(1, name)
       writeAttribute(w, value)
     })
-  if (node.domain !== '') writer.string(7, node.domain)
 }
 
 /** The value, and its type in field 20. */
@@ -95,6 +130,8 @@ function writeAttribute(writer: WireWriter, attribute: OnnxAttributeValue): void
     case 'strings':
       for (const v of attribute.value) writer.string(9, v)
       return writer.varint(20, 8)
+    case 'reference':
+      return writer.string(21, attribute.value)
     case 'other':
       return
     default:

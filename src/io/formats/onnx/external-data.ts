@@ -10,19 +10,30 @@ import { FormatError } from '../../../common/errors.ts'
 import { numel } from '../../../common/shape.ts'
 import { noteRead } from '../../file-trace.ts'
 import { withStorageErrors } from '../../storage-error.ts'
-import type { OnnxGraph, OnnxTensor } from './model.ts'
+import type { OnnxGraph, OnnxModel, OnnxNode, OnnxTensor } from './model.ts'
 import { tensorDType, type ExternalBytes } from './tensor-data.ts'
 
 const CHUNK = 64 << 20
 
-/** All tensors of a graph and of the graphs inside. */
-export function* tensorsOf(graph: OnnxGraph): Generator<OnnxTensor> {
+/** All tensors of a model: of its graph, its functions, and the graphs inside. */
+export function* tensorsOf(model: OnnxModel): Generator<OnnxTensor> {
+  yield* inGraph(model.graph)
+  for (const f of model.functions) {
+    yield* inAttributes(f.defaults)
+    for (const node of f.nodes) yield* inAttributes(node.attributes)
+  }
+}
+
+function* inGraph(graph: OnnxGraph): Generator<OnnxTensor> {
   yield* graph.initializers
-  for (const node of graph.nodes)
-    for (const attribute of node.attributes.values()) {
-      if (attribute.kind === 'tensor') yield attribute.value
-      if (attribute.kind === 'graph') yield* tensorsOf(attribute.value)
-    }
+  for (const node of graph.nodes) yield* inAttributes(node.attributes)
+}
+
+function* inAttributes(attributes: OnnxNode['attributes']): Generator<OnnxTensor> {
+  for (const attribute of attributes.values()) {
+    if (attribute.kind === 'tensor') yield attribute.value
+    if (attribute.kind === 'graph') yield* inGraph(attribute.value)
+  }
 }
 
 /** Path of an external file. Throws FormatError for one outside the model's directory. */
@@ -42,9 +53,9 @@ export async function externalPath(modelPath: string, location: string): Promise
 }
 
 /** Reads the external tensors of a model; each file once. Throws FormatError, StorageError. */
-export async function readExternalData(modelPath: string, graph: OnnxGraph): Promise<ExternalBytes> {
+export async function readExternalData(modelPath: string, model: OnnxModel): Promise<ExternalBytes> {
   const byLocation = new Map<string, OnnxTensor[]>()
-  for (const tensor of tensorsOf(graph))
+  for (const tensor of tensorsOf(model))
     if (tensor.content.kind === 'external') {
       const { location } = tensor.content.at
       const tensors = byLocation.get(location)

@@ -32,7 +32,7 @@ export async function readOnnxModel(path: string): Promise<OperatorProgram> {
   const bytes = await readBytes(path)
   return aboutFile(path, async () => {
     const model = parseOnnx(bytes)
-    return programOfOnnx(model, await readExternalData(path, model.graph))
+    return programOfOnnx(model, await readExternalData(path, model))
   })
 }
 

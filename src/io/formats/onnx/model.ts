@@ -89,12 +89,16 @@ export type OnnxAttributeValue =
   | { readonly kind: 'floats'; readonly value: readonly number[] }
   | { readonly kind: 'ints'; readonly value: readonly (number | bigint)[] }
   | { readonly kind: 'strings'; readonly value: readonly string[] }
+  /** In a function: the value of an attribute of the call, by its name. */
+  | { readonly kind: 'reference'; readonly value: string }
   | { readonly kind: 'other'; readonly value: string }
 
 export interface OnnxNode {
   readonly opType: string
-  /** '' and 'ai.onnx' are the standard operators. */
+  /** '' is the standard operators'. */
   readonly domain: string
+  /** Which of the functions of one name, where there are several. */
+  readonly overload?: string
   readonly name: string
   /** '' for an operand that is absent. */
   readonly inputs: readonly string[]
@@ -130,6 +134,20 @@ export interface OnnxGraph {
   readonly valueInfos: readonly OnnxValueInfo[]
 }
 
+/** An operator that a model defines by nodes. */
+export interface OnnxFunction {
+  readonly name: string
+  readonly domain: string
+  readonly overload: string
+  readonly inputs: readonly string[]
+  readonly outputs: readonly string[]
+  readonly nodes: readonly OnnxNode[]
+  /** Versions of the operator sets that its nodes are of. */
+  readonly opsets: ReadonlyMap<string, number>
+  /** Attributes that a call may leave out. */
+  readonly defaults: ReadonlyMap<string, OnnxAttributeValue>
+}
+
 export interface OnnxModel {
   readonly irVersion: number
   /** Version of the operator set by domain; '' is the standard one. */
@@ -137,7 +155,6 @@ export interface OnnxModel {
   readonly producerName: string
   readonly producerVersion: string
   readonly graph: OnnxGraph
-  /** Number of functions that the model defines itself. */
-  readonly functions: number
+  readonly functions: readonly OnnxFunction[]
   readonly metadata: Readonly<Record<string, string>>
 }

@@ -175,7 +175,7 @@ export async function openOnnxRuntime(
 async function readChecked(path: string): Promise<OnnxModel> {
   const model = parseOnnx(await readBytes(path))
   const locations = new Set<string>()
-  for (const { content } of tensorsOf(model.graph)) if (content.kind === 'external') locations.add(content.at.location)
+  for (const { content } of tensorsOf(model)) if (content.kind === 'external') locations.add(content.at.location)
   for (const location of locations) await externalPath(path, location)
   return model
 }

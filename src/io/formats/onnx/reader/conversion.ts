@@ -13,6 +13,9 @@ import { slotNames, type AttributeValue, type ModelParameter, type Operation } f
 
 /** Larger results are computed when the model runs. */
 const MAX_FOLDED = 1 << 16
+/** Bytes that a conversion may make of a file whatever its size, and for each byte of its arrays: integers of 8 bits become floats. */
+const FREE_BYTES = 48 << 20
+const BYTES_A_BYTE = 4
 
 interface Constant {
   readonly array: HostArray
@@ -43,13 +46,33 @@ export class Conversion {
   readonly #constants = new Map<string, Constant>()
   readonly #buffers = new Set<string>()
   readonly #taken = new Set<string>()
+  #bytesLeft = FREE_BYTES
+  /** The last number behind a name that was taken. */
+  readonly #copies = new Map<string, number>()
   /** Where the operations that are emitted come from. */
   origin = ''
+
+  /** Says that the file has an array of so many bytes. */
+  allow(bytes: number): void {
+    this.#bytesLeft += BYTES_A_BYTE * bytes
+  }
+
+  /** Says that so many bytes are about to be made of the file. Throws FormatError where it asks for more than its arrays allow. */
+  charge(bytes: number): void {
+    this.#bytesLeft -= bytes
+    if (this.#bytesLeft < 0)
+      throw new FormatError(
+        'ONNX: constants that are computed when the model is read take far more memory than its arrays: corrupt or hostile',
+      )
+  }
 
   /** Takes a name for a program value; another one where it is taken. */
   fresh(wanted: string): string {
     let name = wanted
-    for (let i = 1; this.#taken.has(name); i++) name = `${wanted}.${i}`
+    let i = this.#copies.get(wanted) ?? 0
+    while (this.#taken.has(name)) name = `${wanted}.${++i}`
+    // Nodes of functions and loops have the same names again and again.
+    if (i > 0) this.#copies.set(wanted, i)
     this.#taken.add(name)
     return name
   }
@@ -121,7 +144,10 @@ export class Conversion {
     try {
       const results = evaluate(operation, (name) => this.#constants.get(name)!.array)
       if (!results || names.some((name) => !results.has(name))) return false
-      for (const [name, array] of results) this.#keep(name, array, true)
+      for (const [name, array] of results) {
+        this.charge(array.data.byteLength)
+        this.#keep(name, array, true)
+      }
       return true
     } catch (cause) {
       if (!(cause instanceof LongzhouError)) throw cause
@@ -135,7 +161,14 @@ export class Conversion {
     const { dtype, shape, content } = this.inference.get(name)
     const numbers = numbersOf(content)
     const sizes = numbersOf(shape)
-    if (!numbers || !sizes || isFloat(dtype) || sizes.length > 1 || numel(sizes) !== numbers.length) return false
+    if (
+      !numbers?.every(Number.isSafeInteger) ||
+      !sizes ||
+      isFloat(dtype) ||
+      sizes.length > 1 ||
+      numel(sizes) !== numbers.length
+    )
+      return false
     const data = viewHost(dtype, new ArrayBuffer(numbers.length * (dtype === 'int64' ? 8 : dtype === 'int32' ? 4 : 1)))
     numbers.forEach((v, i) => {
       data[i] = dtype === 'int64' ? BigInt(v) : v
@@ -151,11 +184,14 @@ export class Conversion {
   }
 }
 
-/** The elements of a short vector of integers. */
+/** The elements of a short vector of integers, but those that numbers do not hold. */
 function contentOf(array: HostArray): readonly Dim[] | undefined {
   const n = numel(array.shape)
   if (isFloat(array.dtype) || array.shape.length > 1 || n > MAX_CONTENT) return undefined
-  return Array.from({ length: n }, (_, i) => getElement(array.dtype, array.data, i))
+  return Array.from({ length: n }, (_, i) => {
+    const v = getElement(array.dtype, array.data, i)
+    return Number.isSafeInteger(v) ? v : ''
+  })
 }
 
 /** The numbers of a constant. */

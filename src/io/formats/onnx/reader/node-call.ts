@@ -3,37 +3,36 @@ import { isFloat, type DType, type HostArray } from '../../../../common/dtype.ts
 import { FormatError } from '../../../../common/errors.ts'
 import { numel } from '../../../../common/shape.ts'
 import { isNumber, numbersOf, type Dim, type Known } from '../../program/inference/known.ts'
-import { dtypeOfDataType, DATA_TYPES, type OnnxGraph, type OnnxNode } from '../model.ts'
-import { tensorArray, type ExternalBytes } from '../tensor-data.ts'
+import { dtypeOfDataType, DATA_TYPES, type OnnxGraph, type OnnxNode, type OnnxTensor } from '../model.ts'
 import { elementsOf, Variable, type Attributes, type Conversion, type Inputs } from './conversion.ts'
+import { Scope, type Value } from './frame.ts'
 
 /** What a rule cannot do: the node is listed with the reason. */
 export class Unsupported extends FormatError {}
 
-/** Program values by ONNX value; graphs inside see those of the graphs around. */
-export type Scope = Map<string, string>
+type Inline = (graph: OnnxGraph, operands: readonly Value[]) => readonly Value[]
 
 export class NodeCall {
   readonly node: OnnxNode
   readonly opset: number
   readonly #conversion: Conversion
   readonly #scope: Scope
-  readonly #externalBytes: ExternalBytes
-  readonly #inline: (graph: OnnxGraph) => readonly string[]
+  readonly #arrayOf: (tensor: OnnxTensor) => HostArray
+  readonly #inline: Inline
 
   constructor(
     node: OnnxNode,
     opset: number,
     conversion: Conversion,
     scope: Scope,
-    externalBytes: ExternalBytes,
-    inline: (graph: OnnxGraph) => readonly string[],
+    arrayOf: (tensor: OnnxTensor) => HostArray,
+    inline: Inline,
   ) {
     this.node = node
     this.opset = opset
     this.#conversion = conversion
     this.#scope = scope
-    this.#externalBytes = externalBytes
+    this.#arrayOf = arrayOf
     this.#inline = inline
   }
 
@@ -49,11 +48,24 @@ export class NodeCall {
 
   /** The program value of an operand, without making a constant a parameter. */
   value(i: number): string {
+    const value = this.any(i)
+    return typeof value === 'string' ? value : this.refuse('a sequence of tensors as an operand')
+  }
+
+  /** The program values of an operand that is a sequence. */
+  sequence(i: number): readonly string[] {
+    const value = this.any(i)
+    if (typeof value === 'string') throw new FormatError(`takes a sequence as operand ${i}`)
+    return value
+  }
+
+  /** An operand of either kind. */
+  any(i: number): Value {
     const onnxName = this.node.inputs[i] ?? ''
     if (onnxName === '') throw new FormatError(`lacks operand ${i}`)
-    const name = this.#scope.get(onnxName)
-    if (name === undefined) throw new FormatError(`nothing computes its operand '${onnxName}'`)
-    return name
+    const value = this.#scope.get(onnxName)
+    if (value === undefined) throw new FormatError(`nothing computes its operand '${onnxName}'`)
+    return value
   }
 
   operand(i: number): string {
@@ -102,8 +114,13 @@ export class NodeCall {
 
   /** The numbers of an operand that is a constant, or null. */
   numbers(i: number): number[] | null {
-    const array = this.constant(i)
-    return array ? elementsOf(array) : numbersOf(this.known(i).content)
+    return this.numbersOf(this.value(i))
+  }
+
+  /** The numbers of a value that is a constant, or null. */
+  numbersOf(name: string): number[] | null {
+    const array = this.#conversion.constant(name)
+    return array ? elementsOf(array) : numbersOf(this.knownOf(name).content)
   }
 
   /** The numbers of an operand that must be constant; undefined where it is absent. */
@@ -162,7 +179,7 @@ export class NodeCall {
   tensor(name: string): HostArray | undefined {
     const a = this.node.attributes.get(name)
     if (a === undefined) return undefined
-    return a.kind === 'tensor' ? tensorArray(a.value, this.#externalBytes) : this.#wrong(name, 'a tensor')
+    return a.kind === 'tensor' ? this.#arrayOf(a.value) : this.#wrong(name, 'a tensor')
   }
 
   /** A dtype by its number in ONNX. */
@@ -223,26 +240,44 @@ export class NodeCall {
     if (onnxName !== '') this.#scope.set(onnxName, name)
   }
 
+  /** What another operator's rule makes of program values, by this node's attributes: its first result. */
+  through(convert: (n: NodeCall) => void, operands: readonly string[]): string {
+    const result = `${this.#base()}.of`
+    const scope = new Scope()
+    for (const name of operands) scope.set(name, name)
+    const node = { ...this.node, inputs: operands, outputs: [result] }
+    convert(new NodeCall(node, this.opset, this.#conversion, scope, this.#arrayOf, this.#inline))
+    return scope.get(result) as string
+  }
+
   /** Says that result `k` is a value that there is already. */
-  bind(k: number, name: string): void {
+  bind(k: number, value: Value): void {
     const onnxName = this.node.outputs[k] ?? ''
-    if (onnxName !== '') this.#scope.set(onnxName, name)
+    if (onnxName !== '') this.#scope.set(onnxName, value)
   }
 
   /** Says that result `k` is a constant of the file. */
   bindConstant(k: number, array: HostArray): void {
+    this.charge(array.data.byteLength)
     const onnxName = this.node.outputs[k] ?? ''
     if (onnxName !== '')
       this.#scope.set(onnxName, this.#conversion.addConstant(onnxName, array, isFoldable(array, true)))
   }
 
+  /** Says that so many bytes are about to be made: what is made of a small file must be small. Throws FormatError. */
+  charge(bytes: number): void {
+    this.#conversion.charge(bytes)
+  }
+
   /** A constant that the conversion makes. */
   make(array: HostArray, what = 'constant', foldable = true): string {
+    this.charge(array.data.byteLength)
     return this.#conversion.addConstant(`${this.#base()}.${what}`, array, foldable)
   }
 
   /** A parameter made from weights of the file. */
   weight(array: HostArray, what: string): string {
+    this.charge(array.data.byteLength)
     return this.#conversion.operand(this.#conversion.addConstant(`${this.#base()}.${what}`, array, false))
   }
 
@@ -255,8 +290,8 @@ export class NodeCall {
   }
 
   /** Puts the nodes of a graph in the node's place; returns the values of its outputs. */
-  inline(graph: OnnxGraph): readonly string[] {
-    return this.#inline(graph)
+  inline(graph: OnnxGraph, operands: readonly Value[] = []): readonly Value[] {
+    return this.#inline(graph, operands)
   }
 
   refuse(reason: string): never {

@@ -1,4 +1,5 @@
 /** An ONNX graph as a program. What cannot be read is listed all at once, with how often and where it stands. */
+import type { HostArray } from '../../../../common/dtype.ts'
 import { FormatError, UnsupportedError } from '../../../../common/errors.ts'
 import type { Known } from '../../program/inference/known.ts'
 import { sizesOf } from '../../program/inference/known.ts'
@@ -7,22 +8,27 @@ import {
   axisNamesOf,
   DATA_TYPES,
   dtypeOfDataType,
+  type OnnxFunction,
   type OnnxGraph,
   type OnnxModel,
   type OnnxNode,
+  type OnnxTensor,
   type OnnxValueInfo,
 } from '../model.ts'
 import { tensorArray, type ExternalBytes } from '../tensor-data.ts'
 import { Conversion } from './conversion.ts'
-import { isFoldable, NodeCall, Unsupported, type Scope } from './node-call.ts'
+import { enter, functionKey, inFrame, Scope, type Frame, type Value } from './frame.ts'
+import { isFoldable, NodeCall, Unsupported } from './node-call.ts'
 import { ruleFor } from './rule.ts'
 import { refusedOperators } from './rules/control.ts'
 import { onnxOperators } from './table.ts'
 
 /** The first version of the operator set that is read. */
 export const OLDEST_OPSET = 7
-/** Constant branches inside constant branches. */
-const MAX_INLINED = 16
+/** Branches, functions and steps of loops inside one another. */
+const MAX_DEPTH = 16
+/** Nodes in place of branches, functions and loops: a small file may ask for any number of them. */
+const MAX_INLINED = 100_000
 
 /** Problems by operator and reason, and where they stand. */
 type Problems = Map<string, string[]>
@@ -30,27 +36,31 @@ type Problems = Map<string, string[]>
 class Reader {
   readonly #conversion = new Conversion()
   readonly #problems: Problems = new Map()
-  readonly #opset: number
+  readonly #functions: ReadonlyMap<string, OnnxFunction>
   readonly #externalBytes: ExternalBytes | undefined
+  readonly #arrays = new Map<OnnxTensor, HostArray>()
+  readonly #constants = new Map<OnnxTensor, string>()
   #depth = 0
+  #inlined = 0
 
-  constructor(opset: number, externalBytes: ExternalBytes | undefined) {
-    this.#opset = opset
+  constructor(functions: readonly OnnxFunction[], externalBytes: ExternalBytes | undefined) {
+    this.#functions = new Map(functions.map((f) => [functionKey(f.domain, f.name, f.overload), f]))
     this.#externalBytes = externalBytes
   }
 
   program(model: OnnxModel): OperatorProgram {
     const { graph } = model
-    const scope: Scope = new Map()
+    const scope = new Scope()
     const weights = new Set(graph.initializers.map((t) => t.name))
     // Files of the first IR versions list weights among the inputs.
     const inputs = graph.inputs.filter((i) => !weights.has(i.name)).map((i) => this.#input(i, scope))
-    this.#nodes(graph, scope)
+    this.#graph(graph, scope, { opsets: model.opsets, attributes: new Map(), absent: new Set(), functions: [] })
     this.#report()
     const outputs = graph.outputs.map((info) => {
       const { name } = info
       const value = scope.get(name)
       if (value === undefined) throw new FormatError(`ONNX: nothing computes the output '${name}'`)
+      if (typeof value !== 'string') throw new UnsupportedError(`ONNX: the output '${name}' is a sequence of tensors`)
       return { name, value: this.#conversion.operand(value), ...axisNamesOf(info) }
     })
     return this.#pruned(inputs, outputs, model.metadata)
@@ -69,57 +79,122 @@ class Reader {
     return { name: info.name, dtype, shape: sizesOf(known.shape!), ...axisNamesOf(info) }
   }
 
-  #nodes(graph: OnnxGraph, scope: Scope): void {
+  #graph(graph: OnnxGraph, scope: Scope, frame: Frame, around = ''): void {
     if (graph.sparseInitializers > 0) this.#note('sparse initializers', 'are not supported', graph.name)
     for (const tensor of graph.initializers) {
-      const array = tensorArray(tensor, this.#externalBytes)
-      scope.set(tensor.name, this.#conversion.addConstant(tensor.name, array, isFoldable(array, false)))
+      // Each step of a loop has them again.
+      let value = this.#constants.get(tensor)
+      if (value === undefined) {
+        const array = this.#array(tensor)
+        value = this.#conversion.addConstant(tensor.name, array, isFoldable(array, false))
+        this.#constants.set(tensor, value)
+      }
+      scope.set(tensor.name, value)
     }
-    graph.nodes.forEach((node, i) => {
-      this.#node(node, node.name === '' ? `node ${i}` : node.name, scope)
+    this.#nodes(graph.nodes, scope, frame, around)
+  }
+
+  #nodes(nodes: readonly OnnxNode[], scope: Scope, frame: Frame, around: string): void {
+    nodes.forEach((node, i) => {
+      const place = `${around}${node.name === '' ? `node ${i}` : node.name}`
+      if (this.#depth > 0 && ++this.#inlined > MAX_INLINED)
+        throw new FormatError(`ONNX: more than ${MAX_INLINED} nodes in place of branches, functions and loops`)
+      this.#node(node, place, scope, frame)
     })
   }
 
-  #node(node: OnnxNode, place: string, scope: Scope): void {
+  #array(tensor: OnnxTensor): HostArray {
+    const known = this.#arrays.get(tensor)
+    if (known) return known
+    const array = tensorArray(tensor, this.#externalBytes)
+    this.#conversion.allow(array.data.byteLength)
+    this.#arrays.set(tensor, array)
+    return array
+  }
+
+  #node(given: OnnxNode, place: string, scope: Scope, frame: Frame): void {
+    const node = this.#located(given.opType, place, () => inFrame(given, frame))
+    const full = node.domain === '' ? node.opType : `${node.domain}.${node.opType}`
     const failed = (reason: string): void => {
-      this.#note(node.domain === '' ? node.opType : `${node.domain}.${node.opType}`, reason, place)
+      this.#note(full, reason, place)
       // What follows is looked at all the same, so that everything is told at once.
       for (const name of node.outputs) if (name !== '') scope.set(name, this.#conversion.fresh(name))
     }
-    const operator = node.domain === '' && Object.hasOwn(onnxOperators, node.opType) ? onnxOperators[node.opType] : null
+    const defined = this.#functions.get(functionKey(node.domain, node.opType, node.overload ?? ''))
+    if (defined) {
+      if ([...node.attributes.values()].some((a) => a.kind === 'graph')) return failed('graphs as its attributes')
+      return this.#function(defined, node, place, scope, frame)
+    }
+    const operator = Object.hasOwn(onnxOperators, full) ? onnxOperators[full] : null
     if (!operator) {
       const why = Object.hasOwn(refusedOperators, node.opType) ? refusedOperators[node.opType] : undefined
       return failed(why ?? (node.domain === '' ? 'not supported' : 'an operator that is not ONNX’s own'))
     }
-    const convert = ruleFor(operator, this.#opset)
-    if (!convert) return failed(`not in version ${this.#opset} of the operator set`)
+    const opset = frame.opsets.get('') ?? 0
+    if (opset < OLDEST_OPSET) return failed(`of version ${opset} of the operator set, older than ${OLDEST_OPSET}`)
+    const convert = ruleFor(operator, opset)
+    if (!convert) return failed(`not in version ${opset} of the operator set`)
     this.#conversion.origin = `${node.opType} ${place}`
-    const inline = (body: OnnxGraph): readonly string[] => this.#inline(body, scope)
-    const externalBytes: ExternalBytes = (t) => this.#externalBytes?.(t) ?? new Uint8Array(0)
-    const call = new NodeCall(node, this.#opset, this.#conversion, scope, externalBytes, inline)
+    const inline = (body: OnnxGraph, operands: readonly Value[]): readonly Value[] =>
+      this.#inline(body, operands, scope, frame, place)
+    const arrayOf = (tensor: OnnxTensor): HostArray => this.#array(tensor)
+    const call = new NodeCall(node, opset, this.#conversion, scope, arrayOf, inline)
     try {
       convert(call)
     } catch (error) {
       if (error instanceof Unsupported) return failed(`with ${error.message}`)
       // After the first problem, operands of unknown shape lead to others that are none.
       if (this.#problems.size > 0) return failed('')
-      if (error instanceof FormatError)
+      if (error instanceof FormatError && !error.message.startsWith('ONNX: '))
         throw new FormatError(`ONNX: ${node.opType} (${place}): ${error.message}`, { cause: error })
       throw error
     }
   }
 
-  #inline(body: OnnxGraph, outer: Scope): readonly string[] {
-    if (++this.#depth > MAX_INLINED)
-      throw new FormatError(`ONNX: branches inside branches, more than ${MAX_INLINED} deep`)
-    const scope: Scope = new Map(outer)
-    this.#nodes(body, scope)
-    this.#depth--
+  #inline(body: OnnxGraph, operands: readonly Value[], outer: Scope, frame: Frame, place: string): readonly Value[] {
+    const scope = new Scope(outer)
+    body.inputs.forEach(({ name }, i) => {
+      const value = operands[i]
+      if (value !== undefined) scope.set(name, value)
+    })
+    this.#deeper(() => this.#graph(body, scope, frame, `${place}/`))
     return body.outputs.map(({ name }) => {
       const value = scope.get(name)
-      if (value === undefined) throw new FormatError(`ONNX: nothing computes '${name}' in a branch`)
+      if (value === undefined) throw new FormatError(`ONNX: nothing computes '${name}' in ${place}`)
       return value
     })
+  }
+
+  /** Puts the nodes of a function in the place of a call. */
+  #function(f: OnnxFunction, call: OnnxNode, place: string, outer: Scope, outside: Frame): void {
+    const [scope, frame] = this.#located(f.name, place, () => enter(f, call, outer, outside))
+    this.#deeper(() => this.#nodes(f.nodes, scope, frame, `${place}/`))
+    f.outputs.forEach((name, k) => {
+      const wanted = call.outputs[k] ?? ''
+      const value = scope.get(name)
+      if (wanted === '') return
+      if (value === undefined) throw new FormatError(`ONNX: nothing computes '${name}' in the function '${f.name}'`)
+      outer.set(wanted, value)
+    })
+  }
+
+  #deeper(read: () => void): void {
+    if (++this.#depth > MAX_DEPTH)
+      throw new FormatError(`ONNX: branches, functions and loops inside one another, more than ${MAX_DEPTH} deep`)
+    try {
+      read()
+    } finally {
+      this.#depth--
+    }
+  }
+
+  #located<T>(what: string, place: string, f: () => T): T {
+    try {
+      return f()
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error
+      throw new FormatError(`ONNX: ${what} (${place}): ${error.message}`, { cause: error })
+    }
   }
 
   #note(what: string, reason: string, place: string): void {
@@ -177,9 +252,5 @@ export function programOfOnnx(model: OnnxModel, externalBytes?: ExternalBytes): 
     throw new FormatError(
       `ONNX: version ${opset} of the operator set is older than ${OLDEST_OPSET}; convert the model with onnx.version_converter`,
     )
-  if (model.functions > 0)
-    throw new UnsupportedError(
-      'ONNX: functions that a model defines itself are not supported; inline them (onnx.inliner)',
-    )
-  return new Reader(opset, externalBytes).program(model)
+  return new Reader(model.functions, externalBytes).program(model)
 }

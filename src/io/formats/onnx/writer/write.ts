@@ -9,8 +9,11 @@ import { Emission } from './emission.ts'
 import { fuseBias } from './fuse-bias.ts'
 import { elementwiseWriters } from './rules/elementwise.ts'
 import { linearWriters } from './rules/linear.ts'
+import { lossWriters } from './rules/loss.ts'
 import { normalizationWriters } from './rules/normalization.ts'
+import { poolingWriters } from './rules/pooling.ts'
 import { recurrentWriters } from './rules/recurrent.ts'
+import { resizingWriters } from './rules/resizing.ts'
 import { shapingWriters } from './rules/shaping.ts'
 import { spatialWriters } from './rules/spatial.ts'
 import { Unwritable, WriteCall, type WriteRules } from './write-call.ts'
@@ -28,8 +31,11 @@ export interface OnnxWriteOptions {
 export const writers: WriteRules = {
   ...elementwiseWriters,
   ...linearWriters,
+  ...lossWriters,
   ...normalizationWriters,
+  ...poolingWriters,
   ...recurrentWriters,
+  ...resizingWriters,
   ...shapingWriters,
   ...spatialWriters,
 }
@@ -77,7 +83,7 @@ export function onnxOfProgram(program: OperatorProgram, options: OnnxWriteOption
     producerName: producer,
     producerVersion: '',
     metadata: program.metadata,
-    functions: 0,
+    functions: [],
     graph: {
       name: 'longzhou',
       nodes: emission.nodes,

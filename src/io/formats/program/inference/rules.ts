@@ -118,7 +118,7 @@ function filled(call: InferenceCall): Known {
   const value = call.number('value')
   const n = shape ? productOf(shape) : ''
   const isSmall =
-    isNumber(n) && n <= MAX_CONTENT && (shape?.length ?? 2) < 2 && Number.isInteger(value) && !isFloat(dtype)
+    isNumber(n) && n <= MAX_CONTENT && (shape?.length ?? 2) < 2 && Number.isSafeInteger(value) && !isFloat(dtype)
   return { dtype, shape, content: isSmall ? new Array<Dim>(n).fill(value) : undefined }
 }
 
@@ -198,8 +198,8 @@ function normalised(slots: readonly string[]): InferenceRule {
 const unary =
   'relu sigmoid tanh silu swish hardswish hardsigmoid leaky_relu gelu softmax log_softmax relu6 elu celu selu softplus softsign mish ' +
   'hardtanh hardshrink softshrink thresholded_relu logsigmoid tanh_shrink abs exp expm1 log log1p log2 log10 sqrt rsqrt square reciprocal ' +
-  'sin cos tan asin acos atan sinh cosh asinh acosh atanh erf floor ceil round trunc sign pow scale clip prelu cumsum ' +
-  'tril triu flip roll logit label_smooth scatter scatter_nd_add index_add instance_norm onnx.LRN onnx.ScatterND bitwise_not'
+  'sin cos tan asin acos atan sinh cosh asinh acosh atanh erf floor ceil round trunc sign pow scale clip prelu cumprod ' +
+  'tril triu flip roll logit label_smooth scatter scatter_nd_add index_add instance_norm onnx.LRN onnx.ScatterND onnx.ReverseSequence bitwise_not'
 
 const predicates = 'isnan_v2 isinf_v2 isfinite_v2 isnan isinf isfinite logical_not'
 
@@ -291,20 +291,6 @@ export const inferenceRules: Readonly<Record<string, InferenceRule>> = {
   },
   'onnx.DepthToSpace': (call) => blockwise(call, call.number('blocksize')),
   'onnx.SpaceToDepth': (call) => blockwise(call, 1 / call.number('blocksize')),
-  'onnx.Resize': (call) => {
-    const { shape } = call.value('x')
-    const [sizes, scales] = [call.dims('sizes'), numbersOf(call.dims('scales'))]
-    if (!shape) return shaped(call, null)
-    if (scales && scales.length > 0)
-      return shaped(
-        call,
-        shape.map((d, i) => (scales[i] === 1 ? d : arithmetic(d, scales[i], (a, b) => Math.floor(a * b)))),
-      )
-    return shaped(
-      call,
-      shape.map((d, i) => (sizes?.[i] === -1 ? d : (sizes?.[i] ?? ''))),
-    )
-  },
   embedding: (call) => {
     const [index, weight] = [call.value('x'), call.value('weight')]
     return { dtype: weight.dtype, shape: index.shape ? [...index.shape, weight.shape?.[1] ?? ''] : null }
@@ -319,6 +305,17 @@ export const inferenceRules: Readonly<Record<string, InferenceRule>> = {
   min: reduction(ownType),
   amax: reduction(ownType),
   amin: reduction(ownType),
+  // Paddle counts int32 as int64.
+  cumsum: (call) => {
+    const { dtype, shape } = call.value('x')
+    const flat: readonly Dim[] | null = shape && call.bool('flatten') ? [productOf(shape)] : shape
+    return { dtype: dtype === 'int32' || dtype === 'bool' ? 'int64' : dtype, shape: flat }
+  },
+  det: (call) => shaped(call, call.value('x').shape?.slice(0, -2) ?? null),
+  nll_loss: (call) => {
+    const { dtype } = call.value('input')
+    return { dtype, shape: call.text('reduction') === 'none' ? call.value('label').shape : [] }
+  },
   prod: reduction(ownType),
   logsumexp: reduction(ownType),
   frobenius_norm: reduction(ownType),
@@ -361,6 +358,7 @@ export const inferenceRules: Readonly<Record<string, InferenceRule>> = {
     return { y: { dtype, shape }, out: { dtype, shape } }
   },
   rnn: recurrent,
+  'onnx.rnn': recurrent,
   pixel_shuffle: (call) => {
     const { shape } = call.value('x')
     const r = call.number('upscale_factor')

@@ -1,6 +1,7 @@
 /** Shapes of what convolutions, pools, interpolation and spatial padding make. */
+import { positionsRoundedUp, resizedBy } from '../positions.ts'
 import type { InferenceCall, Inferred } from './infer.ts'
-import { arithmetic, isNumber, numbersOf, type Dim, type Known } from './known.ts'
+import { arithmetic, fromFront, isNumber, numbersOf, type Dim, type Known } from './known.ts'
 
 /** Axes of batch, channel and space in a layout. */
 function axesOf(call: InferenceCall, rank: number): { readonly channel: number; readonly spatial: readonly number[] } {
@@ -39,7 +40,11 @@ function windowed(call: InferenceCall, size: Dim, i: number, window: Window, pad
   if (stride === 1 && low + high === reach - 1) return size
   if (!isNumber(size)) return ''
   const over = (size + low + high - reach) / stride
-  return (window.ceil ? Math.ceil(over) : Math.floor(over)) + 1
+  const count = (window.ceil ? Math.ceil(over) : Math.floor(over)) + 1
+  // ONNX's inference of shapes counts a window that its operators leave out.
+  const isLess =
+    window.ceil && call.type.startsWith('onnx.') && positionsRoundedUp(size, low, high, reach, stride) < count
+  return isLess ? '' : count
 }
 
 function convolved(call: InferenceCall): Inferred {
@@ -118,8 +123,25 @@ function interpolated(call: InferenceCall): Inferred {
     const factor = scale[i] ?? scale[0]
     if (!given || !factors || factors.length > 0) out[axis] = ''
     else if (given.length > 0) out[axis] = given[i] ?? ''
-    else if (factor !== undefined) out[axis] = arithmetic(shape[axis], factor, (a, b) => Math.floor(a * b))
+    else if (factor !== undefined) out[axis] = arithmetic(shape[axis], factor, resizedBy)
     else out[axis] = sizes[i]! > 0 ? sizes[i]! : ''
+  })
+  return { dtype, shape: out }
+}
+
+/** `onnx.Resize`: sizes or factors of some axes. */
+function resized(call: InferenceCall): Inferred {
+  const { dtype, shape } = call.value('x')
+  if (!shape) return { dtype, shape }
+  const given = numbersOf(call.dims('axes')) ?? []
+  const axes = given.length > 0 ? given.map((a) => fromFront(a, shape.length)) : shape.map((_, i) => i)
+  const [sizes, scales] = [call.dims('sizes'), call.dims('scales')]
+  const isPlain = call.text('policy') === 'stretch' && call.text('transform') !== 'tf_crop_and_resize'
+  const out = [...shape]
+  axes.forEach((axis, k) => {
+    const factor = scales?.[k]
+    if (scales && scales.length === 0) out[axis] = call.text('policy') === 'stretch' ? (sizes?.[k] ?? '') : ''
+    else if (!isPlain || factor !== 1) out[axis] = isPlain ? arithmetic(shape[axis], factor, resizedBy) : ''
   })
   return { dtype, shape: out }
 }
@@ -139,9 +161,23 @@ function paddedSpatially(call: InferenceCall): Inferred {
   return { dtype, shape: out }
 }
 
-const withMask = (call: InferenceCall): Inferred => {
-  const known = pooledShape(call)
-  return { out: known, mask: { dtype: 'int32', shape: known.shape } }
+const withMask = (dtype: 'int32' | 'int64') => {
+  return (call: InferenceCall): Inferred => {
+    const known = pooledShape(call)
+    return { out: known, mask: { dtype, shape: known.shape } }
+  }
+}
+
+function unpooled(call: InferenceCall): Inferred {
+  const { dtype, shape } = call.value('x')
+  const wanted = call.dims('output_shape')
+  if (!wanted || wanted.length > 0) return { dtype, shape: wanted }
+  const [kernel, strides] = [numbersOf(call.dims('kernel_size')) ?? [], numbersOf(call.dims('strides')) ?? []]
+  const pads = padsOf(numbersOf(call.dims('paddings')) ?? [], kernel.length)
+  const sizes = kernel.map((k, i) =>
+    arithmetic(shape?.[i + 2], k, (d) => (d - 1) * strides[i]! + k - pads[i]![0] - pads[i]![1]),
+  )
+  return { dtype, shape: shape && [...shape.slice(0, 2), ...sizes] }
 }
 
 export const convolutionRules: Readonly<Record<string, (call: InferenceCall) => Inferred>> = {
@@ -153,14 +189,49 @@ export const convolutionRules: Readonly<Record<string, (call: InferenceCall) => 
   depthwise_conv2d_transpose: deconvolved,
   pool2d: pooledShape,
   pool3d: pooledShape,
-  max_pool2d_with_index: withMask,
-  max_pool3d_with_index: withMask,
+  max_pool2d_with_index: withMask('int32'),
+  max_pool3d_with_index: withMask('int32'),
+  'onnx.AveragePool': pooledShape,
+  'onnx.LpPool': pooledShape,
+  'onnx.MaxPool': withMask('int64'),
+  'onnx.MaxUnpool': unpooled,
   nearest_interp: interpolated,
   bilinear_interp: interpolated,
   bicubic_interp: interpolated,
   linear_interp: interpolated,
   trilinear_interp: interpolated,
+  'onnx.Resize': resized,
   pad3d: paddedSpatially,
+  affine_grid: (call) => {
+    const size = call.dims('output_shape')
+    const shape = size && [size[0] ?? '', ...size.slice(2), size.length - 2]
+    return { dtype: call.value('input').dtype, shape }
+  },
+  deformable_conv: (call) => {
+    const [{ dtype, shape }, offset, filter] = [call.value('x'), call.value('offset').shape, call.value('filter').shape]
+    if (!shape || !offset || !filter) return { dtype, shape: null }
+    return { dtype, shape: [shape[0] ?? '', filter[0] ?? '', ...offset.slice(2)] }
+  },
+  fold: (call) => {
+    const { dtype, shape } = call.value('x')
+    const [sizes, kernel] = [numbersOf(call.dims('output_sizes')), numbersOf(call.dims('kernel_sizes'))]
+    if (!shape || !sizes || !kernel) return { dtype, shape: null }
+    const taps = sizes.reduce((a, _, i) => a * (kernel[i] ?? kernel[0]!), 1)
+    return { dtype, shape: [shape[0] ?? '', arithmetic(shape[1], taps, (a, b) => a / b), ...sizes] }
+  },
+  'onnx.RoiAlign': (call) => {
+    const [{ dtype, shape }, boxes] = [call.value('x'), call.value('boxes').shape]
+    const size = [call.number('output_height'), call.number('output_width')]
+    return { dtype, shape: shape && [boxes?.[0] ?? '', shape[1] ?? '', ...size] }
+  },
+  pixel_unshuffle: (call) => {
+    const { dtype, shape } = call.value('x')
+    const r = call.number('downscale_factor')
+    if (shape?.length !== 4 || call.text('data_format') === 'NHWC') return { dtype, shape: null }
+    const less = (d: Dim | undefined): Dim => arithmetic(d, r, (a, b) => a / b)
+    const channels = arithmetic(shape[1], r, (a, b) => a * b * b)
+    return { dtype, shape: [shape[0]!, channels, less(shape[2]), less(shape[3])] }
+  },
   grid_sample: (call) => {
     const [x, grid] = [call.value('x'), call.value('grid')]
     const shape = x.shape && grid.shape ? [...x.shape.slice(0, 2), ...grid.shape.slice(1, -1)] : null

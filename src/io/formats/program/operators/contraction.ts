@@ -1,6 +1,7 @@
 /** Matrix products and sums over letters. */
 import { einsum } from '../../../../tensor/einsum.ts'
 import { addmm, bmm, dot, matmul, mv } from '../../../../tensor/linalg.ts'
+import { det } from '../../../../tensor/solve.ts'
 import { bool, float, text, type Operator } from '../operator.ts'
 import { binary } from './arithmetic.ts'
 
@@ -16,6 +17,7 @@ export const contractions = {
       }),
   },
   bmm: binary(bmm),
+  det: { inputs: ['x'], outputs: ['out'], attributes: {}, run: (call) => det(call.tensor('x')) },
   dot: binary(dot),
   mv: {
     inputs: ['x', 'vec'],

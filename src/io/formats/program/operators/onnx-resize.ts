@@ -2,17 +2,24 @@
  * ONNX's Resize in full (onnx.ai/onnx/operators/onnx__Resize.html): each axis by itself, as a product with a matrix of weights that is made on
  * the host from the sizes. Paddle's own interpolations are written with their own operators; this is for what these do not know.
  */
+import { isFloat } from '../../../../common/dtype.ts'
 import { FormatError } from '../../../../common/errors.ts'
+import { normalizeAxis } from '../../../../common/shape.ts'
+import { full } from '../../../../tensor/creation.ts'
 import { einsum } from '../../../../tensor/einsum.ts'
 import { gather } from '../../../../tensor/indexing.ts'
-import { cast } from '../../../../tensor/shaping.ts'
+import { where } from '../../../../tensor/search.ts'
+import { cast, reshape } from '../../../../tensor/shaping.ts'
 import { fromHost, type Tensor } from '../../../../tensor/tensor.ts'
+import { exactSize, resizedBy } from '../positions.ts'
 import { bool, float, floats, ints, text, variable, type Operator, type OperatorCall } from '../operator.ts'
 
 interface Axis {
   readonly size: number
   readonly out: number
   readonly scale: number
+  /** The part of the axis that is cut out, as shares of it. */
+  readonly region: readonly [start: number, end: number]
 }
 
 type Transform = (i: number, axis: Axis) => number
@@ -30,8 +37,12 @@ const transforms: Readonly<Record<string, Transform>> = {
     return f(centre * (1 - adjustment) + centred(i, scale))
   },
   pytorch_half_pixel: (i, { out, scale }) => (out > 1 ? centred(i, scale) : 0),
-  align_corners: (i, { size, out }) => (out === 1 ? 0 : f((i * (size - 1)) / (out - 1))),
+  align_corners: (i, { size, out, scale }) => (out === 1 ? 0 : f((i * (size - 1)) / (exactSize(size, scale) - 1))),
   asymmetric: (i, { scale }) => f(i / f(scale)),
+  tf_crop_and_resize(i, { size, out, region: [start, end] }) {
+    const share = out === 1 ? 0.5 * (start + end) : start + (i * (end - start)) / (out - 1)
+    return f(share * (size - 1))
+  },
 }
 
 const rounding: Readonly<Record<string, (x: number) => number>> = {
@@ -106,18 +117,57 @@ function resizeAxis(call: OperatorCall, x: Tensor, axis: number, plan: Axis): Te
   return einsum(`${before},z${letters[axis]}->${after}`, x, cast(weights, x.dtype))
 }
 
-function resize(call: OperatorCall): Tensor {
-  let x = call.tensor('x')
-  const sizes = call.numbers('sizes')
-  const scales = call.numbers('scales')
-  x.shape.forEach((size, axis) => {
-    const wanted = sizes[axis] ?? -1
-    const out = scales.length > 0 ? Math.floor(size * scales[axis]!) : wanted < 0 ? size : wanted
-    const scale = scales.length > 0 ? scales[axis]! : out / size
-    if (out === size && scale === 1) return
-    x = resizeAxis(call, x, axis, { size, out, scale })
+/** x, with what stands for elements outside where positions along an axis lie there. */
+function withOutside(call: OperatorCall, x: Tensor, axis: number, plan: Axis): Tensor {
+  const isInside = Uint8Array.from({ length: plan.out }, (_, i) => {
+    const at = transforms['tf_crop_and_resize']!(i, plan)
+    return at >= 0 && at <= plan.size - 1 ? 1 : 0
   })
-  return x
+  if (isInside.every(Boolean)) return x
+  const along = x.shape.map((_, i) => (i === axis ? plan.out : 1))
+  const inside = reshape(fromHost({ dtype: 'bool', shape: [plan.out], data: isInside }), along)
+  return where(inside, x, full([], call.number('extrapolation'), x.dtype))
+}
+
+const policies: Readonly<Record<string, (factors: readonly number[]) => number | null>> = {
+  stretch: () => null,
+  not_larger: (factors) => Math.min(...factors),
+  not_smaller: (factors) => Math.max(...factors),
+}
+
+/** How each axis is resized; those that are not are left out. */
+function plansOf(call: OperatorCall, shape: readonly number[]): Map<number, Axis> {
+  const [sizes, scales, roi] = [call.numbers('sizes'), call.numbers('scales'), call.numbers('roi')]
+  const given = call.numbers('axes')
+  const axes = given.length > 0 ? given.map((a) => normalizeAxis(a, shape.length, call.type)) : shape.map((_, i) => i)
+  const list = scales.length > 0 ? scales : sizes
+  if (list.length !== axes.length)
+    throw new FormatError(`operator '${call.type}': ${list.length} sizes or factors for ${axes.length} axes`)
+  const common = known(policies, call.text('policy'), 'policy')(axes.map((a, k) => sizes[k]! / shape[a]!))
+  const plans = axes.map((axis, k): [number, Axis] => {
+    const size = shape[axis]!
+    const region: Axis['region'] = roi.length > 0 ? [roi[k]!, roi[k + axes.length]!] : [0, 1]
+    if (scales.length > 0) {
+      const out = resizedBy(size, scales[k]! * (region[1] - region[0]))
+      return [axis, { size, out, scale: scales[k]!, region }]
+    }
+    const scale = common ?? sizes[k]! / size
+    return [axis, { size, out: common === null ? sizes[k]! : Math.floor(scale * size + 0.5), scale, region }]
+  })
+  const stays = ({ size, out, scale, region }: Axis): boolean =>
+    out === size && scale === 1 && region[0] === 0 && region[1] === 1
+  return new Map(plans.filter(([, plan]) => !stays(plan)))
+}
+
+function resize(call: OperatorCall): Tensor {
+  const given = call.tensor('x')
+  const plans = plansOf(call, given.shape)
+  // Of bytes as of floats, rounded towards zero in the end.
+  let x = isFloat(given.dtype) || call.text('mode') === 'nearest' ? given : cast(given, 'float32')
+  for (const [axis, plan] of plans) x = resizeAxis(call, x, axis, plan)
+  if (call.text('transform') === 'tf_crop_and_resize')
+    for (const [axis, plan] of plans) x = withOutside(call, x, axis, plan)
+  return x.dtype === given.dtype ? x : cast(x, given.dtype)
 }
 
 export const onnxResize = {
@@ -125,15 +175,21 @@ export const onnxResize = {
     inputs: ['x'],
     outputs: ['out'],
     attributes: {
-      // One of them, for all axes; a size of -1 stays.
+      // One of them, for all axes or for those that are told.
       sizes: variable(ints([])),
-      scales: floats([]),
+      scales: variable(floats([])),
+      axes: ints([]),
+      // Beginnings of a region, then ends, as shares of the axes.
+      roi: variable(floats([])),
       mode: text('nearest'),
       transform: text('half_pixel'),
       nearest: text('round_prefer_floor'),
       cubic_coeff: float(-0.75),
       exclude_outside: bool(false),
       antialias: bool(false),
+      // Whether one factor is for all axes: stretch, not_larger or not_smaller.
+      policy: text('stretch'),
+      extrapolation: float(0),
     },
     run: resize,
   },

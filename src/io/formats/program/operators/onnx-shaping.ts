@@ -1,5 +1,4 @@
 /** Operators that only ONNX has: shapes, indices, and remainders. Their names are ONNX's behind `onnx.`. */
-import { isFloat } from '../../../../common/dtype.ts'
 import { FormatError } from '../../../../common/errors.ts'
 import { slice } from '../../../../graph/build.ts'
 import { broadcastShapes, normalizeAxis, numel } from '../../../../common/shape.ts'
@@ -7,10 +6,10 @@ import { padAxes, type PadMode } from '../../../../nn/functional/pad.ts'
 import { putAlongAxis } from '../../../../tensor/along-axis.ts'
 import { arange } from '../../../../tensor/creation.ts'
 import { avgPool3d } from '../../../../nn/functional/pooling.ts'
-import { trunc } from '../../../../tensor/elementary.ts'
+import { abs, neg } from '../../../../tensor/elementary.ts'
 import { gather, gatherNd, scatter } from '../../../../tensor/indexing.ts'
 import { concat, stack } from '../../../../tensor/manipulation.ts'
-import { add, divide, multiply, pow, scale, subtract } from '../../../../tensor/math.ts'
+import { add, divide, multiply, pow, remainder, scale } from '../../../../tensor/math.ts'
 import { equal, lessThan } from '../../../../tensor/comparison.ts'
 import { where } from '../../../../tensor/search.ts'
 import { cast, expand, reshape, transpose, unsqueeze } from '../../../../tensor/shaping.ts'
@@ -20,9 +19,9 @@ import { bool, float, int, ints, text, variable, type Operator, type OperatorCal
 /** The remainder with the sign of the dividend, as C's fmod. */
 function fmod(call: OperatorCall): Tensor {
   const [x, y] = [call.tensor('x'), call.tensor('y')]
-  const quotient = (a: Tensor, b: Tensor): Tensor => subtract(a, multiply(trunc(divide(a, b)), b))
-  if (isFloat(x.dtype)) return quotient(x, y)
-  return cast(quotient(cast(x, 'float64'), cast(y, 'float64')), x.dtype)
+  if (x.dtype === 'uint8') return remainder(x, y)
+  const size = remainder(abs(x), abs(y))
+  return where(lessThanZero(x), neg(size), size)
 }
 
 /** Slices of an axis at positions of any shape, which stand in place of the axis. */
@@ -49,7 +48,7 @@ function gatheredInBatch(call: OperatorCall): Tensor {
   return gatherNd(x, stack([...own, ...rest], places.length))
 }
 
-/** x with slices replaced: of repeated positions the last one stays. */
+/** x with slices replaced, or joined with others: of repeated positions the last one stays. */
 function scattered(call: OperatorCall): Tensor {
   const [x, index, updates] = [call.tensor('x'), call.tensor('index'), call.tensor('updates')]
   const depth = index.shape.at(-1)!
@@ -65,7 +64,17 @@ function scattered(call: OperatorCall): Tensor {
   const slice = x.shape.slice(depth)
   const table = reshape(x, [numel(sizes), ...slice])
   const at = flat ?? reshape(arange(0, count, 1, 'int64'), [count])
-  return reshape(scatter(table, at, reshape(updates, [count, ...slice])), x.shape)
+  const pieces = reshape(updates, [count, ...slice])
+  const reduce = known(reductions, call.text('reduce'), call.type)
+  if (reduce === 'assign') return reshape(scatter(table, at, pieces), x.shape)
+  const along = expand(
+    reshape(
+      at,
+      pieces.shape.map((_, i) => (i === 0 ? count : 1)),
+    ),
+    pieces.shape,
+  )
+  return reshape(putAlongAxis(table, along, pieces, 0, { reduce, includeSelf: true, broadcast: false }), x.shape)
 }
 
 const lessThanZero = (x: Tensor): Tensor => lessThan(x, 0)
@@ -216,6 +225,11 @@ export const onnxShaping = {
     attributes: { axis: int(0), reduce: text('assign') },
     run: scatterElements,
   },
-  'onnx.ScatterND': { inputs: ['x', 'index', 'updates'], outputs: ['out'], attributes: {}, run: scattered },
+  'onnx.ScatterND': {
+    inputs: ['x', 'index', 'updates'],
+    outputs: ['out'],
+    attributes: { reduce: text('assign') },
+    run: scattered,
+  },
   'onnx.SpaceToDepth': { inputs: ['x'], outputs: ['out'], attributes: { blocksize: int() }, run: spaceToDepth },
 } satisfies Record<string, Operator>

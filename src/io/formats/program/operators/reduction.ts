@@ -1,13 +1,14 @@
 /** Reductions, orders and running results. */
 import type { DType } from '../../../../common/dtype.ts'
-import { FormatError } from '../../../../common/errors.ts'
+import { normalizeAxis } from '../../../../common/shape.ts'
+import { fullLike } from '../../../../tensor/creation.ts'
 import { cumprod, cumsum } from '../../../../tensor/cumulative.ts'
-import { flip } from '../../../../tensor/manipulation.ts'
+import { concat, flip, split } from '../../../../tensor/manipulation.ts'
 import { subtract } from '../../../../tensor/math.ts'
 import { vectorNorm } from '../../../../tensor/norm.ts'
 import { all, amax, amin, any, logsumexp, max, mean, min, prod, sum } from '../../../../tensor/reduction.ts'
 import { argmax, argmin, argsort, sort, topk } from '../../../../tensor/search.ts'
-import { flatten } from '../../../../tensor/shaping.ts'
+import { cast, flatten } from '../../../../tensor/shaping.ts'
 import type { Tensor } from '../../../../tensor/tensor.ts'
 import { bool, dtype, float, int, ints, variable, type Operator, type OperatorCall } from '../operator.ts'
 
@@ -51,8 +52,16 @@ function runningSum(call: OperatorCall): Tensor {
   const reversed = call.bool('reverse')
   const given = reversed ? flip(x, axis) : x
   const inclusive = cumsum(given, axis)
-  const out = call.bool('exclusive') ? subtract(inclusive, given) : inclusive
+  const out = call.bool('exclusive') ? subtract(inclusive, cast(given, inclusive.dtype)) : inclusive
   return reversed ? flip(out, axis) : out
+}
+
+/** 1 before the elements of an axis, and without the last of them. */
+function behindOne(x: Tensor, axis: number): Tensor {
+  const size = x.shape[normalizeAxis(axis, x.ndim, 'cumprod')]!
+  if (size === 0) return x
+  const [first, last] = split(x, [size - 1, 1], axis) as [Tensor, Tensor]
+  return concat([fullLike(last, 1), first], axis)
 }
 
 /** `Undefined` of a file: the dtype stays as Paddle has it. */
@@ -117,10 +126,10 @@ export const reductions = {
     outputs: ['out'],
     attributes: { dim: int(), exclusive: bool(false), reverse: bool(false) },
     run(call) {
-      if (call.bool('exclusive'))
-        throw new FormatError("operator 'cumprod' that leaves out each element is not supported")
       const [x, axis] = [call.tensor('x'), call.number('dim')]
-      return call.bool('reverse') ? flip(cumprod(flip(x, axis), axis), axis) : cumprod(x, axis)
+      const given = call.bool('reverse') ? flip(x, axis) : x
+      const out = cumprod(call.bool('exclusive') ? behindOne(given, axis) : given, axis)
+      return call.bool('reverse') ? flip(out, axis) : out
     },
   },
   p_norm: {

@@ -11,11 +11,13 @@ import { indexing } from './indexing.ts'
 import { losses } from './loss.ts'
 import { manipulation } from './manipulation.ts'
 import { normalizations } from './normalization.ts'
+import { onnxPools } from './onnx-pooling.ts'
 import { onnxResize } from './onnx-resize.ts'
 import { onnxShaping } from './onnx-shaping.ts'
 import { pools } from './pooling.ts'
 import { recurrences } from './recurrent.ts'
 import { reductions } from './reduction.ts'
+import { sampledOperators } from './sampled.ts'
 import { visionOperators } from './vision.ts'
 
 const table: Readonly<Record<string, Operator>> = {
@@ -28,11 +30,13 @@ const table: Readonly<Record<string, Operator>> = {
   ...losses,
   ...manipulation,
   ...normalizations,
+  ...onnxPools,
   ...onnxResize,
   ...onnxShaping,
   ...pools,
   ...recurrences,
   ...reductions,
+  ...sampledOperators,
   ...visionOperators,
 }
 

@@ -57,7 +57,7 @@ export const visionOperators = {
     attributes: { mode: text('bilinear'), padding_mode: text('zeros'), align_corners: bool(true) },
     run: (call) =>
       gridSample(call.tensor('x'), call.tensor('grid'), {
-        mode: wordOf(call, 'mode', ['bilinear', 'nearest']),
+        mode: wordOf(call, 'mode', ['bilinear', 'nearest', 'bicubic']),
         paddingMode: wordOf(call, 'padding_mode', ['zeros', 'border', 'reflection']),
         alignCorners: call.bool('align_corners'),
       }),

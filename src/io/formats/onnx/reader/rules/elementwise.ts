@@ -1,5 +1,5 @@
 /** Activations, arithmetic, comparison: what works on single elements, with NumPy's broadcasting. */
-import { isFloat } from '../../../../../common/dtype.ts'
+import { isFloat, sizeOf, viewHost } from '../../../../../common/dtype.ts'
 import { numel } from '../../../../../common/shape.ts'
 import type { NodeCall } from '../node-call.ts'
 import { always, versions, type Convert, type OnnxOperator, type RuleTable } from '../rule.ts'
@@ -23,6 +23,7 @@ function fold(n: NodeCall, type: string): void {
   n.give(type, { x: sum, y: operands.at(-1)! })
 }
 
+/** Powers are of the dtype of x: an integer to a floating power is taken in float64, and cut. */
 const power: Convert = (n) => {
   const exponent = n.numbers(1)
   const shape = n.known(1).shape
@@ -30,29 +31,27 @@ const power: Convert = (n) => {
   if (isFloat(dtype) && exponent?.length === 1 && shape && shape.length <= (n.known(0).shape?.length ?? 0))
     return n.give('pow', { x: n.operand(0) }, { y: exponent[0]! })
   if (n.dtype(1) === dtype) return n.give('elementwise_pow', { x: n.operand(0), y: n.operand(1) })
-  if (!isFloat(dtype) && isFloat(n.dtype(1))) n.refuse('an integer to a floating power')
+  if (!isFloat(dtype) && isFloat(n.dtype(1))) {
+    const wide = (i: number): string => n.emit('cast', { x: n.operand(i) }, { dtype: 'float64' })
+    return n.give('cast', { x: n.emit('elementwise_pow', { x: wide(0), y: wide(1) }) }, { dtype })
+  }
   n.give('elementwise_pow', { x: n.operand(0), y: n.emit('cast', { x: n.operand(1) }, { dtype }) })
 }
 
+/** With the sign of the divisor, or of the dividend. */
 const modulo: Convert = (n) => {
   const operands = { x: n.operand(0), y: n.operand(1) }
-  if (n.int('fmod', 0) === 0 && !isFloat(n.dtype())) n.give('remainder', operands)
-  else n.give('onnx.Mod', operands)
+  n.give(n.int('fmod', 0) === 0 ? 'remainder' : 'onnx.Mod', operands)
 }
 
-/** Bounds that are absent do not bound. */
+/** Bounds that are absent do not bound: integers have none that stands for that. */
 const clip: Convert = (n) => {
-  const isFloating = isFloat(n.dtype())
-  const [low, high] = isFloating ? [-Infinity, Infinity] : [-(2 ** 31), 2 ** 31 - 1]
-  const bound = (i: number, absent: number) => (n.has(i) ? n.variable(i, true) : absent)
-  const min = bound(1, n.dtype() === 'uint8' ? 0 : low)
-  const max = bound(2, n.dtype() === 'uint8' ? 255 : high)
-  if (!n.has(1) && !n.has(2)) return n.bind(0, n.value(0))
-  if (!isFloating && n.dtype() === 'int64' && (!n.has(1) || !n.has(2))) {
-    const [i, type] = n.has(1) ? [1, 'maximum'] : [2, 'minimum']
-    return n.give(type, { x: n.operand(0), y: n.operand(i) })
-  }
-  n.give('clip', { x: n.operand(0) }, { min, max })
+  const [hasMin, hasMax] = [n.has(1), n.has(2)]
+  if (!hasMin && !hasMax) return n.bind(0, n.value(0))
+  if (!isFloat(n.dtype()) && hasMin !== hasMax)
+    return n.give(hasMin ? 'maximum' : 'minimum', { x: n.operand(0), y: n.operand(hasMin ? 1 : 2) })
+  const min = hasMin ? n.variable(1, true) : -Infinity
+  n.give('clip', { x: n.operand(0) }, { min, max: hasMax ? n.variable(2, true) : Infinity })
 }
 
 /** Before version 11 bounds were attributes. */
@@ -78,6 +77,28 @@ const prelu: Convert = (n) => {
   n.give('add', { x: n.emit('relu', { x }), y: n.emit('multiply', { x: negative, y: n.operand(1) }) })
 }
 
+/** a * sigmoid(alpha a) * b. */
+const swiglu: Convert = (n) => {
+  const alpha = n.float('alpha', 1)
+  const [x, y] = [n.operand(0), n.operand(1)]
+  if (alpha === 1) return n.give('swiglu', { x, y })
+  const gate = n.emit('sigmoid', { x: n.emit('scale', { x }, { ...negated, scale: alpha }) })
+  n.give('multiply', { x: n.emit('multiply', { x, y: gate }), y })
+}
+
+/** What lies beyond -lambd and lambd, nearer to 0 by the bias; 0 between. */
+const shrink: Convert = (n) => {
+  const [threshold, bias] = [n.float('lambd', 0.5), n.float('bias', 0)]
+  if (!isFloat(n.dtype())) n.refuse(`tensors of ${n.dtype()}`)
+  if (threshold < 0) n.refuse('a lambd below 0')
+  const x = n.operand(0)
+  if (bias === 0) return n.give('hardshrink', { x }, { threshold })
+  if (bias === threshold) return n.give('softshrink', { x }, { threshold })
+  const kept = n.emit('hardshrink', { x }, { threshold })
+  const shift = n.emit('scale', { x: n.emit('sign', { x: kept }) }, { ...negated, scale: bias })
+  n.give('subtract', { x: kept, y: shift })
+}
+
 const gelu: Convert = (n) => {
   const approximate = n.text('approximate', 'none')
   if (approximate !== 'none' && approximate !== 'tanh') n.refuse(`approximate '${approximate}'`)
@@ -96,6 +117,42 @@ const selu: Convert = (n) => {
 const hardSigmoid = unary('hardsigmoid', (n) => ({ slope: n.float('alpha', 0.2), offset: n.float('beta', 0.5) }))
 
 const cast: Convert = (n) => n.give('cast', { x: n.operand(0) }, { dtype: n.dtypeAttribute('to') })
+
+/** The bits of integers of one width; those of floats are out of reach but in constants. */
+const bitCast: Convert = (n) => {
+  const [from, to] = [n.dtype(), n.dtypeAttribute('to')]
+  const array = n.constant(0)
+  if (from === to) return n.bind(0, n.value(0))
+  if (array && to !== 'bool' && sizeOf(from) === sizeOf(to))
+    return n.bindConstant(0, { dtype: to, shape: array.shape, data: viewHost(to, array.data.slice().buffer) })
+  if (isFloat(from) || isFloat(to) || to === 'bool' || sizeOf(from) !== sizeOf(to)) n.refuse(`${from} as ${to}`)
+  n.give('cast', { x: n.operand(0) }, { dtype: to })
+}
+
+/**
+ * Products with powers of two, or quotients rounded down, in int64, which keeps what narrower dtypes push out until it is cut off. Distances below 0
+ * or beyond the width push out all bits. Those of int64 go in two steps, as no power of two above 2^62 is one.
+ */
+const bitShift: Convert = (n) => {
+  const direction = n.text('direction', '')
+  if (direction !== 'LEFT' && direction !== 'RIGHT') n.refuse(`direction '${direction}'`)
+  const dtype = n.dtype()
+  const wide = (i: number): string => n.emit('cast', { x: n.operand(i) }, { dtype: 'int64' })
+  const number = (v: number): string =>
+    n.asOperand(n.make({ dtype: 'int64', shape: [], data: BigInt64Array.of(BigInt(v)) }, `${v}`))
+  const width = number(8 * sizeOf(dtype))
+  const given = wide(1)
+  const positive = n.emit('where', { condition: n.emit('less_than', { x: given, y: number(0) }), x: width, y: given })
+  const distance = n.emit('minimum', { x: positive, y: width })
+  const step = (x: string, by: string): string => {
+    const power = n.emit('elementwise_pow', { x: number(2), y: by })
+    return n.emit(direction === 'LEFT' ? 'multiply' : 'floor_divide', { x, y: power })
+  }
+  const half = n.emit('minimum', { x: distance, y: number(32) })
+  const first = step(wide(0), half)
+  if (dtype !== 'int64') return n.give('cast', { x: first }, { dtype })
+  n.bind(0, step(first, n.emit('subtract', { x: distance, y: half })))
+}
 
 /** x * sigmoid(alpha x). */
 const swish: Convert = (n) => {
@@ -127,6 +184,8 @@ export const elementwiseRules: RuleTable = {
   Asinh: unary('asinh'),
   Atan: unary('atan'),
   Atanh: unary('atanh'),
+  BitCast: always(bitCast, 'of what is not constant, between integers of one width'),
+  BitShift: always(bitShift),
   BitwiseAnd: binary('bitwise_and'),
   BitwiseNot: unary('bitwise_not'),
   BitwiseOr: binary('bitwise_or'),
@@ -169,11 +228,12 @@ export const elementwiseRules: RuleTable = {
   Not: unary('logical_not'),
   Or: binary('logical_or'),
   PRelu: always(prelu),
-  Pow: always(power, 'no integer to a floating power'),
+  Pow: always(power),
   Reciprocal: unary('reciprocal'),
   Relu: unary('relu'),
   Round: unary('round', () => ({ decimals: 0 })),
   Selu: always(selu),
+  Shrink: always(shrink, 'of floats'),
   Sigmoid: unary('sigmoid'),
   Sign: unary('sign'),
   Sin: unary('sin'),
@@ -183,6 +243,7 @@ export const elementwiseRules: RuleTable = {
   Sqrt: unary('sqrt'),
   Sub: binary('subtract'),
   Sum: always((n) => fold(n, 'add')),
+  SwiGLU: always(swiglu),
   Swish: always(swish),
   Tan: unary('tan'),
   Tanh: unary('tanh'),

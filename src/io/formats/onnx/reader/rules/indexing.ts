@@ -45,10 +45,21 @@ const scatterElements: Convert = (n) => {
 
 const scatterNd: Convert = (n) => {
   const word = n.text('reduction', 'none')
+  const reduce = reductions[word] ?? n.refuse(`reduction '${word}'`)
   const inputs = { x: n.operand(0), index: n.operand(1), updates: n.operand(2) }
-  if (word === 'add') return n.give('scatter_nd_add', inputs)
-  if (word !== 'none') n.refuse(`reduction '${word}'`)
-  n.give('onnx.ScatterND', inputs)
+  if (word === 'add') n.give('scatter_nd_add', inputs)
+  else n.give('onnx.ScatterND', inputs, { reduce })
+}
+
+/** The slices for which a constant vector has true; of the flat tensor without an axis. */
+const compress: Convert = (n) => {
+  const condition = n.fixed(1, "result's sizes") ?? n.refuse('a condition that is not told')
+  const positions = condition.flatMap((v, i) => (v === 0 ? [] : [i]))
+  const index = n.make({ dtype: 'int64', shape: [positions.length], data: BigInt64Array.from(positions, BigInt) })
+  const axis = n.int('axis')
+  const given = n.operand(0)
+  const x = axis === undefined ? n.emit('reshape', { x: given }, { shape: [-1] }) : given
+  n.give('gather', { x, index }, { axis: axis === undefined ? 0 : fromFront(axis, n.rank()) })
 }
 
 /** Values off and on; negative indices count from the end. */
@@ -76,6 +87,7 @@ const nonZero: Convert = (n) => {
 }
 
 export const indexingRules: RuleTable = {
+  Compress: always(compress, 'a condition that is constant'),
   Gather: always(gather, 'of a table of weights, positions that are not negative'),
   GatherElements: always(gatherElements),
   GatherND: always(gatherNd),
@@ -83,5 +95,5 @@ export const indexingRules: RuleTable = {
   OneHot: always(oneHot, 'a depth that is constant'),
   Scatter: always(scatterElements),
   ScatterElements: versions({ 11: scatterElements }),
-  ScatterND: always(scatterNd, "reductions 'none' and 'add'"),
+  ScatterND: always(scatterNd),
 }

@@ -1,6 +1,8 @@
 /** Products of matrices, and reductions. */
-import type { NodeCall } from '../node-call.ts'
-import { always, type Convert, type OnnxOperator, type RuleTable } from '../rule.ts'
+import { allocateHost, isInteger, setElement } from '../../../../../common/dtype.ts'
+import { fromFront, isNumber, numbersOf, productOf } from '../../../program/inference/known.ts'
+import { staticShape, type NodeCall } from '../node-call.ts'
+import { always, versions, type Convert, type OnnxOperator, type RuleTable } from '../rule.ts'
 import { negated } from './elementwise.ts'
 import { axesOf } from './shaping.ts'
 
@@ -53,8 +55,22 @@ const reduction = (type: string): OnnxOperator =>
   always((n) => {
     const axes = reducedAxes(n)
     if (!axes) return n.bind(0, n.value(0))
+    if ((type === 'max' || type === 'min') && extremumOfNone(n, type, axes)) return
     reduceBy(n, type, n.operand(0), axes, true)
   }, 'axes that are constant')
+
+/** Of no elements the extremum is the least, or the greatest, number. Whether there are none. */
+function extremumOfNone(n: NodeCall, type: 'max' | 'min', axes: readonly number[]): boolean {
+  const { dtype, shape } = n.known(0)
+  const reduced = new Set(axes.map((a) => fromFront(a, shape?.length ?? 0)))
+  if (!shape?.some((d, i) => d === 0 && reduced.has(i))) return false
+  const keeps = n.int('keepdims', 1) !== 0
+  const sizes = numbersOf(shape.flatMap((d, i) => (reduced.has(i) ? (keeps ? [1] : []) : [d])))
+  if (!sizes || isInteger(dtype)) return n.refuse('an axis without elements')
+  const value = dtype === 'bool' ? (type === 'min' ? 1 : 0) : type === 'min' ? Infinity : -Infinity
+  n.give('full', {}, { shape: sizes, value, dtype })
+  return true
+}
 
 /** A reduction with something before and after. */
 const around = (before: string | null, type: string, after: string | null): OnnxOperator =>
@@ -68,12 +84,46 @@ const around = (before: string | null, type: string, after: string | null): Onnx
     n.give(after, { x: reduceBy(n, type, first, axes, false) })
   }, 'axes that are constant')
 
+/** Of equal elements the last one is the first one from behind. */
 const position = (type: string): OnnxOperator =>
   always((n) => {
-    if (n.int('select_last_index', 0) !== 0) n.refuse('select_last_index')
-    const attributes = { axis: n.int('axis', 0), keepdims: n.int('keepdims', 1) !== 0, flatten: false, dtype: 'int64' }
-    n.give(type, { x: n.operand(0) }, attributes)
-  }, 'no select_last_index')
+    const x = n.operand(0)
+    const axis = n.int('axis', 0)
+    const attributes = { axis, keepdims: n.int('keepdims', 1) !== 0, flatten: false, dtype: 'int64' }
+    if (n.int('select_last_index', 0) === 0) return n.give(type, { x }, attributes)
+    const size = sizeOfAxis(n, axis)
+    const fromBehind = n.emit(type, { x: n.emit('flip', { x }, { axis: [axis] }) }, attributes)
+    n.give('scale', { x: fromBehind }, { scale: -1, bias: size - 1, bias_after_scale: true })
+  }, 'select_last_index of an axis of known size')
+
+function sizeOfAxis(n: NodeCall, axis: number): number {
+  const size = n.known(0).shape?.[fromFront(axis, n.rank())]
+  return isNumber(size) ? size : n.refuse('an axis whose size is not known')
+}
+
+/** 1 at the first of the greatest elements of an axis, 0 elsewhere. */
+function hardmaxAlong(n: NodeCall, x: string, axis: number, depth: number): string {
+  const index = n.emit('argmax', { x }, { axis, keepdims: false, flatten: false, dtype: 'int64' })
+  const data = allocateHost(n.dtype(), 2)
+  setElement(n.dtype(), data, 1, 1)
+  const values = n.make({ dtype: n.dtype(), shape: [2], data }, 'off_on')
+  return n.emit('onnx.OneHot', { index, values }, { depth, axis })
+}
+
+const hardmax: Convert = (n) => {
+  const axis = n.int('axis', -1)
+  n.bind(0, hardmaxAlong(n, n.operand(0), axis, sizeOfAxis(n, axis)))
+}
+
+/** Before version 13 all axes from the given one on were one. */
+const hardmaxOfMatrix: Convert = (n) => {
+  const x = n.operand(0)
+  const axis = fromFront(n.int('axis', 1), n.rank())
+  const depth = productOf(n.known(0).shape!.slice(axis))
+  if (!isNumber(depth)) return n.refuse('axes whose sizes are not known')
+  const flat = n.emit('reshape', { x }, { shape: [-1, depth] })
+  n.give('onnx.ReshapeLike', { x: hardmaxAlong(n, flat, 1, depth), like: x })
+}
 
 const topk: Convert = (n) => {
   const attributes = {
@@ -94,17 +144,42 @@ const cumsum: Convert = (n) => {
     exclusive: n.int('exclusive', 0) !== 0,
     reverse: n.int('reverse', 0) !== 0,
   }
-  n.give('cumsum', { x: n.operand(0) }, attributes)
+  const x = n.operand(0)
+  // Sums of int32 are int64 in Paddle.
+  if (n.dtype() !== 'int32') n.give('cumsum', { x }, attributes)
+  else n.give('cast', { x: n.emit('cumsum', { x }, attributes) }, { dtype: 'int32' })
 }
 
-/** x over the norm of an axis. */
+const cumprod: Convert = (n) => {
+  const [dim] = n.fixed(1, 'axis') ?? n.refuse('an axis that is not told')
+  const attributes = { dim: dim!, exclusive: n.int('exclusive', 0) !== 0, reverse: n.int('reverse', 0) !== 0 }
+  n.give('cumprod', { x: n.operand(0) }, attributes)
+}
+
+/** 1 where the column is so far behind the row, 0 elsewhere: what two triangles leave of a matrix of ones. */
+const eyeLike: Convert = (n) => {
+  const shape = staticShape(n.known(0))
+  if (shape?.length !== 2) return n.refuse('the size of a matrix that is not known')
+  const dtype = n.dtypeAttribute('dtype', n.dtype())
+  const diagonal = n.int('k', 0)
+  const ones = n.emit('full', {}, { shape, value: 1, dtype: dtype === 'bool' ? 'int32' : dtype })
+  const upper = n.emit('triu', { x: ones }, { diagonal })
+  if (dtype !== 'bool') return n.give('tril', { x: upper }, { diagonal })
+  n.give('cast', { x: n.emit('tril', { x: upper }, { diagonal }) }, { dtype })
+}
+
+/** x over the norm of an axis; 0 where the norm is 0. */
 const lpNormalization: Convert = (n) => {
   const [p, axis] = [n.int('p', 2), n.int('axis', -1)]
   if (p !== 1 && p !== 2) n.refuse(`p = ${p}`)
   const x = n.operand(0)
   const size = n.emit(p === 1 ? 'abs' : 'square', { x })
   const sum = n.emit('sum', { x: size }, { axis: [axis], keepdim: true, dtype: n.dtype() })
-  n.give('divide', { x, y: p === 1 ? sum : n.emit('sqrt', { x: sum }) })
+  const zero = n.emit('full_like', { x: sum }, { value: 0, dtype: n.dtype() })
+  const one = n.emit('full_like', { x: sum }, { value: 1, dtype: n.dtype() })
+  const isZero = n.emit('equal', { x: sum, y: zero })
+  const norm = p === 1 ? sum : n.emit('sqrt', { x: sum })
+  n.give('divide', { x, y: n.emit('where', { condition: isZero, x: one, y: norm }) })
 }
 
 const trilu: Convert = (n) => {
@@ -115,9 +190,13 @@ const trilu: Convert = (n) => {
 export const linearRules: RuleTable = {
   ArgMax: position('argmax'),
   ArgMin: position('argmin'),
+  CumProd: always(cumprod, 'an axis that is constant'),
   CumSum: always(cumsum),
+  Det: always((n) => n.give('det', { x: n.operand(0) })),
   Einsum: always(einsum),
+  EyeLike: always(eyeLike, 'of a matrix of known size'),
   Gemm: always(gemm),
+  Hardmax: versions({ 1: hardmaxOfMatrix, 13: hardmax }, 'axes of known size'),
   LpNormalization: always(lpNormalization, 'p of 1 and 2'),
   MatMul: always(matmul),
   ReduceL1: around('abs', 'sum', null),

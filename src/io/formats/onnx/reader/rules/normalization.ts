@@ -33,10 +33,19 @@ function asVector(n: NodeCall, i: number): string | null {
 }
 
 const layerNormalization: Convert = (n) => {
-  if (n.wants(1) || n.wants(2)) n.refuse('mean and deviation as results')
-  const axis = n.int('axis', -1)
-  const attributes = { epsilon: n.float('epsilon', 1e-5), begin_norm_axis: axis < 0 ? fromFront(axis, n.rank()) : axis }
-  n.give('layer_norm', { x: n.operand(0), scale: asVector(n, 1), bias: asVector(n, 2) }, attributes)
+  const given = n.int('axis', -1)
+  const from = given < 0 ? fromFront(given, n.rank()) : given
+  const epsilon = n.float('epsilon', 1e-5)
+  const x = n.operand(0)
+  n.give('layer_norm', { x, scale: asVector(n, 1), bias: asVector(n, 2) }, { epsilon, begin_norm_axis: from })
+  if (!n.wants(1) && !n.wants(2)) return
+  const over = { axis: Array.from({ length: n.rank() - from }, (_, i) => from + i), keepdim: true }
+  const mean = n.emit('mean', { x }, over)
+  n.bind(1, mean)
+  const centred = n.emit('subtract', { x, y: mean })
+  const variance = n.emit('mean', { x: n.emit('square', { x: centred }) }, over)
+  const shifted = n.emit('scale', { x: variance }, { scale: 1, bias: epsilon, bias_after_scale: true })
+  n.bind(2, n.emit('rsqrt', { x: shifted }))
 }
 
 /** x over the root of the mean of its squares, times a scale. */
@@ -98,12 +107,13 @@ const softmaxOfMatrix = (type: string): Convert => {
 }
 
 const dropout: Convert = (n) => {
-  if (n.wants(1)) n.refuse('its mask as a result')
   const training = n.fixed(2, 'training mode')
   if (training?.[0]) n.refuse('training_mode')
   const p = n.has(1) ? (n.numbers(1)?.[0] ?? 0.5) : n.float('ratio', 0.5)
   const attributes = { p, is_test: true, mode: 'upscale_in_train', seed: 0, fix_seed: false }
   n.give('dropout', { x: n.operand(0) }, attributes)
+  // In inference nothing is dropped.
+  if (n.wants(1)) n.give('full_like', { x: n.operand(0) }, { value: true, dtype: 'bool' }, 'out', 1)
 }
 
 const lrn: Convert = (n) => {
@@ -135,7 +145,7 @@ export const normalizationRules: RuleTable = {
   GroupNormalization: always(groupNormalization),
   InstanceNormalization: always(instanceNormalization),
   LRN: always(lrn),
-  LayerNormalization: always(layerNormalization, 'without mean and deviation as results'),
+  LayerNormalization: always(layerNormalization),
   LogSoftmax: versions({ 1: softmaxOfMatrix('log_softmax'), 13: softmaxOf('log_softmax') }),
   MeanVarianceNormalization: always(meanVariance),
   RMSNormalization: always(rmsNormalization),

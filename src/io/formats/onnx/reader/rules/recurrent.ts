@@ -1,4 +1,4 @@
-/** LSTM, GRU and RNN: gates are put in Paddle's order, and weights of directions become parameters of their own. */
+/** LSTM, GRU and RNN: gates are put in Paddle's order, and weights of directions become parameters of their own. Sequences read from behind. */
 import { allocateHost, type HostArray } from '../../../../../common/dtype.ts'
 import { FormatError } from '../../../../../common/errors.ts'
 import { formatShape, sameShape, type Shape } from '../../../../../common/shape.ts'
@@ -96,6 +96,20 @@ function initialState(
   return n.emit('full_with_tensor', { value: zero, shape }, { dtype })
 }
 
+/** The three gates of peepholes in Paddle's order: i, f, o of ONNX's i, o, f. */
+const peepholeGates = [0, 2, 1]
+
+/** The input [T, B, ..] the other way round in time: of sequences with lengths, each by itself. */
+function backwards(n: NodeCall, x: string): string {
+  if (!n.has(4)) return n.emit('flip', { x }, { axis: [0] })
+  return n.emit('onnx.ReverseSequence', { x, lengths: n.operand(4) }, { time_axis: 0, batch_axis: 1 })
+}
+
+const reverseSequence: Convert = (n) => {
+  const attributes = { time_axis: n.int('time_axis', 0), batch_axis: n.int('batch_axis', 1) }
+  n.give('onnx.ReverseSequence', { x: n.operand(0), lengths: n.operand(1) }, attributes)
+}
+
 const recurrent = (kind: 'LSTM' | 'GRU' | 'RNN'): Convert => {
   return (n) => {
     const cell = cells[kind]
@@ -105,32 +119,33 @@ const recurrent = (kind: 'LSTM' | 'GRU' | 'RNN'): Convert => {
     const mode = modeOf(n, cell, directions)
     if (n.node.attributes.has('clip')) n.refuse('clip')
     if (n.int('input_forget', 0) !== 0) n.refuse('input_forget')
-    if (n.has(7)) n.refuse('peepholes')
-    if (kind === 'GRU' && n.int('linear_before_reset', 0) === 0) n.refuse('linear_before_reset of 0')
-    const [w, r, b] = [n.constant(1), n.constant(2), n.has(3) ? n.constant(3) : null]
-    if (!w || !r || (n.has(3) && !b)) return n.refuse('weights that are computed')
+    const [w, r, b, p] = [n.constant(1), n.constant(2), n.constant(3), n.constant(7)]
+    if (!w || !r || (n.has(3) && !b) || (n.has(7) && !p)) return n.refuse('weights that are computed')
+    const isResetBefore = kind === 'GRU' && n.int('linear_before_reset', 0) === 0
     const hidden = n.int('hidden_size') ?? r.shape[2]!
     const batchFirst = n.int('layout', 0) !== 0
     const isReversed = direction === 'reverse'
-    if (isReversed && n.has(4)) n.refuse('lengths of sequences that are read from behind')
     const given = batchFirst ? n.emit('transpose', { x: n.operand(0) }, { perm: [1, 0, 2] }) : n.operand(0)
-    const x = isReversed ? n.emit('flip', { x: given }, { axis: [0] }) : given
+    const x = isReversed ? backwards(n, given) : given
     const { gates } = cell
     const rows = gates.length * hidden
     checkWeight(w, 'W', [directions, rows, w.shape[2]!])
     checkWeight(r, 'R', [directions, rows, hidden])
     if (b) checkWeight(b, 'B', [directions, 2 * rows])
+    if (p) checkWeight(p, 'P', [directions, 3 * hidden])
     const zeros = (): HostArray => {
       return { dtype: w.dtype, shape: [rows], data: allocateHost(w.dtype, rows) }
     }
     const matrices: string[] = []
     const biases: string[] = []
+    const peepholes: string[] = []
     for (let d = 0; d < directions; d++) {
       const side = d === 0 ? '' : '_reverse'
       matrices.push(n.weight(gateRows(w, d, gates, hidden), `weight_ih_l0${side}`))
       matrices.push(n.weight(gateRows(r, d, gates, hidden), `weight_hh_l0${side}`))
       const bias = (offset: number): HostArray => (b ? gateRows(b, d, gates, hidden, offset) : zeros())
       biases.push(n.weight(bias(0), `bias_ih_l0${side}`), n.weight(bias(gates.length), `bias_hh_l0${side}`))
+      if (p) peepholes.push(n.weight(gateRows(p, d, peepholeGates, hidden), `peephole_l0${side}`))
     }
     const states = Array.from({ length: cell.states }, (_, i) =>
       initialState(n, 5 + i, x, directions, hidden, batchFirst),
@@ -138,21 +153,20 @@ const recurrent = (kind: 'LSTM' | 'GRU' | 'RNN'): Convert => {
     const inputs = {
       x,
       pre_state: states,
-      weight_list: [...matrices, ...biases],
+      weight_list: [...matrices, ...biases, ...peepholes],
       sequence_length: n.optional(4),
-      dropout_state_in: null,
     }
-    const attributes = {
-      dropout_prob: 0,
-      is_bidirec: directions === 2,
-      input_size: w.shape[2]!,
-      hidden_size: hidden,
-      num_layers: 1,
-      mode,
-      seed: 0,
-      is_test: true,
-    }
-    const made = n.emitAll('rnn', inputs, attributes, { out: null, state: cell.states })
+    const attributes = { dropout_prob: 0, is_bidirec: directions === 2, hidden_size: hidden, num_layers: 1 }
+    const slots = { out: null, state: cell.states }
+    const beyondPaddle = isResetBefore ? 'GRU_RESET_BEFORE' : p ? 'LSTM_PEEPHOLE' : null
+    const made = beyondPaddle
+      ? n.emitAll('onnx.rnn', inputs, { ...attributes, mode: beyondPaddle }, slots)
+      : n.emitAll(
+          'rnn',
+          { ...inputs, dropout_state_in: null },
+          { ...attributes, input_size: w.shape[2]!, mode, seed: 0, is_test: true },
+          slots,
+        )
     results(n, made['out']![0]!, made['state']!, { directions, hidden, isReversed, batchFirst })
   }
 }
@@ -172,7 +186,7 @@ function results(
   { directions, hidden, isReversed, batchFirst }: Form,
 ): void {
   if (n.wants(0)) {
-    const forward = isReversed ? n.emit('flip', { x: out }, { axis: [0] }) : out
+    const forward = isReversed ? backwards(n, out) : out
     const apart = n.emit('reshape', { x: forward }, { shape: [0, 0, directions, hidden] })
     n.give('transpose', { x: apart }, { perm: batchFirst ? [1, 0, 2, 3] : [0, 2, 1, 3] })
   }
@@ -182,10 +196,11 @@ function results(
   })
 }
 
-const limits = 'constant weights; activations of its own; no clipping, no peepholes'
+const limits = 'constant weights; activations of its own; no clipping'
 
 export const recurrentRules: RuleTable = {
-  GRU: always(recurrent('GRU'), `${limits}; linear_before_reset of 1`),
-  LSTM: always(recurrent('LSTM'), limits),
+  GRU: always(recurrent('GRU'), limits),
+  LSTM: always(recurrent('LSTM'), `${limits}; no input_forget`),
   RNN: always(recurrent('RNN'), limits),
+  ReverseSequence: always(reverseSequence),
 }

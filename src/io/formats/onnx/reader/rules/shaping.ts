@@ -1,6 +1,6 @@
 /** What makes, cuts, joins and turns shapes. */
 import { viewHost, sizeOf, type DType, type HostArray } from '../../../../../common/dtype.ts'
-import { fromFront, isNumber, productOf, sameDim, type Dim } from '../../../program/inference/known.ts'
+import { fromFront, isNumber, numbersOf, productOf, sameDim, type Dim } from '../../../program/inference/known.ts'
 import { elementsOf, type Variable } from '../conversion.ts'
 import type { NodeCall } from '../node-call.ts'
 import { always, versions, type Convert, type RuleTable } from '../rule.ts'
@@ -21,8 +21,15 @@ function positive(n: NodeCall, axes: readonly number[], rank?: number): number[]
 const reshape: Convert = (n) => {
   const dims = n.dims(1)
   const { shape } = n.known(0)
-  if (n.int('allowzero', 0) !== 0 && (!dims || dims.includes(0))) n.refuse('allowzero with a size of 0')
+  if (n.int('allowzero', 0) !== 0 && !dims?.every((d) => isNumber(d) && d !== 0)) return reshapeToZero(n, dims, shape)
   n.give('reshape', { x: n.operand(0) }, { shape: dims ? targetOf(n, dims, shape) : n.variable(1) })
+}
+
+/** Sizes of 0 are meant: there are no elements. */
+function reshapeToZero(n: NodeCall, dims: readonly Dim[] | null, shape: readonly Dim[] | null): void {
+  const sizes = numbersOf(dims) ?? n.refuse('allowzero with sizes that are not known')
+  if (!shape?.includes(0)) n.refuse('allowzero with a size of 0 for a tensor that may have elements')
+  n.give('full', {}, { shape: sizes, value: 0, dtype: n.dtype() })
 }
 
 /** Sizes to reshape to, as numbers where that is possible: a size of the input is copied by 0, one unknown size is what is left. */
@@ -124,7 +131,7 @@ const split: Convert = (n) => {
   const count = n.node.outputs.length
   const { shape } = n.known(0)
   const size = shape?.[fromFront(axis, shape.length)]
-  const sections = n.ints('split') ?? n.fixed(1, 'sizes') ?? equalParts(n, size, count)
+  const sections = n.ints('split') ?? n.fixed(1, 'sizes') ?? equalParts(size, count)
   if (count === 1) return n.bind(0, n.value(0))
   const { out } = sections
     ? n.emitAll('split', { x: n.operand(0) }, { sections, axis }, { out: count })
@@ -133,11 +140,8 @@ const split: Convert = (n) => {
 }
 
 /** Equal parts; from version 18 on the last one may be smaller. Null where the size is not known. */
-function equalParts(n: NodeCall, size: Dim | undefined, count: number): number[] | null {
-  if (!isNumber(size)) {
-    if (n.opset >= 18 && n.int('num_outputs') !== undefined && count > 1) return null
-    return null
-  }
+function equalParts(size: Dim | undefined, count: number): number[] | null {
+  if (!isNumber(size)) return null
   const each = Math.ceil(size / count)
   return Array.from({ length: count }, (_, i) => Math.max(Math.min(each, size - i * each), 0))
 }
@@ -211,6 +215,22 @@ function padBy(n: NodeCall, paddings: number[], value: number | Variable): void 
   n.give('pad', { x }, { paddings: paddings.map((p) => Math.max(p, 0)), pad_value: value })
 }
 
+/** To given sizes around the middle: an odd element is cut off, or put, behind. */
+const centerCropPad: Convert = (n) => {
+  const target = n.fixed(1, 'sizes') ?? n.refuse('sizes that are not told')
+  const sizes = n.known(0).shape ?? n.refuse('a number of axes that is not known')
+  const paddings = sizes.flatMap(() => [0, 0])
+  positive(n, n.ints('axes') ?? sizes.map((_, i) => i)).forEach((axis, i) => {
+    const size = sizes[axis]
+    if (!isNumber(size)) return n.refuse('an axis whose size is not known')
+    const more = target[i]! - size
+    const before = Math.trunc(more / 2)
+    paddings[2 * axis] = before
+    paddings[2 * axis + 1] = more - before
+  })
+  padBy(n, paddings, 0)
+}
+
 const shape: Convert = (n) => {
   const [start, end] = [n.int('start', 0), n.int('end', 2 ** 31 - 1)]
   if (start === 0 && end >= 2 ** 31 - 1) return n.give('shape64', { input: n.operand(0) })
@@ -222,7 +242,8 @@ const shape: Convert = (n) => {
 const constantOfShape: Convert = (n) => {
   const value = n.tensor('value') ?? { dtype: 'float32' as const, shape: [1], data: Float32Array.of(0) }
   const sizes = n.numbers(0)
-  if (sizes) return n.give('full', {}, { shape: sizes, value: elementsOf(value)[0] ?? 0, dtype: value.dtype })
+  const [first] = value.data instanceof BigInt64Array ? value.data : elementsOf(value)
+  if (sizes) return n.give('full', {}, { shape: sizes, value: first ?? 0, dtype: value.dtype })
   const element = n.asOperand(n.make({ ...value, shape: [] }, 'value'))
   n.give('full_with_tensor', { value: element }, { shape: n.variable(0), dtype: value.dtype })
 }
@@ -267,13 +288,17 @@ const blocks = (type: string): Convert => {
   return (n) => {
     const block = n.int('blocksize') ?? n.refuse('a block size that is not told')
     const mode = n.text('mode', 'DCR')
+    if (mode !== 'DCR' && mode !== 'CRD') n.refuse(`mode '${mode}'`)
     if (type === 'onnx.DepthToSpace' && mode === 'CRD')
       return n.give('pixel_shuffle', { x: n.operand(0) }, { upscale_factor: block, data_format: 'NCHW' })
+    if (mode === 'CRD')
+      return n.give('pixel_unshuffle', { x: n.operand(0) }, { downscale_factor: block, data_format: 'NCHW' })
     n.give(type, { x: n.operand(0) }, { blocksize: block })
   }
 }
 
 export const shapingRules: RuleTable = {
+  CenterCropPad: always(centerCropPad, 'sizes that are constant, of axes whose sizes are known'),
   Concat: always(concat),
   Constant: always(constant, 'no strings, no sparse tensors'),
   ConstantOfShape: always(constantOfShape),
@@ -283,7 +308,7 @@ export const shapingRules: RuleTable = {
   Identity: always((n) => n.bind(0, n.value(0))),
   Pad: versions({ 1: padByAttributes, 11: pad }, 'amounts that are constant'),
   Range: always(range),
-  Reshape: always(reshape, 'no sizes of 0 with allowzero'),
+  Reshape: always(reshape, 'with allowzero, sizes that are known'),
   Shape: always(shape),
   Size: always((n) => n.give('numel', { x: n.operand(0) })),
   Slice: versions({ 1: sliceByAttributes, 10: slice }, 'axes and steps that are constant'),

@@ -107,7 +107,8 @@ const cumsum: WriteRule = (c) => {
   const x = isFlat ? c.e.one('Reshape', [c.in('x'), c.e.ints([-1])]) : c.in('x')
   const axis = c.e.scalar(isFlat ? 0 : c.number('axis'), 'int64')
   const attributes = { ...(c.bool('exclusive') ? { exclusive: 1 } : {}), ...(c.bool('reverse') ? { reverse: 1 } : {}) }
-  c.e.one('CumSum', [x, axis], attributes, c.out())
+  const wide = c.dtype() === 'int32' || c.dtype() === 'bool' ? c.e.cast(x, 'int64') : x
+  c.e.one('CumSum', [wide, axis], attributes, c.out())
 }
 
 const norm: WriteRule = (c) => {
@@ -132,6 +133,7 @@ export const linearWriters: WriteRules = {
   argsort,
   bmm: plain('x', 'y'),
   cumsum,
+  det: (c) => void c.e.one('Det', [c.in('x')], {}, c.out()),
   dot: plain('x', 'y'),
   einsum: (c) => void c.e.one('Einsum', c.list('x'), { equation: c.text('equation') }, c.out()),
   frobenius_norm: reduction('ReduceL2'),

@@ -4,7 +4,7 @@ import { floatAttribute } from '../emission.ts'
 import type { WriteCall, WriteRule, WriteRules } from '../write-call.ts'
 import { reduceNode } from './linear.ts'
 import { sizesIn } from './shaping.ts'
-import { channelsFirst } from './spatial.ts'
+import { channelsFirst } from './layout.ts'
 
 /** A vector of weights, or one of a number where there is none. */
 function vectorOf(c: WriteCall, slot: string, size: number, ifMissing: number): string {

@@ -8,11 +8,14 @@ interface Cell {
   readonly gates: readonly number[]
   readonly attributes: Readonly<Record<string, number>>
   readonly activation?: string
+  readonly hasPeepholes?: boolean
 }
 
 const cells: Readonly<Record<string, Cell>> = {
   LSTM: { opType: 'LSTM', gates: [0, 3, 1, 2], attributes: {} },
   GRU: { opType: 'GRU', gates: [1, 0, 2], attributes: { linear_before_reset: 1 } },
+  LSTM_PEEPHOLE: { opType: 'LSTM', gates: [0, 3, 1, 2], attributes: {}, hasPeepholes: true },
+  GRU_RESET_BEFORE: { opType: 'GRU', gates: [1, 0, 2], attributes: { linear_before_reset: 0 } },
   RNN_TANH: { opType: 'RNN', gates: [0], attributes: {}, activation: 'Tanh' },
   RNN_RELU: { opType: 'RNN', gates: [0], attributes: {}, activation: 'Relu' },
 }
@@ -76,7 +79,17 @@ const rnn: WriteRule = (c) => {
         : { activations: { kind: 'strings' as const, value: new Array<string>(directions).fill(cell.activation) } }),
     }
     const outputs = 1 + states.length
-    const [y, ...finals] = c.e.node(cell.opType, [x, w, r, b, lengths, ...states], attributes, outputs)
+    // Gates i, f, o as ONNX's i, o, f.
+    const peepholes = cell.hasPeepholes
+      ? [
+          c.e.array(
+            joined(weights.slice(4 * count + layer * directions).slice(0, directions), [0, 2, 1]),
+            'rnn.peephole',
+          ),
+        ]
+      : []
+    const operands = [x, w, r, b, lengths, ...states, ...peepholes]
+    const [y, ...finals] = c.e.node(cell.opType, operands, attributes, outputs)
     finals.forEach((f, i) => last[i]!.push(f))
     // [T, directions, B, hidden] to [T, B, directions * hidden].
     const turned = c.e.one('Transpose', [y!], { perm: [0, 2, 1, 3] })
@@ -94,4 +107,10 @@ function rows(c: WriteCall, x: string, from: number, count: number): string {
   return c.e.one('Slice', [x, c.e.ints([from]), c.e.ints([from + count]), c.e.ints([0])])
 }
 
-export const recurrentWriters: WriteRules = { rnn }
+const reverseSequence: WriteRule = (c) => {
+  const lengths = c.e.cast(c.in('lengths'), 'int64')
+  const attributes = { time_axis: c.number('time_axis'), batch_axis: c.number('batch_axis') }
+  c.e.one('ReverseSequence', [c.in('x'), lengths], attributes, c.out())
+}
+
+export const recurrentWriters: WriteRules = { rnn, 'onnx.rnn': rnn, 'onnx.ReverseSequence': reverseSequence }

@@ -270,12 +270,17 @@ const reductions: Readonly<Record<string, string>> = {
   amin: 'min',
 }
 
-const putAlongAxis: WriteRule = (c) => {
+/** The attribute of what happens where something is already. */
+function reductionOf(c: WriteCall): { readonly reduction?: string } {
   const reduction = reductions[c.text('reduce')] ?? c.refuse(`reduction '${c.text('reduce')}'`)
-  if (reduction === 'max' || reduction === 'min') c.e.require(18, `reduction '${reduction}'`)
-  else if (reduction !== 'none') c.e.require(16, `reduction '${reduction}'`)
+  if (reduction === 'none') return {}
+  c.e.require(reduction === 'max' || reduction === 'min' ? 18 : 16, `reduction '${reduction}'`)
+  return { reduction }
+}
+
+const putAlongAxis: WriteRule = (c) => {
   if (c.operation.type === 'put_along_axis' && !c.bool('include_self')) c.refuse('without what is there')
-  const attributes = { axis: c.number('axis'), ...(reduction === 'none' ? {} : { reduction }) }
+  const attributes = { axis: c.number('axis'), ...reductionOf(c) }
   c.e.one('ScatterElements', [c.in('arr'), c.in('indices'), c.in('values')], attributes, c.out())
 }
 
@@ -296,34 +301,6 @@ const shapeAs = (dtype: 'int32' | 'int64'): WriteRule => {
     const shape = c.e.one('Shape', [c.in('input')], {}, dtype === 'int64' ? c.out() : undefined)
     if (dtype === 'int32') c.e.one('Cast', [shape], { to: dataTypeOf('int32') }, c.out())
   }
-}
-
-const resize: WriteRule = (c) => {
-  const scales = c.numbers('scales')
-  const mode = c.text('mode')
-  const attributes = {
-    mode,
-    coordinate_transformation_mode: c.text('transform'),
-    ...(mode === 'nearest' ? { nearest_mode: c.text('nearest') } : {}),
-    ...(mode === 'cubic' ? { cubic_coeff_a: floatAttribute(c.number('cubic_coeff')) } : {}),
-    ...(c.bool('exclude_outside') ? { exclude_outside: 1 } : {}),
-    ...(c.bool('antialias') ? { antialias: 1 } : {}),
-  }
-  if (c.bool('antialias')) c.e.require(18, 'antialias')
-  if (c.text('transform') === 'half_pixel_symmetric') c.e.require(19, 'half_pixel_symmetric')
-  if (scales.length > 0) {
-    const factors = c.e.array({ dtype: 'float32', shape: [scales.length], data: Float32Array.from(scales) }, 'scales')
-    return void c.e.one('Resize', [c.in('x'), null, factors], attributes, c.out())
-  }
-  const { shape } = c.known('x')
-  const sizes = c.has('sizes')
-    ? c.intsIn('sizes')
-    : c.e.ints(
-        c
-          .numbers('sizes')
-          .map((s, i) => (s >= 0 ? s : isNumber(shape?.[i]) ? shape[i] : c.refuse('a size that is not known'))),
-      )
-  c.e.one('Resize', [c.in('x'), null, null, sizes], attributes, c.out())
 }
 
 export const shapingWriters: WriteRules = {
@@ -401,8 +378,8 @@ export const shapingWriters: WriteRules = {
     padded(c, c.numbers('paddings'), mode, null)
   },
   'onnx.ReshapeLike': (c) => void c.e.one('Reshape', [c.in('x'), c.e.one('Shape', [c.in('like')])], {}, c.out()),
-  'onnx.Resize': resize,
   'onnx.ScatterElements': putAlongAxis,
-  'onnx.ScatterND': (c) => void c.e.one('ScatterND', [c.in('x'), wide(c, 'index'), c.in('updates')], {}, c.out()),
+  'onnx.ScatterND': (c) =>
+    void c.e.one('ScatterND', [c.in('x'), wide(c, 'index'), c.in('updates')], reductionOf(c), c.out()),
   'onnx.SpaceToDepth': (c) => void c.e.one('SpaceToDepth', [c.in('x')], { blocksize: c.number('blocksize') }, c.out()),
 }

@@ -1,30 +1,9 @@
-/** Convolutions, pools, resizing. ONNX has channels first only: other layouts are turned around them. */
+/** Convolutions, and sampling at points. */
 import { isNumber } from '../../../program/inference/known.ts'
 import { padsOf } from '../../../program/inference/spatial.ts'
-import type { PlainAttribute } from '../emission.ts'
+import { floatAttribute } from '../emission.ts'
 import type { WriteCall, WriteRule, WriteRules } from '../write-call.ts'
-
-const isChannelsLast = (c: WriteCall): boolean => /^N[DHWL]+C$/.test(c.text('data_format'))
-
-/** Runs a rule on x with channels first, and turns its result back. */
-function channelsFirst(c: WriteCall, slot: string, write: (x: string, out: string) => void, result = 'out'): void {
-  const out = c.out(result)
-  if (!isChannelsLast(c)) return write(c.in(slot), out)
-  const rank = c.rank(slot)
-  const spatial = Array.from({ length: rank - 2 }, (_, i) => i + 1)
-  const turned = c.e.one('Transpose', [c.in(slot)], { perm: [0, rank - 1, ...spatial] })
-  const made = c.e.fresh(`${out}.first`)
-  write(turned, made)
-  c.e.one('Transpose', [made], { perm: [0, ...spatial.map((i) => i + 1), 1] }, out)
-}
-
-/** Paddings as ONNX has them: all beginnings, then all ends; or the algorithm. */
-function paddingOf(c: WriteCall, axes: number): Readonly<Record<string, PlainAttribute>> {
-  const algorithm = c.text('padding_algorithm')
-  if (algorithm === 'SAME') return { auto_pad: 'SAME_UPPER' }
-  const pads = algorithm === 'VALID' ? padsOf([0], axes) : padsOf(c.numbers('paddings'), axes)
-  return { pads: [...pads.map((p) => p[0]), ...pads.map((p) => p[1])] }
-}
+import { channelsFirst, isChannelsLast, paddingOf } from './layout.ts'
 
 function kernelOf(c: WriteCall): number[] {
   const { shape } = c.known('filter')
@@ -84,124 +63,14 @@ const convTranspose: WriteRule = (c) => {
   })
 }
 
-const pool: WriteRule = (c) => {
-  const axes = c.operation.type === 'pool3d' ? 3 : 2
-  const isMax = c.text('pooling_type') === 'max'
-  const kernel = c.bool('global_pooling') ? [] : c.numbers('kernel_size')
-  const isAdaptive = c.bool('adaptive') && !c.bool('global_pooling')
-  if (c.bool('global_pooling') || (isAdaptive && kernel.every((k) => k === 1))) {
-    channelsFirst(c, 'x', (x, out) => {
-      c.e.one(isMax ? 'GlobalMaxPool' : 'GlobalAveragePool', [x], {}, out)
-    })
-    return
-  }
-  const windows = isAdaptive ? evenWindows(c, kernel) : kernel
-  const attributes = {
-    kernel_shape: windows,
-    strides: isAdaptive ? windows : c.numbers('strides'),
-    ...(isAdaptive ? {} : paddingOf(c, axes)),
-    ...(!isAdaptive && c.bool('ceil_mode') ? roundedUp(c, kernel) : {}),
-    ...(isMax || isAdaptive ? {} : { count_include_pad: c.bool('exclusive') ? 0 : 1 }),
-  }
-  channelsFirst(c, 'x', (x, out) => {
-    c.e.one(isMax ? 'MaxPool' : 'AveragePool', [x], attributes, out)
-  })
-}
-
-/** ONNX leaves out windows that begin behind the input, which Paddle has. */
-function roundedUp(c: WriteCall, kernel: readonly number[]): Readonly<Record<string, PlainAttribute>> {
-  const [strides, pads] = [c.numbers('strides'), padsOf(c.numbers('paddings'), kernel.length)]
-  kernel.forEach((k, i) => {
-    const [low, high] = pads[i]!
-    if (strides[i]! + high <= k) return
-    const size = c.size('x', i + (isChannelsLast(c) ? 1 : 2))
-    const count = Math.ceil((size + low + high - k) / strides[i]!) + 1
-    if ((count - 1) * strides[i]! >= size + low) c.refuse('ceil_mode with windows behind the input')
-  })
-  return { ceil_mode: 1 }
-}
-
-/** Adaptive windows are all alike where the sizes divide. */
-function evenWindows(c: WriteCall, out: readonly number[]): number[] {
-  const first = isChannelsLast(c) ? 1 : 2
-  return out.map((o, i) => {
-    const size = c.size('x', first + i)
-    return size % o === 0 ? size / o : c.refuse(`an adaptive pool of ${size} elements to ${o}`)
-  })
-}
-
-const maxPoolWithIndex: WriteRule = (c) => {
-  if (c.bool('adaptive') || c.bool('global_pooling')) c.refuse('adaptive windows')
-  const kernel = c.numbers('kernel_size')
-  const attributes = {
-    kernel_shape: kernel,
-    strides: c.numbers('strides'),
-    ...paddingOf(c, kernel.length),
-    ...(c.bool('ceil_mode') ? roundedUp(c, kernel) : {}),
-  }
-  c.e.one('MaxPool', [c.in('x')], attributes, c.out())
-}
-
-const modes: Readonly<Record<string, string>> = {
-  nearest: 'nearest',
-  bilinear: 'linear',
-  linear: 'linear',
-  trilinear: 'linear',
-  bicubic: 'cubic',
-}
-
-const interpolation: WriteRule = (c) => {
-  const ours = c.operation.type.replace('_interp', '')
-  const mode = modes[ours] ?? c.refuse(`mode '${ours}'`)
-  const isNearest = mode === 'nearest'
-  const halfPixel = c.number('align_mode') !== 1 || mode === 'cubic'
-  const transform = isNearest
-    ? 'asymmetric'
-    : c.bool('align_corners')
-      ? 'align_corners'
-      : halfPixel
-        ? 'pytorch_half_pixel'
-        : 'asymmetric'
-  const attributes = {
-    mode,
-    coordinate_transformation_mode: transform,
-    ...(isNearest ? { nearest_mode: 'floor' } : {}),
-  }
-  const rank = c.rank()
-  channelsFirst(c, 'x', (x, out) => {
-    const spatial = rank - 2
-    const scale = c.numbers('scale')
-    const sizes = sizesOf(c, spatial)
-    if (sizes === null && scale.length > 0) {
-      const factors = Float32Array.from([1, 1, ...Array.from({ length: spatial }, (_, i) => scale[i] ?? scale[0]!)])
-      const scales = c.e.array({ dtype: 'float32', shape: [rank], data: factors }, 'scales')
-      return void c.e.one('Resize', [x, null, scales], attributes, out)
-    }
-    if (sizes === null) return c.refuse('a size that is not told')
-    const leading = c.e.one('Slice', [c.e.one('Shape', [x]), c.e.ints([0]), c.e.ints([2]), c.e.ints([0])])
-    const all = c.e.one('Concat', [leading, sizes], { axis: 0 })
-    c.e.one('Resize', [x, null, null, all], attributes, out)
-  })
-}
-
-/** Sizes of the spatial axes as a vector, or null where a factor is given. */
-function sizesOf(c: WriteCall, spatial: number): string | null {
-  if (c.has('size_tensor')) return c.intsIn('size_tensor')
-  if (c.has('out_size')) return c.intsIn('out_size')
-  if (c.has('scale_tensor')) return c.refuse('factors that are computed')
-  for (const name of ['size_tensor', 'out_size']) {
-    const given = c.numbers(name)
-    if (given.length > 0) return c.e.ints(given)
-  }
-  const fixed = ['out_d', 'out_h', 'out_w'].slice(3 - spatial).map((name) => c.number(name))
-  return fixed.every((s) => s > 0) && c.numbers('scale').length === 0 ? c.e.ints(fixed) : null
-}
+/** The names from version 20 of the operator set on. */
+const gridModes: Readonly<Record<string, string>> = { bilinear: 'linear', bicubic: 'cubic' }
 
 const gridSample: WriteRule = (c) => {
-  c.e.require(16, 'grid_sample')
+  c.e.require(c.known('x').shape?.length === 5 ? 20 : 16, 'grid_sample')
   const mode = c.text('mode')
   const attributes = {
-    mode: mode === 'bilinear' && c.e.opset >= 20 ? 'linear' : mode,
+    mode: c.e.opset >= 20 ? (gridModes[mode] ?? mode) : mode,
     padding_mode: c.text('padding_mode'),
     align_corners: c.bool('align_corners') ? 1 : 0,
   }
@@ -213,24 +82,79 @@ const pixelShuffle: WriteRule = (c) =>
     c.e.one('DepthToSpace', [x], { blocksize: c.number('upscale_factor'), mode: 'CRD' }, out)
   })
 
+/** ONNX before version 27 has the blocks before the channels: they change places. */
+const pixelUnshuffle: WriteRule = (c) =>
+  channelsFirst(c, 'x', (x, out) => {
+    const r = c.number('downscale_factor')
+    const channels = c.size('x', isChannelsLast(c) ? -1 : 1)
+    const blocks = c.e.one('SpaceToDepth', [x], { blocksize: r })
+    const apart = c.e.one('Reshape', [blocks, c.e.ints([0, r * r, channels, -1])])
+    const turned = c.e.one('Transpose', [apart], { perm: [0, 2, 1, 3] })
+    c.e.one('Reshape', [turned, c.e.one('Shape', [blocks])], {}, out)
+  })
+
+const affineGrid: WriteRule = (c) => {
+  c.e.require(20, 'affine_grid')
+  const attributes = { align_corners: c.bool('align_corners') ? 1 : 0 }
+  c.e.one('AffineGrid', [c.in('input'), c.intsIn('output_shape')], attributes, c.out())
+}
+
+const fold: WriteRule = (c) => {
+  c.e.require(18, 'fold')
+  const sizes = c.numbers('output_sizes')
+  const all = (name: string): number[] => {
+    const given = c.numbers(name)
+    return given.length === sizes.length ? given : sizes.map(() => given[0]!)
+  }
+  const paddings = c.numbers('paddings')
+  const attributes = {
+    strides: all('strides'),
+    dilations: all('dilations'),
+    pads: paddings.length === 2 * sizes.length ? paddings : [...all('paddings'), ...all('paddings')],
+  }
+  c.e.one('Col2Im', [c.in('x'), c.e.ints(sizes), c.e.ints(all('kernel_sizes'))], attributes, c.out())
+}
+
+const deformableConv: WriteRule = (c) => {
+  c.e.require(19, 'deformable_conv')
+  const attributes = {
+    kernel_shape: kernelOf(c),
+    strides: c.numbers('strides'),
+    dilations: c.numbers('dilations'),
+    group: c.number('groups'),
+    offset_group: c.number('deformable_groups'),
+    ...paddingOf(c, 2),
+  }
+  c.e.one('DeformConv', [c.in('x'), c.in('filter'), c.in('offset'), null, c.optional('mask')], attributes, c.out())
+}
+
+const roiAlign: WriteRule = (c) => {
+  const aligned = c.bool('aligned')
+  if (aligned) c.e.require(16, "RoiAlign with coordinates of 'half_pixel'")
+  const attributes = {
+    mode: c.text('mode'),
+    output_height: c.number('output_height'),
+    output_width: c.number('output_width'),
+    sampling_ratio: c.number('sampling_ratio'),
+    spatial_scale: floatAttribute(c.number('spatial_scale')),
+    ...(c.e.opset >= 16 ? { coordinate_transformation_mode: aligned ? 'half_pixel' : 'output_half_pixel' } : {}),
+  }
+  const image = c.dtype('image') === 'int64' ? c.in('image') : c.e.cast(c.in('image'), 'int64')
+  c.e.one('RoiAlign', [c.in('x'), c.in('boxes'), image], attributes, c.out())
+}
+
 export const spatialWriters: WriteRules = {
-  bicubic_interp: interpolation,
-  bilinear_interp: interpolation,
+  affine_grid: affineGrid,
   conv2d: conv,
   conv2d_transpose: convTranspose,
   conv3d: conv,
   conv3d_transpose: convTranspose,
+  deformable_conv: deformableConv,
   depthwise_conv2d: conv,
   depthwise_conv2d_transpose: convTranspose,
+  fold,
   grid_sample: gridSample,
-  linear_interp: interpolation,
-  max_pool2d_with_index: maxPoolWithIndex,
-  max_pool3d_with_index: maxPoolWithIndex,
-  nearest_interp: interpolation,
   pixel_shuffle: pixelShuffle,
-  pool2d: pool,
-  pool3d: pool,
-  trilinear_interp: interpolation,
+  pixel_unshuffle: pixelUnshuffle,
+  'onnx.RoiAlign': roiAlign,
 }
-
-export { channelsFirst }
