@@ -570,7 +570,9 @@ def resize(c):
     x = c.x(c.f(2, 3, h, w))
     roi = c.c(np.zeros(0, F))
     if c.rng.random() < 0.5:
-        scales = c.pick([1, 1, 2, 2], [1, 1, 1.5, 2.5], [1, 1, 0.6, 0.5], [1, 1, 3, 1])
+        scales = c.pick([1, 1, 2, 2], [1, 1, 3, 1], [1, 1, 1.5, 2.5], [1, 1, 0.6, 0.5])
+        if transform == 'align_corners':  # ONNX counts with sizes before they are rounded down, ONNX Runtime 1.32 after.
+            scales = [1, 1, 2, 3]
         c.out(c.op('Resize', [x, roi, c.c(np.array(scales, F))], **attributes))
     else:
         sizes = [2, 3, int(c.rng.integers(1, 12)), int(c.rng.integers(1, 12))]
@@ -598,6 +600,122 @@ def grid(c):
     mode = c.pick('bilinear', 'nearest') if c.opset < 20 else c.pick('linear', 'nearest')
     grid = c.f(2, 3, 4, 2, low=-1.2, high=1.2)
     c.out(c.op('GridSample', [c.x(c.f(2, 3, 5, 6)), c.x(grid)], mode=mode, padding_mode=c.pick('zeros', 'border', 'reflection'), align_corners=c.pick(0, 1)))
+
+
+@generator
+def dilated_pools(c):
+    c.opset = max(c.opset, 19)
+    axes = c.pick(1, 2, 2, 3)
+    kernel, attributes = windows(c, axes)
+    op = c.pick('MaxPool', 'AveragePool', 'LpPool')
+    if 'auto_pad' not in attributes:
+        attributes['dilations'] = [int(v) for v in c.rng.integers(1, 4, axes)]
+        attributes['ceil_mode'] = c.maybe(1) if op != 'LpPool' else None
+    extra = {'AveragePool': {'count_include_pad': c.maybe(1)}, 'LpPool': {'p': c.pick(1, 2, 3)}}.get(op, {})
+    c.out(c.op(op, [c.x(c.f(2, 3, *[int(v) for v in c.rng.integers(8, 11, axes)]))], kernel_shape=kernel, **attributes, **extra))
+
+
+@generator
+def pools_with_indices(c):
+    axes = c.pick(1, 2, 2, 3)
+    kernel, attributes = windows(c, axes)
+    c.opset = max(c.opset, 12)
+    x = c.x(c.f(2, 3, *[int(v) for v in c.rng.integers(7, 10, axes)]))
+    c.out(*c.op('MaxPool', [x], 2, kernel_shape=kernel, storage_order=c.pick(0, 1) if axes == 2 else 0, **attributes))
+
+
+@generator
+def unpools(c):
+    x = c.x(c.f(2, 3, 6, 8))
+    kernel = [2, c.pick(2, 4)]
+    y, indices = c.op('MaxPool', [x], 2, kernel_shape=kernel, strides=kernel)
+    c.out(c.op('MaxUnpool', [y, indices], kernel_shape=kernel, strides=kernel))
+
+
+@generator
+def byte_pools(c):
+    c.opset = max(c.opset, 12)
+    kernel, attributes = windows(c, 2)
+    c.out(c.op('MaxPool', [c.x(c.i(2, 3, 8, 9, low=0, high=100, dtype=c.pick(np.int8, np.uint8)))], kernel_shape=kernel, **attributes))
+
+
+@generator
+def resize_regions(c):
+    mode = c.pick('nearest', 'linear')
+    attributes = {'mode': mode, 'coordinate_transformation_mode': 'tf_crop_and_resize', 'extrapolation_value': c.maybe(1.5)}
+    roi = [0, 0, *c.f(2, low=-0.2, high=0.4), 1, 1, *c.f(2, low=0.6, high=1.2)]
+    # ONNX Runtime 1.32 does not cut axes whose size stays.
+    sizes = [2, 3, c.pick(1, 3, 4, 8), c.pick(1, 3, 5, 8)]
+    operands = [c.x(c.f(2, 3, 5, 6)), c.c(np.array(roi, F)), c.c(np.zeros(0, F)) if c.opset < 13 else '', c.c(np.array(sizes, I))]
+    c.out(c.op('Resize', operands, **attributes))
+
+
+@generator
+def resize_axes(c):
+    c.opset = max(c.opset, 18)
+    mode = c.pick('nearest', 'linear', 'cubic')
+    attributes = {'mode': mode, 'axes': c.pick([2, 3], [3, 2], [-1, -2]), 'antialias': c.maybe(1) if mode != 'nearest' else None}
+    # Nor does it know the policy of axes that are counted from behind.
+    if min(attributes['axes']) > 0 and c.rng.random() < 0.5:
+        attributes['keep_aspect_ratio_policy'] = c.pick('not_larger', 'not_smaller')
+    sizes = c.c(np.array([int(v) for v in c.rng.integers(2, 12, 2)], I))
+    c.out(c.op('Resize', [c.x(c.f(2, 3, 5, 6)), '', '', sizes], **attributes))
+
+
+@generator
+def cubic_grid(c):
+    c.opset = max(c.opset, 20)
+    volume = c.rng.random() < 0.4
+    grid = c.f(2, 3, 4, 2, 3, low=-1.2, high=1.2) if volume else c.f(2, 3, 4, 2, low=-1.2, high=1.2)
+    x = c.x(c.f(2, 3, 4, 5, 6) if volume else c.f(2, 3, 5, 6))
+    mode = c.pick('linear', 'nearest') if volume else 'cubic'
+    c.out(c.op('GridSample', [x, c.x(grid)], mode=mode, padding_mode=c.pick('zeros', 'border', 'reflection'), align_corners=c.pick(0, 1)))
+
+
+@generator
+def affine_grid(c):
+    c.opset = max(c.opset, 20)
+    size = c.pick([2, 3, 4, 5], [2, 3, 4, 5, 6])
+    n = len(size) - 2
+    c.out(c.op('AffineGrid', [c.x(c.f(2, n, n + 1)), c.c(np.array(size, I))], align_corners=c.pick(0, 1)))
+
+
+@generator
+def regions(c):
+    c.opset = max(c.opset, 10)
+    corner = c.f(4, 2, low=0, high=20)
+    boxes = np.concatenate([corner, corner + c.f(4, 2, low=1, high=25)], 1)
+    transform = {'coordinate_transformation_mode': c.pick('half_pixel', 'output_half_pixel')} if c.opset >= 16 else {}
+    operands = [c.x(c.f(2, 3, 9, 11)), c.x(boxes), c.x(c.i(4, low=0, high=2))]
+    c.out(c.op('RoiAlign', operands, mode=c.pick('avg', 'max'), output_height=3, output_width=2, sampling_ratio=c.pick(0, 1, 2), spatial_scale=0.25, **transform))
+
+
+@generator
+def columns(c):
+    c.opset = max(c.opset, 18)
+    kernel, strides, pads = [int(v) for v in c.rng.integers(1, 4, 2)], [int(v) for v in c.rng.integers(1, 3, 2)], [int(v) for v in c.rng.integers(0, 2, 4)]
+    counts = [(s + pads[i] + pads[i + 2] - kernel[i]) // strides[i] + 1 for i, s in enumerate((6, 7))]
+    x = c.x(c.f(2, 3 * kernel[0] * kernel[1], counts[0] * counts[1]))
+    c.out(c.op('Col2Im', [x, c.c(np.array([6, 7], I)), c.c(np.array(kernel, I))], strides=strides, pads=pads))
+
+
+@generator
+def moved_conv(c):
+    c.opset = max(c.opset, 19)
+    groups, own = c.pick((1, 1), (2, 1), (1, 2), (2, 2))
+    offset, mask = c.f(2, own * 2 * 6, 5, 5), c.f(2, own * 6, 5, 5)
+    operands = [c.x(c.f(2, 4, 6, 7)), c.c(c.f(4, 4 // groups, 2, 3)), c.x(offset), c.c(c.f(4)) if c.rng.random() < 0.5 else '']
+    if c.rng.random() < 0.5:
+        operands.append(c.x(mask))
+    c.out(c.op('DeformConv', operands, group=groups, offset_group=own, kernel_shape=[2, 3]))
+
+
+@generator
+def center_crops(c):
+    c.opset = max(c.opset, 18)
+    x = c.x(c.f(5, 6, 4))
+    c.fixed.update((x, i) for i in range(3))
+    c.out(c.op('CenterCropPad', [x, c.c(c.i(2, low=1, high=9))], axes=c.pick([0, 1], [-1, 1])))
 
 
 # ---- normalisation --------------------------------------------------------------------------------------------------------------
@@ -711,7 +829,8 @@ def scatter_nd(c):
     depth = int(c.rng.integers(1, 3))
     n = int(c.rng.integers(1, 4))
     index = np.stack([c.rng.permutation(shape[0])[:n]] + [c.i(n, low=0, high=shape[k]) for k in range(1, depth)], -1).astype(I)
-    reduction = 'add' if c.opset >= 16 and c.rng.random() < 0.4 else None
+    known = ['add', 'mul', 'max', 'min'] if c.opset >= 18 else ['add', 'mul'] if c.opset >= 16 else [None]
+    reduction = c.pick(*known) if c.rng.random() < 0.6 else None
     c.out(c.op('ScatterND', [c.x(c.f(*shape)), c.x(index), c.x(c.f(n, *shape[depth:]))], reduction=reduction))
 
 
@@ -739,16 +858,34 @@ def recurrent(c):
     operands = [c.x(c.f(t, b, i)), c.c(c.f(d, gates * h, i, low=-1, high=1)), c.c(c.f(d, gates * h, h, low=-1, high=1))]
     attributes = {'hidden_size': h, 'direction': direction}
     if op == 'GRU':
-        attributes['linear_before_reset'] = 1
+        attributes['linear_before_reset'] = c.pick(0, 1)
     if op == 'RNN' and c.rng.random() < 0.5:
         attributes['activations'] = ['Relu'] * d
     operands.append(c.c(c.f(d, 2 * gates * h)) if c.rng.random() < 0.7 else '')
-    operands.append(c.x(np.array([5, 3], np.int32)) if direction != 'reverse' and c.rng.random() < 0.4 else '')
-    if c.rng.random() < 0.5:
-        operands += [c.x(c.f(d, b, h)) for _ in range(states)]
+    operands.append(c.x(np.array([5, 3], np.int32)) if c.rng.random() < 0.4 else '')
+    operands += [c.x(c.f(d, b, h)) for _ in range(states)] if c.rng.random() < 0.5 else [''] * states
+    if op == 'LSTM' and c.rng.random() < 0.4:
+        operands.append(c.c(c.f(d, 3 * h, low=-1, high=1)))
     while operands[-1] == '':
         operands.pop()
     c.out(*c.op(op, operands, 1 + states, **attributes))
+
+
+@generator
+def reverse_sequence(c):
+    time, batch = c.pick((0, 1), (1, 0))
+    lengths = c.x(np.array([4, 1, 3], I))
+    x = c.x(c.f(*((4, 3, 2) if time == 0 else (3, 4, 2))))
+    c.out(c.op('ReverseSequence', [x, lengths], time_axis=time, batch_axis=batch))
+
+
+@generator
+def loss(c):
+    shape = (3, 5, *c.shape(0, 1))
+    op = c.pick('NegativeLogLikelihoodLoss', 'SoftmaxCrossEntropyLoss')
+    labels = c.x(c.i(shape[0], *shape[2:], low=0, high=5))
+    weights = [c.c(c.f(5, low=0.1, high=1))] if c.rng.random() < 0.5 else []
+    c.out(c.op(op, [c.x(c.f(*shape)), labels, *weights], reduction=c.pick('none', 'sum', 'mean'), ignore_index=c.pick(None, 2)))
 
 
 # ---- networks in small -------------------------------------------------------------------------------------------------------------
