@@ -137,5 +137,5 @@ describe.runIf(python !== undefined)('official cases of ONNX', () => {
     }
     console.info(`${right} of ${cases.length} official cases of ONNX give their results`)
     expect(problems).toEqual([])
-  })
+  }, 900_000)
 })

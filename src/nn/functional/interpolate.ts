@@ -11,6 +11,7 @@ import { Tensor } from '../../tensor/tensor.ts'
 import { asOperator } from '../../tensor/tracer.ts'
 import { adaptiveAvgPool1d, adaptiveAvgPool2d, adaptiveAvgPool3d } from './adaptive-pooling.ts'
 import { channelsFirst, spatialAxes, spreadVector, type DataFormat } from './geometry.ts'
+import { cubicWeights, resizedBy } from './sampling.ts'
 
 export type InterpolateMode = 'nearest' | 'linear' | 'bilinear' | 'bicubic' | 'trilinear' | 'area'
 
@@ -80,15 +81,6 @@ function linearAxis(x: Node, axis: number, plan: AxisPlan): Node {
   return add(taken(x, axis, below, sub(constantLike(share, 1), share)), taken(x, axis, above, share))
 }
 
-/** Weights of the four neighbours at distances t + 1, t, 1 - t, 2 - t (Keys 1981, a = -0.75). */
-export function cubicWeights(t: Node): Node[] {
-  const a = -0.75
-  const c = (v: number): Node => constantLike(t, v)
-  const near = (d: Node): Node => add(mul(mul(sub(mul(c(a + 2), d), c(a + 3)), d), d), c(1))
-  const far = (d: Node): Node => sub(mul(add(mul(sub(mul(c(a), d), c(5 * a)), d), c(8 * a)), d), c(4 * a))
-  return [far(add(t, c(1))), near(t), near(sub(c(1), t)), far(sub(c(2), t))]
-}
-
 function cubicAxis(x: Node, axis: number, plan: AxisPlan): Node {
   const at = sourcePositions(plan)
   const floor = unary('floor', at)
@@ -142,8 +134,7 @@ export function interpolate(x: Tensor, options: InterpolateOptions = {}): Tensor
   const axes = spatialAxes(n, first)
   const sizes = axes.map((a) => x.shape[a]!)
   const scales = scaleFactor === undefined || scaleFactor === null ? null : sizesOf(scaleFactor, n, 'scaleFactor')
-  // In the arithmetic of float32, as Paddle has it: 10 times 0.7 is 7.
-  const outs = scales ? sizes.map((d, i) => Math.floor(Math.fround(d * scales[i]!))) : sizesOf(size!, n, 'size')
+  const outs = scales ? sizes.map((d, i) => resizedBy(d, scales[i]!)) : sizesOf(size!, n, 'size')
   if (outs.some((o) => !Number.isInteger(o) || o < 1))
     throw new ArgumentError(`interpolate: the output would have the size ${formatShape(outs)}`)
   if (mode === 'area') return byArea(x, outs, first)

@@ -1,17 +1,31 @@
-/** Elements of images and volumes at points between them. Images are rows of channels, [N * sizes, C]; points have coordinates in elements. */
+/** Elements of images and volumes at points between them, and what resizing shares with it. Images are rows of channels, [N * sizes, C]; points have coordinates in elements. */
 import { binary, cast, gather, unary, where } from '../../graph/build.ts'
 import { spread } from '../../graph/gradient.ts'
 import type { Node } from '../../graph/node.ts'
 import { constantLike } from '../../tensor/promotion.ts'
-import { cubicWeights } from './interpolate.ts'
 
 const add = (a: Node, b: Node): Node => binary('add', a, b)
+const sub = (a: Node, b: Node): Node => binary('sub', a, b)
 const mul = (a: Node, b: Node): Node => binary('mul', a, b)
 
 export const plus = (x: Node, v: number): Node => add(x, constantLike(x, v))
 export const times = (x: Node, v: number): Node => mul(x, constantLike(x, v))
 export const clamped = (x: Node, low: number, high: number): Node =>
   binary('min', binary('max', x, constantLike(x, low)), constantLike(x, high))
+
+/** Weights of the four neighbours at distances t + 1, t, 1 - t, 2 - t (Keys 1981, a = -0.75). */
+export function cubicWeights(t: Node): Node[] {
+  const a = -0.75
+  const c = (v: number): Node => constantLike(t, v)
+  const near = (d: Node): Node => add(mul(mul(sub(mul(c(a + 2), d), c(a + 3)), d), d), c(1))
+  const far = (d: Node): Node => sub(mul(add(mul(sub(mul(c(a), d), c(5 * a)), d), c(8 * a)), d), c(4 * a))
+  return [far(add(t, c(1))), near(t), near(sub(c(1), t)), far(sub(c(2), t))]
+}
+
+/** A size times a factor, cut. Factors that float32 holds come from files that have them in it, and are multiplied in it: 10 times its 0.7 is 7. */
+export function resizedBy(size: number, scale: number): number {
+  return Math.floor(Math.fround(scale) === scale ? Math.fround(size * scale) : size * scale)
+}
 
 export interface Images {
   readonly rows: Node
@@ -58,8 +72,8 @@ function terms(
 export function linearTerms(images: Images, coordinates: readonly Node[]): Node[] {
   const floors = coordinates.map((c) => unary('floor', c))
   const weights = coordinates.map((c, i) => {
-    const share = binary('sub', c, floors[i]!)
-    return [binary('sub', constantLike(share, 1), share), share]
+    const share = sub(c, floors[i]!)
+    return [sub(constantLike(share, 1), share), share]
   })
   return terms(images, floors, weights, 0, (c) => c)
 }
@@ -71,6 +85,6 @@ export function cubicRows(
   place: (coordinate: Node, axis: number) => Node,
 ): Node {
   const floors = coordinates.map((c) => unary('floor', c))
-  const weights = coordinates.map((c, i) => cubicWeights(binary('sub', c, floors[i]!)))
+  const weights = coordinates.map((c, i) => cubicWeights(sub(c, floors[i]!)))
   return terms(images, floors, weights, -1, place).reduce(add)
 }

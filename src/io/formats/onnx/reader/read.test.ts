@@ -98,7 +98,7 @@ describe('functions that a model defines', () => {
     })
     const grow = (): unknown => read(graph([own('F0', ['x'])]), chain)
     expect(grow).toThrow(FormatError)
-    expect(grow).toThrow('more than 100000 nodes in place of')
+    expect(grow).toThrow('more than 20000 nodes in place of')
   })
 
   it('are refused by a FormatError where calls and definitions do not fit', () => {

@@ -28,7 +28,7 @@ export const OLDEST_OPSET = 7
 /** Branches, functions and steps of loops inside one another. */
 const MAX_DEPTH = 16
 /** Nodes in place of branches, functions and loops: a small file may ask for any number of them. */
-const MAX_INLINED = 100_000
+const MAX_INLINED = 20_000
 
 /** Problems by operator and reason, and where they stand. */
 type Problems = Map<string, string[]>

@@ -1,5 +1,6 @@
 /** Shapes of what convolutions, pools, interpolation and spatial padding make. */
-import { positionsRoundedUp, resizedBy } from '../positions.ts'
+import { resizedBy } from '../../../../nn/functional/sampling.ts'
+import { positionsRoundedUp } from '../positions.ts'
 import type { InferenceCall, Inferred } from './infer.ts'
 import { arithmetic, fromFront, isNumber, numbersOf, type Dim, type Known } from './known.ts'
 

@@ -5,13 +5,13 @@
 import { isFloat } from '../../../../common/dtype.ts'
 import { FormatError } from '../../../../common/errors.ts'
 import { normalizeAxis } from '../../../../common/shape.ts'
+import { resizedBy } from '../../../../nn/functional/sampling.ts'
 import { full } from '../../../../tensor/creation.ts'
 import { einsum } from '../../../../tensor/einsum.ts'
 import { gather } from '../../../../tensor/indexing.ts'
 import { where } from '../../../../tensor/search.ts'
 import { cast, reshape } from '../../../../tensor/shaping.ts'
 import { fromHost, type Tensor } from '../../../../tensor/tensor.ts'
-import { exactSize, resizedBy } from '../positions.ts'
 import { bool, float, floats, ints, text, variable, type Operator, type OperatorCall } from '../operator.ts'
 
 interface Axis {
@@ -37,7 +37,7 @@ const transforms: Readonly<Record<string, Transform>> = {
     return f(centre * (1 - adjustment) + centred(i, scale))
   },
   pytorch_half_pixel: (i, { out, scale }) => (out > 1 ? centred(i, scale) : 0),
-  align_corners: (i, { size, out, scale }) => (out === 1 ? 0 : f((i * (size - 1)) / (exactSize(size, scale) - 1))),
+  align_corners: (i, { size, out, scale }) => (out === 1 ? 0 : f((i * (size - 1)) / (f(size * scale) - 1))),
   asymmetric: (i, { scale }) => f(i / f(scale)),
   tf_crop_and_resize(i, { size, out, region: [start, end] }) {
     const share = out === 1 ? 0.5 * (start + end) : start + (i * (end - start)) / (out - 1)
@@ -148,7 +148,7 @@ function plansOf(call: OperatorCall, shape: readonly number[]): Map<number, Axis
     const size = shape[axis]!
     const region: Axis['region'] = roi.length > 0 ? [roi[k]!, roi[k + axes.length]!] : [0, 1]
     if (scales.length > 0) {
-      const out = resizedBy(size, scales[k]! * (region[1] - region[0]))
+      const out = resizedBy(size, f(scales[k]! * (region[1] - region[0])))
       return [axis, { size, out, scale: scales[k]!, region }]
     }
     const scale = common ?? sizes[k]! / size
