@@ -4,6 +4,7 @@ import { OURS, OURS_HIGH, type InferenceResult } from './inference.ts'
 import { geometricMean } from './measure.ts'
 import {
   efficiencyOfRandom,
+  randomOverNamed,
   type Budget,
   type KernelsResult,
   type Results,
@@ -248,10 +249,11 @@ export function renderPage(results: Results, plot: string | null = null): string
     parts.push(sweepTable(named))
   }
   if (random.length > 0) {
-    const efficiency = efficiencyOfRandom(sweep)
+    const [efficiency, share] = [efficiencyOfRandom(sweep), randomOverNamed(sweep, 'roof_share')]
+    const byRoof = Number.isNaN(share) ? '' : `; by shares of the roof, ${share.toFixed(2)}`
     const summary = Number.isNaN(efficiency)
       ? ''
-      : ` Their efficiency is ${efficiency.toFixed(2)} of that of the named ones.`
+      : ` Their efficiency is ${efficiency.toFixed(2)} of that of the named ones${byRoof}.`
     const explanation = `Drawn with seed ${random[0]!.seed}: nothing is tuned for them.${summary}`
     parts.push('## Random shapes', explanation, sweepTable(random))
   }

@@ -178,10 +178,15 @@ const smallest = (values: readonly number[]): number => (values.length === 0 ? N
  * share of the roofline otherwise. NaN where there are none of either.
  */
 export function efficiencyOfRandom(sweep: readonly SweepResult[]): number {
-  const mean = (isRandom: boolean, field: 'speed' | 'roof_share'): number =>
+  const bySpeed = randomOverNamed(sweep, 'speed')
+  return Number.isNaN(bySpeed) ? randomOverNamed(sweep, 'roof_share') : bySpeed
+}
+
+/** Geometric mean of random shapes over that of the named ones; NaN where there are none of either. */
+export function randomOverNamed(sweep: readonly SweepResult[], field: 'speed' | 'roof_share'): number {
+  const mean = (isRandom: boolean): number =>
     geometricMean(sweep.flatMap((s) => ((s.seed !== undefined) === isRandom ? (s[field] ?? []) : [])))
-  const bySpeed = mean(true, 'speed') / mean(false, 'speed')
-  return Number.isNaN(bySpeed) ? mean(true, 'roof_share') / mean(false, 'roof_share') : bySpeed
+  return mean(true) / mean(false)
 }
 
 /** The project's budgets that this benchmark measures. */
