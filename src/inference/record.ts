@@ -52,8 +52,7 @@ export function recordInference(
   return recordAside(() =>
     withDevice(device, () => {
       const inputs = layer.program.inputs.map(({ dtype }, i) => new InputPlace(device, dtype, shapes[i]!))
-      const changing = new Set(inputs.map((p) => p.storage))
-      const isFixed = (leaf: Node): boolean => leaf.op !== 'buffer' || !changing.has(leaf.attributes.storage)
+      const isFixed = (leaf: Node): boolean => leaf.op !== 'buffer' || !leaf.attributes.storage.isPlace
       const given = inputs.map((p, i) => (values.has(i) ? atHand(values.get(i)!) : p.tensor))
       const outputs = noGrad(() => {
         const out = namingPlaces(layer, inputs, () => inPrecision(precision, () => layer(...given)))

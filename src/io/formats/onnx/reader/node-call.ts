@@ -210,6 +210,11 @@ export class NodeCall {
     return name
   }
 
+  /** A value in a dtype: itself where it has it. */
+  cast(x: string, dtype: DType): string {
+    return this.knownOf(x).dtype === dtype ? x : this.emit('cast', { x }, { dtype })
+  }
+
   /** As `emit`, with several results in the given slots. */
   emitAll(
     type: string,

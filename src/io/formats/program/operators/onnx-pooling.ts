@@ -10,6 +10,7 @@ import type { Node } from '../../../../graph/node.ts'
 import { resolvePadding, spatialAxes, spreadVector, type Pads } from '../../../../nn/functional/geometry.ts'
 import { padConstant } from '../../../../nn/functional/pad.ts'
 import { maskOf, maximumOver } from '../../../../nn/functional/pooling.ts'
+import { plus, times } from '../../../../nn/functional/sampling.ts'
 import { constantLike } from '../../../../tensor/promotion.ts'
 import { fromHost, Tensor } from '../../../../tensor/tensor.ts'
 import {
@@ -95,9 +96,6 @@ function turned(flat: Node, sizes: readonly number[]): Node {
     })
     .reduce((a, b) => binary('add', a, b))
 }
-
-const plus = (x: Node, v: number): Node => binary('add', x, constantLike(x, v))
-const times = (x: Node, v: number): Node => binary('mul', x, constantLike(x, v))
 
 /** Elements of each window along an axis that count: those of x, and of its padding where `padded`. */
 function countsOf(w: Windows, i: number, padded: boolean): Float32Array<ArrayBuffer> {

@@ -20,7 +20,7 @@ function positions(n: NodeCall, x: string): string {
 /** A number of a dtype, which may have no typed array of its own. */
 function scalar(n: NodeCall, value: number, dtype: DType): string {
   const made = n.make({ dtype: 'float32', shape: [], data: Float32Array.of(value) }, 'number')
-  return n.asOperand(dtype === 'float32' ? made : n.emit('cast', { x: made }, { dtype }))
+  return n.asOperand(n.cast(made, dtype))
 }
 
 function integer(n: NodeCall, value: number): string {
@@ -30,13 +30,16 @@ function integer(n: NodeCall, value: number): string {
 const scaled = (n: NodeCall, x: string, scale: number): string =>
   scale === 1 ? x : n.emit('scale', { x }, { scale, bias: 0, bias_after_scale: true })
 
-const cast = (n: NodeCall, x: string, dtype: DType): string =>
-  n.knownOf(x).dtype === dtype ? x : n.emit('cast', { x }, { dtype })
-
 /** [batch, length, heads * size] as [batch, heads, length, size]. */
 function split(n: NodeCall, x: string, heads: number): string {
   const apart = n.emit('reshape', { x }, { shape: [0, 0, heads, -1] })
   return n.emit('transpose', { x: apart }, { perm: [0, 2, 1, 3] })
+}
+
+/** The other way round, as result 0. */
+function giveJoined(n: NodeCall, x: string): void {
+  const turned = n.emit('transpose', { x }, { perm: [0, 2, 1, 3] })
+  n.give('flatten', { x: turned }, { start_axis: 2, stop_axis: 3 })
 }
 
 /** Heads of keys or values, each for as many neighbouring heads of queries. */
@@ -67,18 +70,17 @@ function allowedBy(n: NodeCall, { query, key, pastLength }: Operands): string | 
     if (pastLength !== null) position = n.emit('add', { x: column, y: pastLength })
     else if (lengths !== null) {
       // Keys that are valid stand before those of the queries.
-      const before = n.emit('subtract', { x: cast(n, lengths, 'int64'), y: lengthOf(n, query) })
+      const before = n.emit('subtract', { x: n.cast(lengths, 'int64'), y: lengthOf(n, query) })
       position = n.emit('add', { x: column, y: n.emit('reshape', { x: before }, { shape: [-1, 1, 1, 1] }) })
     }
-    const within = (bound: number): void =>
-      void parts.push(n.emit('less_equal', { x: keys, y: n.emit('add', { x: position, y: integer(n, bound) }) }))
-    if (isCausal) within(0)
-    if (right >= 0) within(right)
+    if (isCausal) parts.push(n.emit('less_equal', { x: keys, y: position }))
+    if (right >= 0)
+      parts.push(n.emit('less_equal', { x: keys, y: n.emit('add', { x: position, y: integer(n, right) }) }))
     if (left >= 0)
       parts.push(n.emit('greater_equal', { x: keys, y: n.emit('subtract', { x: position, y: integer(n, left) }) }))
   }
   if (lengths !== null) {
-    const each = n.emit('reshape', { x: cast(n, lengths, 'int64') }, { shape: [-1, 1, 1, 1] })
+    const each = n.emit('reshape', { x: n.cast(lengths, 'int64') }, { shape: [-1, 1, 1, 1] })
     parts.push(n.emit('less_than', { x: keys, y: each }))
   }
   return parts.reduce<string | null>((x, y) => (x === null ? y : n.emit('logical_and', { x, y })), null)
@@ -94,7 +96,7 @@ function maskOf(n: NodeCall, key: string): string | null {
   const paddings = new Array<number>(2 * rank).fill(0)
   paddings[2 * rank - 1] = length - told
   if (n.dtype(3) !== 'bool') return n.emit('pad', { x }, { paddings, pad_value: -Infinity })
-  return cast(n, n.emit('pad', { x: cast(n, x, 'int32') }, { paddings, pad_value: 0 }), 'bool')
+  return n.cast(n.emit('pad', { x: n.cast(x, 'int32') }, { paddings, pad_value: 0 }), 'bool')
 }
 
 /** What is added to the scores: 0 and -Infinity, and a mask of numbers. */
@@ -144,8 +146,8 @@ const attention: Convert = (n) => {
   const capped = cap > 0 ? scaled(n, n.emit('tanh', { x: scaled(n, scores, 1 / cap) }), cap) : scores
   const bias = biasOf(n, { query, key, value, pastLength }, dtype)
   const biased = bias === null ? capped : n.emit('add', { x: capped, y: bias })
-  const precise = cast(n, biased, n.dtypeAttribute('softmax_precision', dtype))
-  const weights = cast(n, n.emit('softmax', { x: precise }, { axis: -1 }), dtype)
+  const precise = n.cast(biased, n.dtypeAttribute('softmax_precision', dtype))
+  const weights = n.cast(n.emit('softmax', { x: precise }, { axis: -1 }), dtype)
 
   // Queries that may look at nothing give 0.
   const isBlind =
@@ -163,9 +165,8 @@ const attention: Convert = (n) => {
 
   const values = { x: weights, y: shared(n, value, times) }
   const result = seen(n.emit('matmul', values, { transpose_x: false, transpose_y: false }))
-  if (!isFlat) return n.bind(0, result)
-  const turned = n.emit('transpose', { x: result }, { perm: [0, 2, 1, 3] })
-  n.give('flatten', { x: turned }, { start_axis: 2, stop_axis: 3 })
+  if (isFlat) giveJoined(n, result)
+  else n.bind(0, result)
 }
 
 /** Pairs of features turned by an angle for each position; "RoFormer" (arXiv 2104.09864), section 3.4.2. */
@@ -203,9 +204,8 @@ const rotaryEmbedding: Convert = (n) => {
   const rest = turned < size ? [part(x, turned, size)] : []
   const joined = isInterleaved ? [pairs(), ...rest] : [real, imaginary, ...rest]
   const out = joined.length === 1 ? joined[0]! : n.emit('concat', { x: joined }, { axis: 3 })
-  if (!isFlat) return n.bind(0, out)
-  const back = n.emit('transpose', { x: out }, { perm: [0, 2, 1, 3] })
-  n.give('flatten', { x: back }, { start_axis: 2, stop_axis: 3 })
+  if (isFlat) giveJoined(n, out)
+  else n.bind(0, out)
 }
 
 export const attentionRules: RuleTable = {

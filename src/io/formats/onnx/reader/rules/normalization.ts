@@ -32,6 +32,13 @@ function asVector(n: NodeCall, i: number): string | null {
   return shape?.length === 1 ? n.operand(i) : n.emit('reshape', { x: n.operand(i) }, { shape: [-1] })
 }
 
+/** 1 over the root of the mean of the squares, plus epsilon. */
+function inverseRoot(n: NodeCall, x: string, axis: number[]): string {
+  const mean = n.emit('mean', { x: n.emit('square', { x }) }, { axis, keepdim: true })
+  const attributes = { scale: 1, bias: n.float('epsilon', 1e-5), bias_after_scale: true }
+  return n.emit('rsqrt', { x: n.emit('scale', { x: mean }, attributes) })
+}
+
 const layerNormalization: Convert = (n) => {
   const given = n.int('axis', -1)
   const from = given < 0 ? fromFront(given, n.rank()) : given
@@ -39,13 +46,10 @@ const layerNormalization: Convert = (n) => {
   const x = n.operand(0)
   n.give('layer_norm', { x, scale: asVector(n, 1), bias: asVector(n, 2) }, { epsilon, begin_norm_axis: from })
   if (!n.wants(1) && !n.wants(2)) return
-  const over = { axis: Array.from({ length: n.rank() - from }, (_, i) => from + i), keepdim: true }
-  const mean = n.emit('mean', { x }, over)
+  const axis = Array.from({ length: n.rank() - from }, (_, i) => from + i)
+  const mean = n.emit('mean', { x }, { axis, keepdim: true })
   n.bind(1, mean)
-  const centred = n.emit('subtract', { x, y: mean })
-  const variance = n.emit('mean', { x: n.emit('square', { x: centred }) }, over)
-  const shifted = n.emit('scale', { x: variance }, { scale: 1, bias: epsilon, bias_after_scale: true })
-  n.bind(2, n.emit('rsqrt', { x: shifted }))
+  n.bind(2, inverseRoot(n, n.emit('subtract', { x, y: mean }), axis))
 }
 
 /** x over the root of the mean of its squares, times a scale. */
@@ -54,9 +58,7 @@ const rmsNormalization: Convert = (n) => {
   const from = fromFront(n.int('axis', -1), rank)
   const axis = Array.from({ length: rank - from }, (_, i) => from + i)
   const x = n.operand(0)
-  const mean = n.emit('mean', { x: n.emit('square', { x }) }, { axis, keepdim: true })
-  const shifted = n.emit('scale', { x: mean }, { scale: 1, bias: n.float('epsilon', 1e-5), bias_after_scale: true })
-  const normal = n.emit('multiply', { x, y: n.emit('rsqrt', { x: shifted }) })
+  const normal = n.emit('multiply', { x, y: inverseRoot(n, x, axis) })
   n.give('multiply', { x: normal, y: n.operand(1) })
 }
 

@@ -71,9 +71,6 @@ function spread(n: NodeCall, i: number): string {
   return block > 0 && !isSingle(n, name) ? alongBlocks(n, name, axis, block) : alongAxis(n, name, axis, () => n.rank())
 }
 
-const casted = (n: NodeCall, x: string, dtype: DType): string =>
-  n.knownOf(x).dtype === dtype ? x : n.emit('cast', { x }, { dtype })
-
 /** Whether operand `i` is absent, or 0 throughout. */
 const isZero = (n: NodeCall, i: number): boolean => !n.has(i) || (n.numbers(i)?.every((v) => v === 0) ?? false)
 
@@ -83,14 +80,14 @@ const isZero = (n: NodeCall, i: number): boolean => !n.has(i) || (n.numbers(i)?.
 function rounded(n: NodeCall, y: string, zero: string | null, dtype: DType): string {
   const [min, max] = limits[dtype] ?? n.refuse(`results of ${dtype}`)
   const whole = n.emit('round', { x: y }, { decimals: 0 })
-  const moved = zero === null ? whole : n.emit('add', { x: whole, y: casted(n, zero, n.knownOf(y).dtype) })
+  const moved = zero === null ? whole : n.emit('add', { x: whole, y: n.cast(zero, n.knownOf(y).dtype) })
   return n.emit('clip', { x: moved }, { min, max })
 }
 
 const quantizeLinear: Convert = (n) => {
   const dtype = n.has(2) ? n.dtype(2) : n.int('output_dtype', 0) === 0 ? 'uint8' : n.dtypeAttribute('output_dtype')
   const precision = n.int('precision', 0) === 0 ? n.dtype(1) : n.dtypeAttribute('precision')
-  const scaled = n.emit('divide', { x: casted(n, n.operand(0), precision), y: casted(n, spread(n, 1), precision) })
+  const scaled = n.emit('divide', { x: n.cast(n.operand(0), precision), y: n.cast(spread(n, 1), precision) })
   n.give('cast', { x: rounded(n, scaled, isZero(n, 2) ? null : spread(n, 2), dtype) }, { dtype })
 }
 
@@ -101,9 +98,9 @@ const dequantizeLinear: Convert = (n) => {
   const made = scales?.dtype === 'float32' && dtype === 'float32' && scales.shape.length < 2
   const array = made ? ofConstants(n, 0, 2, n.int('axis', 1), dtype, elementsOf(scales)) : null
   if (array) return n.bindConstant(0, array)
-  const whole = casted(n, n.operand(0), 'float32')
-  const moved = isZero(n, 2) ? whole : n.emit('subtract', { x: whole, y: casted(n, spread(n, 2), 'float32') })
-  const real = { x: moved, y: casted(n, spread(n, 1), 'float32') }
+  const whole = n.cast(n.operand(0), 'float32')
+  const moved = isZero(n, 2) ? whole : n.emit('subtract', { x: whole, y: n.cast(spread(n, 2), 'float32') })
+  const real = { x: moved, y: n.cast(spread(n, 1), 'float32') }
   if (dtype === 'float32') return n.give('multiply', real)
   n.give('cast', { x: n.emit('multiply', real) }, { dtype })
 }
@@ -161,15 +158,15 @@ function ofConstants(
 function centred(n: NodeCall, i: number, zeroAt: number, axis: number, dtype: 'float32' | 'int32'): string {
   const array = ofConstants(n, i, zeroAt, axis, dtype)
   if (array) return n.weight(array, 'integers')
-  const q = casted(n, n.operand(i), dtype)
+  const q = n.cast(n.operand(i), dtype)
   if (isZero(n, zeroAt)) return q
   const zero = alongAxis(n, n.operand(zeroAt), axis, () => n.rank(i))
-  return n.emit('subtract', { x: q, y: casted(n, zero, dtype) })
+  return n.emit('subtract', { x: q, y: n.cast(zero, dtype) })
 }
 
 /** What a sum becomes with the scales x, w and y: sum * x * w / y, rounded. */
 function giveScaled(n: NodeCall, sum: string, [x, w, y]: readonly [string, string, string], zeroAt: number): void {
-  const wide = (name: string): string => casted(n, name, 'float32')
+  const wide = (name: string): string => n.cast(name, 'float32')
   const factor = n.emit('divide', { x: n.emit('multiply', { x: wide(x), y: wide(w) }), y: wide(y) })
   const zero = isZero(n, zeroAt) ? null : alongAxis(n, n.operand(zeroAt), -2, () => n.rank(0))
   const dtype = n.dtype(zeroAt)
@@ -243,7 +240,7 @@ const convInteger: Convert = (n) => {
 }
 
 const qLinearConv: Convert = (n) => {
-  const bias = n.has(8) ? [casted(n, n.operand(8), 'float32')] : []
+  const bias = n.has(8) ? [n.cast(n.operand(8), 'float32')] : []
   const sum = conv(n, [centred(n, 0, 2, 0, 'float32'), centred(n, 3, 5, 0, 'float32'), ...bias])
   const single = (i: number): string => alongAxis(n, n.buffer(i), 0, () => 1)
   const w = alongAxis(n, n.buffer(4), 1, () => n.rank(3))
@@ -255,12 +252,11 @@ const qLinearConv: Convert = (n) => {
 /** Operand `i` as real numbers: its scale and zero point, of the whole tensor, are the next two. */
 function realOf(n: NodeCall, i: number): string {
   const point = (k: number): string =>
-    casted(
-      n,
+    n.cast(
       alongAxis(n, n.buffer(k), 0, () => 1),
       'float32',
     )
-  const q = casted(n, n.operand(i), 'float32')
+  const q = n.cast(n.operand(i), 'float32')
   const moved = isZero(n, i + 2) ? q : n.emit('subtract', { x: q, y: point(i + 2) })
   return n.emit('multiply', { x: moved, y: point(i + 1) })
 }
