@@ -136,10 +136,13 @@ export function lowerUnpackedGradient(form: Form, taps: Taps, capabilities: Capa
 
 type Four = [Expr, Expr, Expr, Expr]
 
-/** As many accumulators as a product has, nearly square: a step loads the sum of the sides, and multiplies their product. */
+/**
+ * As many accumulators as a product has, nearly square: a step loads the sum of the sides, and multiplies their product. The vectors of the shorter side, the
+ * columns, are held meanwhile, beside one of the other: with 12 accumulators of 16 registers no other tile fits.
+ */
 function tileFor(capabilities: Capabilities): { readonly rows: number; readonly columns: number } {
   const { rows, vectors } = registerTile(capabilities)
   const accumulators = rows * vectors
   const side = Math.floor(Math.sqrt(accumulators))
-  return { rows: side, columns: Math.floor(accumulators / side) }
+  return { rows: Math.floor(accumulators / side), columns: side }
 }
