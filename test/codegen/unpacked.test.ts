@@ -126,6 +126,11 @@ describe('convolutions without packing', () => {
 
   test('only where they gain', () => {
     expect(isUnpacked(conv({ inChannels: 300, size: [8, 40] }))).toBe(false)
+    const many = conv({ inChannels: 64, outChannels: 64, stride: [2, 2], size: [8, 40] })
+    expect(isUnpacked(many, { ...capabilities, vectorBytes: 64 })).toBe(true)
+    expect(isUnpacked(many, { ...capabilities, vectorBytes: 32 })).toBe(false)
+    const fewFilters = conv({ inChannels: 64, outChannels: 3, size: [8, 40] })
+    expect(isUnpacked(fewFilters, { ...capabilities, vectorBytes: 32 })).toBe(true)
     expect(isUnpacked(conv({ inChannels: 30, size: [6, 6] }))).toBe(false)
     expect(isUnpacked(conv({ inChannels: 64, kernel: [1, 1], padding: [0, 0] }))).toBe(false)
     expect(isUnpacked(gradientOf(conv({ inChannels: 30 }), 1))).toBe(false)

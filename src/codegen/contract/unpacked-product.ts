@@ -1,6 +1,6 @@
 /** The output of an unpacked convolution: sums for a tile of filters and vectors of positions, over all channels and taps at once. */
 import type { Capabilities } from '../capabilities.ts'
-import { add, div, fma, ge, index, load, min, mul, rem, splat, sub } from '../builder.ts'
+import { add, div, fma, ge, index, load, lt, min, mul, rem, splat, sub } from '../builder.ts'
 import type { Expr } from '../kernel.ts'
 import { Assembler } from './assembler.ts'
 import { axesSize, FlatAxes, mergeAxes } from './axes.ts'
@@ -65,14 +65,16 @@ export function lowerUnpackedProduct(form: Form, taps: Taps, capabilities: Capab
       const panelAt = k.let('panelAt', mul(add(mul(item, panelCount), panel), panelStride))
       const row0 = k.let('row0', mul(panel, tile.rows))
       const ownRows = k.let('ownRows', min(tile.rows, sub(rowCount, row0)))
+      const vector = new VectorPlace(k, outerAxes, first, perRow)
       k.loop('j', first, end, tile.vectors, (j) => {
         const places = Array.from({ length: tile.vectors }, (_, v) => {
-          const vector = k.let('vector', min(add(j, v), sub(end, 1)))
-          const x = k.let('x', min(mul(rem(vector, perRow), lanes), sub(runSize, lanes)))
-          const located = outerAxes.locate(k, k.let('row', div(vector, perRow))).offsets
-          return located.map((o, view) =>
+          const x = k.let('x', min(mul(vector.inRow, lanes), sub(runSize, lanes)))
+          const at = vector.offsets.map((o, view) =>
             k.let('at', add(add(bases[view]!, o), view === 0 ? x : mul(x, strides[view - 1]!))),
           )
+          // Behind the last vector it is repeated.
+          k.if(lt(add(j, v + 1), end), () => vector.next())
+          return at
         })
         // Results of large images leave the caches before they are read: their lines, rows apart, are asked for before the sums.
         k.loop('r', 0, ownRows, 1, (r) => {
@@ -129,6 +131,37 @@ export function lowerUnpackedProduct(form: Form, taps: Taps, capabilities: Capab
   const flops = 2 * batch * rows * columnCount * depth
   const bytes = 4 * batch * (rows * depth + rows * columnCount + (depth / taps.count) * columnCount)
   list.steps.push(k.step(batch * Math.ceil(vectors / perTask), 1, flops, bytes))
+}
+
+/** Where the vectors of rows lie, one after another: divisions locate a row, not each of its vectors. */
+class VectorPlace {
+  private readonly k: Assembler
+  private readonly axes: FlatAxes
+  private readonly perRow: Expr
+  private readonly row: Expr
+  /** Number of the vector in its row. */
+  readonly inRow: Expr
+  /** Of the row, in each view. */
+  readonly offsets: readonly Expr[]
+
+  constructor(k: Assembler, axes: FlatAxes, first: Expr, perRow: Expr) {
+    this.k = k
+    this.axes = axes
+    this.perRow = perRow
+    this.row = k.declare('row', div(first, perRow))
+    this.inRow = k.declare('inRow', rem(first, perRow))
+    this.offsets = axes.locate(k, this.row).offsets.map((o) => k.declare('rowAt', o))
+  }
+
+  next(): void {
+    const { k, axes, row, inRow, offsets } = this
+    k.assign(inRow, add(inRow, 1))
+    k.if(ge(inRow, this.perRow), () => {
+      k.assign(inRow, 0)
+      k.assign(row, add(row, 1))
+      axes.locate(k, row).offsets.forEach((o, view) => k.assign(offsets[view]!, o))
+    })
+  }
 }
 
 type Four = [Expr, Expr, Expr, Expr]
