@@ -76,6 +76,20 @@ describe('classes of a result with a stride in one kernel', () => {
     expectZipped({ stride: [2, 1], dilation: [1, 3], kernel: [3, 3] })
   })
 
+  test('one row of positions: rows of the result are classes, as with a stride as long as the window', () => {
+    const oneRow = { size: [2, 34], kernel: [2, 2], stride: [1, 1], padding: [0, 0] }
+    expectZipped(oneRow)
+    expectZipped({ ...oneRow, stride: [1, 2] })
+    expectZipped({ size: [3, 34], stride: [1, 1], padding: [0, 1] })
+    expectZipped({ size: [3, 34], stride: [2, 2], padding: [0, 1] })
+    expectZipped({ size: [5, 34], stride: [4, 1], padding: [0, 1] })
+    for (const of of widths)
+      expectResult(gradient({ size: [1, 34], stride: [1, 1], padding: [1, 1] }), { capabilities: of })
+    const c = gradient(oneRow)
+    const flops = lower(c).steps.reduce((sum, step) => sum + step.flops, 0)
+    expect(flops).toBeLessThan(1.2 * 2 * numel(c.out) * 6 * 2)
+  })
+
   test('one windowed axis, groups, few and many channels', () => {
     expectZipped({ size: [41], kernel: [3], stride: [2], dilation: [1], padding: [1] })
     expectZipped({ groups: 3, inChannels: 3, outChannels: 4 })

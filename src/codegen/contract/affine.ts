@@ -40,6 +40,27 @@ export function positionLetters(problem: ContractProblem): ReadonlySet<number> {
   return new Set([...lhs, ...rhs, ...out].filter(isWindow).map((w) => w.position))
 }
 
+/** Taps of a window up to which each remainder of a result has a class of its own. */
+const MOST_LONE_TAPS = 3
+
+/**
+ * The same problem where a windowed result has one position along an axis (the input gradient of a convolution whose output is one row): its stride means
+ * nothing there, so that it may be as long as the window. Elements are then reached by one tap each, and not by those that multiply zeros.
+ */
+export function withLonePositions(problem: ContractProblem): ContractProblem {
+  const { spec } = problem
+  if (!spec.out.some(isWindow)) return problem
+  const sizes = new Map(lettersOf(problem).map((l) => [l.letter, l.size]))
+  const out = spec.out.map((axis, i) => {
+    if (!isWindow(axis) || axis.dilation !== 1 || sizes.get(axis.position) !== 1) return axis
+    const taps = sizes.get(axis.tap)!
+    // Neighbours in memory are stored by classes only where there is one of each.
+    const hasAll = problem.out.strides[i] !== 1 || problem.out.shape[i]! >= taps
+    return hasAll && taps > axis.stride && taps <= MOST_LONE_TAPS ? { ...axis, stride: taps } : axis
+  })
+  return { ...problem, spec: { ...spec, out } }
+}
+
 export function affineCases(problem: ContractProblem): AffineCase[] {
   const { spec } = problem
   const sizes = new Map(lettersOf(problem).map((l) => [l.letter, l.size]))

@@ -11,6 +11,7 @@ import {
   letterStride,
   positionLetters,
   tapLetters,
+  withLonePositions,
   type AffineCase,
   type AffineDim,
 } from './affine.ts'
@@ -42,8 +43,9 @@ import { zipped, zippedRow } from './zipped.ts'
 /** Contracted elements from which on the sum of a small result is cut. */
 const LONG_SUM = 2048
 
-export function lowerContract(problem: ContractProblem): LoweredContract {
-  if (numel(problem.out.shape) === 0) return new StepList()
+export function lowerContract(given: ContractProblem): LoweredContract {
+  if (numel(given.out.shape) === 0) return new StepList()
+  const problem = withLonePositions(given)
   const c: Contraction = {
     problem,
     cases: affineCases(problem),
