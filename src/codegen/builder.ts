@@ -120,6 +120,7 @@ export const round = (x: Expr): Expr => unary('round', x)
 export const trunc = (x: Expr): Expr => unary('trunc', x)
 export const sqrt = (x: Expr): Expr => unary('sqrt', x)
 export const not = (x: Expr): Expr => unary('not', x)
+export const rounded = (x: Expr): Expr => unary('rounded', x)
 
 export const add = (a: Operand, b: Operand): Expr => binary('add', a, b)
 export const sub = (a: Operand, b: Operand): Expr => binary('sub', a, b)

@@ -10,7 +10,7 @@ import { isElementwise, isUniform } from '../schedule/draws.ts'
 import { linearize } from './affine.ts'
 import * as ir from './builder.ts'
 import { emitCast, emitOperation } from './elementwise.ts'
-import { ExpressionBuilder, expressionsOf, type Expression, type Surroundings } from './expression.ts'
+import { ExpressionBuilder, expressionsOf, isProduct, type Expression, type Surroundings } from './expression.ts'
 import type { Expr } from './kernel.ts'
 import type { NestKernel } from './nest.ts'
 import { kernelOf, type WrittenNest } from './nest-kernels.ts'
@@ -190,7 +190,7 @@ class DrawsKernel {
       case 'operation': {
         const args = e.args.map((a) => this.#value(known, a, at))
         if (e.op === 'cast') return emitCast(this.#ir, args[0]!, e.args[0]!.dtype, e.dtype)
-        return emitOperation(this.#ir, e.op, e.args[0]!.dtype, args)
+        return emitOperation(this.#ir, e.op, e.args[0]!.dtype, args, (n) => isProduct(e.args[n]!))
       }
       case 'random':
         return emitRandom(this.#ir, known.get(e.key)!, known.get(e.offset)!, at(), e.dtype)

@@ -110,8 +110,17 @@ function shift(scope: ir.Scope, op: 'shl' | 'shr', x: Expr, by: Expr): Expr {
   return op === 'shr' ? shifted : ir.select(outside, 0, shifted)
 }
 
-/** One op on values in registers. `dtype` is that of the sources. */
-export function emitOperation(scope: ir.Scope, op: OpName, dtype: DType, args: readonly Expr[]): Expr {
+/**
+ * One op on values in registers. `dtype` is that of the sources; `isProduct` says which of them are products, or their negatives. Those are rounded before they go into a sum: where a
+ * product is fused with one it would otherwise be another number than where it is not (softmax of products around 1e10, less their maximum: infinity).
+ */
+export function emitOperation(
+  scope: ir.Scope,
+  op: OpName,
+  dtype: DType,
+  args: readonly Expr[],
+  isProduct: (source: number) => boolean,
+): Expr {
   const [a, b, c] = args as [Expr, Expr, Expr]
   const mask = dtype === 'bool'
   switch (op) {
@@ -133,9 +142,12 @@ export function emitOperation(scope: ir.Scope, op: OpName, dtype: DType, args: r
     case 'not':
       return mask ? ir.not(a) : wrap(dtype, ir.xor(a, -1))
     case 'add':
-    case 'sub':
+    case 'sub': {
+      const [x, y] = isFloat(dtype) ? [a, b].map((v, n) => (isProduct(n) ? ir.rounded(v) : v)) : [a, b]
+      return wrap(dtype, ir.binary(op, x!, y!))
+    }
     case 'mul':
-      return wrap(dtype, ir.binary(op, a, b))
+      return wrap(dtype, ir.mul(a, b))
     case 'div':
       return wrap(dtype, truncatedQuotient(scope, a, b))
     case 'mod':

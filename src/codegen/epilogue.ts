@@ -252,6 +252,10 @@ function write(
     const v = values[i]!
     return v.kind === 'sum' ? 'float32' : v.dtype
   }
+  const isProductOf = (i: number): boolean => {
+    const v = values[i]!
+    return v.kind === 'operation' && (v.op === 'mul' || (v.op === 'neg' && isProductOf(v.args[0]!)))
+  }
   const emit = (v: Value): Expr => {
     switch (v.kind) {
       case 'sum':
@@ -269,7 +273,9 @@ function write(
       case 'operation': {
         const args = v.args.map((a) => made[a]!)
         const from = dtypeOf(v.args[0]!)
-        return v.op === 'cast' ? emitCast(scope, args[0]!, from, v.dtype) : emitOperation(scope, v.op, from, args)
+        return v.op === 'cast'
+          ? emitCast(scope, args[0]!, from, v.dtype)
+          : emitOperation(scope, v.op, from, args, (n) => isProductOf(v.args[n]!))
       }
     }
   }

@@ -97,6 +97,11 @@ function union(parts: readonly ReadonlySet<Variable>[]): ReadonlySet<Variable> {
   return all
 }
 
+/** Whether a value is a product, or the negative of one. */
+export function isProduct(e: Expression): boolean {
+  return e.kind === 'operation' && (e.op === 'mul' || (e.op === 'neg' && isProduct(e.args[0]!)))
+}
+
 /** Whether all loops of `inner` are among `outer`. */
 export function covers(outer: ReadonlySet<Variable>, inner: ReadonlySet<Variable>): boolean {
   for (const v of inner) if (!outer.has(v)) return false

@@ -28,8 +28,11 @@ export type Parameter =
   /** Private memory of one thread, 64-byte aligned; its size is given at the launch. */
   | { readonly kind: 'scratch'; readonly dtype: 'float32' | 'float64' | 'int32' | 'int64' }
 
-/** `round` is to the nearest, halves to the even one. */
-export type UnaryIr = 'neg' | 'abs' | 'floor' | 'ceil' | 'round' | 'trunc' | 'sqrt' | 'not'
+/**
+ * `round` is to the nearest, halves to the even one. `rounded` is the float as its type holds it: dialects that join a product and the sum that it goes into do not
+ * do so there.
+ */
+export type UnaryIr = 'neg' | 'abs' | 'floor' | 'ceil' | 'round' | 'trunc' | 'sqrt' | 'not' | 'rounded'
 /** `div` and `rem` of integers truncate, and give 0 where i32 or i64 are divided by 0 (an index never is); `shr` keeps the sign, `ushr` does not; `mulhi` is the high word of the unsigned product of i32. */
 export type BinaryIr =
   'add' | 'sub' | 'mul' | 'div' | 'rem' | 'min' | 'max' | 'and' | 'or' | 'xor' | 'shl' | 'shr' | 'ushr' | 'mulhi'

@@ -3,7 +3,7 @@ import type { Node } from '../graph/node.ts'
 import type { Affine } from './affine.ts'
 import * as ir from './builder.ts'
 import { emitCast, emitOperation } from './elementwise.ts'
-import { covers, expressionsOf, MaterializeRequest, type Bound, type Expression } from './expression.ts'
+import { covers, expressionsOf, isProduct, MaterializeRequest, type Bound, type Expression } from './expression.ts'
 import type { Expr } from './kernel.ts'
 import type { Level, NestAddresses } from './nest-addresses.ts'
 import type { Group } from './nest-loops.ts'
@@ -94,7 +94,7 @@ export class NestValues {
       case 'operation': {
         const args = e.args.map((a) => this.value(level, a))
         if (e.op === 'cast') return emitCast(this.#ir, args[0]!, e.args[0]!.dtype, e.dtype)
-        return emitOperation(this.#ir, e.op, e.args[0]!.dtype, args)
+        return emitOperation(this.#ir, e.op, e.args[0]!.dtype, args, (n) => isProduct(e.args[n]!))
       }
       case 'guard': {
         const x = this.value(level, e.x)

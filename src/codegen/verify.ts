@@ -307,7 +307,7 @@ class Verifier {
 
 const bits: Partial<Record<ScalarType, number>> = { i32: 32, f32: 32, i64: 64, f64: 64 }
 const integerOnly = new Set(['not', 'and', 'or', 'xor', 'shl', 'shr', 'ushr', 'rem'])
-const floatOnly = new Set(['floor', 'ceil', 'round', 'trunc', 'sqrt'])
+const floatOnly = new Set(['floor', 'ceil', 'round', 'trunc', 'sqrt', 'rounded'])
 
 function isFloat(scalar: ScalarType): boolean {
   return scalar === 'f32' || scalar === 'f64'

@@ -277,7 +277,7 @@ export class Helpers {
     )
   }
 
-  /** A vector that the compiler takes for a value of its own from here on, and not for what lies in memory, where one register holds it. */
+  /** A number or vector that the compiler takes for a value of its own from here on, and not for what lies in memory or for a product, where one register holds it. */
   held(type: Type): string {
     const vector = this.type(type)
     const bytes = widths[cScalars[type.scalar]]! * type.lanes
@@ -290,7 +290,7 @@ export class Helpers {
       [16, '__SSE2__', 'x'],
       [16, '__aarch64__', 'w'],
     ]
-    const own = registers.filter(([size]) => size === bytes)
+    const own = registers.filter(([size]) => size === Math.max(bytes, 16))
     const cases = own.map(
       ([, where, register], n) => `#${n === 0 ? 'if' : 'elif'} defined(${where})\n  __asm__("" : "+${register}"(a));`,
     )

@@ -405,6 +405,8 @@ class Printer {
         const x = wrap(this.expression(e.x), ATOM)
         return { text: `(${this.helpers.type(e.type)})((${bits})${x} & 0x7fffffff)`, precedence: UNARY }
       }
+      case 'rounded':
+        return this.call(this.helpers.held(e.type), e.x)
       default: {
         // `round` is to nearest even, which is rint under the default rounding mode.
         const builtin = e.op === 'round' ? 'rint' : e.op

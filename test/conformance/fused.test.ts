@@ -54,6 +54,36 @@ describe('random draws, four a block', () => {
 
 const F = nn.functional
 
+describe('a product that a kernel computes for its largest value, and again beside it', () => {
+  /** Numbers between 5e9 and 1e10, where float32 skips 512. */
+  const large = (shape: readonly number[]): Tensor => lz.rand(shape).add(1).multiply(5e9)
+
+  it.each([
+    [1, 1000, 13],
+    [4, 37, 7],
+    [3, 16, 4],
+  ])('softmax of means is a distribution: %i rows of %i', async (rows, classes, side) => {
+    for (const device of judged) {
+      setDevice(device)
+      lz.seed(1)
+      const x = large([rows, classes, side, side])
+      await lz.realize([x])
+      const sums = F.softmax(lz.mean(x, [2, 3]), -1).sum(-1)
+      expect([...((await sums.data()) as Float32Array)]).toEqual(new Array(rows).fill(1))
+    }
+  })
+
+  it('scaled scores less their maximum are 0 at most', () =>
+    expectAgreement(() => {
+      const scaled = large([9, 333]).multiply(0.3)
+      return scaled
+        .subtract(scaled.max(-1, { keepdim: true }))
+        .greaterThan(0)
+        .astype('float32')
+        .sum()
+    }, 0))
+})
+
 /** Small numbers of both signs, the same on every backend; trained where `variable`. */
 function data(shape: readonly number[], variable = false, dtype: 'float32' | 'bfloat16' = 'float32'): Tensor {
   const size = shape.reduce((a, b) => a * b, 1)

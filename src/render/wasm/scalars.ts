@@ -167,6 +167,7 @@ function emitUnary(em: Emitter, e: Extract<Expr, { kind: 'unary' }>, shape: Scal
   const isFloat = shape === 'f32' || shape === 'f64'
   if (isFloat && e.op !== 'not') {
     em.value(e.x, 0)
+    if (e.op === 'rounded') return
     return code.op(`${shape}.${e.op === 'round' ? 'nearest' : e.op}`)
   }
   switch (e.op) {

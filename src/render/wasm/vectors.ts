@@ -1,7 +1,7 @@
 /** Vector expressions and stores, one group of four lanes at a time. */
 import { InternalError } from '../../common/errors.ts'
 import type { DType } from '../../common/dtype.ts'
-import type { CompareIr, Expr, ScalarType } from '../../codegen/kernel.ts'
+import type { CompareIr, Expr, ScalarType, Type, UnaryIr } from '../../codegen/kernel.ts'
 import {
   groupLanes,
   groupsOf,
@@ -69,7 +69,7 @@ export function emitVector(em: Emitter, e: Expr, group: number): void {
     }
     case 'unary':
       em.value(e.x, group)
-      return code.op(unaryOpcode(e, shape))
+      return e.op === 'rounded' ? undefined : code.op(unaryOpcode(e.op, e.type, shape))
     case 'binary':
       return emitBinary(em, e, group, shape)
     case 'compare':
@@ -128,11 +128,11 @@ export function emitVector(em: Emitter, e: Expr, group: number): void {
   }
 }
 
-function unaryOpcode(e: Extract<Expr, { kind: 'unary' }>, shape: VectorShape): PlainOpcode {
-  if (e.op === 'not') return 'v128.not'
-  if (shape === 'f32x4') return `f32x4.${e.op === 'round' ? 'nearest' : e.op}`
-  if (e.op === 'neg' || e.op === 'abs') return `i32x4.${e.op}`
-  throw new InternalError(`${e.op} of lanes of ${e.type.scalar} in a kernel`)
+function unaryOpcode(op: Exclude<UnaryIr, 'rounded'>, type: Type, shape: VectorShape): PlainOpcode {
+  if (op === 'not') return 'v128.not'
+  if (shape === 'f32x4') return `f32x4.${op === 'round' ? 'nearest' : op}`
+  if (op === 'neg' || op === 'abs') return `i32x4.${op}`
+  throw new InternalError(`${op} of lanes of ${type.scalar} in a kernel`)
 }
 
 const shifts: Partial<Record<string, PlainOpcode>> = { shl: 'i32x4.shl', shr: 'i32x4.shr_s', ushr: 'i32x4.shr_u' }
