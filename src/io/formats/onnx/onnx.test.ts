@@ -2,6 +2,7 @@ import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
+import { onnxGraph, onnxModel, onnxNode, onnxTensor } from '../../../../test/support/onnx-model.ts'
 import { FormatError } from '../../../common/errors.ts'
 import type { HostArray } from '../../../common/dtype.ts'
 import type { ModelParameter, Operation, OperatorProgram, ValueInfo } from '../program/program.ts'
@@ -59,42 +60,8 @@ function sums(terms: readonly string[]): OperatorProgram {
 }
 
 /** A model of one node over an input x of shape [2, 3]. */
-function modelOf(node: Partial<OnnxNode>, initializers: readonly OnnxTensor[] = [], opset = 17): OnnxModel {
-  const value = (name: string) => ({ name, dataType: 1, shape: [2, 3] })
-  const whole: OnnxNode = {
-    opType: 'Relu',
-    domain: '',
-    name: 'node',
-    inputs: ['x'],
-    outputs: ['y'],
-    attributes: new Map(),
-    ...node,
-  }
-  return {
-    irVersion: 8,
-    opsets: new Map([['', opset]]),
-    producerName: '',
-    producerVersion: '',
-    functions: [],
-    metadata: {},
-    graph: {
-      name: 'g',
-      nodes: [whole],
-      initializers,
-      sparseInitializers: 0,
-      inputs: [value('x')],
-      outputs: [value('y')],
-      valueInfos: [],
-    },
-  }
-}
-
-const tensor = (content: OnnxTensor['content'], dims: readonly number[], dataType = 1): OnnxTensor => ({
-  name: 't',
-  dims,
-  dataType,
-  content,
-})
+const modelOf = (node: Partial<OnnxNode>, initializers: readonly OnnxTensor[] = [], opset = 17): OnnxModel =>
+  onnxModel(onnxGraph([{ ...onnxNode('Relu', ['x']), name: 'node', ...node }], { initializers }), { opset })
 
 describe('ONNX files', () => {
   it('names sizes of inputs alike that the program does not take different', () => {
@@ -188,7 +155,7 @@ describe('ONNX files', () => {
     await symlink(join(directory, 'secret.bin'), join(inner, 'link.bin'))
     const read = async (location: string): Promise<unknown> => {
       const content = { kind: 'external', at: { location, offset: 0, length: 24 } } as const
-      const model = modelOf({ opType: 'Add', inputs: ['x', 't'] }, [tensor(content, [2, 3])])
+      const model = modelOf({ opType: 'Add', inputs: ['x', 't'] }, [onnxTensor(content, [2, 3])])
       const path = join(inner, 'model.onnx')
       await writeFile(path, serializeOnnx(model))
       return readOnnxModel(path)
@@ -207,9 +174,9 @@ describe('ONNX files', () => {
 
   it('hold numbers in raw bytes or in lists, packed or not', () => {
     const data = Float32Array.of(1, 2, 3)
-    const raw = tensorArray(tensor({ kind: 'raw', bytes: new Uint8Array(data.buffer) }, [3]))
+    const raw = tensorArray(onnxTensor({ kind: 'raw', bytes: new Uint8Array(data.buffer) }, [3]))
     expect(raw.data.buffer).toBe(data.buffer)
-    const halves = tensorArray(tensor({ kind: 'int32s', values: Int32Array.of(0x3c00, 0xc000) }, [2], 10))
+    const halves = tensorArray(onnxTensor({ kind: 'int32s', values: Int32Array.of(0x3c00, 0xc000) }, [2], 10))
     expect(halves).toEqual({ dtype: 'float16', shape: [2], data: Uint16Array.of(0x3c00, 0xc000) })
     const writer = new WireWriter()
     writer.message(7, (graph) => {
@@ -230,9 +197,9 @@ describe('ONNX files', () => {
       kind: 'raw',
       bytes: new Uint8Array(BigInt64Array.from(values).buffer),
     })
-    const value = { kind: 'tensor', value: tensor(int64s(largest), [1], 7) } as const
+    const value = { kind: 'tensor', value: onnxTensor(int64s(largest), [1], 7) } as const
     const node = { opType: 'ConstantOfShape', inputs: ['t'], attributes: new Map([['value', value]]) }
-    const { parameters } = programOfOnnx(modelOf(node, [tensor(int64s(2n), [1], 7)]))
+    const { parameters } = programOfOnnx(modelOf(node, [onnxTensor(int64s(2n), [1], 7)]))
     expect([...parameters.values()].map((p) => p.array.data)).toEqual([BigInt64Array.of(largest, largest)])
   })
 
@@ -258,10 +225,10 @@ describe('ONNX files', () => {
         expect(error).toBeInstanceOf(FormatError)
       }
     }
-    expect(() => tensorArray(tensor({ kind: 'raw', bytes: new Uint8Array(8) }, [3]))).toThrow('takes 12 bytes')
-    const huge = modelOf({ opType: 'Add', inputs: ['x', 't'] }, [tensor({ kind: 'none' }, [2 ** 40, 2 ** 40])])
+    expect(() => tensorArray(onnxTensor({ kind: 'raw', bytes: new Uint8Array(8) }, [3]))).toThrow('takes 12 bytes')
+    const huge = modelOf({ opType: 'Add', inputs: ['x', 't'] }, [onnxTensor({ kind: 'none' }, [2 ** 40, 2 ** 40])])
     expect(() => parseOnnx(serializeOnnx(huge))).toThrow('which no tensor has')
-    const flat = modelOf({ opType: 'Conv', inputs: ['x', 't', 't'] }, [tensor({ kind: 'none' }, [0])])
+    const flat = modelOf({ opType: 'Conv', inputs: ['x', 't', 't'] }, [onnxTensor({ kind: 'none' }, [0])])
     expect(() => programOfOnnx(flat)).toThrow('has a filter of 1 axes; that of a convolution has 3 or more')
     expect(() => programOfOnnx(modelOf({}, [], 6))).toThrow('older than 7')
     expect(() => programOfOnnx(modelOf({ inputs: ['nothing'] }))).toThrow("nothing computes its operand 'nothing'")
@@ -269,7 +236,7 @@ describe('ONNX files', () => {
 
   it('make no weights larger than those that they hold', () => {
     const matrix = (name: string): OnnxTensor => ({
-      ...tensor({ kind: 'floats', values: new Float32Array(12 * 3) }, [1, 12, 3]),
+      ...onnxTensor({ kind: 'floats', values: new Float32Array(12 * 3) }, [1, 12, 3]),
       name,
     })
     const node = {

@@ -1,5 +1,5 @@
 /** One ONNX node, as its rule sees it: operands and attributes with their defaults, and how to say what it becomes. */
-import { isFloat, type DType, type HostArray } from '../../../../common/dtype.ts'
+import { allocateHost, isFloat, setElement, type DType, type HostArray } from '../../../../common/dtype.ts'
 import { FormatError } from '../../../../common/errors.ts'
 import { numel } from '../../../../common/shape.ts'
 import { isNumber, numbersOf, type Dim, type Known } from '../../program/inference/known.ts'
@@ -215,6 +215,16 @@ export class NodeCall {
     return this.knownOf(x).dtype === dtype ? x : this.emit('cast', { x }, { dtype })
   }
 
+  /** Elements from `from` to `to` of an axis. */
+  slice(x: string, axis: number, from: number, to: number): string {
+    return this.emit('slice', { input: x }, sliceBounds([axis], [from], [to]))
+  }
+
+  /** The size of an axis: a tensor of one element. */
+  sizeOf(x: string, axis: number): string {
+    return this.slice(this.emit('shape64', { input: x }), 0, axis, axis + 1)
+  }
+
   /** As `emit`, with several results in the given slots. */
   emitAll(
     type: string,
@@ -280,6 +290,18 @@ export class NodeCall {
     return this.#conversion.addConstant(`${this.#base()}.${what}`, array, foldable)
   }
 
+  /** A constant of one number. */
+  makeNumber(value: number, dtype: DType, what = 'number', shape: readonly [] | readonly [1] = []): string {
+    const data = allocateHost(dtype, 1)
+    setElement(dtype, data, 0, value)
+    return this.make({ dtype, shape, data }, what)
+  }
+
+  /** One number as an operand. */
+  number(value: number, dtype: DType, shape: readonly [] | readonly [1] = []): string {
+    return this.asOperand(this.makeNumber(value, dtype, 'number', shape))
+  }
+
   /** A parameter made from weights of the file. */
   weight(array: HostArray, what: string): string {
     this.charge(array.data.byteLength)
@@ -310,6 +332,16 @@ export class NodeCall {
   #wrong(name: string, wanted: string): never {
     throw new FormatError(`wants ${wanted} as '${name}'`)
   }
+}
+
+/** Attributes of a slice: bounds along axes, of which those in `dropped` go. */
+export function sliceBounds<B>(
+  axes: readonly number[],
+  starts: B,
+  ends: B,
+  dropped: readonly number[] = [],
+): Attributes {
+  return { axes, starts, ends, infer_flags: axes.map(() => 1), decrease_axis: dropped } as Attributes
 }
 
 /** Weights stay parameters: floats of more than one element are not folded into what is computed from them. */

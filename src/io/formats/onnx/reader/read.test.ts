@@ -1,30 +1,27 @@
 import { describe, expect, it } from 'vitest'
+import { onnxGraph, onnxModel, onnxNode, onnxTensor, onnxValue } from '../../../../../test/support/onnx-model.ts'
 import { FormatError } from '../../../../common/errors.ts'
 import type { OperatorProgram } from '../../program/program.ts'
 import { parseOnnx, programOfOnnx, serializeOnnx } from '../index.ts'
-import type { OnnxAttributeValue, OnnxFunction, OnnxGraph, OnnxModel, OnnxNode, OnnxTensor } from '../model.ts'
-
-function node(
-  opType: string,
-  inputs: readonly string[],
-  outputs: readonly string[],
-  attributes: Readonly<Record<string, OnnxAttributeValue>> = {},
-  domain = '',
-): OnnxNode {
-  return { opType, domain, name: '', inputs, outputs, attributes: new Map(Object.entries(attributes)) }
-}
+import type { OnnxAttributeValue, OnnxFunction, OnnxGraph, OnnxNode, OnnxTensor } from '../model.ts'
 
 const own = (
   opType: string,
   inputs: readonly string[],
   attributes: Readonly<Record<string, OnnxAttributeValue>> = {},
-) => node(opType, inputs, ['y'], attributes, 'own')
+) => onnxNode(opType, inputs, ['y'], attributes, 'own')
 
-function graph(nodes: readonly OnnxNode[], inputs = ['x'], outputs = ['y'], initializers: readonly OnnxTensor[] = []) {
-  const value = (name: string) => ({ name, dataType: 1, shape: [2, 3] })
-  const values = { inputs: inputs.map(value), outputs: outputs.map(value), valueInfos: [] }
-  return { name: 'g', nodes, initializers, sparseInitializers: 0, ...values } satisfies OnnxGraph
-}
+const graph = (
+  nodes: readonly OnnxNode[],
+  inputs = ['x'],
+  outputs = ['y'],
+  initializers: readonly OnnxTensor[] = [],
+): OnnxGraph =>
+  onnxGraph(nodes, {
+    inputs: inputs.map((name) => onnxValue(name)),
+    outputs: outputs.map((name) => onnxValue(name)),
+    initializers,
+  })
 
 function define(name: string, nodes: readonly OnnxNode[], more: Partial<OnnxFunction> = {}): OnnxFunction {
   const [opsets, defaults] = [new Map([['', 17]]), new Map<string, OnnxAttributeValue>()]
@@ -33,12 +30,7 @@ function define(name: string, nodes: readonly OnnxNode[], more: Partial<OnnxFunc
 
 /** By way of the bytes of a file. */
 function read(whole: OnnxGraph, functions: readonly OnnxFunction[] = []): OperatorProgram {
-  const opsets = new Map([
-    ['', 17],
-    ['own', 1],
-  ])
-  const about = { irVersion: 10, producerName: '', producerVersion: '', metadata: {} }
-  const model: OnnxModel = { ...about, opsets, graph: whole, functions }
+  const model = onnxModel(whole, { domains: ['own'], functions })
   return programOfOnnx(parseOnnx(serializeOnnx(model)))
 }
 
@@ -47,25 +39,24 @@ const reference = (value: string): OnnxAttributeValue => ({ kind: 'reference', v
 const int = (value: number): OnnxAttributeValue => ({ kind: 'int', value })
 
 function integers(name: string, values: readonly number[], dims: readonly number[] = []): OnnxTensor {
-  const content = { kind: 'int64s', values: BigInt64Array.from(values, BigInt) } as const
-  return { name, dims, dataType: 7, content }
+  return onnxTensor({ kind: 'int64s', values: BigInt64Array.from(values, BigInt) }, dims, 7, name)
 }
 
 describe('functions that a model defines', () => {
-  const softmax = define('Soft', [node('Softmax', ['a'], ['b'], { axis: reference('along') })], {
+  const softmax = define('Soft', [onnxNode('Softmax', ['a'], ['b'], { axis: reference('along') })], {
     defaults: new Map([['along', int(0)]]),
   })
 
   it('stand in the place of their calls, with attributes of the call or their own', () => {
-    const twice = graph([node('Soft', ['x'], ['h'], { along: int(1) }, 'own'), own('Soft', ['h'])])
+    const twice = graph([onnxNode('Soft', ['x'], ['h'], { along: int(1) }, 'own'), own('Soft', ['h'])])
     const program = read(twice, [softmax])
     expect(types(program)).toEqual(['softmax', 'softmax'])
     expect(program.operations.map((o) => o.attributes['axis'])).toEqual([1, 0])
   })
 
   it('call others, and leave out operands', () => {
-    const inner = define('Clipped', [node('Clip', ['a', 'low', 'high'], ['b'])], { inputs: ['a', 'low', 'high'] })
-    const outer = define('Outer', [node('Clipped', ['a', '', 'top'], ['b'], {}, 'own')], { inputs: ['a', 'top'] })
+    const inner = define('Clipped', [onnxNode('Clip', ['a', 'low', 'high'], ['b'])], { inputs: ['a', 'low', 'high'] })
+    const outer = define('Outer', [onnxNode('Clipped', ['a', '', 'top'], ['b'], {}, 'own')], { inputs: ['a', 'top'] })
     const six = { name: 'six', dims: [], dataType: 1, content: { kind: 'floats', values: Float32Array.of(6) } } as const
     const [clip] = read(graph([own('Outer', ['x', 'six'])], ['x'], ['y'], [six]), [outer, inner]).operations
     expect(clip).toMatchObject({ type: 'clip', attributes: { max: 6 } })
@@ -73,14 +64,14 @@ describe('functions that a model defines', () => {
 
   it('are of the version of the operator set that they tell', () => {
     // Before version 13 all axes from the given one on were one.
-    const old = define('Old', [node('Softmax', ['a'], ['b'], { axis: int(0) })], { opsets: new Map([['', 11]]) })
+    const old = define('Old', [onnxNode('Softmax', ['a'], ['b'], { axis: int(0) })], { opsets: new Map([['', 11]]) })
     expect(types(read(graph([own('Old', ['x'])]), [old]))).toEqual(['flatten', 'softmax', 'reshape'])
     const ancient = define('Old', old.nodes, { opsets: new Map([['', 5]]) })
     expect(() => read(graph([own('Old', ['x'])]), [ancient])).toThrow('version 5 of the operator set, older than 7')
   })
 
   it('are refused by a FormatError where they have no end', () => {
-    const call = (name: string, from: string, to: string): OnnxNode => node(name, [from], [to], {}, 'own')
+    const call = (name: string, from: string, to: string): OnnxNode => onnxNode(name, [from], [to], {}, 'own')
     const self = define('Self', [call('Other', 'a', 'b')])
     const other = define('Other', [call('Self', 'a', 'b')])
     expect(() => read(graph([own('Self', ['x'])]), [self, other])).toThrow("the function 'Self' calls itself")
@@ -90,7 +81,7 @@ describe('functions that a model defines', () => {
       const at = (k: number): string => (k === 0 ? 'a' : k === 10 ? 'b' : `h${k}`)
       const next = names[i + 1]
       const one = (k: number): OnnxNode =>
-        next === undefined ? node('Relu', [at(k)], [at(k + 1)]) : call(next, at(k), at(k + 1))
+        next === undefined ? onnxNode('Relu', [at(k)], [at(k + 1)]) : call(next, at(k), at(k + 1))
       return define(
         name,
         Array.from({ length: 10 }, (_, k) => one(k)),
@@ -107,20 +98,20 @@ describe('functions that a model defines', () => {
     )
     const empty = define('Empty', [])
     expect(() => read(graph([own('Empty', ['x'])]), [empty])).toThrow("nothing computes 'b' in the function 'Empty'")
-    const stray = graph([node('Softmax', ['x'], ['y'], { axis: reference('along') })])
+    const stray = graph([onnxNode('Softmax', ['x'], ['y'], { axis: reference('along') })])
     expect(() => read(stray)).toThrow("its attribute 'axis' is that of a function, and it stands in none")
   })
 })
 
 describe('loops', () => {
   const doubled: OnnxGraph = graph(
-    [node('Identity', ['go'], ['again']), node('Add', ['h', 'h'], ['next'])],
+    [onnxNode('Identity', ['go'], ['again']), onnxNode('Add', ['h', 'h'], ['next'])],
     ['i', 'go', 'h'],
     ['again', 'next', 'h'],
   )
   const loop = (steps: number): OnnxGraph => {
     const body: OnnxAttributeValue = { kind: 'graph', value: doubled }
-    return graph([node('Loop', ['n', '', 'x'], ['y'], { body })], ['x'], ['y'], [integers('n', [steps])])
+    return graph([onnxNode('Loop', ['n', '', 'x'], ['y'], { body })], ['x'], ['y'], [integers('n', [steps])])
   }
 
   it('are written out, step by step', () => {
@@ -138,10 +129,10 @@ describe('loops', () => {
 describe('sequences', () => {
   it('are lists while a model is read', () => {
     const nodes = [
-      node('SequenceConstruct', ['x', 'z'], ['s']),
-      node('SequenceErase', ['s', 'at'], ['t']),
-      node('SequenceInsert', ['t', 'x'], ['u']),
-      node('ConcatFromSequence', ['u'], ['y'], { axis: int(0) }),
+      onnxNode('SequenceConstruct', ['x', 'z'], ['s']),
+      onnxNode('SequenceErase', ['s', 'at'], ['t']),
+      onnxNode('SequenceInsert', ['t', 'x'], ['u']),
+      onnxNode('ConcatFromSequence', ['u'], ['y'], { axis: int(0) }),
     ]
     const program = read(graph(nodes, ['x', 'z'], ['y'], [integers('at', [-2])]))
     expect(program.operations.map((o) => o.inputs['x'])).toEqual([['z', 'x']])
@@ -150,14 +141,14 @@ describe('sequences', () => {
   it('have the positions that they have, and are no results', () => {
     const at = (position: number): OnnxGraph =>
       graph(
-        [node('SequenceConstruct', ['x'], ['s']), node('SequenceAt', ['s', 'at'], ['y'])],
+        [onnxNode('SequenceConstruct', ['x'], ['s']), onnxNode('SequenceAt', ['s', 'at'], ['y'])],
         ['x'],
         ['y'],
         [integers('at', [position])],
       )
     expect(() => read(at(1))).toThrow('has position 1 in a sequence of 1')
-    expect(() => read(graph([node('SequenceConstruct', ['x'], ['y'])]))).toThrow("'y' is a sequence of tensors")
-    const sum = graph([node('SequenceConstruct', ['x'], ['s']), node('Add', ['x', 's'], ['y'])])
+    expect(() => read(graph([onnxNode('SequenceConstruct', ['x'], ['y'])]))).toThrow("'y' is a sequence of tensors")
+    const sum = graph([onnxNode('SequenceConstruct', ['x'], ['s']), onnxNode('Add', ['x', 's'], ['y'])])
     expect(() => read(sum)).toThrow('Add: with a sequence of tensors as an operand')
   })
 })

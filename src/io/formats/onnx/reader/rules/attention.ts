@@ -5,26 +5,10 @@ import { Variable } from '../conversion.ts'
 import type { NodeCall } from '../node-call.ts'
 import { always, type Convert, type RuleTable } from '../rule.ts'
 
-/** The length of axis 2, as a tensor of one element. */
-function lengthOf(n: NodeCall, x: string): string {
-  const bounds = { axes: [0], starts: [2], ends: [3], infer_flags: [1], decrease_axis: [] }
-  return n.emit('slice', { input: n.emit('shape64', { input: x }) }, bounds)
-}
-
 /** 0, 1, 2, .. to the length of axis 2. */
 function positions(n: NodeCall, x: string): string {
-  const end = new Variable(lengthOf(n, x), [n.knownOf(x).shape?.[2] ?? ''], true)
+  const end = new Variable(n.sizeOf(x, 2), [n.knownOf(x).shape?.[2] ?? ''], true)
   return n.emit('arange', {}, { start: 0, end, step: 1, dtype: 'int64' })
-}
-
-/** A number of a dtype, which may have no typed array of its own. */
-function scalar(n: NodeCall, value: number, dtype: DType): string {
-  const made = n.make({ dtype: 'float32', shape: [], data: Float32Array.of(value) }, 'number')
-  return n.asOperand(n.cast(made, dtype))
-}
-
-function integer(n: NodeCall, value: number): string {
-  return n.asOperand(n.make({ dtype: 'int64', shape: [], data: BigInt64Array.of(BigInt(value)) }, 'number'))
 }
 
 const scaled = (n: NodeCall, x: string, scale: number): string =>
@@ -70,14 +54,16 @@ function allowedBy(n: NodeCall, { query, key, pastLength }: Operands): string | 
     if (pastLength !== null) position = n.emit('add', { x: column, y: pastLength })
     else if (lengths !== null) {
       // Keys that are valid stand before those of the queries.
-      const before = n.emit('subtract', { x: n.cast(lengths, 'int64'), y: lengthOf(n, query) })
+      const before = n.emit('subtract', { x: n.cast(lengths, 'int64'), y: n.sizeOf(query, 2) })
       position = n.emit('add', { x: column, y: n.emit('reshape', { x: before }, { shape: [-1, 1, 1, 1] }) })
     }
     if (isCausal) parts.push(n.emit('less_equal', { x: keys, y: position }))
     if (right >= 0)
-      parts.push(n.emit('less_equal', { x: keys, y: n.emit('add', { x: position, y: integer(n, right) }) }))
+      parts.push(n.emit('less_equal', { x: keys, y: n.emit('add', { x: position, y: n.number(right, 'int64') }) }))
     if (left >= 0)
-      parts.push(n.emit('greater_equal', { x: keys, y: n.emit('subtract', { x: position, y: integer(n, left) }) }))
+      parts.push(
+        n.emit('greater_equal', { x: keys, y: n.emit('subtract', { x: position, y: n.number(left, 'int64') }) }),
+      )
   }
   if (lengths !== null) {
     const each = n.emit('reshape', { x: n.cast(lengths, 'int64') }, { shape: [-1, 1, 1, 1] })
@@ -106,8 +92,8 @@ function biasOf(n: NodeCall, operands: Operands, dtype: DType): string | null {
   const isNumbers = given !== null && n.dtype(3) !== 'bool'
   if (given !== null && !isNumbers) allowed = allowed === null ? given : n.emit('logical_and', { x: allowed, y: given })
   if (allowed === null) return isNumbers ? given : null
-  const x = isNumbers ? given : scalar(n, 0, dtype)
-  return n.emit('where', { condition: allowed, x, y: scalar(n, -Infinity, dtype) })
+  const x = isNumbers ? given : n.number(0, dtype)
+  return n.emit('where', { condition: allowed, x, y: n.number(-Infinity, dtype) })
 }
 
 /** softmax(scale * Q K^T + bias) V; "Attention Is All You Need" (arXiv 1706.03762), section 3.2.1. */
@@ -129,7 +115,7 @@ const attention: Convert = (n) => {
   const [key, value] = [joined(1, 4), joined(2, 5)]
   n.bind(1, key)
   n.bind(2, value)
-  const pastLength = n.has(4) ? lengthOf(n, n.operand(4)) : null
+  const pastLength = n.has(4) ? n.sizeOf(n.operand(4), 2) : null
 
   const times = sameDim(ownHeads, keyHeads) ? 1 : Number(ownHeads) / Number(keyHeads)
   if (!Number.isInteger(times)) n.refuse('numbers of heads that are not known, or do not divide')
@@ -155,10 +141,10 @@ const attention: Convert = (n) => {
       ? null
       : n.emit('equal', {
           x: n.emit('max', { x: bias }, { axis: [-1], keepdim: true }),
-          y: scalar(n, -Infinity, dtype),
+          y: n.number(-Infinity, dtype),
         })
   const seen = (x: string): string =>
-    isBlind === null ? x : n.emit('where', { condition: isBlind, x: scalar(n, 0, dtype), y: x })
+    isBlind === null ? x : n.emit('where', { condition: isBlind, x: n.number(0, dtype), y: x })
   const mode = n.int('qk_matmul_output_mode', 0)
   if (mode < 0 || mode > 3) n.refuse(`qk_matmul_output_mode ${mode}`)
   if (n.wants(3)) n.bind(3, [scores, capped, biased, mode === 3 ? seen(weights) : ''][mode]!)
@@ -179,10 +165,8 @@ const rotaryEmbedding: Convert = (n) => {
   if (!isNumber(size)) return n.refuse('a size of heads that is not known')
   const turned = n.int('rotary_embedding_dim', 0) || size
   const part = (of: string, from: number, to: number, step = 1): string => {
-    const bounds = { axes: [3], starts: [from], ends: [to] }
-    return step === 1
-      ? n.emit('slice', { input: of }, { ...bounds, infer_flags: [1], decrease_axis: [] })
-      : n.emit('strided_slice', { x: of }, { ...bounds, strides: [step] })
+    if (step === 1) return n.slice(of, 3, from, to)
+    return n.emit('strided_slice', { x: of }, { axes: [3], starts: [from], ends: [to], strides: [step] })
   }
   const isInterleaved = n.int('interleaved', 0) !== 0
   const [first, second] = isInterleaved

@@ -1,10 +1,10 @@
 /** Control flow that is decided when the model is read: branches are chosen, and steps of loops written out. */
-import { allocateHost, setElement, type DType } from '../../../../../common/dtype.ts'
+import { allocateHost } from '../../../../../common/dtype.ts'
 import { FormatError } from '../../../../../common/errors.ts'
 import { fromFront, isNumber, numbersOf } from '../../../program/inference/known.ts'
 import { dtypeOfDataType, type OnnxValueInfo } from '../../model.ts'
 import type { Value } from '../frame.ts'
-import type { NodeCall } from '../node-call.ts'
+import { sliceBounds, type NodeCall } from '../node-call.ts'
 import { always, versions, type Convert, type RuleTable } from '../rule.ts'
 
 /** Longer loops are refused: each step is written out. */
@@ -14,12 +14,6 @@ const branch: Convert = (n) => {
   const condition = n.numbers(0) ?? n.refuse("a condition that depends on the input's values")
   const values = n.inline(n.graph(condition[0] ? 'then_branch' : 'else_branch'))
   values.forEach((name, k) => n.bind(k, name))
-}
-
-function scalar(n: NodeCall, value: number, dtype: DType, what: string): string {
-  const data = allocateHost(dtype, 1)
-  setElement(dtype, data, 0, value)
-  return n.make({ dtype, shape: [], data }, what)
 }
 
 const tooMany = (n: NodeCall): never => n.refuse(`more than ${MAX_STEPS} steps`)
@@ -42,13 +36,13 @@ const loop: Convert = (n) => {
   const told = (numbers: number[] | null): number =>
     numbers?.[0] ?? n.refuse("a number of steps that depends on the input's values")
   const most = n.has(0) ? told(n.numbers(0)) : Infinity
-  let condition = n.has(1) ? n.value(1) : scalar(n, 1, 'bool', 'condition')
+  let condition = n.has(1) ? n.value(1) : n.makeNumber(1, 'bool', 'condition')
   let carried: readonly Value[] = Array.from({ length: Math.max(n.inputCount - 2, 0) }, (_, i) => n.any(i + 2))
   const scans = body.outputs.slice(1 + carried.length)
   const given: Value[][] = scans.map(() => [])
   for (let step = 0; step < most && told(n.numbersOf(condition)); step++) {
     if (step === MAX_STEPS) tooMany(n)
-    const [next, ...results] = n.inline(body, [scalar(n, step, 'int64', 'step'), condition, ...carried])
+    const [next, ...results] = n.inline(body, [n.makeNumber(step, 'int64', 'step'), condition, ...carried])
     if (typeof next !== 'string') throw new FormatError('has a body without a condition as its first result')
     condition = next
     carried = results.slice(0, carried.length)
@@ -76,8 +70,7 @@ const scan: Convert = (n) => {
   const slice = (i: number, step: number): string => {
     const at = isReversed[i] ? steps - 1 - step : step
     const axis = axisOf(i)
-    const bounds = { axes: [axis], starts: [at], ends: [at + 1], infer_flags: [1], decrease_axis: [axis] }
-    return n.emit('slice', { input: n.value(states + i) }, bounds)
+    return n.emit('slice', { input: n.value(states + i) }, sliceBounds([axis], [at], [at + 1], [axis]))
   }
   let carried: readonly Value[] = Array.from({ length: states }, (_, i) => n.any(i))
   const scans = body.outputs.slice(states)

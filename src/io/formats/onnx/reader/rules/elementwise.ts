@@ -78,12 +78,15 @@ const prelu: Convert = (n) => {
 }
 
 /** a * sigmoid(alpha a) * b. */
+/** sigmoid(alpha x), by which x is multiplied. */
+const gateOf = (n: NodeCall, x: string, alpha: number): string =>
+  n.emit('sigmoid', { x: n.emit('scale', { x }, { ...negated, scale: alpha }) })
+
 const swiglu: Convert = (n) => {
   const alpha = n.float('alpha', 1)
   const [x, y] = [n.operand(0), n.operand(1)]
   if (alpha === 1) return n.give('swiglu', { x, y })
-  const gate = n.emit('sigmoid', { x: n.emit('scale', { x }, { ...negated, scale: alpha }) })
-  n.give('multiply', { x: n.emit('multiply', { x, y: gate }), y })
+  n.give('multiply', { x: n.emit('multiply', { x, y: gateOf(n, x, alpha) }), y })
 }
 
 /** What lies beyond -lambd and lambd, nearer to 0 by the bias; 0 between. */
@@ -138,8 +141,7 @@ const bitShift: Convert = (n) => {
   if (direction !== 'LEFT' && direction !== 'RIGHT') n.refuse(`direction '${direction}'`)
   const dtype = n.dtype()
   const wide = (i: number): string => n.emit('cast', { x: n.operand(i) }, { dtype: 'int64' })
-  const number = (v: number): string =>
-    n.asOperand(n.make({ dtype: 'int64', shape: [], data: BigInt64Array.of(BigInt(v)) }, `${v}`))
+  const number = (v: number): string => n.number(v, 'int64')
   const width = number(8 * sizeOf(dtype))
   const given = wide(1)
   const positive = n.emit('where', { condition: n.emit('less_than', { x: given, y: number(0) }), x: width, y: given })
@@ -159,8 +161,7 @@ const swish: Convert = (n) => {
   const alpha = n.float('alpha', 1)
   const x = n.operand(0)
   if (alpha === 1) return n.give('silu', { x })
-  const gate = n.emit('sigmoid', { x: n.emit('scale', { x }, { ...negated, scale: alpha }) })
-  n.give('multiply', { x, y: gate })
+  n.give('multiply', { x, y: gateOf(n, x, alpha) })
 }
 
 const isInf: Convert = (n) => {
@@ -169,8 +170,7 @@ const isInf: Convert = (n) => {
   if (negative && positive) return n.give('isinf', { x })
   // Nothing is less than itself.
   if (!negative && !positive) return n.give('less_than', { x, y: x })
-  const zero = n.make({ dtype: 'float32', shape: [], data: Float32Array.of(0) }, 'zero')
-  const side = n.emit(negative ? 'less_than' : 'greater_than', { x, y: n.asOperand(zero) })
+  const side = n.emit(negative ? 'less_than' : 'greater_than', { x, y: n.number(0, 'float32') })
   n.give('logical_and', { x: n.emit('isinf', { x }), y: side })
 }
 

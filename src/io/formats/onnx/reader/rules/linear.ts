@@ -1,8 +1,8 @@
 /** Products of matrices, and reductions. */
-import { allocateHost, isInteger, setElement } from '../../../../../common/dtype.ts'
-import { fromFront, isNumber, numbersOf, productOf } from '../../../program/inference/known.ts'
+import { isInteger } from '../../../../../common/dtype.ts'
+import { fromFront, isNumber, numbersOf } from '../../../program/inference/known.ts'
 import { staticShape, type NodeCall } from '../node-call.ts'
-import { always, versions, type Convert, type OnnxOperator, type RuleTable } from '../rule.ts'
+import { always, type Convert, type OnnxOperator, type RuleTable } from '../rule.ts'
 import { negated } from './elementwise.ts'
 import { axesOf } from './shaping.ts'
 
@@ -101,30 +101,6 @@ function sizeOfAxis(n: NodeCall, axis: number): number {
   return isNumber(size) ? size : n.refuse('an axis whose size is not known')
 }
 
-/** 1 at the first of the greatest elements of an axis, 0 elsewhere. */
-function hardmaxAlong(n: NodeCall, x: string, axis: number, depth: number): string {
-  const index = n.emit('argmax', { x }, { axis, keepdims: false, flatten: false, dtype: 'int64' })
-  const data = allocateHost(n.dtype(), 2)
-  setElement(n.dtype(), data, 1, 1)
-  const values = n.make({ dtype: n.dtype(), shape: [2], data }, 'off_on')
-  return n.emit('onnx.OneHot', { index, values }, { depth, axis })
-}
-
-const hardmax: Convert = (n) => {
-  const axis = n.int('axis', -1)
-  n.bind(0, hardmaxAlong(n, n.operand(0), axis, sizeOfAxis(n, axis)))
-}
-
-/** Before version 13 all axes from the given one on were one. */
-const hardmaxOfMatrix: Convert = (n) => {
-  const x = n.operand(0)
-  const axis = fromFront(n.int('axis', 1), n.rank())
-  const depth = productOf(n.known(0).shape!.slice(axis))
-  if (!isNumber(depth)) return n.refuse('axes whose sizes are not known')
-  const flat = n.emit('reshape', { x }, { shape: [-1, depth] })
-  n.give('onnx.ReshapeLike', { x: hardmaxAlong(n, flat, 1, depth), like: x })
-}
-
 const topk: Convert = (n) => {
   const attributes = {
     k: n.variable(1, true),
@@ -196,7 +172,6 @@ export const linearRules: RuleTable = {
   Einsum: always(einsum),
   EyeLike: always(eyeLike, 'of a matrix of known size'),
   Gemm: always(gemm),
-  Hardmax: versions({ 1: hardmaxOfMatrix, 13: hardmax }, 'axes of known size'),
   LpNormalization: always(lpNormalization, 'p of 1 and 2'),
   MatMul: always(matmul),
   ReduceL1: around('abs', 'sum', null),

@@ -1,4 +1,5 @@
 /** Normalisation, softmax, dropout. */
+import { allocateHost, setElement } from '../../../../../common/dtype.ts'
 import { numel } from '../../../../../common/shape.ts'
 import { fromFront, isNumber } from '../../../program/inference/known.ts'
 import type { NodeCall } from '../node-call.ts'
@@ -84,21 +85,25 @@ const groupNormalization: Convert = (n) => {
   n.give('group_norm', { x: n.operand(0), scale: spread(1), bias: spread(2) }, attributes)
 }
 
-const softmaxOf = (type: string): Convert => {
-  return (n) => n.give(type, { x: n.operand(0) }, { axis: n.int('axis', -1) })
-}
+/** An axis of a value, whole. */
+type Along = (n: NodeCall, x: string, axis: number) => string
+
+const along =
+  (convert: Along): Convert =>
+  (n) =>
+    n.bind(0, convert(n, n.operand(0), n.int('axis', -1)))
 
 /** Before version 13 all axes from the given one on were one. */
-const softmaxOfMatrix = (type: string): Convert => {
-  return (n) => {
+const alongRest =
+  (convert: Along): Convert =>
+  (n) => {
     const axis = n.int('axis', 1)
-    if (axis === -1) return n.give(type, { x: n.operand(0) }, { axis: -1 })
-    const rank = n.rank()
-    const at = fromFront(axis, rank)
     const x = n.operand(0)
-    if (at === rank - 1) return n.give(type, { x }, { axis: -1 })
+    const rank = axis === -1 ? null : n.rank()
+    const at = rank === null ? -1 : fromFront(axis, rank)
+    if (rank === null || at === rank - 1) return n.bind(0, convert(n, x, -1))
     const flat = n.emit('flatten', { x }, { start_axis: at, stop_axis: rank - 1 })
-    const out = n.emit(type, { x: flat }, { axis: -1 })
+    const out = convert(n, flat, -1)
     const shape = n.known(0).shape!
     const unknown = shape.flatMap((d, i) => (isNumber(d) ? [] : [i]))
     // Sizes before the axis are copied by 0; of the others one may be what is left.
@@ -106,7 +111,24 @@ const softmaxOfMatrix = (type: string): Convert => {
     if (unknown.filter((i) => i >= at).length <= 1) return n.give('reshape', { x: out }, { shape: sizes })
     n.give('onnx.ReshapeLike', { x: out, like: x })
   }
+
+const softmax =
+  (type: string): Along =>
+  (n, x, axis) =>
+    n.emit(type, { x }, { axis })
+
+/** 1 at the first of the greatest elements, 0 elsewhere. */
+const hardmax: Along = (n, x, axis) => {
+  const depth = n.knownOf(x).shape?.at(axis)
+  if (!isNumber(depth)) return n.refuse('an axis whose size is not known')
+  const index = n.emit('argmax', { x }, { axis, keepdims: false, flatten: false, dtype: 'int64' })
+  const data = allocateHost(n.dtype(), 2)
+  setElement(n.dtype(), data, 1, 1)
+  const values = n.make({ dtype: n.dtype(), shape: [2], data }, 'off_on')
+  return n.emit('onnx.OneHot', { index, values }, { depth, axis })
 }
+
+const byVersion = (convert: Along) => ({ 1: alongRest(convert), 13: along(convert) })
 
 const dropout: Convert = (n) => {
   const training = n.fixed(2, 'training mode')
@@ -145,11 +167,12 @@ export const normalizationRules: RuleTable = {
   BatchNormalization: always(batchNormalization, 'of inference'),
   Dropout: always(dropout, 'of inference'),
   GroupNormalization: always(groupNormalization),
+  Hardmax: versions(byVersion(hardmax), 'axes of known size'),
   InstanceNormalization: always(instanceNormalization),
   LRN: always(lrn),
   LayerNormalization: always(layerNormalization),
-  LogSoftmax: versions({ 1: softmaxOfMatrix('log_softmax'), 13: softmaxOf('log_softmax') }),
+  LogSoftmax: versions(byVersion(softmax('log_softmax'))),
   MeanVarianceNormalization: always(meanVariance),
   RMSNormalization: always(rmsNormalization),
-  Softmax: versions({ 1: softmaxOfMatrix('softmax'), 13: softmaxOf('softmax') }),
+  Softmax: versions(byVersion(softmax('softmax'))),
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { onnxGraph, onnxModel, onnxNode, onnxTensor, onnxValue } from '../../../../../../test/support/onnx-model.ts'
 import { fromHost, type Tensor } from '../../../../../tensor/tensor.ts'
 import type { OperatorProgram } from '../../../program/program.ts'
 import { TranslatedLayer } from '../../../program/translated-layer.ts'
@@ -7,12 +8,8 @@ import type { OnnxNode, OnnxTensor } from '../../model.ts'
 
 const [FLOAT, UINT8, INT8, INT32] = [1, 2, 3, 6] as const
 
-const tensor = (name: string, dataType: number, dims: readonly number[], bytes: Uint8Array): OnnxTensor => ({
-  name,
-  dataType,
-  dims,
-  content: { kind: 'raw', bytes },
-})
+const tensor = (name: string, dataType: number, dims: readonly number[], bytes: Uint8Array): OnnxTensor =>
+  onnxTensor({ kind: 'raw', bytes }, dims, dataType, name)
 const filled = (name: string, dataType: number, dims: readonly number[], value: number): OnnxTensor =>
   tensor(name, dataType, dims, new Uint8Array(dims.reduce((a, b) => a * b, 1)).fill(value))
 
@@ -23,24 +20,9 @@ function programOf(
   result: number,
   initializers: readonly OnnxTensor[],
 ): OperatorProgram {
-  const base = { opType: '', domain: '', name: '', inputs: [], outputs: ['y'], attributes: new Map() }
-  return programOfOnnx({
-    irVersion: 8,
-    opsets: new Map([['', 17]]),
-    producerName: '',
-    producerVersion: '',
-    functions: [],
-    metadata: {},
-    graph: {
-      name: 'g',
-      nodes: nodes.map((node) => ({ ...base, ...node })),
-      initializers,
-      sparseInitializers: 0,
-      inputs: [{ name: 'x', dataType: x[0], shape: x[1] }],
-      outputs: [{ name: 'y', dataType: result, shape: null }],
-      valueInfos: [],
-    },
-  })
+  const whole = nodes.map((node) => ({ ...onnxNode('', []), ...node }))
+  const [inputs, outputs] = [[onnxValue('x', ...x)], [onnxValue('y', result, null)]]
+  return programOfOnnx(onnxModel(onnxGraph(whole, { inputs, outputs, initializers })))
 }
 
 describe('quantised models of ONNX', () => {

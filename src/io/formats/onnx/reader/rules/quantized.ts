@@ -59,8 +59,7 @@ function alongBlocks(n: NodeCall, name: string, axis: number, block: number): st
   const apart = n.emit('tile', { x: n.emit('unsqueeze', { x: name }, { axis: [at + 1] }) }, { repeat_times: times })
   const whole = n.emit('flatten', { x: apart }, { start_axis: at, stop_axis: at + 1 })
   if (blocks * block === size) return whole
-  const attributes = { axes: [at], starts: [0], ends: [size], infer_flags: [1], decrease_axis: [] }
-  return n.emit('slice', { input: whole }, attributes)
+  return n.slice(whole, at, 0, size)
 }
 
 /** Operand `i`, a scale or a zero point of operand 0 by the node's axis and size of blocks. */
@@ -108,8 +107,7 @@ const dequantizeLinear: Convert = (n) => {
 /** To uint8, with the scale for which the integers reach from the least to the largest number, and to 0. */
 const dynamicQuantizeLinear: Convert = (n) => {
   const x = n.operand(0)
-  const number = (v: number): string =>
-    n.asOperand(n.make({ dtype: 'float32', shape: [], data: Float32Array.of(v) }, `${v}`))
+  const number = (v: number): string => n.number(v, 'float32')
   const zero = number(0)
   const axis = Array.from({ length: n.rank() }, (_, i) => i)
   const whole = { axis, keepdim: false }
@@ -229,8 +227,7 @@ const convInteger: Convert = (n) => {
   if (!runs || dtype === 'int32') return n.bind(0, conv(n, [x, w]))
   if (runs.length === 1) return n.give('cast', { x: conv(n, [x, w]) }, { dtype: 'int32' })
   const sums = runs.map(([from, to]) => {
-    const attributes = { axes: [1], starts: [from], ends: [to], infer_flags: [1], decrease_axis: [] }
-    const cut = (name: string): string => n.emit('slice', { input: name }, attributes)
+    const cut = (name: string): string => n.slice(name, 1, from, to)
     return n.emit('cast', { x: conv(n, [cut(x), cut(w)]) }, { dtype: 'int32' })
   })
   n.bind(

@@ -87,13 +87,9 @@ function initialState(
   const batch = n.knownOf(x).shape?.[1]
   const dtype = n.dtype()
   if (isNumber(batch)) return n.emit('full', {}, { shape: [directions, batch, hidden], value: 0, dtype })
-  const bounds = { axes: [0], starts: [1], ends: [2], infer_flags: [1], decrease_axis: [] }
-  const size = n.emit('slice', { input: n.emit('shape64', { input: x }) }, bounds)
-  const vector = (v: number): string =>
-    n.asOperand(n.make({ dtype: 'int64', shape: [1], data: BigInt64Array.of(BigInt(v)) }, 'size'))
-  const shape = n.emit('concat', { x: [vector(directions), size, vector(hidden)] }, { axis: 0 })
-  const zero = n.asOperand(n.make({ dtype: 'float32', shape: [], data: Float32Array.of(0) }, 'zero'))
-  return n.emit('full_with_tensor', { value: zero, shape }, { dtype })
+  const size = (v: number): string => n.number(v, 'int64', [1])
+  const shape = n.emit('concat', { x: [size(directions), n.sizeOf(x, 1), size(hidden)] }, { axis: 0 })
+  return n.emit('full_with_tensor', { value: n.number(0, 'float32'), shape }, { dtype })
 }
 
 /** The three gates of peepholes in Paddle's order: i, f, o of ONNX's i, o, f. */

@@ -73,9 +73,7 @@ function byInterpolation(n: NodeCall, resizing: Resizing, target: Target, dims: 
     return true
   }
   if (Array.isArray(sizes) || target.axes.length > 0) return false
-  const tail = { axes: [0], starts: [2], ends: [4], infer_flags: [1], decrease_axis: [] }
-  const size = n.emit('slice', { input: n.operand(3) }, tail)
-  n.give(spatial.type, { x: n.operand(0), out_size: size }, spatial.attributes)
+  n.give(spatial.type, { x: n.operand(0), out_size: n.slice(n.operand(3), 0, 2, 4) }, spatial.attributes)
   return true
 }
 

@@ -2,7 +2,7 @@
 import { viewHost, sizeOf, type DType, type HostArray } from '../../../../../common/dtype.ts'
 import { fromFront, isNumber, numbersOf, productOf, sameDim, type Dim } from '../../../program/inference/known.ts'
 import { elementsOf, type Variable } from '../conversion.ts'
-import type { NodeCall } from '../node-call.ts'
+import { sliceBounds, type NodeCall } from '../node-call.ts'
 import { always, versions, type Convert, type RuleTable } from '../rule.ts'
 
 /** Ends beyond what an int32 holds mean the end. */
@@ -115,8 +115,7 @@ function sliceBy(
   steps: readonly number[],
 ): void {
   if (steps.every((s) => s === 1)) {
-    const attributes = { axes, starts, ends, infer_flags: axes.map(() => 1), decrease_axis: [] }
-    return n.give('slice', { input: n.operand(0) }, attributes)
+    return n.give('slice', { input: n.operand(0) }, sliceBounds(axes, starts, ends))
   }
   n.give('strided_slice', { x: n.operand(0) }, { axes, starts, ends, strides: steps })
 }
@@ -210,8 +209,7 @@ function padBy(n: NodeCall, paddings: number[], value: number | Variable): void 
   const cut = paddings.flatMap((p, i) => (i % 2 === 0 && (p < 0 || paddings[i + 1]! < 0) ? [i / 2] : []))
   const starts = cut.map((a) => Math.max(-paddings[2 * a]!, 0))
   const ends = cut.map((a) => (paddings[2 * a + 1]! < 0 ? paddings[2 * a + 1]! : 2 ** 31 - 1))
-  const attributes = { axes: cut, starts, ends, infer_flags: cut.map(() => 1), decrease_axis: [] }
-  const x = n.emit('slice', { input: n.operand(0) }, attributes)
+  const x = n.emit('slice', { input: n.operand(0) }, sliceBounds(cut, starts, ends))
   n.give('pad', { x }, { paddings: paddings.map((p) => Math.max(p, 0)), pad_value: value })
 }
 
@@ -235,8 +233,7 @@ const shape: Convert = (n) => {
   const [start, end] = [n.int('start', 0), n.int('end', 2 ** 31 - 1)]
   if (start === 0 && end >= 2 ** 31 - 1) return n.give('shape64', { input: n.operand(0) })
   const whole = n.emit('shape64', { input: n.operand(0) })
-  const attributes = { axes: [0], starts: [start], ends: [end], infer_flags: [1], decrease_axis: [] }
-  n.give('slice', { input: whole }, attributes)
+  n.give('slice', { input: whole }, sliceBounds([0], [start], [end]))
 }
 
 const constantOfShape: Convert = (n) => {
