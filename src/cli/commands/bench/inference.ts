@@ -159,9 +159,9 @@ export async function inferenceRounds(
   for (let r = 0; r < count; r++) {
     for (const [i, { name, threads, run }] of runners.entries()) {
       const what = `${test.name}, ${name} with ${threads} threads`
-      const isKept = r > 0 || !keepsKernels(name) || (await attempt(what, () => run(files, test, 1))) !== undefined
-      const isLost = !isKept || (r > 0 && rounds[i]!.at(-1) === undefined)
-      const done = isLost ? undefined : await attempt(what, () => run(files, test, repeat))
+      let earlier: InferenceRun | null | undefined = r > 0 ? rounds[i]!.at(-1) : null
+      if (r === 0 && keepsKernels(name)) earlier = await attempt(what, () => run(files, test, 1))
+      const done = earlier === undefined ? undefined : await attempt(what, () => run(files, test, repeat))
       say(`${what}, round ${r + 1} of ${count}: ${done ? `${done.ms_median.toFixed(2)} ms` : 'failed'}`)
       rounds[i]!.push(done)
     }

@@ -108,6 +108,12 @@ export class NodeCall {
     return shape.length
   }
 
+  /** The size of an axis of a value; refused where it is not known. */
+  knownSize(name: string, axis: number): number {
+    const size = this.knownOf(name).shape?.at(axis)
+    return isNumber(size) ? size : this.refuse('an axis whose size is not known')
+  }
+
   constant(i: number): HostArray | null {
     return this.has(i) ? this.#conversion.constant(this.value(i)) : null
   }

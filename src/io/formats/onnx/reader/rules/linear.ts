@@ -1,6 +1,6 @@
 /** Products of matrices, and reductions. */
 import { isInteger } from '../../../../../common/dtype.ts'
-import { fromFront, isNumber, numbersOf } from '../../../program/inference/known.ts'
+import { fromFront, numbersOf } from '../../../program/inference/known.ts'
 import { staticShape, type NodeCall } from '../node-call.ts'
 import { always, type Convert, type OnnxOperator, type RuleTable } from '../rule.ts'
 import { negated } from './elementwise.ts'
@@ -91,15 +91,10 @@ const position = (type: string): OnnxOperator =>
     const axis = n.int('axis', 0)
     const attributes = { axis, keepdims: n.int('keepdims', 1) !== 0, flatten: false, dtype: 'int64' }
     if (n.int('select_last_index', 0) === 0) return n.give(type, { x }, attributes)
-    const size = sizeOfAxis(n, axis)
+    const size = n.knownSize(n.value(0), fromFront(axis, n.rank()))
     const fromBehind = n.emit(type, { x: n.emit('flip', { x }, { axis: [axis] }) }, attributes)
     n.give('scale', { x: fromBehind }, { scale: -1, bias: size - 1, bias_after_scale: true })
   }, 'select_last_index of an axis of known size')
-
-function sizeOfAxis(n: NodeCall, axis: number): number {
-  const size = n.known(0).shape?.[fromFront(axis, n.rank())]
-  return isNumber(size) ? size : n.refuse('an axis whose size is not known')
-}
 
 const topk: Convert = (n) => {
   const attributes = {

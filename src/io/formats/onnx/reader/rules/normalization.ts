@@ -119,8 +119,7 @@ const softmax =
 
 /** 1 at the first of the greatest elements, 0 elsewhere. */
 const hardmax: Along = (n, x, axis) => {
-  const depth = n.knownOf(x).shape?.at(axis)
-  if (!isNumber(depth)) return n.refuse('an axis whose size is not known')
+  const depth = n.knownSize(x, axis)
   const index = n.emit('argmax', { x }, { axis, keepdims: false, flatten: false, dtype: 'int64' })
   const data = allocateHost(n.dtype(), 2)
   setElement(n.dtype(), data, 1, 1)

@@ -1,6 +1,6 @@
 /** Sequences of tensors are lists while a model is read; the program has their tensors only. */
 import { FormatError } from '../../../../../common/errors.ts'
-import { fromFront, isNumber } from '../../../program/inference/known.ts'
+import { fromFront } from '../../../program/inference/known.ts'
 import type { NodeCall } from '../node-call.ts'
 import { always, type Convert, type RuleTable } from '../rule.ts'
 
@@ -49,13 +49,12 @@ const concat: Convert = (n) => {
 /** In parts of given sizes, or of one size, the last of which may be smaller; of one without the axis, unless it is kept. */
 const split: Convert = (n) => {
   const axis = fromFront(n.int('axis', 0), n.rank())
-  const size = n.known(0).shape![axis]
   const given = n.fixed(1, 'sizes of the parts')
   const isList = n.has(1) && n.known(1).shape?.length === 1
   let sections = given ?? []
   if (!isList) {
     const each = given?.[0] ?? 1
-    if (!isNumber(size)) return n.refuse('an axis whose size is not known')
+    const size = n.knownSize(n.value(0), axis)
     if (!(each > 0)) throw new FormatError(`splits into parts of ${each}`)
     if (size / each > MAX_PARTS) n.refuse(`more than ${MAX_PARTS} parts`)
     sections = Array.from({ length: Math.ceil(size / each) }, (_, i) => Math.min(each, size - i * each))

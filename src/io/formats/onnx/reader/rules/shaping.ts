@@ -219,9 +219,7 @@ const centerCropPad: Convert = (n) => {
   const sizes = n.known(0).shape ?? n.refuse('a number of axes that is not known')
   const paddings = sizes.flatMap(() => [0, 0])
   positive(n, n.ints('axes') ?? sizes.map((_, i) => i)).forEach((axis, i) => {
-    const size = sizes[axis]
-    if (!isNumber(size)) return n.refuse('an axis whose size is not known')
-    const more = target[i]! - size
+    const more = target[i]! - n.knownSize(n.value(0), axis)
     const before = Math.trunc(more / 2)
     paddings[2 * axis] = before
     paddings[2 * axis + 1] = more - before
