@@ -5,13 +5,14 @@
  */
 import type { ContractCase } from '../test/support/naive-contract.ts'
 import { convolution, gradientOf } from '../test/support/naive-contract.ts'
-import { ContractRunner, setOptimisation } from '../test/support/contract-runner.ts'
+import { compileAs, ContractRunner } from '../test/support/contract-runner.ts'
 import { lowerContract } from '../src/codegen/contract/lower.ts'
 import { readEnvironment } from '../src/common/env.ts'
 import { contractSizes } from '../src/graph/build.ts'
 import { contiguousStrides, numel } from '../src/common/shape.ts'
 import { defaultCompiler } from '../src/runtime/compiler.ts'
-import { bfloat16Products, detectCpuFeatures } from '../src/runtime/cpu-features.ts'
+import { bfloat16Products, detectCpuFeatures, vectorBytes } from '../src/runtime/cpu-features.ts'
+import { kernelFlags } from '../src/runtime/cpu/flags.ts'
 import { nativeRuntime } from '../src/runtime/cpu/native.ts'
 
 const matmul = (m: number, n: number, k: number, order: 'nn' | 'nt' | 'tn' = 'nn'): ContractCase => ({
@@ -119,7 +120,10 @@ const cases: readonly ContractCase[] = [
   matmul(32, 32, 32),
 ]
 
-setOptimisation('-O2')
+compileAs({
+  vectorBytes: vectorBytes(defaultCompiler().features),
+  flags: (kernel) => kernelFlags(kernel.needsRegions),
+})
 const argumentsOf = process.argv.slice(2)
 const at = argumentsOf.indexOf('--threads')
 const threads = at >= 0 ? Number(argumentsOf[at + 1]) : 1

@@ -113,7 +113,7 @@ beforeAll(() => {
   ])
   const rendered = variants.map(({ key, kernel }) => ({ key, kernel, c: renderKernel(kernel, 32) }))
   const path = join(root, 'math.so')
-  compileSharedObjectSync(translationUnit(rendered.map((v) => v.c)), path, kernelFlags())
+  compileSharedObjectSync(translationUnit(rendered.map((v) => v.c)), path, kernelFlags(false))
   const library = koffi.load(path)
   for (const { key, c, kernel } of rendered) {
     const f = library.func(`void ${c.name}(int64_t *args, int64_t begin, int64_t end, void *scratch, int *status)`)

@@ -7,27 +7,42 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import koffi from 'koffi'
 import type { ContractArgument, ContractStep, LoweredContract } from '../../src/codegen/contract/problem.ts'
-import { renderKernel, translationUnit } from '../../src/render/c.ts'
+import { renderKernel, translationUnit, type CKernel } from '../../src/render/c.ts'
 import { compileSharedObjectSync, defaultCompiler } from '../../src/runtime/compiler.ts'
 
 type KernelFunction = ReturnType<ReturnType<typeof koffi.load>['func']>
 
-/** What tests compile with is quick to compile; benchmarks say '-O2'. */
-let optimisation = '-O1'
-export function setOptimisation(flag: string): void {
-  optimisation = flag
+/** How kernels are printed and compiled. */
+export interface Compilation {
+  readonly vectorBytes: number
+  flags(kernel: CKernel): readonly string[]
+}
+
+/** As tests have it: quick to compile. */
+let compilation: Compilation = {
+  vectorBytes: 32,
+  flags: () => ['-O1', ...defaultCompiler().machineFlags, '-fopenmp-simd', '-fno-math-errno', '-lm'],
+}
+/** For benchmarks. */
+export function compileAs(other: Compilation): void {
+  compilation = other
 }
 
 const functions = new Map<string, KernelFunction>()
 
 /** The compiled function of a kernel; each structure is compiled once a process. */
 function compiled(steps: readonly ContractStep[]): KernelFunction[] {
-  const rendered = steps.map((s) => renderKernel(s.kernel, 32))
-  const missing = rendered.filter((r) => !functions.has(r.name))
-  if (missing.length > 0) {
+  const rendered = steps.map((s) => renderKernel(s.kernel, compilation.vectorBytes))
+  const units = new Map<string, { readonly flags: readonly string[]; readonly kernels: CKernel[] }>()
+  for (const r of rendered.filter((k) => !functions.has(k.name))) {
+    const flags = compilation.flags(r)
+    const unit = units.get(flags.join(' '))
+    if (unit) unit.kernels.push(r)
+    else units.set(flags.join(' '), { flags, kernels: [r] })
+  }
+  for (const { flags, kernels: missing } of units.values()) {
     const folder = mkdtempSync(join(tmpdir(), 'contract-'))
     const file = join(folder, 'kernels.so')
-    const flags = [optimisation, ...defaultCompiler().machineFlags, '-fopenmp-simd', '-fno-math-errno', '-lm']
     compileSharedObjectSync(translationUnit(missing), file, flags)
     const library = koffi.load(file)
     for (const r of missing)

@@ -7,6 +7,7 @@ import * as ir from '../../codegen/builder.ts'
 import { KernelBuilder } from '../../codegen/builder.ts'
 import type { Kernel } from '../../codegen/kernel.ts'
 import { CompileError, IndexOutOfRangeError, InternalError } from '../../common/errors.ts'
+import { withMemoryLimit } from '../../common/memory.ts'
 import { renderKernel } from '../../render/c.ts'
 import type { Argument, Launch, Loop, Plan } from '../../schedule/plan.ts'
 import { compilerCandidates } from '../compiler.ts'
@@ -465,6 +466,18 @@ describe.runIf(hasCompiler)('the kernel cache', () => {
       writeFileSync(join(copy, f), f.endsWith('.so') ? 'damaged' : readFileSync(join(path, f)))
     const [address] = await fresh(copy).load(kernels.slice(0, 1))
     expect(address).toBeGreaterThan(0)
+  })
+
+  test('memory for intermediates is there when a plan is compiled, unless there is too little', async () => {
+    const bytes = cpu.memory().arenaBytes + 70_000_000
+    const plan = planOf([], bytes)
+    const options = { cache: false } as const
+    await withMemoryLimit(bytes / 2, () => cpu.compile(plan, [idle(11)], options))
+    await cpu.synchronize()
+    expect(cpu.memory().arenaBytes).toBeLessThan(bytes)
+    await cpu.compile(plan, [idle(12)], options)
+    await cpu.synchronize()
+    expect(cpu.memory().arenaBytes).toBeGreaterThanOrEqual(bytes)
   })
 
   test('two requests for one kernel compile it once', async () => {

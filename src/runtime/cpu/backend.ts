@@ -35,7 +35,7 @@ export class CpuBackend extends CpuMachine implements Backend {
   private readonly rendered = new RecentMap<string, CKernel>(4096)
 
   async compile(plan: Plan, kernels: readonly Kernel[], options: ProgramOptions = {}): Promise<Program> {
-    const addresses = await this.library(options).load(this.render(kernels))
+    const addresses = await this.library(options).load(this.render(kernels), () => this.expectArena(plan.arenaBytes))
     return encodeProgram(plan, kernels, addresses, options)
   }
 

@@ -21,13 +21,26 @@ export function codeFlags(machineFlags: readonly string[], vectorBytes: number):
   ]
 }
 
-/** For kernels that are compiled and run by this process. */
-export function kernelFlags(compiler: Compiler = defaultCompiler()): string[] {
-  const flags = codeFlags(compiler.machineFlags, vectorBytes(compiler.features))
-  return [...flags, '-fno-semantic-interposition', '-w', '-lm']
-}
+/**
+ * What spares gcc a third of its time on kernels that need no regions of registers (render/c-regions.ts): the passes of -O2 that find something in
+ * them. Without the first of these products would not become fused multiply-adds.
+ */
+const quickFlags = [
+  '-O1',
+  '-fexpensive-optimizations',
+  '-fschedule-insns2',
+  '-falign-functions',
+  '-falign-loops',
+  '-falign-jumps',
+  '-fira-region=one',
+]
 
-/** What spares the compiler time on kernels whose loops need no regions of registers (render/c-regions.ts); nothing where it has no such choice. */
-export function flagsWithoutRegions(compiler: Compiler = defaultCompiler()): string[] {
-  return compiler.family === 'gcc' ? ['-fira-region=one'] : []
+/**
+ * For kernels that are compiled and run by this process, `needsRegions` or not: by nothing else, so that what a kernel computes does not depend on
+ * which others are compiled with it.
+ */
+export function kernelFlags(needsRegions: boolean, compiler: Compiler = defaultCompiler()): string[] {
+  const flags = codeFlags(compiler.machineFlags, vectorBytes(compiler.features))
+  const quick = compiler.family === 'gcc' && !needsRegions ? quickFlags : []
+  return [...flags, ...quick, '-fno-semantic-interposition', '-w', '-lm']
 }

@@ -9,7 +9,7 @@ import { threadId } from 'node:worker_threads'
 import { CompileError } from '../../common/errors.ts'
 import { translationUnit, type CKernel } from '../../render/c.ts'
 import { compileSharedObject, compileSharedObjectSync } from '../compiler.ts'
-import { flagsWithoutRegions, kernelFlags } from './flags.ts'
+import { kernelFlags } from './flags.ts'
 import { KernelFiles, LIST, lineOf, sha256, type KernelIdentity } from './kernel-files.ts'
 import type { NativeRuntime } from './native.ts'
 
@@ -34,8 +34,8 @@ export class KernelLibrary extends KernelFiles {
     this.maxUnits = Math.min(MAX_UNITS, Math.max(2, cores))
   }
 
-  /** Addresses of kernels, compiling what is not compiled. @throws CompileError */
-  async load(kernels: readonly CKernel[]): Promise<number[]> {
+  /** Addresses of kernels, compiling what is not compiled; `meanwhile` is called where that has begun. @throws CompileError */
+  async load(kernels: readonly CKernel[], meanwhile?: () => void): Promise<number[]> {
     const missing = this.openKnown(kernels)
     const own = missing.filter((k) => !this.compiling.has(k.name))
     const others = missing.flatMap((k) => this.compiling.get(k.name) ?? [])
@@ -44,6 +44,7 @@ export class KernelLibrary extends KernelFiles {
       for (const k of unit.kernels) this.compiling.set(k.name, compiled)
       return compiled
     })
+    if (mine.length > 0) meanwhile?.()
     const results = await Promise.allSettled([...mine, ...others])
     for (const k of own) this.compiling.delete(k.name)
     for (const r of results) if (r.status === 'rejected') throw r.reason
@@ -88,18 +89,13 @@ export class KernelLibrary extends KernelFiles {
     })
   }
 
-  /** Spreads kernels over units; those whose loops need regions of registers have units of their own, where one would not be enough for all. */
+  /** Spreads kernels over units; those whose loops need regions of registers have units of their own. */
   private units(kernels: readonly CKernel[]): Unit[] {
-    const total = lengthOf(kernels)
-    const count = Math.min(this.maxUnits, Math.ceil(total / CHARACTERS_PER_UNIT))
-    const quick = flagsWithoutRegions()
-    if (count < 2 || quick.length === 0) return this.spread(kernels, count, kernelFlags())
-    const share = (some: readonly CKernel[]): number => Math.ceil((count * lengthOf(some)) / total)
-    const [without, needing] = [kernels.filter((k) => !k.needsRegions), kernels.filter((k) => k.needsRegions)]
-    return [
-      ...this.spread(without, share(without), [...kernelFlags(), ...quick]),
-      ...this.spread(needing, share(needing), kernelFlags()),
-    ]
+    const share = Math.max(CHARACTERS_PER_UNIT, lengthOf(kernels) / this.maxUnits)
+    return [false, true].flatMap((needsRegions) => {
+      const some = kernels.filter((k) => k.needsRegions === needsRegions)
+      return this.spread(some, Math.ceil(lengthOf(some) / share), kernelFlags(needsRegions))
+    })
   }
 
   /** Units of about equal size: the longest kernels first, each to the shortest unit. */

@@ -184,8 +184,7 @@ export class CpuMachine {
   ): Promise<void> {
     // The arena grows when the run starts, and is used at once: then it is too late to refuse.
     try {
-      if (p.arenaBytes > this.arenaBytes && p.arenaBytes > (this.arenaBytes = this.native.arenaBytes()))
-        checkMemory(p.arenaBytes, 'the memory for intermediates of a program')
+      if (this.growsArena(p.arenaBytes)) checkArena(p.arenaBytes)
     } catch (error) {
       settled?.(error as Error)
       return Promise.reject(error)
@@ -210,6 +209,25 @@ export class CpuMachine {
     for (const b of own) b.lastTicket = ticket
     if (here > 0 && hasRun) this.shortRuns.note(Number(p.taken.words[0]))
     return done
+  }
+
+  private growsArena(bytes: number): boolean {
+    return bytes > this.arenaBytes && bytes > (this.arenaBytes = this.native.arenaBytes())
+  }
+
+  /**
+   * Gets the memory that a program will need between its launches, while the caller still prepares it. Where a virtual machine has given memory back to
+   * its host, which compilers make it do, a first run waits up to a second for 200 MB of it.
+   */
+  protected expectArena(bytes: number): void {
+    if (!this.growsArena(bytes)) return
+    try {
+      checkArena(bytes)
+    } catch {
+      // The run will say so.
+      return
+    }
+    void this.queue.submit(() => this.native.haveArena(bytes), undefined, false)
   }
 
   synchronize(): Promise<void> {
@@ -244,6 +262,10 @@ interface Slots {
   readonly leaves: number
   readonly outputs: number
   readonly scalars: number
+}
+
+function checkArena(bytes: number): void {
+  checkMemory(bytes, 'the memory for intermediates of a program')
 }
 
 function checkCounts({ needs }: CpuProgram, leaves: number, outputs: number, scalars: number): void {

@@ -35,6 +35,8 @@ export interface NativeRuntime {
     most: number,
   ): number
   copy(target: number, source: number, bytes: number): number
+  /** Queues getting memory for the arena of runs to come; the ticket as for `submit`. */
+  haveArena(bytes: number): number
   finished(): number
   status(ticket: number): number
   /** Blocks until a ticket has run. */
@@ -85,7 +87,7 @@ export function codeDirectory(cache: string = cacheDirectoryPath(), compiler: Co
     compiler.version,
     compiler.target,
     ...[...compiler.features].sort(),
-    ...kernelFlags(compiler),
+    ...[true, false].flatMap((needsRegions) => kernelFlags(needsRegions, compiler)),
     architecture,
     model,
   ]
@@ -153,6 +155,7 @@ function bind(library: ReturnType<typeof koffi.load>, { weigh, listener }: Addon
       'double longzhou_submit(int64_t code, int64_t slots, int leaves, int outputs, int scalars, int64_t times, int threads, int flushes, int64_t taken, int64_t most)',
     ),
     copy: library.func('double longzhou_copy(int64_t target, int64_t source, int64_t bytes)'),
+    haveArena: library.func('double longzhou_have_arena(int64_t bytes)'),
     finished,
     status: library.func('int longzhou_status(double ticket)'),
     wait: library.func('double longzhou_wait(double ticket)'),

@@ -33,7 +33,7 @@ static int spin(i64 *since, u32 *count, i64 most) {
   return t - *since < most;
 }
 
-enum { LARGE_PAGE = 1 << 21, SMALL_PAGE = 1 << 16 };
+enum { LARGE_PAGE = 1 << 21, SMALL_PAGE = 1 << 16, SMALLEST_PAGE = 1 << 12 };
 
 static i64 whole_pages(i64 bytes, i64 page) { return (bytes + page - 1) / page * page; }
 

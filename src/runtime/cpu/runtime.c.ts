@@ -29,7 +29,7 @@ static executor machine = { .pool = &pool };
 /* -- The queue --------------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-  i64 *code; /* NULL: copy bytes from source to target */
+  i64 *code; /* NULL: copy bytes from source to target, or where that is NULL as well, have an arena of so many */
   double *slots, *times;
   int leaves, outputs;
   int threads; /* that may work for it; 0: as many as longzhou_set_threads says */
@@ -72,6 +72,12 @@ static void run_entry(entry *e) {
   }
 }
 
+/* An arena of at least so many bytes whose pages are there. Where there is no memory for it, the run that needs it says so. */
+static void have_arena(i64 bytes) {
+  char *memory = bytes > machine.arena.size ? reserve(&machine.arena, bytes) : 0;
+  for (i64 i = 0; memory && i < bytes; i += SMALLEST_PAGE) *(volatile char *)(memory + i) = 0;
+}
+
 static void tell_listeners(i64 finished);
 
 static void *serve(void *unused) {
@@ -93,7 +99,8 @@ static void *serve(void *unused) {
       run_entry(e);
       free(e->slots);
     } else {
-      memcpy(e->target, e->source, (size_t)e->bytes);
+      if (e->target) memcpy(e->target, e->source, (size_t)e->bytes);
+      else have_arena(e->bytes);
       e->status = 0;
     }
     __atomic_store_n(&queue.finished, ticket, __ATOMIC_SEQ_CST);
@@ -193,6 +200,9 @@ double longzhou_submit(i64 code, i64 slots, int leaves, int outputs, int scalars
 double longzhou_copy(i64 target, i64 source, i64 bytes) {
   return enqueue((entry){ .target = (char *)(intptr_t)target, .source = (const char *)(intptr_t)source, .bytes = bytes });
 }
+
+/* Has the executor get memory for the arena of runs to come, after those that were submitted before; the ticket, as for a run. */
+double longzhou_have_arena(i64 bytes) { return enqueue((entry){ .bytes = bytes }); }
 
 /* The last ticket that has run. */
 double longzhou_finished(void) { return (double)__atomic_load_n(&queue.finished, __ATOMIC_ACQUIRE); }
