@@ -12,6 +12,9 @@ export interface RegisterTile {
   readonly columns: number
 }
 
+/** Elements of float32 in a cache line. */
+export const LINE = 16
+
 /** 12 accumulators of the 16 registers of SSE and AVX2, 24 of the 32 of AVX-512, 8 where there are fewer. */
 export function registerTile(capabilities: Capabilities): RegisterTile {
   const lanes = Math.max(4, capabilities.vectorBytes / 4)
@@ -80,6 +83,8 @@ export interface ProductSize {
   readonly depth: number
   /** As in GemmOptions: rows that a task packs should stay in the cache. */
   readonly mode: 'once' | 'task' | 'direct'
+  /** Whether columns of the next task come into the second-level cache while those of one are multiplied. Default not. */
+  readonly asksAhead?: boolean
 }
 
 const ceilDiv = (a: number, b: number): number => Math.ceil(a / b)
@@ -107,7 +112,8 @@ export function chooseBlocking(size: ProductSize, tile: RegisterTile, capabiliti
   const allColumns = ceilDiv(size.columns, tile.columns)
   const cachedRowPanels = Math.max(4, Math.floor(l2 / 4 / (panelBytes * tile.rows)))
   let rows = size.mode === 'task' ? Math.min(allRows, cachedRowPanels) : allRows
-  let columns = Math.min(allColumns, Math.max(1, Math.floor(l2 / 2 / (panelBytes * tile.columns))))
+  const columnBytes = size.asksAhead ? l2 / 4 : l2 / 2
+  let columns = Math.min(allColumns, Math.max(1, Math.floor(columnBytes / (panelBytes * tile.columns))))
   // Rows that lie in the second-level cache can be read again for each panel of columns, so that columns are packed by one task only.
   const isNear = isDirect && 4 * size.rows * size.depth <= l2 / 2
   // Enough tasks that threads end together, as long as a task still uses what it packs a few dozen times.

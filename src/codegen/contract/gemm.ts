@@ -15,10 +15,12 @@ import {
   index,
   le,
   load,
+  lt,
   min,
   mul,
   ne,
   rem,
+  select,
   splat,
   sub,
   type BufferParameter,
@@ -29,6 +31,7 @@ import { FlatAxes, loopRuns, mergeAxes } from './axes.ts'
 import {
   chooseBlocking,
   isNarrow,
+  LINE,
   narrowTile,
   registerTile,
   rowLanes,
@@ -36,6 +39,7 @@ import {
   type Blocking,
   type RegisterTile,
 } from './blocking.ts'
+import { asksAhead, ColumnsAhead } from './columns-ahead.ts'
 import { axesIn, formSize, type Form, type StepList } from './form.ts'
 import { emitPackPanels, type PanelSource } from './pack.ts'
 import { packPanels, panelSource, tilePanels, type PackedPanels } from './packed.ts'
@@ -70,6 +74,7 @@ export function lowerGemm(form: Form, capabilities: Capabilities, options: GemmO
     columns,
     depth: options.splits === 1 ? depth : splitDepth,
     mode: options.rows,
+    asksAhead: asksAhead(form, options),
   }
   const blocking = chooseBlocking(size, tile, capabilities)
   const isShared = isFixed && blocking.rowTasks > 1 && columnRun(form) < SHORT_RUNS * tile.lanes
@@ -77,8 +82,10 @@ export function lowerGemm(form: Form, capabilities: Capabilities, options: GemmO
   const pack = (view: 'a' | 'b'): PackedPanels => packPanels(form, view, tilePanels(tile, view, blocking.depth), list)
   const packed = { rows: options.rows === 'once' ? pack('a') : null, columns: packsColumns ? pack('b') : null }
 
-  const k = new Assembler(`product ${options.rows}${packsColumns ? ' packed' : ''} ${tileName(tile)}`, form.title)
-  const shape = { batch, rows, columns, depth, splitDepth: size.depth }
+  const asks = size.asksAhead && !packsColumns
+  const what = `product ${options.rows}${packsColumns ? ' packed' : ''}${asks ? ' asking' : ''} ${tileName(tile)}`
+  const k = new Assembler(what, form.title)
+  const shape = { batch, rows, columns, depth, splitDepth: size.depth, asks }
   emitProduct(k, form, tile, blocking, options, shape, packed)
   const flops = 2 * batch * rows * columns * depth
   const bytes =
@@ -92,6 +99,8 @@ interface ProductShape {
   readonly columns: number
   readonly depth: number
   readonly splitDepth: number
+  /** See `asksAhead`. */
+  readonly asks: boolean
 }
 
 /**
@@ -149,6 +158,12 @@ function emitProduct(
   const [rowSteps, columnSteps] = [steps(packed.rows), steps(packed.columns)]
   // Sums wait in scratch between blocks of the contracted axis; with one block every tile uses the same place.
   const tileSize = tile.rows * tile.columns
+  // With several tasks for the same columns, those that are packed next are there.
+  const askedRows = Math.ceil(blocking.depth / (blocking.rowPanels * tile.rows))
+  const ask =
+    shape.asks && columnSource
+      ? new ColumnsAhead(k, columnSource, tile, k.size(blocking.rowTasks === 1 ? askedRows : 0))
+      : null
   const slotStride = k.size(blocking.depthBlocks > 1 ? tileSize : 0)
   const slots = k.reserve(
     'float32',
@@ -209,6 +224,12 @@ function emitProduct(
         return packedPanel(k, tile.rows, buffer, k.let('aAt', at), kc, { between })
       }
 
+      // What is packed next: the block that follows, or the first one of the columns that follow.
+      const isInside = lt(add(block, 1), blocks)
+      const nextFrom = ask && k.let('nextFrom', select(isInside, to, splitFrom))
+      const nextTo = nextFrom && k.let('nextTo', min(add(nextFrom, blockDepth), splitTo))
+      const nextShift = ask && k.let('nextShift', select(isInside, 0, mul(columnPanels, tile.columns)))
+
       k.loop('cached', 0, div(add(ownRows, sub(cachedRowPanels, 1)), cachedRowPanels), 1, (cached) => {
         const panelFrom = k.let('panelFrom', mul(cached, cachedRowPanels))
         const panelTo = k.let('panelTo', min(add(panelFrom, cachedRowPanels), ownRows))
@@ -219,6 +240,7 @@ function emitProduct(
           const bAt = k.let('bAt', columnsAt)
           const column = k.let('column', add(column0, mul(j, tile.columns)))
           const runs = store.columns(column, columns)
+          const askedFrom = ask && ask.panel(bBase, add(column, nextShift!))
           k.loop('i', panelFrom, panelTo, 1, (i) => {
             const slot = k.let('slot', add(slots.at, mul(add(mul(j, ownRows), i), slotStride)))
             const row = k.let('row', add(row0, mul(i, tile.rows)))
@@ -227,7 +249,10 @@ function emitProduct(
             const isWhole = store.isWhole(runs, place)
             const between = {
               parts: tile.rows,
-              visit: (part: Expr) => k.if(isLast, () => store.prefetch(storeBase, runs, add(row, part))),
+              visit: (part: Expr) => {
+                k.if(isLast, () => store.prefetch(storeBase, runs, add(row, part)))
+                ask?.visit(askedFrom!, nextFrom!, nextTo!, add(mul(i, tile.rows), part))
+              },
             }
             const products = (t: RegisterTile, store: (sums: Sums, keep: () => void) => void): void => {
               const sums = emitMicroKernel(k, t, readRows(i, between), packedColumns?.buffer ?? b, bAt)
@@ -270,9 +295,6 @@ export interface Between {
   readonly parts: number
   readonly visit: (part: Expr) => void
 }
-
-/** Elements of float32 in a cache line. */
-export const LINE = 16
 
 /** Rows of a panel, `width` elements from one step to the next; `ahead`: steps by which rows are asked for that lie in memory. */
 export function packedPanel(
