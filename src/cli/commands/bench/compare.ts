@@ -32,6 +32,7 @@ import { median, round, type KernelProfile, type SweepRun, type WalkRun, type Wo
 import { empty, ResultsFile } from './results-file.ts'
 import {
   sweepResults,
+  LONG_RUN,
   workloadResult,
   type FirstStepResult,
   type KernelsResult,
@@ -178,11 +179,20 @@ class Comparison {
     for (const name of this.#workloads) {
       const known = this.#results.workloads.find((w) => w.workload === name)
       if (known && known.contestants.length >= contestants.length) continue
-      const result = workloadResult(name, await this.#rounds(name, contestants), ours.name)
+      const rounds = await this.#rounds(name, contestants)
+      const long = await this.#longRun(name, ours)
+      const result = workloadResult(name, rounds, ours.name, long?.js_ms)
       const workloads = [...this.#results.workloads.filter((w) => w.workload !== name), result]
       const versions = { ...this.#results.versions, ...peerVersions([result]) }
       await this.#save({ workloads: inOrder(workloads, (w) => w.workload, this.#workloads), versions })
     }
+  }
+
+  async #longRun(workload: string, { train }: Contestant): Promise<WorkloadRun | undefined> {
+    const { quick, threads, say } = this.#options
+    if (quick) return undefined
+    say(`${workload}: ${LONG_RUN} steps`)
+    return this.#attempt(`${workload}, ${LONG_RUN} steps`, () => train(workload, { steps: LONG_RUN, threads }))
   }
 
   /** All rounds of one workload; who fails once is not asked again. */

@@ -4,6 +4,7 @@ import { OURS, OURS_HIGH, type InferenceResult } from './inference.ts'
 import { geometricMean } from './measure.ts'
 import {
   efficiencyOfRandom,
+  LONG_RUN,
   randomOverNamed,
   type Budget,
   type KernelsResult,
@@ -33,7 +34,18 @@ const fixed = (value: number | null | undefined, digits: number): string =>
 const milliseconds = (value: number): string => value.toFixed(value < 100 ? 2 : 0)
 
 function workloadTable(workloads: readonly WorkloadResult[]): string {
-  const head = ['workload', 'program', 'ms', 'best ms', 'ours / theirs', 'peak MiB', 'first step s', 'JS ms', 'loss']
+  const head = [
+    'workload',
+    'program',
+    'ms',
+    'best ms',
+    'ours / theirs',
+    'peak MiB',
+    'first step s',
+    'JS ms',
+    `of ${LONG_RUN} steps`,
+    'loss',
+  ]
   const rows = workloads.flatMap(({ workload, contestants }) =>
     contestants.map((c, i) => [
       i === 0 ? workload : '',
@@ -44,10 +56,11 @@ function workloadTable(workloads: readonly WorkloadResult[]): string {
       fixed(c.peak_mb, 0),
       fixed(c.first_s, 2),
       fixed(c.js_ms, 2),
+      fixed(c.js_long_ms, 2),
       fixed(c.loss, 4),
     ]),
   )
-  return markdownTable([head, ...rows], ['left', 'left', ...Array<'right'>(7).fill('right')])
+  return markdownTable([head, ...rows], ['left', 'left', ...Array<'right'>(8).fill('right')])
 }
 
 function variantsTable(variants: readonly VariantResult[]): string {
@@ -212,7 +225,7 @@ export function renderPage(results: Results, plot: string | null = null): string
       ['left', 'left', 'right', 'left'],
     ),
     '## Training steps',
-    'A step is forward, loss, backward, optimizer, clearing gradients and reading the loss. Peak memory is that of the whole process, with interpreter and libraries; JS time is what recording and submitting a step takes of the JS thread.',
+    'A step is forward, loss, backward, optimizer, clearing gradients and reading the loss. Peak memory is that of the whole process, with interpreter and libraries; JS time is what recording and submitting a step takes of the JS thread, here and in a longer run: V8 compiles what records steps during the first dozens.',
     workloadTable(workloads),
   ]
   if (results.variants.length > 0) {
