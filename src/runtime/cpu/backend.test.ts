@@ -10,7 +10,7 @@ import { CompileError, IndexOutOfRangeError, InternalError } from '../../common/
 import { withMemoryLimit } from '../../common/memory.ts'
 import { renderKernel } from '../../render/c.ts'
 import type { Argument, Launch, Loop, Plan } from '../../schedule/plan.ts'
-import { compilerCandidates } from '../compiler.ts'
+import { compilerCandidates, defaultCompiler } from '../compiler.ts'
 import { CpuBackend } from './backend.ts'
 import { KernelLibrary } from './kernel-library.ts'
 import type { RunTimes } from '../run-times.ts'
@@ -426,6 +426,19 @@ describe.runIf(hasCompiler)('the queue', () => {
     const program = cpu.compileSync(planOf([launch(0, 1, [at('output', 0)])]), [idle(10)])
     expect(() => cpu.run(program, [], [], [])).toThrow(InternalError)
   })
+})
+
+const hasFusedProducts = hasCompiler && ['fma', 'neon'].some((feature) => defaultCompiler().features.has(feature))
+
+test.runIf(hasFusedProducts)('kernels that are compiled in a hurry still multiply and add in one', async () => {
+  expect(renderKernel(axpy(), 32).needsRegions).toBe(false)
+  // The product is 1 + 2^-11 + 2^-24, which float32 does not hold.
+  const [x, y] = [1 + 2 ** -12, -(1 + 2 ** -11)].map((value) => new Float32Array(BLOCK).fill(value))
+  const args = [at('leaf', 0), at('leaf', 1), at('output', 0), index(BLOCK), { kind: 'scalar', slot: 0 } as const]
+  const program = await cpu.compile(planOf([launch(0, 1, args)]), [axpy()])
+  const out = cpu.allocate(BLOCK * 4)
+  await cpu.run(program, [upload(x!), upload(y!)], [out], [1 + 2 ** -12])
+  expect(floats(await cpu.read(out))).toEqual(new Float32Array(BLOCK).fill(2 ** -24))
 })
 
 describe.runIf(hasCompiler)('the kernel cache', () => {
