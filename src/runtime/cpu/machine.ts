@@ -223,11 +223,10 @@ export class CpuMachine {
     if (!this.growsArena(bytes)) return
     try {
       checkArena(bytes)
+      this.queue.submit(() => this.native.haveArena(bytes), undefined, false)
     } catch {
       // The run will say so.
-      return
     }
-    void this.queue.submit(() => this.native.haveArena(bytes), undefined, false)
   }
 
   synchronize(): Promise<void> {
