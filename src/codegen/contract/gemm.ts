@@ -82,10 +82,9 @@ export function lowerGemm(form: Form, capabilities: Capabilities, options: GemmO
   const pack = (view: 'a' | 'b'): PackedPanels => packPanels(form, view, tilePanels(tile, view, blocking.depth), list)
   const packed = { rows: options.rows === 'once' ? pack('a') : null, columns: packsColumns ? pack('b') : null }
 
-  const asks = size.asksAhead && !packsColumns
-  const what = `product ${options.rows}${packsColumns ? ' packed' : ''}${asks ? ' asking' : ''} ${tileName(tile)}`
+  const what = `product ${options.rows}${packsColumns ? ' packed' : ''}${size.asksAhead ? ' asking' : ''} ${tileName(tile)}`
   const k = new Assembler(what, form.title)
-  const shape = { batch, rows, columns, depth, splitDepth: size.depth, asks }
+  const shape = { batch, rows, columns, depth, splitDepth: size.depth, asksAhead: size.asksAhead }
   emitProduct(k, form, tile, blocking, options, shape, packed)
   const flops = 2 * batch * rows * columns * depth
   const bytes =
@@ -99,8 +98,8 @@ interface ProductShape {
   readonly columns: number
   readonly depth: number
   readonly splitDepth: number
-  /** See `asksAhead`. */
-  readonly asks: boolean
+  /** Where tasks pack the columns. */
+  readonly asksAhead: boolean
 }
 
 /**
@@ -161,7 +160,7 @@ function emitProduct(
   // With several tasks for the same columns, those that are packed next are there.
   const askedRows = Math.ceil(blocking.depth / (blocking.rowPanels * tile.rows))
   const ask =
-    shape.asks && columnSource
+    shape.asksAhead && columnSource
       ? new ColumnsAhead(k, columnSource, tile, k.size(blocking.rowTasks === 1 ? askedRows : 0))
       : null
   const slotStride = k.size(blocking.depthBlocks > 1 ? tileSize : 0)

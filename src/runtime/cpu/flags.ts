@@ -23,7 +23,7 @@ export function codeFlags(machineFlags: readonly string[], vectorBytes: number):
 
 /**
  * What spares gcc a third of its time on kernels that need no regions of registers (render/c-regions.ts): the passes of -O2 that find something in
- * them. Without the first of these products would not become fused multiply-adds.
+ * them. Without -fexpensive-optimizations products would not become fused multiply-adds.
  */
 const quickFlags = [
   '-O1',

@@ -31,8 +31,8 @@ import { filesOf, INFERENCE_CASES } from './inference-cases.ts'
 import { median, round, type KernelProfile, type SweepRun, type WalkRun, type WorkloadRun } from './measure.ts'
 import { empty, ResultsFile } from './results-file.ts'
 import {
-  sweepResults,
   LONG_RUN,
+  sweepResults,
   workloadResult,
   type FirstStepResult,
   type KernelsResult,
@@ -188,6 +188,7 @@ class Comparison {
     }
   }
 
+  /** Ours once more, for as long as JS time takes to settle; not where the comparison is quick. */
   async #longRun(workload: string, { train }: Contestant): Promise<WorkloadRun | undefined> {
     const { quick, threads, say } = this.#options
     if (quick) return undefined
